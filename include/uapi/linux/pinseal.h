@@ -1,0 +1,298 @@
+/* SPDX-License-Identifier: GPL-2.0-only WITH Linux-syscall-note */
+/*
+ * /dev/pinseal: shared memory that can be sealed safely while its pages are
+ * pinned.
+ *
+ * This header is the manual of the interface; the story is told in
+ * Documentation/userspace-api/pinseal.rst.
+ *
+ * Every open("/dev/pinseal") makes a new, empty object: memory like a memfd's,
+ * charged, swappable, and shared by dup(), fork() and SCM_RIGHTS.
+ *
+ * Rules that hold for every command:
+ *
+ * - A command is found by its type (PINSEAL_IOC_MAGIC) and number alone. The
+ *   size in the command word is the size of the caller's struct. A longer
+ *   struct than this kernel knows is accepted when its tail is zero (E2BIG
+ *   otherwise); a shorter one is filled up with zeroes, but it must not be
+ *   shorter than the first version of the struct (EINVAL).
+ * - A number without a command is ENOTTY. An unknown flag, or padding that is
+ *   not zero, is EINVAL. A bad pointer is EFAULT. In each of these cases nothing
+ *   has changed.
+ * - The layout is the same for 32-bit and 64-bit callers.
+ */
+#ifndef _UAPI_LINUX_PINSEAL_H
+#define _UAPI_LINUX_PINSEAL_H
+
+#include <linux/ioctl.h>
+#include <linux/types.h>
+
+#define PINSEAL_IOC_MAGIC	0xB9
+
+/* Value of pinseal_info.version for the interface that this header describes. */
+#define PINSEAL_VERSION		1
+
+/**
+ * struct pinseal_info - what this build of pinseal supports
+ * @version: out: version of the interface, %PINSEAL_VERSION
+ * @features: out: mask of %PINSEAL_FEATURE_*; none is defined yet, so 0
+ * @seals: out: mask of the seals that &pinseal_seal.seals accepts
+ * @seal_flags: out: mask of the flags that &pinseal_seal.flags accepts
+ * @size: out: size of the object in bytes
+ * @default_timeout_ns: out: what a &pinseal_seal.timeout_ns of 0 stands for,
+ *	in nanoseconds
+ */
+struct pinseal_info {
+	__u32 version;
+	__u32 features;
+	__u32 seals;
+	__u32 seal_flags;
+	__u64 size;
+	__u64 default_timeout_ns;
+};
+
+/**
+ * struct pinseal_resize - set the size of an object
+ * @size: in: the new size in bytes, at most 2^63 - 1
+ * @timeout_ns: in: belongs to a flag that does not exist yet; not looked at
+ * @flags: in: must be 0
+ * @pad: in: must be 0
+ */
+struct pinseal_resize {
+	__u64 size;
+	__u64 timeout_ns;
+	__u32 flags;
+	__u32 pad;
+};
+
+/**
+ * struct pinseal_fallocate - allocate memory for, or punch a hole into, a range
+ * @mode: in: 0, %FALLOC_FL_KEEP_SIZE, or
+ *	%FALLOC_FL_PUNCH_HOLE | %FALLOC_FL_KEEP_SIZE, from <linux/falloc.h>
+ * @flags: in: must be 0
+ * @offset: in: first byte of the range
+ * @len: in: length of the range in bytes, not 0; @offset + @len is at most
+ *	2^63 - 1
+ * @timeout_ns: in: belongs to a flag that does not exist yet; not looked at
+ */
+struct pinseal_fallocate {
+	__u32 mode;
+	__u32 flags;
+	__u64 offset;
+	__u64 len;
+	__u64 timeout_ns;
+};
+
+/*
+ * Flags of struct pinseal_seal. A build supports those that it shows in
+ * pinseal_info.seal_flags and refuses the others with EINVAL.
+ *
+ * PINSEAL_SEAL_NOWAIT: do not wait for anybody to let go of a page. References
+ * that are nobody's, but wait on some CPU for the kernel to drop them, are drained
+ * first; that is given 10 ms.
+ */
+#define PINSEAL_SEAL_NOWAIT	(1U << 0)
+#define PINSEAL_SEAL_ISOLATE	(1U << 1)
+#define PINSEAL_SEAL_REVOKE	(1U << 2)
+#define PINSEAL_SEAL_ASYNC	(1U << 3)
+
+/**
+ * enum pinseal_outcome - why a seal call ended, finer than errno
+ * @PINSEAL_OUTCOME_SEALED: the seals are set; the ioctl returned 0
+ * @PINSEAL_OUTCOME_WRITABLE_MAPPING: EBUSY: somebody has a shared mapping that
+ *	is, or could be made, writable. This is not waited for.
+ * @PINSEAL_OUTCOME_PINNED: EBUSY: pages still had extra references when the
+ *	time or the number of scans was used up; or, when
+ *	&pinseal_seal.pinned_pages is 0, a write() or another sealer was under
+ *	way all that time
+ * @PINSEAL_OUTCOME_INTERRUPTED: EINTR: a signal handler ran
+ * @PINSEAL_OUTCOME_NO_MEMORY: ENOMEM: no memory for a copy (isolating)
+ * @PINSEAL_OUTCOME_LARGE_FOLIO: EBUSY: isolation met a pinned large folio
+ * @PINSEAL_OUTCOME_PENDING: the asynchronous seal has not ended; returned 0
+ * @PINSEAL_OUTCOME_CANCELLED: the asynchronous seal was cancelled
+ */
+enum pinseal_outcome {
+	PINSEAL_OUTCOME_SEALED			= 0,
+	PINSEAL_OUTCOME_WRITABLE_MAPPING	= 1,
+	PINSEAL_OUTCOME_PINNED			= 2,
+	PINSEAL_OUTCOME_INTERRUPTED		= 3,
+	PINSEAL_OUTCOME_NO_MEMORY		= 4,
+	PINSEAL_OUTCOME_LARGE_FOLIO		= 5,
+	PINSEAL_OUTCOME_PENDING			= 6,
+	PINSEAL_OUTCOME_CANCELLED		= 7,
+};
+
+/* Value of pinseal_seal.first_pinned when no page had extra references. */
+#define PINSEAL_NO_PAGE		(~(__u64)0)
+
+/**
+ * struct pinseal_seal - add seals to an object
+ * @seals: in: the %F_SEAL_* to add, from <linux/fcntl.h> (or <fcntl.h>, which
+ *	this header can be used together with); see
+ *	&pinseal_info.seals. 0 adds none and tells whether one could.
+ * @flags: in: %PINSEAL_SEAL_*; see &pinseal_info.seal_flags
+ * @timeout_ns: in: longest wait in nanoseconds, 0 for the default of
+ *	&pinseal_info.default_timeout_ns
+ * @max_scans: in: most looks at the pages, 0 for as many as the time allows.
+ *	A call that has to look (for %F_SEAL_WRITE) looks at least once.
+ * @scans: in/out: looks taken so far; start with 0
+ * @waited_ns: in/out: time waited so far in nanoseconds, counted against
+ *	@timeout_ns; start with 0
+ * @pinned_pages: out: pages that had extra references at the last look
+ * @first_pinned: out: index of the first of them in pages, or
+ *	%PINSEAL_NO_PAGE
+ * @isolated_pages: out: pages replaced by a copy
+ * @revoked_pages: out: pages whose leased pins were taken away
+ * @outcome: out: &enum pinseal_outcome
+ * @pad: in: must be 0
+ *
+ * The out fields are written when the ioctl returns 0 and when it fails with
+ * EBUSY, EINTR or ENOMEM for a reason in &enum pinseal_outcome; with any other
+ * error the struct is left as it was.
+ */
+struct pinseal_seal {
+	__u32 seals;
+	__u32 flags;
+	__u64 timeout_ns;
+	__u32 max_scans;
+	__u32 scans;
+	__u64 waited_ns;
+	__u64 pinned_pages;
+	__u64 first_pinned;
+	__u64 isolated_pages;
+	__u64 revoked_pages;
+	__u32 outcome;
+	__u32 pad;
+};
+
+/* Flags of struct pinseal_page. */
+
+/* The page belongs to a large folio: @mapped, @extra, @dma_pins are the folio's. */
+#define PINSEAL_PAGE_LARGE	(1U << 0)
+
+/**
+ * struct pinseal_page - a folio with extra references
+ * @index: index of the folio's first page in the object, in pages
+ * @pages: number of pages in the folio
+ * @mapped: times that pages of it are mapped into page tables
+ * @extra: references beyond those of the page cache and of page tables
+ * @dma_pins: how many pins (%FOLL_PIN) are among them. In a folio of one page
+ *	each pin shows as 1024 of @extra (GUP_PIN_COUNTING_BIAS), in a large one
+ *	as 1; what remains of @extra are plain references: pipes, reads under
+ *	way, the kernel's LRU batches.
+ * @flags: %PINSEAL_PAGE_*
+ * @pad: 0
+ *
+ * A snapshot: by the time the caller reads it, it may be history.
+ */
+struct pinseal_page {
+	__u64 index;
+	__u32 pages;
+	__u32 mapped;
+	__u32 extra;
+	__u32 dma_pins;
+	__u32 flags;
+	__u32 pad;
+};
+
+/**
+ * struct pinseal_pins - list the folios that have extra references
+ * @start: in: first page to look at
+ * @count: in: number of pages to look at, 0 for all from @start on.
+ *	@start + @count must not overflow; what lies past the end of the object
+ *	is not looked at.
+ * @vec: in: address of an array of &struct pinseal_page, 0 to count only
+ * @vec_len: in: number of elements in @vec
+ * @found: out: elements of @vec that were filled
+ * @next: out: the page to go on from when @vec became full (with @vec_len 0 it
+ *	is from the start), else the end of the range that was looked at
+ * @pinned_pages: out: pages with extra references before @next
+ * @dma_pinned_pages: out: those of them that are pinned (%FOLL_PIN)
+ * @flags: in: must be 0
+ * @pad: in: must be 0
+ */
+struct pinseal_pins {
+	__u64 start;
+	__u64 count;
+	__u64 vec;
+	__u64 vec_len;
+	__u64 found;
+	__u64 next;
+	__u64 pinned_pages;
+	__u64 dma_pinned_pages;
+	__u32 flags;
+	__u32 pad;
+};
+
+/* Size of pinseal_name.name in bytes, its terminating NUL included. */
+#define PINSEAL_NAME_MAX	64
+
+/**
+ * struct pinseal_name - name an object
+ * @name: in: the name in UTF-8, ended by NUL, without control characters
+ */
+struct pinseal_name {
+	char name[PINSEAL_NAME_MAX];
+};
+
+/**
+ * PINSEAL_IOC_INFO - tell what this build supports, and the object's size
+ *
+ * Works on any descriptor.
+ */
+#define PINSEAL_IOC_INFO	_IOR(PINSEAL_IOC_MAGIC, 0x00, struct pinseal_info)
+
+/**
+ * PINSEAL_IOC_RESIZE - set the object's size, as ftruncate() does
+ *
+ * Errors: EINVAL (not opened for writing, size over 2^63 - 1), EPERM (a seal
+ * forbids it), EFBIG (RLIMIT_FSIZE), EINTR (a signal came while another thread
+ * was sealing), EAGAIN (the same, and the descriptor has O_NONBLOCK).
+ */
+#define PINSEAL_IOC_RESIZE	_IOW(PINSEAL_IOC_MAGIC, 0x01, struct pinseal_resize)
+
+/**
+ * PINSEAL_IOC_FALLOCATE - allocate or free memory of a range, as fallocate() does
+ *
+ * Errors: EBADF (not opened for writing), EINVAL (len is 0, or offset or len over
+ * 2^63 - 1), EFBIG (their sum is, or RLIMIT_FSIZE), EOPNOTSUPP (mode), EPERM
+ * (a seal forbids it), ENOSPC or ENOMEM (no memory), EINTR (a signal came), EAGAIN
+ * (another thread is sealing, and the descriptor has O_NONBLOCK).
+ */
+#define PINSEAL_IOC_FALLOCATE	_IOW(PINSEAL_IOC_MAGIC, 0x02, struct pinseal_fallocate)
+
+/**
+ * PINSEAL_IOC_SEAL - add seals
+ *
+ * When it returns 0, the seals are set, and with F_SEAL_WRITE nobody can write
+ * to the object any more: no mapping, no pin, no operation under way in the
+ * kernel. When it fails, nothing has changed, and &pinseal_seal.outcome tells
+ * why.
+ *
+ * Errors: EPERM (not opened for writing, or F_SEAL_SEAL is set), EINVAL (unknown
+ * seal), EBUSY, EINTR (see &enum pinseal_outcome).
+ */
+#define PINSEAL_IOC_SEAL	_IOWR(PINSEAL_IOC_MAGIC, 0x03, struct pinseal_seal)
+
+/**
+ * PINSEAL_IOC_GET_SEALS - tell the seals that are set, as F_GET_SEALS does
+ */
+#define PINSEAL_IOC_GET_SEALS	_IOR(PINSEAL_IOC_MAGIC, 0x04, __u32)
+
+/**
+ * PINSEAL_IOC_PINS - tell which folios have extra references, and of which kind
+ *
+ * It takes no reference itself and changes nothing. Errors: EINVAL (range
+ * overflows), EINTR (a fatal signal came).
+ */
+#define PINSEAL_IOC_PINS	_IOWR(PINSEAL_IOC_MAGIC, 0x05, struct pinseal_pins)
+
+/**
+ * PINSEAL_IOC_SET_NAME - name the object in /proc/PID/maps and fdinfo
+ *
+ * Errors: EBUSY (the object has been used), EINVAL (no NUL, a control
+ * character, not UTF-8), EPERM (not opened for writing).
+ */
+#define PINSEAL_IOC_SET_NAME	_IOW(PINSEAL_IOC_MAGIC, 0x0a, struct pinseal_name)
+
+#endif /* _UAPI_LINUX_PINSEAL_H */
