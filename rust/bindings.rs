@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Raw bindings: the kernel crate's and those of `helpers.h`.
+//!
+//! For [`fs`](crate::fs), [`mm`](crate::mm) and [`sync`](crate::sync) only, which put safe types
+//! over them.
+
+#[allow(
+    clippy::all,
+    clippy::undocumented_unsafe_blocks,
+    dead_code,
+    improper_ctypes,
+    missing_docs,
+    non_camel_case_types,
+    unreachable_pub
+)]
+mod helpers {
+    use kernel::{
+        bindings::*,
+        ffi, //
+    };
+
+    include!(concat!(
+        env!("PINSEAL_BINDINGS"),
+        "/helpers_generated.rs" //
+    ));
+}
+
+pub(crate) use helpers::*;
+pub(crate) use kernel::bindings::*;

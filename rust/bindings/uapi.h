@@ -1,0 +1,9 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Input of bindgen for the uapi structs and constants.
+ */
+#include <linux/types.h>
+#include <linux/falloc.h>
+#include <linux/fcntl.h>
+
+#include "../../include/uapi/linux/pinseal.h"

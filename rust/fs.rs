@@ -1,0 +1,7 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! What pinseal needs of the VFS and the kernel crate does not have yet: a staging place until it
+//! can move there.
+
+pub(crate) mod memory_device;
+pub(crate) mod shmem;

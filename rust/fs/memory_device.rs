@@ -1,0 +1,255 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! A misc device whose open files behave like memory: they can be sought, spliced, synced and
+//! mapped at well-aligned addresses, which [`MiscDevice`] does not offer.
+//!
+//! C headers: [`include/linux/miscdevice.h`](srctree/include/linux/miscdevice.h),
+//! [`include/linux/fs.h`](srctree/include/linux/fs.h)
+
+use crate::{
+    bindings,
+    fs::shmem::ShmemFile,
+    mm::vma::{
+        MappingOwner,
+        NewDeviceVma, //
+    }, //
+};
+use core::marker::PhantomData;
+use kernel::{
+    error::to_result,
+    ffi::{
+        c_int,
+        c_uint,
+        c_ulong, //
+    },
+    fs::{
+        file::flags::O_NONBLOCK,
+        File,
+        Kiocb, //
+    },
+    miscdevice::{
+        MiscDevice,
+        MiscDeviceOptions, //
+    },
+    mm::virt::VmaNew,
+    prelude::*,
+    sync::{
+        Arc,
+        ArcBorrow, //
+    },
+    types::{
+        ForeignOwnable,
+        Opaque, //
+    }, //
+};
+
+/// A misc device over memory.
+pub(crate) trait MemoryDevice: MiscDevice<Ptr = Arc<Self>> + MappingOwner {
+    /// Permissions of the device node.
+    const MODE: u16;
+
+    /// The memory, made at first use.
+    ///
+    /// It may be called under the mmap lock: nothing it takes may be held elsewhere across a copy
+    /// from or to user space.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`, or what else making it can fail with.
+    fn memory(&self) -> Result<&ShmemFile>;
+
+    /// Called before something is written, where waiting harms nobody else.
+    ///
+    /// # Errors
+    ///
+    /// `EAGAIN` when it would wait and `nonblock` is set, `ERESTARTSYS` when it is interrupted.
+    fn wait_to_write(&self, nonblock: bool) -> Result;
+
+    /// Sets up a mapping.
+    ///
+    /// Context: the mmap lock is held for writing.
+    fn map(&self, vma: NewDeviceVma<'_, Self>) -> Result;
+}
+
+/// The flags of the file that an I/O request is for, `O_*` as in [`kernel::fs::file::flags`].
+pub(crate) fn file_flags<T: ForeignOwnable>(kiocb: &Kiocb<'_, T>) -> u32 {
+    // SAFETY: The file of a request stays open while the request is under way, and is not at its
+    // start or end.
+    unsafe { File::from_raw_file((*kiocb.as_raw()).ki_filp) }.flags()
+}
+
+/// A registered [`MemoryDevice`].
+///
+/// # Invariants
+///
+/// `inner` is registered with `misc_register()`. As in the kernel crate's `MiscDeviceRegistration`,
+/// which stands for the same memory in `open`, it is nothing but the `struct miscdevice`.
+#[repr(transparent)]
+#[pin_data(PinnedDrop)]
+pub(crate) struct Registration<T> {
+    #[pin]
+    inner: Opaque<bindings::miscdevice>,
+    _device: PhantomData<T>,
+}
+
+// SAFETY: A misc device may be deregistered by another thread than the one that registered it.
+unsafe impl<T> Send for Registration<T> {}
+// SAFETY: There is nothing that `&self` gives access to.
+unsafe impl<T> Sync for Registration<T> {}
+
+impl<T: MemoryDevice> Registration<T> {
+    /// Registers the device under `name`.
+    pub(crate) fn register(name: &'static CStr) -> impl PinInit<Self, Error> {
+        try_pin_init!(Self {
+            inner <- Opaque::try_ffi_init(move |slot: *mut bindings::miscdevice| {
+                let device = bindings::miscdevice {
+                    fops: Operations::<T>::TABLE,
+                    mode: T::MODE,
+                    ..MiscDeviceOptions { name }.into_raw::<T>()
+                };
+                // SAFETY: The initializer can write to `slot`.
+                unsafe { slot.write(device) };
+                // INVARIANT: On success the device is registered.
+                //
+                // SAFETY: `slot` holds a misc device, and stays where it is until `drop`.
+                to_result(unsafe { bindings::misc_register(slot) })
+            }),
+            _device: PhantomData,
+        })
+    }
+}
+
+#[pinned_drop]
+impl<T> PinnedDrop for Registration<T> {
+    fn drop(self: Pin<&mut Self>) {
+        // SAFETY: By the type invariants the device is registered.
+        unsafe { bindings::misc_deregister(self.inner.get()) };
+    }
+}
+
+/// The file operations: those of [`MiscDevice`] and the ones it lacks.
+struct Operations<T>(PhantomData<T>);
+
+impl<T: MemoryDevice> Operations<T> {
+    const TABLE: &'static bindings::file_operations = &bindings::file_operations {
+        llseek: Some(Self::llseek),
+        splice_read: Some(Self::splice_read),
+        splice_write: Some(Self::splice_write),
+        get_unmapped_area: Some(Self::get_unmapped_area),
+        mmap: Some(Self::mmap),
+        // Memory has nothing to write back.
+        fsync: Some(bindings::noop_fsync),
+        // SAFETY: `fops` points to a constant.
+        ..unsafe { *MiscDeviceOptions { name: c"" }.into_raw::<T>().fops }
+    };
+
+    /// # Safety
+    ///
+    /// `file` must be a file of this device that stays open for `'a`.
+    unsafe fn device<'a>(file: *mut bindings::file) -> ArcBorrow<'a, T> {
+        // SAFETY: The private data of a file of this device is an `Arc<T>`, from open to release.
+        unsafe { <Arc<T>>::borrow((*file).private_data) }
+    }
+
+    /// # Safety
+    ///
+    /// `file` must be a file of this device, and `vma` be undergoing setup in its `mmap`.
+    unsafe extern "C" fn mmap(
+        file: *mut bindings::file,
+        vma: *mut bindings::vm_area_struct,
+    ) -> c_int {
+        // SAFETY: The caller holds the file open.
+        let device = unsafe { Self::device(file) };
+        // SAFETY: By the safety requirements.
+        let vma = unsafe { VmaNew::from_raw(vma) };
+        // SAFETY: `mmap` is not called between `fdget_pos` and its end.
+        let file = unsafe { File::from_raw_file(file) };
+        // SAFETY: The private data of a file of this device is an `Arc<T>`.
+        match device.map(unsafe { NewDeviceVma::new(vma, file) }) {
+            Ok(()) => 0,
+            Err(err) => err.to_errno(),
+        }
+    }
+
+    /// # Safety
+    ///
+    /// `file` must be a file of this device.
+    unsafe extern "C" fn llseek(
+        file: *mut bindings::file,
+        offset: bindings::loff_t,
+        whence: c_int,
+    ) -> bindings::loff_t {
+        // SAFETY: The caller holds the file open.
+        let device = unsafe { Self::device(file) };
+        device.let_reader_pass();
+        match device.memory() {
+            // SAFETY: As above. The VFS took the position's lock where it has to.
+            Ok(memory) => memory.seek(unsafe { File::from_raw_file(file) }, offset, whence),
+            Err(err) => err.to_errno().into(),
+        }
+    }
+
+    /// # Safety
+    ///
+    /// `file` must be a file of this device, `pos` and `pipe` as for `splice_read`.
+    unsafe extern "C" fn splice_read(
+        file: *mut bindings::file,
+        pos: *mut bindings::loff_t,
+        pipe: *mut bindings::pipe_inode_info,
+        len: usize,
+        flags: c_uint,
+    ) -> isize {
+        // SAFETY: The caller holds the file open.
+        let device = unsafe { Self::device(file) };
+        device.let_reader_pass();
+        match device.memory() {
+            // SAFETY: The caller's contract is handed on.
+            Ok(memory) => unsafe { memory.splice_read(pos, pipe, len, flags) },
+            Err(err) => err.to_errno() as isize,
+        }
+    }
+
+    /// # Safety
+    ///
+    /// `file` must be a file of this device, `pos` and `pipe` as for `splice_write`.
+    unsafe extern "C" fn splice_write(
+        pipe: *mut bindings::pipe_inode_info,
+        file: *mut bindings::file,
+        pos: *mut bindings::loff_t,
+        len: usize,
+        flags: c_uint,
+    ) -> isize {
+        // SAFETY: The caller holds the file open.
+        let device = unsafe { Self::device(file) };
+        // SAFETY: As above.
+        let file_flags = unsafe { File::from_raw_file(file) }.flags();
+        // Here, because `write_iter` is called with the pipe locked. What is waited for may be
+        // somebody who reads that pipe.
+        if let Err(err) = device.wait_to_write(file_flags & O_NONBLOCK != 0) {
+            return err.to_errno() as isize;
+        }
+        match device.memory() {
+            // SAFETY: The caller's contract is handed on.
+            Ok(memory) => unsafe { memory.splice_write(pipe, pos, len, flags) },
+            Err(err) => err.to_errno() as isize,
+        }
+    }
+
+    /// # Safety
+    ///
+    /// `file` must be a file of this device, the mmap lock of the current task be held.
+    unsafe extern "C" fn get_unmapped_area(
+        file: *mut bindings::file,
+        addr: c_ulong,
+        len: c_ulong,
+        pgoff: c_ulong,
+        flags: c_ulong,
+    ) -> c_ulong {
+        // SAFETY: The caller holds the file open.
+        match unsafe { Self::device(file) }.memory() {
+            // SAFETY: The caller's contract is handed on.
+            Ok(memory) => unsafe { memory.get_unmapped_area(addr, len, pgoff, flags) },
+            Err(err) => err.to_errno() as c_ulong,
+        }
+    }
+}

@@ -1,0 +1,303 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! An unlinked shmem file that belongs to the kernel: the memory under a device file.
+//!
+//! C headers: [`include/linux/shmem_fs.h`](srctree/include/linux/shmem_fs.h),
+//! [`include/linux/fs.h`](srctree/include/linux/fs.h)
+
+use crate::{
+    bindings,
+    mm::address_space::AddressSpace, //
+};
+use core::ptr::NonNull;
+use kernel::{
+    error::{
+        from_err_ptr,
+        to_result, //
+    },
+    ffi::{
+        c_int,
+        c_uint,
+        c_ulong, //
+    },
+    fs::{
+        File,
+        Kiocb, //
+    },
+    iov::{
+        IovIterDest,
+        IovIterSource, //
+    },
+    page::PAGE_SHIFT,
+    prelude::*,
+    sync::aref::ARef,
+    types::{
+        ForeignOwnable,
+        NotThreadSafe, //
+    }, //
+};
+
+/// What a file position can be at most, `MAX_LFS_FILESIZE` in C.
+const MAX_SIZE: i64 = i64::MAX;
+
+/// A shmem file.
+///
+/// # Invariants
+///
+/// The file is a regular shmem file, opened for reading and writing.
+pub(crate) struct ShmemFile {
+    file: ARef<File>,
+}
+
+impl ShmemFile {
+    /// How many pages a file can have at most.
+    pub(crate) const MAX_PAGES: usize = (MAX_SIZE >> PAGE_SHIFT) as usize;
+
+    /// Makes an empty file, like `memfd_create()` does. `name` is what it is called in
+    /// `/proc/PID/maps`.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`, `ENFILE`.
+    pub(crate) fn new(name: &CStr) -> Result<Self> {
+        // SAFETY: `name` is a C string; it is copied.
+        let file = unsafe { bindings::pinseal_shmem_file_setup(name.as_char_ptr(), 0) };
+        let file = from_err_ptr(file)?;
+        // SAFETY: The file is ours alone so far.
+        unsafe {
+            bindings::pinseal_file_set_seekable(file);
+            (*file).f_flags |= bindings::O_LARGEFILE;
+        }
+        // SAFETY: `from_err_ptr` returned a valid pointer.
+        let file = unsafe { NonNull::new_unchecked(file) };
+        // SAFETY: We own the reference that came with the file, and nobody else has it, so there
+        // is no `fdget_pos` under way.
+        let file = unsafe { ARef::from_raw(file.cast()) };
+        // INVARIANT: `shmem_file_setup()` opens a shmem file for reading and writing.
+        Ok(Self { file })
+    }
+
+    /// The raw file.
+    pub(crate) fn as_ptr(&self) -> *mut bindings::file {
+        self.file.as_ptr()
+    }
+
+    fn inode(&self) -> *mut bindings::inode {
+        // SAFETY: The file is open; its inode never changes.
+        unsafe { (*self.as_ptr()).f_inode }
+    }
+
+    fn operations(&self) -> &bindings::file_operations {
+        // SAFETY: The file is open; its operations never change.
+        unsafe { &*(*self.as_ptr()).f_op }
+    }
+
+    /// The pages of the file.
+    pub(crate) fn pages(&self) -> &AddressSpace {
+        // SAFETY: The file is open and keeps its inode alive, and thereby its mapping.
+        unsafe { AddressSpace::from_raw((*self.as_ptr()).f_mapping) }
+    }
+
+    /// Size in bytes.
+    pub(crate) fn size(&self) -> u64 {
+        // SAFETY: The file keeps its inode alive.
+        let size = unsafe { bindings::pinseal_i_size_read(self.inode()) };
+        // CAST: A size is never negative.
+        size as u64
+    }
+
+    /// Locks the inode against writers, truncation and other sealers, if it is free.
+    ///
+    /// There is no way to wait for it, on purpose: a writer may hold it for as long as its source
+    /// takes to fault in, which user space controls.
+    pub(crate) fn try_lock(&self) -> Option<LockedShmem<'_>> {
+        // SAFETY: The file keeps its inode alive.
+        let locked = unsafe { bindings::pinseal_inode_trylock(self.inode()) } != 0;
+        // INVARIANT: We just took the lock.
+        locked.then(|| LockedShmem {
+            file: self,
+            _not_send: NotThreadSafe,
+        })
+    }
+
+    /// Reads at the position of `kiocb`, which belongs to the device file above.
+    pub(crate) fn read_iter<T: ForeignOwnable>(
+        &self,
+        kiocb: &Kiocb<'_, T>,
+        iov: &mut IovIterDest<'_>,
+    ) -> Result<usize> {
+        self.transfer(kiocb, self.operations().read_iter, iov.as_raw())
+    }
+
+    /// Writes at the position of `kiocb`, which belongs to the device file above. The seals of the
+    /// file are obeyed.
+    pub(crate) fn write_iter<T: ForeignOwnable>(
+        &self,
+        kiocb: &Kiocb<'_, T>,
+        iov: &mut IovIterSource<'_>,
+    ) -> Result<usize> {
+        self.transfer(kiocb, self.operations().write_iter, iov.as_raw())
+    }
+
+    fn transfer<T: ForeignOwnable>(
+        &self,
+        outer: &Kiocb<'_, T>,
+        operation: Option<
+            unsafe extern "C" fn(*mut bindings::kiocb, *mut bindings::iov_iter) -> isize,
+        >,
+        iov: *mut bindings::iov_iter,
+    ) -> Result<usize> {
+        let operation = operation.ok_or(EINVAL)?;
+        let outer = outer.as_raw();
+        // shmem works synchronously: the copy need not outlive the call, and has no completion.
+        let mut inner: bindings::kiocb = pin_init::zeroed();
+        // SAFETY: `outer` is valid and ours for the duration of the call.
+        unsafe {
+            inner.ki_filp = self.as_ptr();
+            inner.ki_pos = (*outer).ki_pos;
+            inner.ki_flags = (*outer).ki_flags;
+            inner.ki_ioprio = (*outer).ki_ioprio;
+        }
+        // SAFETY: The operation belongs to the file in `inner`; `iov` is valid.
+        let ret = unsafe { operation(&mut inner, iov) };
+        // SAFETY: As above.
+        unsafe { (*outer).ki_pos = inner.ki_pos };
+        usize::try_from(ret).map_err(|_| Error::from_errno(ret as c_int))
+    }
+
+    /// Moves the position of `device`, the file above, and returns it, or a negative errno.
+    pub(crate) fn seek(&self, device: &File, offset: i64, whence: c_int) -> i64 {
+        // CAST: Small positive numbers, or something that is no whence.
+        if !matches!(whence as u32, bindings::SEEK_DATA | bindings::SEEK_HOLE) {
+            // SAFETY: The file is open.
+            return unsafe {
+                bindings::generic_file_llseek_size(
+                    device.as_ptr(),
+                    offset,
+                    whence,
+                    MAX_SIZE,
+                    self.size() as i64,
+                )
+            };
+        }
+        // This leaves something in the position of the inner file, which nobody uses.
+        //
+        // SAFETY: The file is open.
+        let found = unsafe { bindings::vfs_llseek(self.as_ptr(), offset, whence) };
+        if found < 0 {
+            return found;
+        }
+        // SAFETY: The file is open.
+        unsafe { bindings::vfs_setpos(device.as_ptr(), found, MAX_SIZE) }
+    }
+
+    /// Sets the size, as `ftruncate()` does. The seals of the file are obeyed.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL` (negative), `EPERM` (sealed), `EFBIG` (over `RLIMIT_FSIZE`).
+    pub(crate) fn resize(&self, size: i64) -> Result {
+        // SAFETY: The file is open.
+        let ret = unsafe { bindings::pinseal_file_truncate(self.as_ptr(), size) };
+        // CAST: 0 or an errno.
+        to_result(ret as c_int)
+    }
+
+    /// Allocates or frees memory of a range, as `fallocate()` does. The seals of the file are
+    /// obeyed.
+    ///
+    /// # Errors
+    ///
+    /// Those of `fallocate()`.
+    pub(crate) fn fallocate(&self, mode: c_int, offset: i64, len: i64) -> Result {
+        // SAFETY: The file is open.
+        to_result(unsafe { bindings::vfs_fallocate(self.as_ptr(), mode, offset, len) })
+    }
+
+    /// Moves references to pages into a pipe, as `splice_read` of `struct file_operations`.
+    ///
+    /// # Safety
+    ///
+    /// `pos` and `pipe` must be valid, and the pipe locked, as the VFS calls `splice_read`.
+    pub(super) unsafe fn splice_read(
+        &self,
+        pos: *mut bindings::loff_t,
+        pipe: *mut bindings::pipe_inode_info,
+        len: usize,
+        flags: c_uint,
+    ) -> isize {
+        let Some(splice_read) = self.operations().splice_read else {
+            return EINVAL.to_errno() as isize;
+        };
+        // SAFETY: The operation belongs to this file; the rest is the caller's contract.
+        unsafe { splice_read(self.as_ptr(), pos, pipe, len, flags) }
+    }
+
+    /// Moves what is in a pipe into the file, as `splice_write` of `struct file_operations`.
+    ///
+    /// # Safety
+    ///
+    /// `pos` and `pipe` must be valid, as the VFS calls `splice_write`.
+    pub(super) unsafe fn splice_write(
+        &self,
+        pipe: *mut bindings::pipe_inode_info,
+        pos: *mut bindings::loff_t,
+        len: usize,
+        flags: c_uint,
+    ) -> isize {
+        let Some(splice_write) = self.operations().splice_write else {
+            return EINVAL.to_errno() as isize;
+        };
+        // SAFETY: The operation belongs to this file; the rest is the caller's contract.
+        unsafe { splice_write(pipe, self.as_ptr(), pos, len, flags) }
+    }
+
+    /// Finds an address for a mapping, aligned for huge pages where shmem would use them.
+    ///
+    /// # Safety
+    ///
+    /// The mmap lock of the current task must be held for writing.
+    pub(super) unsafe fn get_unmapped_area(
+        &self,
+        addr: c_ulong,
+        len: c_ulong,
+        pgoff: c_ulong,
+        flags: c_ulong,
+    ) -> c_ulong {
+        let Some(get_unmapped_area) = self.operations().get_unmapped_area else {
+            return EINVAL.to_errno() as c_ulong;
+        };
+        // SAFETY: The operation belongs to this file; the rest is the caller's contract.
+        unsafe { get_unmapped_area(self.as_ptr(), addr, len, pgoff, flags) }
+    }
+}
+
+/// A shmem file whose inode is locked for writing: nobody writes with `write()`, changes its size,
+/// or adds seals.
+///
+/// # Invariants
+///
+/// This thread holds the `i_rwsem` of the inode for writing.
+pub(crate) struct LockedShmem<'a> {
+    file: &'a ShmemFile,
+    _not_send: NotThreadSafe,
+}
+
+impl LockedShmem<'_> {
+    /// Adds seals that shmem enforces from now on, for whoever has a way to the file.
+    pub(crate) fn add_seals(&self, seals: u32) {
+        // SAFETY: The invariants of `ShmemFile` make it a shmem inode; its seals are protected by
+        // the inode lock, which is held. Readers do not take it, hence the volatile access.
+        unsafe {
+            let ptr = bindings::pinseal_shmem_seals(self.file.inode());
+            ptr.write_volatile(ptr.read_volatile() | seals);
+        }
+    }
+}
+
+impl Drop for LockedShmem<'_> {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariants the lock is held, by this thread.
+        unsafe { bindings::pinseal_inode_unlock(self.file.inode()) };
+    }
+}

@@ -1,0 +1,356 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! The gate of an object: who may map it writable, write to it or change its size while somebody
+//! seals.
+//!
+//! The kernel counts shared writable VMAs itself, in `i_mmap_writable` of the mapping, but it counts
+//! those of a device file against the device while `mmap()` runs and links them to the shmem file
+//! without asking again. So a count of our own decides: it is taken before a VMA exists and given
+//! back after it was unlinked.
+//!
+//! Writers and readers are held at the gate as well, so that waiting for them comes to an end.
+//!
+//! # Lock order
+//!
+//! `queue` is innermost: nothing is taken or slept for while it is held. It may be taken under the
+//! mmap lock (`mmap()`, `munmap()`) and under the inode lock (end of a seal).
+
+use crate::{
+    budget::{
+        Budget,
+        WaitFor, //
+    },
+    sync::nap::is_pending, //
+};
+use core::mem::forget;
+use kernel::{
+    new_condvar,
+    new_spinlock,
+    prelude::*,
+    sync::{
+        atomic::{
+            Acquire,
+            Atomic,
+            Full,
+            Relaxed,
+            Release, //
+        },
+        CondVar,
+        SpinLock,
+        SpinLockGuard, //
+    },
+    time::{
+        msecs_to_jiffies,
+        Jiffies, //
+    }, //
+};
+
+/// How long a reader waits for a moment to be over, in milliseconds. Moments are shorter; this is for
+/// sealers who do not get a CPU.
+const READER_PATIENCE_MS: u32 = 20;
+
+/// What the gate lets pass.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// Everything. There are this many shared writable VMAs.
+    Open(i32),
+    /// Somebody ends writing: no new shared writable VMA. There is none.
+    Sealing,
+    /// Writing has ended. There is no shared writable VMA, and never will be.
+    Sealed,
+}
+
+impl Phase {
+    const SEALING: i32 = -1;
+    const SEALED: i32 = -2;
+
+    fn decode(value: i32) -> Self {
+        match value {
+            Self::SEALING => Phase::Sealing,
+            Self::SEALED => Phase::Sealed,
+            mappings => Phase::Open(mappings),
+        }
+    }
+}
+
+/// The lock around [`Queue`], held.
+type QueueGuard<'a> = SpinLockGuard<'a, Queue>;
+
+/// Whose turn to seal it is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Turn {
+    Free,
+    Taken,
+}
+
+/// The turn, and how many wait for something at the gate.
+struct Queue {
+    turn: Turn,
+    waiters: u32,
+}
+
+/// Why somebody does not get through.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Refused {
+    /// Somebody seals at this moment.
+    Sealing,
+    /// The object is sealed.
+    Sealed,
+}
+
+/// Why waiting for a turn ended without one.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NoTurn {
+    /// The time was used up.
+    Expired,
+    /// The current task should go back to user space.
+    Interrupted,
+}
+
+/// The gate.
+#[pin_data]
+pub(crate) struct Gate {
+    /// A [`Phase`], encoded. It leaves and enters [`Phase::Sealing`] by the hand of the holder of
+    /// the turn only.
+    phase: Atomic<i32>,
+    /// Whether writers wait. Set by the hand of the holder of the turn only, and cleared with it.
+    hold_writers: Atomic<bool>,
+    /// Whether readers wait. Likewise, but for moments only.
+    hold_readers: Atomic<bool>,
+    #[pin]
+    queue: SpinLock<Queue>,
+    /// Somebody gave up the turn, or lets readers go on.
+    #[pin]
+    changed: CondVar,
+}
+
+impl Gate {
+    /// An open gate.
+    pub(crate) fn new() -> impl PinInit<Self> {
+        pin_init!(Self {
+            phase: Atomic::new(0),
+            hold_writers: Atomic::new(false),
+            hold_readers: Atomic::new(false),
+            queue <- new_spinlock!(
+                Queue {
+                    turn: Turn::Free,
+                    waiters: 0,
+                },
+                "pinseal::Gate::queue"
+            ),
+            changed <- new_condvar!("pinseal::Gate::changed"),
+        })
+    }
+
+    fn phase(&self) -> Phase {
+        Phase::decode(self.phase.load(Acquire))
+    }
+
+    /// Counts a shared writable VMA that is about to be made.
+    pub(crate) fn admit_mapping(&self) -> Result<AdmittedMapping<'_>, Refused> {
+        loop {
+            match self.phase() {
+                Phase::Sealing => return Err(Refused::Sealing),
+                Phase::Sealed => return Err(Refused::Sealed),
+                Phase::Open(count) => {
+                    // ORDERING: Full, so that what follows in `mmap()` is not seen before the count
+                    // by somebody who closes the gate, or the other way round.
+                    if self.phase.cmpxchg(count, count + 1, Full).is_ok() {
+                        return Ok(AdmittedMapping { gate: self });
+                    }
+                }
+            }
+        }
+    }
+
+    /// Counts a shared writable VMA that was copied from one that is counted. The gate is open, as
+    /// there is that one.
+    pub(crate) fn mapping_copied(&self) {
+        self.phase.fetch_add(1, Full);
+    }
+
+    /// No longer counts a shared writable VMA. It must be unlinked from the file.
+    pub(crate) fn mapping_gone(&self) {
+        self.phase.fetch_sub(1, Full);
+    }
+
+    /// Waits while somebody seals, before a write or a change of size.
+    ///
+    /// It is a courtesy: who passes may be held up by the inode lock a moment later. That lock is
+    /// what keeps writers and the decision to seal apart.
+    ///
+    /// # Errors
+    ///
+    /// `EAGAIN` when it would wait and `nonblock` is set. `ERESTARTSYS` when there is a signal, or
+    /// task work to do.
+    pub(crate) fn wait_for_sealer(&self, nonblock: bool) -> Result {
+        if !self.hold_writers.load(Relaxed) {
+            return Ok(());
+        }
+        if nonblock {
+            return Err(EAGAIN);
+        }
+        let mut queue = self.queue.lock();
+        while self.hold_writers.load(Relaxed) {
+            self.wait(&mut queue, Jiffies::MAX);
+            if is_pending() {
+                return Err(ERESTARTSYS);
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether readers should wait in [`Gate::let_reader_pass`] before they take a reference.
+    #[inline]
+    pub(crate) fn holds_readers(&self) -> bool {
+        self.hold_readers.load(Relaxed)
+    }
+
+    /// Waits, before a fault or a read, while somebody who seals wants no new references for a
+    /// moment.
+    ///
+    /// It is a courtesy of the reader's, and the reader goes on after [`READER_PATIENCE_MS`], or
+    /// when it is signalled: nothing depends on it but how soon a seal comes.
+    ///
+    /// Context: sleeps. May be called under the mmap lock.
+    #[inline]
+    pub(crate) fn let_reader_pass(&self) {
+        if self.holds_readers() {
+            self.hold_reader();
+        }
+    }
+
+    #[cold]
+    fn hold_reader(&self) {
+        let mut queue = self.queue.lock();
+        if self.holds_readers() {
+            self.wait(&mut queue, msecs_to_jiffies(READER_PATIENCE_MS));
+        }
+    }
+
+    /// Takes the turn to seal, waiting for it within `budget`.
+    pub(crate) fn take_turn(&self, budget: &mut Budget) -> Result<SealingTurn<'_>, NoTurn> {
+        let mut queue = self.queue.lock();
+
+        while queue.turn == Turn::Taken {
+            budget.start_clock();
+            let left_ns = budget.left_ns(WaitFor::Kernel);
+            if left_ns == 0 {
+                return Err(NoTurn::Expired);
+            }
+            // Rounded up: a turn that comes is noticed at once, only its absence a bit late.
+            let left_ms = left_ns.div_ceil(1_000_000).try_into().unwrap_or(u32::MAX);
+            self.wait(&mut queue, msecs_to_jiffies(left_ms));
+            // When the turn came all the same, it is for the caller to see.
+            if is_pending() && queue.turn == Turn::Taken {
+                return Err(NoTurn::Interrupted);
+            }
+        }
+        queue.turn = Turn::Taken;
+        Ok(SealingTurn { gate: self })
+    }
+
+    /// Waits until something changes, the time is up, or [`is_pending`].
+    fn wait(&self, queue: &mut QueueGuard<'_>, timeout: Jiffies) {
+        queue.waiters += 1;
+        let _ = self.changed.wait_interruptible_timeout(queue, timeout);
+        queue.waiters -= 1;
+    }
+
+    /// Changes something that others may wait for. It is done under the lock, so that nobody who
+    /// saw it unchanged goes to sleep after the wake-up.
+    fn change(&self, change: impl FnOnce(&mut Queue)) {
+        let mut queue = self.queue.lock();
+        change(&mut queue);
+        let waiters = queue.waiters;
+        drop(queue);
+        if waiters != 0 {
+            self.changed.notify_all();
+        }
+    }
+}
+
+/// A counted VMA that is being made. Not counted any more when dropped, unless
+/// [`AdmittedMapping::made`] was called.
+pub(crate) struct AdmittedMapping<'a> {
+    gate: &'a Gate,
+}
+
+impl AdmittedMapping<'_> {
+    /// The VMA was made: [`Gate::mapping_gone`] will be called when it goes.
+    pub(crate) fn made(self) {
+        forget(self);
+    }
+}
+
+impl Drop for AdmittedMapping<'_> {
+    fn drop(&mut self) {
+        self.gate.mapping_gone();
+    }
+}
+
+/// The turn to seal: nobody else adds seals until it is dropped.
+pub(crate) struct SealingTurn<'a> {
+    gate: &'a Gate,
+}
+
+impl SealingTurn<'_> {
+    /// Lets writers and those who change the size wait until the turn is over.
+    pub(crate) fn hold_writers(&self) {
+        self.gate.hold_writers.store(true, Relaxed);
+    }
+
+    /// Lets readers wait until [`SealingTurn::release_readers`], or until the turn is over. To be
+    /// used for moments.
+    pub(crate) fn hold_readers(&self) {
+        self.gate.hold_readers.store(true, Relaxed);
+    }
+
+    /// Lets readers go on.
+    pub(crate) fn release_readers(&self) {
+        if self.gate.holds_readers() {
+            self.gate
+                .change(|_| self.gate.hold_readers.store(false, Relaxed));
+        }
+    }
+
+    /// Closes the gate. `None` when there is a shared writable VMA, or one is being made.
+    pub(crate) fn close(&self) -> Option<ClosedGate<'_>> {
+        // ORDERING: Full, see `admit_mapping`. What is seen after this is seen with no shared
+        // writable VMA linked or to be linked.
+        self.gate
+            .phase
+            .cmpxchg(0, Phase::SEALING, Full)
+            .is_ok()
+            .then(|| ClosedGate { gate: self.gate })
+    }
+}
+
+impl Drop for SealingTurn<'_> {
+    fn drop(&mut self) {
+        self.gate.change(|queue| {
+            self.gate.hold_writers.store(false, Relaxed);
+            self.gate.hold_readers.store(false, Relaxed);
+            queue.turn = Turn::Free;
+        });
+    }
+}
+
+/// The gate, closed for a seal. It opens again when dropped, unless [`ClosedGate::seal`] was called.
+pub(crate) struct ClosedGate<'a> {
+    gate: &'a Gate,
+}
+
+impl ClosedGate<'_> {
+    /// Closes the gate for ever. The seal must be in force.
+    pub(crate) fn seal(self) {
+        self.gate.phase.store(Phase::SEALED, Release);
+        forget(self);
+    }
+}
+
+impl Drop for ClosedGate<'_> {
+    fn drop(&mut self) {
+        self.gate.phase.store(0, Release);
+    }
+}

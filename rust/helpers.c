@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * One line of C for each kernel inline or macro that Rust needs; see helpers.h.
+ */
+
+#include <linux/cpumask.h>
+#include <linux/sched/signal.h>
+
+#include "helpers.h"
+
+struct file *pinseal_shmem_file_setup(const char *name, loff_t size)
+{
+	return shmem_file_setup(name, size, mk_vma_flags(VMA_NORESERVE_BIT));
+}
+
+unsigned int *pinseal_shmem_seals(struct inode *inode)
+{
+	return &SHMEM_I(inode)->seals;
+}
+
+void pinseal_file_set_seekable(struct file *file)
+{
+	file->f_mode |= FMODE_LSEEK | FMODE_PREAD | FMODE_PWRITE;
+}
+
+long pinseal_file_truncate(struct file *file, loff_t size)
+{
+	return vfs_truncate(&file->f_path, size);
+}
+
+int pinseal_inode_trylock(struct inode *inode)
+{
+	return inode_trylock(inode);
+}
+
+void pinseal_inode_unlock(struct inode *inode)
+{
+	inode_unlock(inode);
+}
+
+loff_t pinseal_i_size_read(const struct inode *inode)
+{
+	return i_size_read(inode);
+}
+
+int pinseal_mapping_deny_writable(struct address_space *mapping)
+{
+	return mapping_deny_writable(mapping);
+}
+
+void pinseal_mapping_allow_writable(struct address_space *mapping)
+{
+	mapping_allow_writable(mapping);
+}
+
+int pinseal_mapping_mapped(const struct address_space *mapping)
+{
+	return mapping_mapped(mapping);
+}
+
+int pinseal_vfs_mmap(struct file *file, struct vm_area_struct *vma)
+{
+	return vfs_mmap(file, vma);
+}
+
+unsigned long pinseal_folio_nr_pages(const struct folio *folio)
+{
+	return folio_nr_pages(folio);
+}
+
+int pinseal_folio_mapcount(const struct folio *folio)
+{
+	return folio_mapcount(folio);
+}
+
+bool pinseal_folio_has_pincount(const struct folio *folio)
+{
+	return folio_has_pincount(folio);
+}
+
+unsigned int pinseal_folio_pincount(const struct folio *folio)
+{
+	return atomic_read(&folio->_pincount);
+}
+
+void pinseal_xas_init(struct xa_state *xas, struct xarray *xa, unsigned long index)
+{
+	*xas = (struct xa_state)__XA_STATE(xa, index, 0, 0);
+}
+
+void pinseal_xas_lock_irq(struct xa_state *xas)
+{
+	xas_lock_irq(xas);
+}
+
+void pinseal_xas_unlock_irq(struct xa_state *xas)
+{
+	xas_unlock_irq(xas);
+}
+
+bool pinseal_cpu_online(unsigned int cpu)
+{
+	return cpu_online(cpu);
+}
+
+void pinseal_cond_resched(void)
+{
+	cond_resched();
+}
+
+void pinseal_set_current_state_interruptible(void)
+{
+	set_current_state(TASK_INTERRUPTIBLE);
+}
+
+bool pinseal_fatal_signal_pending(struct task_struct *task)
+{
+	return fatal_signal_pending(task);
+}

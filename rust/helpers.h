@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The kernel's inlines and macros that Rust cannot call, one line of C each.
+ * No logic lives here: what needs an `if` is written in Rust.
+ */
+#ifndef PINSEAL_HELPERS_H
+#define PINSEAL_HELPERS_H
+
+#include <linux/fs.h>
+#include <linux/mm.h>
+#include <linux/shmem_fs.h>
+#include <linux/xarray.h>
+
+/* linux/shmem_fs.h */
+struct file *pinseal_shmem_file_setup(const char *name, loff_t size);
+unsigned int *pinseal_shmem_seals(struct inode *inode);
+
+/* linux/fs.h */
+void pinseal_file_set_seekable(struct file *file);
+long pinseal_file_truncate(struct file *file, loff_t size);
+int pinseal_inode_trylock(struct inode *inode);
+void pinseal_inode_unlock(struct inode *inode);
+loff_t pinseal_i_size_read(const struct inode *inode);
+int pinseal_mapping_deny_writable(struct address_space *mapping);
+void pinseal_mapping_allow_writable(struct address_space *mapping);
+int pinseal_mapping_mapped(const struct address_space *mapping);
+int pinseal_vfs_mmap(struct file *file, struct vm_area_struct *vma);
+
+/* linux/mm.h */
+unsigned long pinseal_folio_nr_pages(const struct folio *folio);
+int pinseal_folio_mapcount(const struct folio *folio);
+bool pinseal_folio_has_pincount(const struct folio *folio);
+unsigned int pinseal_folio_pincount(const struct folio *folio);
+
+/* linux/xarray.h */
+void pinseal_xas_init(struct xa_state *xas, struct xarray *xa, unsigned long index);
+void pinseal_xas_lock_irq(struct xa_state *xas);
+void pinseal_xas_unlock_irq(struct xa_state *xas);
+
+/* linux/cpumask.h, linux/sched.h */
+bool pinseal_cpu_online(unsigned int cpu);
+void pinseal_cond_resched(void);
+void pinseal_set_current_state_interruptible(void);
+bool pinseal_fatal_signal_pending(struct task_struct *task);
+
+#endif /* PINSEAL_HELPERS_H */

@@ -1,0 +1,320 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! From command words and user memory to typed requests, and back.
+//!
+//! The rules for all commands are in the first comment of `include/uapi/linux/pinseal.h`. What is
+//! checked here is form: sizes, flags, padding, ranges that overflow. What a command means is for
+//! the modules below.
+
+use crate::{
+    budget::Budget,
+    mm::folio::References,
+    object::Object,
+    pins,
+    seal::{
+        add_seals,
+        Outcome,
+        SealReport,
+        SealRequest,
+        DEFAULT_TIMEOUT_NS, //
+    },
+    seals::SealSet,
+    uapi, //
+};
+use kernel::{
+    fs::file::{
+        flags,
+        File, //
+    },
+    ioctl::{
+        _IOC_NR,
+        _IOC_SIZE,
+        _IOC_TYPE, //
+    },
+    prelude::*,
+    uaccess::{
+        UserPtr,
+        UserSlice,
+        UserSliceReader, //
+    }, //
+};
+use zerocopy::{
+    FromBytes,
+    Immutable,
+    IntoBytes, //
+};
+
+/// Flags of `struct pinseal_seal` that this build knows.
+const SEAL_FLAGS: u32 = uapi::PINSEAL_SEAL_NOWAIT;
+
+/// Runs a command of an open file.
+pub(crate) fn dispatch(object: &Object, file: &File, cmd: u32, arg: usize) -> Result {
+    if _IOC_TYPE(cmd) != uapi::PINSEAL_IOC_MAGIC {
+        return Err(ENOTTY);
+    }
+    let arg = Argument {
+        address: UserPtr::from_addr(arg),
+        size: _IOC_SIZE(cmd),
+    };
+    // The header defines these with `_IOR` and the like, whose values bindgen does not fold, and
+    // only the number counts.
+    match _IOC_NR(cmd) {
+        0x00 => info(object, arg),
+        0x01 => resize(object, file, arg),
+        0x02 => fallocate(object, file, arg),
+        0x03 => seal(object, file, arg),
+        0x04 => get_seals(object, arg),
+        0x05 => list_pins(object, arg),
+        0x0a => set_name(object, file, arg),
+        _ => Err(ENOTTY),
+    }
+}
+
+/// The caller's struct, of a size that the caller says.
+#[derive(Clone, Copy)]
+struct Argument {
+    address: UserPtr,
+    size: usize,
+}
+
+impl Argument {
+    fn user_slice(self) -> UserSlice {
+        UserSlice::new(self.address, self.size)
+    }
+
+    /// Reads the struct.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL` (too short), `EFAULT`, `E2BIG` (longer than `T`, and the rest not zero).
+    fn read<T: FromBytes + IntoBytes>(self) -> Result<T> {
+        self.check_size::<T>()?;
+        let mut value = T::new_zeroed();
+        let mut reader = self.user_slice().reader();
+        reader.read_slice(value.as_mut_bytes())?;
+        check_rest_is_zero(reader)?;
+        Ok(value)
+    }
+
+    /// Writes the struct, and zeroes to what the caller's has beyond it.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL` (too short), `EFAULT`.
+    fn write<T: IntoBytes + Immutable>(self, value: &T) -> Result {
+        self.check_size::<T>()?;
+        let mut writer = self.user_slice().writer();
+        writer.write_slice(value.as_bytes())?;
+        while !writer.is_empty() {
+            let zeroes = [0; 64];
+            writer.write_slice(&zeroes[..zeroes.len().min(writer.len())])?;
+        }
+        Ok(())
+    }
+
+    /// `T` is the first version of its struct. When a struct grows, this must go on to check
+    /// against the size of the first.
+    fn check_size<T>(self) -> Result {
+        if self.size < size_of::<T>() {
+            return Err(EINVAL);
+        }
+        Ok(())
+    }
+}
+
+fn check_rest_is_zero(mut reader: UserSliceReader) -> Result {
+    let mut chunk = [0; 64];
+    while !reader.is_empty() {
+        let len = chunk.len().min(reader.len());
+        reader.read_slice(&mut chunk[..len])?;
+        if chunk[..len].iter().any(|&byte| byte != 0) {
+            return Err(E2BIG);
+        }
+    }
+    Ok(())
+}
+
+/// Checks flags or padding of which nothing is defined.
+fn check_zero(bits: u32) -> Result {
+    if bits == 0 {
+        Ok(())
+    } else {
+        Err(EINVAL)
+    }
+}
+
+/// Whether the file was opened for writing.
+fn is_writable(file: &File) -> bool {
+    matches!(
+        file.flags() & flags::O_ACCMODE,
+        flags::O_WRONLY | flags::O_RDWR
+    )
+}
+
+fn is_nonblocking(file: &File) -> bool {
+    file.flags() & flags::O_NONBLOCK != 0
+}
+
+fn info(object: &Object, arg: Argument) -> Result {
+    arg.write(&uapi::pinseal_info {
+        version: uapi::PINSEAL_VERSION,
+        features: 0,
+        seals: SealSet::SUPPORTED,
+        seal_flags: SEAL_FLAGS,
+        size: object.size(),
+        default_timeout_ns: DEFAULT_TIMEOUT_NS,
+    })
+}
+
+fn resize(object: &Object, file: &File, arg: Argument) -> Result {
+    let request: uapi::pinseal_resize = arg.read()?;
+    check_zero(request.flags | request.pad)?;
+    let size = request.size.try_into().map_err(|_| EINVAL)?;
+    if !is_writable(file) {
+        return Err(EINVAL);
+    }
+    object.gate().wait_for_sealer(is_nonblocking(file))?;
+    object.memory()?.resize(size)
+}
+
+fn fallocate(object: &Object, file: &File, arg: Argument) -> Result {
+    let request: uapi::pinseal_fallocate = arg.read()?;
+    check_zero(request.flags)?;
+    let offset = request.offset.try_into().map_err(|_| EINVAL)?;
+    let len = request.len.try_into().map_err(|_| EINVAL)?;
+    // CAST: Bits.
+    let mode = request.mode as i32;
+    if !is_writable(file) {
+        return Err(EBADF);
+    }
+    object.gate().wait_for_sealer(is_nonblocking(file))?;
+    object.memory()?.fallocate(mode, offset, len)
+}
+
+fn seal(object: &Object, file: &File, arg: Argument) -> Result {
+    let mut request: uapi::pinseal_seal = arg.read()?;
+    check_zero(request.pad | (request.flags & !SEAL_FLAGS))?;
+    let seals = SealSet::from_bits(request.seals)?;
+    if !is_writable(file) {
+        return Err(EPERM);
+    }
+    // A struct that cannot be written must be noticed while nothing has happened yet.
+    arg.write(&request)?;
+
+    let timeout_ns = match request.timeout_ns {
+        0 => DEFAULT_TIMEOUT_NS,
+        timeout_ns => timeout_ns,
+    };
+    let report = add_seals(
+        object,
+        SealRequest {
+            seals,
+            budget: Budget::new(
+                timeout_ns,
+                request.flags & uapi::PINSEAL_SEAL_NOWAIT != 0,
+                request.max_scans,
+                request.waited_ns,
+                request.scans,
+            ),
+        },
+    )?;
+    fill_in(&mut request, &report);
+    arg.write(&request)?;
+
+    match report.outcome {
+        Outcome::Sealed => Ok(()),
+        Outcome::WritableMapping | Outcome::Pinned => Err(EBUSY),
+        // EINTR where a handler runs. What runs none (task work, a debugger, the freezer) restarts
+        // the call unseen, with the bounds as they stand now.
+        Outcome::Interrupted => Err(ERESTARTNOHAND),
+    }
+}
+
+fn fill_in(request: &mut uapi::pinseal_seal, report: &SealReport) {
+    request.scans = report.scans;
+    request.waited_ns = report.waited_ns;
+    request.pinned_pages = report.pinned_pages;
+    request.first_pinned = report.first_pinned.map_or(NO_PAGE, |index| index as u64);
+    request.isolated_pages = 0;
+    request.revoked_pages = 0;
+    request.outcome = match report.outcome {
+        Outcome::Sealed => uapi::pinseal_outcome_PINSEAL_OUTCOME_SEALED,
+        Outcome::WritableMapping => uapi::pinseal_outcome_PINSEAL_OUTCOME_WRITABLE_MAPPING,
+        Outcome::Pinned => uapi::pinseal_outcome_PINSEAL_OUTCOME_PINNED,
+        Outcome::Interrupted => uapi::pinseal_outcome_PINSEAL_OUTCOME_INTERRUPTED,
+    };
+}
+
+/// `PINSEAL_NO_PAGE`, an expression that bindgen does not fold.
+const NO_PAGE: u64 = u64::MAX;
+
+fn get_seals(object: &Object, arg: Argument) -> Result {
+    arg.write(&object.seals().bits())
+}
+
+fn list_pins(object: &Object, arg: Argument) -> Result {
+    let mut request: uapi::pinseal_pins = arg.read()?;
+    check_zero(request.flags | request.pad)?;
+    let end = match request.count {
+        0 => u64::MAX,
+        count => request.start.checked_add(count).ok_or(EINVAL)?,
+    };
+    let entry_size = size_of::<uapi::pinseal_page>() as u64;
+    let mut vec = UserSlice::new(
+        UserPtr::from_addr(request.vec.try_into().map_err(|_| EFAULT)?),
+        // The caller may say "as many as there are".
+        request
+            .vec_len
+            .saturating_mul(entry_size)
+            .try_into()
+            .unwrap_or(usize::MAX),
+    )
+    .writer();
+    let most = (request.vec != 0).then_some(request.vec_len);
+
+    // Asking is not using.
+    let summary = match object.used_memory() {
+        Some(memory) => pins::list(memory, request.start..end, most, |found| {
+            found
+                .iter()
+                .try_for_each(|references| vec.write_slice(page_entry(references).as_bytes()))
+        })?,
+        None => pins::Summary::nothing(request.start),
+    };
+    request.found = summary.found;
+    request.next = summary.next;
+    request.pinned_pages = summary.pinned_pages;
+    request.dma_pinned_pages = summary.dma_pinned_pages;
+    arg.write(&request)
+}
+
+fn page_entry(references: &References) -> uapi::pinseal_page {
+    uapi::pinseal_page {
+        index: references.index as u64,
+        pages: references.pages.try_into().unwrap_or(u32::MAX),
+        mapped: references.mapped,
+        extra: references.extra,
+        dma_pins: references.dma_pins,
+        flags: if references.is_large {
+            uapi::PINSEAL_PAGE_LARGE
+        } else {
+            0
+        },
+        pad: 0,
+    }
+}
+
+fn set_name(object: &Object, file: &File, arg: Argument) -> Result {
+    let request: uapi::pinseal_name = arg.read()?;
+    let name = CStr::from_bytes_until_nul(request.name.as_bytes())
+        .map_err(|_| EINVAL)?
+        .to_str()
+        .map_err(|_| EINVAL)?;
+    if name.chars().any(char::is_control) {
+        return Err(EINVAL);
+    }
+    if !is_writable(file) {
+        return Err(EPERM);
+    }
+    object.set_name(name)
+}

@@ -1,0 +1,239 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! The page cache of one file, `struct address_space`.
+//!
+//! C headers: [`include/linux/fs.h`](srctree/include/linux/fs.h),
+//! [`include/linux/pagemap.h`](srctree/include/linux/pagemap.h)
+
+use super::folio::CachedFolio;
+use crate::bindings;
+use core::{
+    mem::ManuallyDrop,
+    ops::{
+        ControlFlow,
+        Range, //
+    },
+    slice::from_ref,
+};
+use kernel::{
+    ffi::c_void,
+    types::Opaque, //
+};
+
+/// Nodes, of up to 64 entries, to look at before the lock is dropped for a moment. C has
+/// `XA_CHECK_SCHED`, 4096 entries.
+const NODES_PER_LOCK: u32 = 64;
+
+/// The page cache of a file.
+///
+/// # Invariants
+///
+/// References point to the mapping of an inode that stays alive as long as they do.
+#[repr(transparent)]
+pub(crate) struct AddressSpace {
+    inner: Opaque<bindings::address_space>,
+}
+
+impl AddressSpace {
+    /// Creates a reference from a raw pointer.
+    ///
+    /// # Safety
+    ///
+    /// `ptr` must point to the mapping of an inode that stays alive for `'a`.
+    #[inline]
+    pub(crate) unsafe fn from_raw<'a>(ptr: *mut bindings::address_space) -> &'a Self {
+        // SAFETY: The caller keeps the mapping alive; the type is `repr(transparent)`.
+        unsafe { &*ptr.cast() }
+    }
+
+    #[inline]
+    fn as_ptr(&self) -> *mut bindings::address_space {
+        self.inner.get()
+    }
+
+    /// Refuses shared writable mappings from now on, unless there are some: then `None`.
+    ///
+    /// This is about mappings that go through this file. The VMA of a mapping that began with
+    /// another file is counted without asking when the core links it; who creates such VMAs must
+    /// keep a count of their own besides.
+    pub(crate) fn deny_writable(&self) -> Option<WritableDenied<'_>> {
+        // SAFETY: The mapping is alive by the type invariants.
+        let ret = unsafe { bindings::pinseal_mapping_deny_writable(self.as_ptr()) };
+        // INVARIANT: The denial was counted.
+        (ret == 0).then(|| WritableDenied { mapping: self })
+    }
+
+    /// Whether any VMA maps the file.
+    pub(crate) fn is_mapped(&self) -> bool {
+        // SAFETY: The mapping is alive by the type invariants. The tree's root is read without its
+        // lock, as `mapping_mapped()` is meant to be used.
+        unsafe { bindings::pinseal_mapping_mapped(self.as_ptr()) != 0 }
+    }
+
+    /// Removes pages from every page table that maps them. They fault back in on access; private
+    /// copies stay.
+    ///
+    /// Context: sleeps.
+    pub(crate) fn unmap(&self, pages: &Range<usize>) {
+        if pages.is_empty() {
+            return;
+        }
+        // SAFETY: The mapping is alive by the type invariants.
+        unsafe { bindings::unmap_mapping_pages(self.as_ptr(), pages.start, pages.len(), false) };
+    }
+
+    /// Calls `visit` for each folio in the range that is in memory, in order of their index, under
+    /// the `i_pages` lock, until it breaks.
+    ///
+    /// Between batches the lock is dropped. Folios that are replaced meanwhile (migration, huge
+    /// pages) may be seen twice or in their new form, but a page that stays in memory is not
+    /// missed. A folio that the range cuts is visited as a whole.
+    ///
+    /// Context: may sleep, but `visit` may not: it runs in atomic context.
+    #[inline]
+    pub(crate) fn for_each_folio(
+        &self,
+        pages: Range<usize>,
+        mut visit: impl FnMut(&CachedFolio) -> ControlFlow<()>,
+    ) {
+        if pages.is_empty() {
+            return;
+        }
+        let mut from = pages.start;
+        let last = pages.end - 1;
+        // SAFETY: `i_pages` lives as long as `self`.
+        let i_pages = unsafe { &raw mut (*self.as_ptr()).i_pages };
+        let xas = Opaque::<bindings::xa_state>::uninit();
+        let xas = xas.get();
+        let mut nodes = 0;
+
+        // SAFETY: `xas` is valid for writing.
+        unsafe { bindings::pinseal_xas_init(xas, i_pages, from) };
+        // SAFETY: `xas` was initialised above.
+        unsafe { bindings::pinseal_xas_lock_irq(xas) };
+        loop {
+            // SAFETY: The lock is held.
+            let entry = unsafe { bindings::xas_find(xas, last) };
+            if entry.is_null() {
+                break;
+            }
+            // SAFETY: The lock is held, and `xas` has just found something.
+            let leaf = unsafe { leaf(xas) };
+            // A node at a time: that is what makes looking at many pages cheap.
+            let entries = match &leaf {
+                Some(leaf) => leaf.entries_up_to(last),
+                None => from_ref(&entry),
+            };
+            let visited = entries.iter().try_for_each(|&entry| {
+                if !is_pointer(entry) {
+                    return ControlFlow::Continue(());
+                }
+                // SAFETY: Entries of `i_pages` that are pointers are folios, in the page cache. The
+                // lock is held until after the call.
+                visit(unsafe { CachedFolio::from_raw(entry.cast()) })
+            });
+            if visited.is_break() {
+                break;
+            }
+            if let Some(leaf) = leaf {
+                from = leaf.end();
+                // SAFETY: `xas` is valid for writing, and needs no cleaning up.
+                unsafe { bindings::pinseal_xas_init(xas, i_pages, from) };
+            }
+
+            nodes += 1;
+            if nodes == NODES_PER_LOCK {
+                nodes = 0;
+                // SAFETY: The lock is held, and is taken again before `xas` is used; after
+                // `xas_pause` nothing in it refers to a node.
+                unsafe {
+                    bindings::xas_pause(xas);
+                    bindings::pinseal_xas_unlock_irq(xas);
+                    bindings::pinseal_cond_resched();
+                    bindings::pinseal_xas_lock_irq(xas);
+                }
+            }
+        }
+        // SAFETY: The lock is held.
+        unsafe { bindings::pinseal_xas_unlock_irq(xas) };
+    }
+}
+
+/// What a lowest node of `i_pages` has from some index on.
+struct Leaf<'a> {
+    /// Index of the first of `entries`.
+    start: usize,
+    entries: &'a [*mut c_void],
+}
+
+impl<'a> Leaf<'a> {
+    fn entries_up_to(&self, last: usize) -> &'a [*mut c_void] {
+        // There is at least the one that was found, which is not after `last`.
+        let most = last.saturating_sub(self.start).saturating_add(1);
+        &self.entries[..most.min(self.entries.len())]
+    }
+
+    /// The index after all entries. A file cannot be so large that this overflows.
+    fn end(&self) -> usize {
+        self.start.saturating_add(self.entries.len())
+    }
+}
+
+/// The node in which `xas` has found something, from there on, if it is a lowest one.
+///
+/// # Safety
+///
+/// `xas` must have found something, and the lock must have been held since, and for `'a`.
+unsafe fn leaf<'a>(xas: *mut bindings::xa_state) -> Option<Leaf<'a>> {
+    // SAFETY: By the safety requirements.
+    let (node, index, offset) =
+        unsafe { ((*xas).xa_node, (*xas).xa_index, (*xas).xa_offset as usize) };
+    // What has its low bits set is no node but a state, and a lone entry at index 0 has none.
+    if node.is_null() || node.addr() & 3 != 0 {
+        return None;
+    }
+    // SAFETY: It is a node, which stays as it is while the lock is held.
+    let (shift, slots) = unsafe { ((*node).shift, &(*node).slots) };
+    if shift != 0 {
+        return None;
+    }
+    Some(Leaf {
+        // The index may be inside of a large folio, whose entry is at its beginning.
+        start: (index & !(slots.len() - 1)) + offset,
+        entries: slots.get(offset..)?,
+    })
+}
+
+/// Whether an entry of `i_pages` is a pointer: not nothing, not a value (which is what swapped-out
+/// pages leave there), and not internal (what follows the beginning of a large folio).
+///
+/// C: `xa_is_value()`, `xa_is_internal()` in
+/// [`include/linux/xarray.h`](srctree/include/linux/xarray.h).
+#[inline]
+fn is_pointer(entry: *mut c_void) -> bool {
+    !entry.is_null() && entry.addr() & 3 == 0
+}
+
+/// While it lives, and after [`WritableDenied::forever`], no shared writable mapping of the file
+/// can be made.
+///
+/// # Invariants
+///
+/// It holds one denial in `i_mmap_writable` of the mapping.
+pub(crate) struct WritableDenied<'a> {
+    mapping: &'a AddressSpace,
+}
+
+impl WritableDenied<'_> {
+    /// Makes the denial permanent.
+    pub(crate) fn forever(self) {
+        let _ = ManuallyDrop::new(self);
+    }
+}
+
+impl Drop for WritableDenied<'_> {
+    fn drop(&mut self) {
+        // SAFETY: The mapping is alive, and by the type invariants the denial is ours to undo.
+        unsafe { bindings::pinseal_mapping_allow_writable(self.mapping.as_ptr()) };
+    }
+}

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! pinseal: shared memory that can be sealed safely while its pages are pinned.
+//!
+//! Data flows down this list; nothing knows what stands above it.
+//!
+//! | Module       | Its one job                                                  |
+//! |--------------|--------------------------------------------------------------|
+//! | [`device`]   | the open file `/dev/pinseal`: its operations, registration   |
+//! | [`ioctl`]    | command word to typed request; sizes, flags, padding         |
+//! | [`object`]   | the object behind an open file, and its states               |
+//! | [`seal`]     | the procedure of adding seals                                |
+//! | [`pins`]     | listing folios that have extra references                    |
+//! | [`scan`]     | looking for extra references, and getting rid of mappings    |
+//! | [`gate`]     | who may map or write while somebody seals                    |
+//! | [`budget`]   | how long and how often a caller wants to wait                |
+//! | [`seals`], [`backoff`], [`ranges`] | pure rules without kernel state        |
+//! | [`fs`], [`mm`], [`sync`] | our extension of the kernel crate: the only place for `unsafe` |
+//! | [`uapi`]     | the structs of `include/uapi/linux/pinseal.h`                |
+//!
+//! Why a seal is sound is argued in `Documentation/design.rst`.
+
+use kernel::prelude::*;
+
+mod backoff;
+mod bindings;
+mod budget;
+mod device;
+mod fs;
+mod gate;
+mod ioctl;
+mod mm;
+mod object;
+mod pins;
+mod ranges;
+mod scan;
+mod seal;
+mod seals;
+mod sync;
+mod uapi;
+
+module! {
+    type: device::PinsealModule,
+    name: "pinseal",
+    authors: ["The pinseal authors"],
+    description: "Shared memory that can be sealed safely while its pages are pinned",
+    license: "GPL v2",
+}

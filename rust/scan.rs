@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Looking for extra references to the pages of a file.
+//!
+//! A folio passes when its reference count equals the page cache's own references at one instant.
+//! Once it has passed while nobody can map the file writable nor write to it, nobody can get a
+//! reference to write through any more: what is seen later of that folio are readers. So it is
+//! enough that each folio passes at some instant, not all at the same.
+
+use crate::{
+    mm::address_space::AddressSpace,
+    ranges::Ranges, //
+};
+use core::{
+    ops::{
+        ControlFlow,
+        Range, //
+    },
+    slice::from_ref, //
+};
+use kernel::{
+    prelude::*,
+    time::{
+        delay::udelay,
+        Delta, //
+    }, //
+};
+
+/// Every page that a file can have.
+const ALL_PAGES: Range<usize> = 0..usize::MAX;
+
+/// How many times [`Look::again_without_readers`] looks, and how long it lets readers get on in
+/// between, in microseconds. A fault or a TLB flush that is under way on another CPU is over then.
+const TRIES: u32 = 4;
+const TRY_US: i64 = 5;
+
+/// With more pages than this, [`Look::again_without_readers`] looks once: it would take too long.
+const TRY_PAGES: u64 = 1024;
+
+/// Where a later look has to look.
+enum Candidates {
+    /// In these ranges.
+    Listed(Ranges),
+    /// Everywhere: there were too many ranges, or no memory to list them.
+    Everywhere,
+}
+
+impl Candidates {
+    fn ranges(&self) -> &[Range<usize>] {
+        match self {
+            Candidates::Listed(ranges) => ranges.as_slice(),
+            Candidates::Everywhere => from_ref(&ALL_PAGES),
+        }
+    }
+}
+
+/// What a look at the pages found.
+pub(crate) struct Look {
+    pinned_pages: u64,
+    first_pinned: Option<usize>,
+    may_be_readers: bool,
+    candidates: Candidates,
+}
+
+impl Look {
+    fn nothing() -> Self {
+        Self {
+            pinned_pages: 0,
+            first_pinned: None,
+            may_be_readers: false,
+            candidates: Candidates::Listed(Ranges::new()),
+        }
+    }
+
+    /// Looks at every page.
+    ///
+    /// Context: may sleep.
+    pub(crate) fn everywhere(pages: &AddressSpace) -> Self {
+        let mut look = Self::nothing();
+        look.sweep(pages, ALL_PAGES);
+        look
+    }
+
+    /// Looks again at what did not pass.
+    ///
+    /// Context: may sleep.
+    pub(crate) fn again(&self, pages: &AddressSpace) -> Self {
+        let mut look = Self::nothing();
+        for range in self.candidates.ranges() {
+            look.sweep(pages, range.clone());
+        }
+        look
+    }
+
+    /// Looks again at what did not pass, after it was removed from page tables, and gives readers
+    /// who are at it time to be through. To be used while new ones are held up.
+    ///
+    /// Context: may sleep. Takes `i_mmap_rwsem` of the mapping.
+    pub(crate) fn again_without_readers(mut self, pages: &AddressSpace) -> Self {
+        for _ in 0..TRIES {
+            if pages.is_mapped() {
+                for range in self.candidates.ranges() {
+                    pages.unmap(range);
+                }
+            }
+            self = self.again(pages);
+            if !self.may_be_readers || self.pinned_pages > TRY_PAGES {
+                break;
+            }
+            udelay(Delta::from_micros(TRY_US));
+        }
+        self
+    }
+
+    /// Whether all pages passed.
+    pub(crate) fn is_clean(&self) -> bool {
+        self.first_pinned.is_none()
+    }
+
+    /// Whether what did not pass may be due to readers.
+    pub(crate) fn may_be_readers(&self) -> bool {
+        self.may_be_readers
+    }
+
+    /// Pages of folios that did not pass.
+    pub(crate) fn pinned_pages(&self) -> u64 {
+        self.pinned_pages
+    }
+
+    /// The lowest index of a page that did not pass.
+    pub(crate) fn first_pinned(&self) -> Option<usize> {
+        self.first_pinned
+    }
+
+    /// Remembers pages that did not pass, if there is room.
+    fn try_record(&mut self, range: Range<usize>) -> Result<(), Range<usize>> {
+        let new_pages = match &mut self.candidates {
+            Candidates::Listed(list) => match list.push(range.clone()) {
+                Ok(new_pages) => new_pages,
+                Err(_) => return Err(range),
+            },
+            Candidates::Everywhere => range.len(),
+        };
+        self.pinned_pages += new_pages as u64;
+        self.first_pinned.get_or_insert(range.start);
+        Ok(())
+    }
+
+    /// Remembers pages that did not pass. Sleeps for room.
+    fn record(&mut self, range: Range<usize>) {
+        let Err(range) = self.try_record(range) else {
+            return;
+        };
+        if let Candidates::Listed(list) = &mut self.candidates {
+            if list.make_room().is_err() {
+                self.candidates = Candidates::Everywhere;
+            }
+        }
+        // There is room now, or none is needed.
+        let _ = self.try_record(range);
+    }
+
+    /// Remembers the folios of a range that do not pass. Ranges must come in ascending order.
+    #[inline]
+    fn sweep(&mut self, pages: &AddressSpace, range: Range<usize>) {
+        let mut from = range.start;
+        loop {
+            let mut no_room_for = None;
+            pages.for_each_folio(from..range.end, |folio| {
+                if folio.is_clean() {
+                    return ControlFlow::Continue(());
+                }
+                self.may_be_readers |= folio.references().may_be_readers();
+                match self.try_record(folio.range()) {
+                    Ok(()) => ControlFlow::Continue(()),
+                    Err(range) => {
+                        no_room_for = Some(range);
+                        ControlFlow::Break(())
+                    }
+                }
+            });
+            let Some(range) = no_room_for else { return };
+            from = range.end;
+            self.record(range);
+        }
+    }
+}

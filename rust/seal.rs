@@ -1,0 +1,348 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! The procedure of adding seals.
+//!
+//! 1. Take the turn: sealers of one object come one after the other.
+//! 2. Close the gate, then deny writable mappings of the memory: from here on nobody can make a
+//!    shared writable mapping, and there is none.
+//! 3. Look at all pages under the inode lock. When all pass, set the seals under that same hold of
+//!    the lock. This is the common case.
+//! 4. When readers may be what does not pass, hold new ones up for a moment, clear page tables, and
+//!    look again.
+//! 5. Otherwise let go of the inode lock and look at those that did not pass, sleeping in between
+//!    without any lock, until they pass; then go to 3, because somebody with another way to the
+//!    memory than ours may have come meanwhile.
+//! 6. When the caller's bounds are used up or a signal comes, undo 2 and report.
+//!
+//! Why this is sound is argued in `Documentation/design.rst`.
+
+use crate::{
+    backoff::Backoff,
+    budget::{
+        Budget,
+        WaitFor, //
+    },
+    fs::shmem::{
+        LockedShmem,
+        ShmemFile, //
+    },
+    gate::{
+        NoTurn,
+        SealingTurn, //
+    },
+    mm::lru::{
+        drain_this_cpu,
+        Draining, //
+    },
+    object::Object,
+    scan::Look,
+    seals::SealSet,
+    sync::nap::{
+        is_pending,
+        nap, //
+    }, //
+};
+use kernel::{
+    prelude::*,
+    time::{
+        delay::udelay,
+        Delta,
+        Instant,
+        Monotonic, //
+    }, //
+};
+
+/// How long to wait when the caller does not say, in nanoseconds: as long as memfd waits.
+pub(crate) const DEFAULT_TIMEOUT_NS: u64 = 150_000_000;
+
+/// For how long readers are held up at the beginning of a wait, sleeps included, in nanoseconds.
+const READERS_HELD_NS: u64 = 2_000_000;
+
+/// After that, readers are held up for the first [`READERS_HELD_LOOKS`] of so many looks.
+const READERS_HELD_EVERY: u32 = 16;
+const READERS_HELD_LOOKS: u32 = 2;
+
+/// How many times the inode lock is tried in a row, and the time in between, in microseconds. Most
+/// who hold it are through then.
+const LOCK_TRIES: u32 = 8;
+const LOCK_TRY_US: i64 = 3;
+
+/// After how many looks that failed LRU batches are drained: the powers of two up to the period, and
+/// then whenever the period is over.
+const DRAIN_PERIOD: u32 = 64;
+
+/// What somebody wants sealed, and how.
+pub(crate) struct SealRequest {
+    /// Seals to add.
+    pub(crate) seals: SealSet,
+    /// Bounds, and what of them was used up before.
+    pub(crate) budget: Budget,
+}
+
+/// Why a seal call ended.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// The seals are set.
+    Sealed,
+    /// There is a shared writable mapping.
+    WritableMapping,
+    /// Pages had extra references until the bounds were used up.
+    Pinned,
+    /// A signal came, or task work has to run. Bounds are left: unless the signal has a handler, the
+    /// call is to be made again, unseen by the caller.
+    Interrupted,
+}
+
+/// How a seal call ended.
+pub(crate) struct SealReport {
+    /// Why.
+    pub(crate) outcome: Outcome,
+    /// Looks taken, with those of calls before.
+    pub(crate) scans: u32,
+    /// Time waited, with that of calls before, in nanoseconds.
+    pub(crate) waited_ns: u64,
+    /// Pages with extra references at the last look.
+    pub(crate) pinned_pages: u64,
+    /// The lowest index of one, in pages.
+    pub(crate) first_pinned: Option<usize>,
+}
+
+/// Adds seals to an object.
+///
+/// Context: sleeps. The caller must have opened the object for writing and hold no lock.
+///
+/// # Errors
+///
+/// `EPERM` when no seals can be added, `ENOMEM`. How the attempt ended is no error but
+/// [`SealReport::outcome`]; unless that is [`Outcome::Sealed`], nothing changed that anybody could
+/// see.
+pub(crate) fn add_seals(object: &Object, request: SealRequest) -> Result<SealReport> {
+    object.seals().check_addable()?;
+
+    let mut attempt = Attempt {
+        object,
+        memory: object.memory()?,
+        seals: request.seals,
+        budget: request.budget,
+        look: None,
+        failed_looks: 0,
+        draining: None,
+        waiting_for: WaitFor::Holders,
+    };
+    let outcome = attempt.run()?;
+    let (pinned_pages, first_pinned) = match (&attempt.look, outcome) {
+        (_, Outcome::Sealed) | (None, _) => (0, None),
+        (Some(look), _) => (look.pinned_pages(), look.first_pinned()),
+    };
+    Ok(SealReport {
+        outcome,
+        scans: attempt.budget.scans(),
+        waited_ns: attempt.budget.waited_ns(),
+        pinned_pages,
+        first_pinned,
+    })
+}
+
+/// A seal call under way.
+struct Attempt<'a> {
+    object: &'a Object,
+    memory: &'a ShmemFile,
+    seals: SealSet,
+    budget: Budget,
+    /// The last look, when there was one.
+    look: Option<Look>,
+    /// How many times pages did not pass.
+    failed_looks: u32,
+    /// Every CPU's LRU batches, while they are being drained.
+    draining: Option<Draining>,
+    /// What was in the way the last time.
+    waiting_for: WaitFor,
+}
+
+impl<'a> Attempt<'a> {
+    fn run(&mut self) -> Result<Outcome> {
+        let turn = match self.object.gate().take_turn(&mut self.budget) {
+            Ok(turn) => turn,
+            Err(NoTurn::Expired) => {
+                // Somebody else seals. Tell what that one waits for.
+                self.budget.count_scan();
+                self.look = Some(Look::everywhere(self.memory.pages()));
+                return Ok(Outcome::Pinned);
+            }
+            Err(NoTurn::Interrupted) => return Ok(Outcome::Interrupted),
+        };
+        // The holder of the turn before may have added seals.
+        self.object.seals().check_addable()?;
+
+        if !self.object.seals().adding_ends_writing(self.seals) {
+            return Ok(self.repeat(&turn, Self::set_seals));
+        }
+        let Some(closed) = turn.close() else {
+            return Ok(Outcome::WritableMapping);
+        };
+        let Some(denied) = self.memory.pages().deny_writable() else {
+            return Ok(Outcome::WritableMapping);
+        };
+        let outcome = self.repeat(&turn, Self::look_and_set_seals);
+        if outcome == Outcome::Sealed {
+            denied.forever();
+            closed.seal();
+        }
+        Ok(outcome)
+    }
+
+    /// Calls `step` until it has set the seals, sleeping in between, within the bounds.
+    fn repeat(
+        &mut self,
+        turn: &SealingTurn<'_>,
+        step: impl Fn(&mut Self, &SealingTurn<'_>) -> bool,
+    ) -> Outcome {
+        if step(self, turn) {
+            return Outcome::Sealed;
+        }
+        turn.hold_writers();
+        self.budget.start_clock();
+
+        let mut backoff = Backoff::new();
+        let mut step_ns = 0;
+        loop {
+            // The bounds come first: a task that always finds work to do still meets its deadline.
+            let left_ns = self.budget.left_ns(self.waiting_for);
+            if left_ns == 0 || !self.budget.allows_scan() {
+                return Outcome::Pinned;
+            }
+            if is_pending() {
+                return Outcome::Interrupted;
+            }
+            if !self.should_hold_readers() {
+                turn.release_readers();
+            }
+            nap(backoff.next(step_ns, left_ns));
+
+            let began = Instant::<Monotonic>::now();
+            if step(self, turn) {
+                return Outcome::Sealed;
+            }
+            // CAST: The clock is monotonic, so this is never negative.
+            step_ns = began.elapsed().as_nanos() as u64;
+        }
+    }
+
+    /// Sets seals that do not depend on the pages. Returns whether it could.
+    fn set_seals(&mut self, turn: &SealingTurn<'_>) -> bool {
+        let Some(locked) = self.try_lock(turn) else {
+            self.failed_looks = self.failed_looks.saturating_add(1);
+            return false;
+        };
+        self.object.add_seals(&locked, self.seals);
+        true
+    }
+
+    /// Looks at the pages and, when all pass, sets the seals. Returns whether it did.
+    fn look_and_set_seals(&mut self, turn: &SealingTurn<'_>) -> bool {
+        self.budget.count_scan();
+        // Asked before looking: what was drained by now does not show in this look.
+        if self.draining.as_ref().is_some_and(Draining::is_done) {
+            self.draining = None;
+        }
+        self.waiting_for = match self.draining {
+            None => WaitFor::Holders,
+            Some(_) => WaitFor::Kernel,
+        };
+        if self.candidates_pass(turn) && self.confirm_and_set_seals(turn) {
+            return true;
+        }
+        self.failed_looks = self.failed_looks.saturating_add(1);
+        self.drain_if_due();
+        false
+    }
+
+    /// Looks again at what did not pass before. Returns whether it does now.
+    fn candidates_pass(&mut self, turn: &SealingTurn<'_>) -> bool {
+        let Some(look) = self.look.take() else {
+            return true;
+        };
+        let pages = self.memory.pages();
+        let look = if look.may_be_readers() && self.should_hold_readers() {
+            turn.hold_readers();
+            look.again_without_readers(pages)
+        } else {
+            look.again(pages)
+        };
+        let passes = look.is_clean();
+        self.look = Some(look);
+        passes
+    }
+
+    /// Looks at all pages with the inode locked and, when all pass, sets the seals under that same
+    /// lock. Returns whether it did; when not, the look is left in `self.look`.
+    fn confirm_and_set_seals(&mut self, turn: &SealingTurn<'_>) -> bool {
+        let pages = self.memory.pages();
+        let Some(locked) = self.try_lock(turn) else {
+            self.look = Some(Look::everywhere(pages));
+            return false;
+        };
+
+        drain_this_cpu();
+        let mut look = Look::everywhere(pages);
+        if look.may_be_readers() {
+            turn.hold_readers();
+            look = look.again_without_readers(pages);
+        }
+        if look.is_clean() {
+            self.object.add_seals(&locked, self.seals);
+            return true;
+        }
+        self.look = Some(look);
+        false
+    }
+
+    /// Locks the inode, if whoever has it locked is soon through.
+    ///
+    /// Otherwise it is a writer who is at it. It will be gone, and nobody new comes.
+    fn try_lock(&mut self, turn: &SealingTurn<'_>) -> Option<LockedShmem<'a>> {
+        if let Some(locked) = self.memory.try_lock() {
+            return Some(locked);
+        }
+        // Some ways to seek lock the inode, too.
+        turn.hold_writers();
+        turn.hold_readers();
+        for _ in 0..LOCK_TRIES {
+            udelay(Delta::from_micros(LOCK_TRY_US));
+            if let Some(locked) = self.memory.try_lock() {
+                return Some(locked);
+            }
+        }
+        self.waiting_for = WaitFor::Kernel;
+        None
+    }
+
+    /// Whether new readers are to be held up when they may be in the way.
+    ///
+    /// At first, and then now and then: with pages that are held for long, readers should hardly
+    /// notice; and those who never rest should not be in the way for long.
+    fn should_hold_readers(&self) -> bool {
+        self.budget.waited_ns() < READERS_HELD_NS
+            || self.failed_looks % READERS_HELD_EVERY < READERS_HELD_LOOKS
+    }
+
+    /// Has every CPU drain its LRU batches, if it is time for that.
+    ///
+    /// What does not pass may merely be on its way to the LRU lists, on a CPU that has no reason to
+    /// do anything about it. A writer who was not through yet, or pages that come back from swap,
+    /// make it so again after it was mended; so it is mended again, but less often.
+    fn drain_if_due(&mut self) {
+        let due = if !self.budget.waits_for_holders() {
+            self.failed_looks == 1
+        } else if self.failed_looks < DRAIN_PERIOD {
+            self.failed_looks.is_power_of_two()
+        } else {
+            self.failed_looks % DRAIN_PERIOD == 0
+        };
+        if due && self.draining.is_none() && self.budget.may_wait() {
+            // Without memory for it, we look on. The next time is not far.
+            self.draining = Draining::start().ok();
+            self.waiting_for = WaitFor::Kernel;
+        }
+    }
+}

@@ -1,0 +1,6 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! What pinseal needs of the scheduler and the kernel crate does not have yet: a staging place
+//! until it can move there.
+
+pub(crate) mod nap;

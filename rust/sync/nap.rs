@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Short sleeps that end on time, and why they ended early.
+//!
+//! C headers: [`include/linux/sched/signal.h`](srctree/include/linux/sched/signal.h),
+//! [`include/linux/hrtimer.h`](srctree/include/linux/hrtimer.h)
+
+use crate::bindings;
+use kernel::prelude::*;
+
+/// Whether the current task should go back to user space: for a signal, or for work that runs on the
+/// way there, io_uring's for one. A sleep that goes on may wait for something that only this work can
+/// end.
+pub(crate) fn is_pending() -> bool {
+    current!().signal_pending()
+}
+
+/// Whether the current task is being killed.
+pub(crate) fn is_dying() -> bool {
+    // SAFETY: The pointer of the current task is valid.
+    unsafe { bindings::pinseal_fatal_signal_pending(current!().as_ptr()) }
+}
+
+/// Lets the timer fire this much late, in nanoseconds, so that timers can share an interrupt.
+const SLACK_NS: u64 = 5_000;
+
+/// Sleeps for `ns` nanoseconds by a high-resolution timer, or until [`pending`] has something.
+///
+/// Context: sleeps.
+pub(crate) fn nap(ns: u64) {
+    let mut expires: bindings::ktime_t = ns.try_into().unwrap_or(i64::MAX);
+
+    // SAFETY: `expires` is valid for the duration of the call. The task state that it wants is set
+    // before; it returns with the task running.
+    unsafe {
+        bindings::pinseal_set_current_state_interruptible();
+        bindings::schedule_hrtimeout_range(
+            &mut expires,
+            SLACK_NS,
+            bindings::hrtimer_mode_HRTIMER_MODE_REL,
+        );
+    }
+}
