@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# The commands that people type; `make help` lists them. What Kbuild needs is in
+# Kbuild.
+
+# With the host's own tools, for the host's own kernel: like any out-of-tree
+# module. ARCH, CROSS_COMPILE, LLVM, MO and so on go to Kbuild as they are.
+KDIR ?= /lib/modules/$(shell uname -r)/build
+
+.PHONY: modules modules_install clean
+modules:
+	@scripts/check-kdir '$(KDIR)'
+	$(MAKE) -C '$(KDIR)' M='$(CURDIR)' modules
+
+modules_install clean:
+	$(MAKE) -C '$(KDIR)' M='$(CURDIR)' $@
+
+# With a build root and stock kernels of our own, in $PINSEAL_CACHE. These take
+# ARCH=x86_64 or ARCH=arm64.
+.PHONY: test demo bench module check shell distclean-cache help
+export TEST FLAVOURS
+test module check shell:
+	@ARCH='$(ARCH)' scripts/$@
+
+demo bench:
+	@ARCH='$(ARCH)' scripts/show $@
+
+distclean-cache:
+	@scripts/distclean-cache
+
+help:
+	@sed -n 's/^## \{0,1\}//p' $(MAKEFILE_LIST)
+
+## The project's own machine (a build root, kernels and guests in a cache folder,
+## $PINSEAL_CACHE or ~/.cache/pinseal; nothing on the host changes):
+##
+##   make test             every test, in an x86_64 and an arm64 guest
+##   make test ARCH=arm64 TEST="abi seals"
+##                         some tests in one guest
+##   make test FLAVOURS="arm64 ..."
+##                         in guests with other kernels of qemu/flavours
+##   make demo             sealing with real pins, memfd and pinseal side by side
+##   make bench            the measurements
+##   make module           pinseal.ko for the stock kernels, all or ARCH's
+##   make check            formatting, clippy, header, layers, scripts
+##   make shell            a shell in the build root
+##   make distclean-cache  removes the cache folder
+##
+## With the host's tools, for a kernel of your own (KDIR=, ARCH=, CROSS_COMPILE=,
+## LLVM=1 as for any out-of-tree module):
+##
+##   make                  pinseal.ko
+##   make modules_install
+##   make clean

@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# shellcheck shell=bash
+#
+# Package archives, as the host's own apt is set up to reach them: its mirror,
+# its proxies, its credentials. Nothing of the host's apt is changed. To be
+# sourced after lib.sh.
+
+# apt_state NAME: sets APT_CONFIG to a configuration with its own lists and
+# cache, and takes the lock on them. Sources are the host's until
+# apt_sources is called.
+apt_state() {
+	local dir=$PINSEAL_CACHE/apt-$1
+
+	lock "apt-$1"
+	mkdir -p "$dir"/state/lists/partial "$dir"/cache/archives/partial
+	cat >"$dir/apt.conf" <<-END
+		Dir::State "$dir/state";
+		Dir::State::status "/var/lib/dpkg/status";
+		Dir::Cache "$dir/cache";
+		APT::Sandbox::User "root";
+		Acquire::Languages "none";
+		Acquire::IndexTargets::deb::DEP-11::DefaultEnabled "false";
+		Acquire::Retries "3";
+	END
+	export APT_CONFIG=$dir/apt.conf
+}
+
+# apt_sources ARCH LINE...: the packages of ARCH from the given sources only.
+apt_sources() {
+	local dir=${APT_CONFIG%/*} arch=$1
+
+	shift
+	printf '%s\n' "$@" >"$dir/sources.list"
+	: >"$dir/status"
+	cat >>"$APT_CONFIG" <<-END
+		APT::Architecture "$arch";
+		#clear APT::Architectures;
+		APT::Architectures { "$arch"; };
+		Dir::State::status "$dir/status";
+		Dir::Etc::sourcelist "$dir/sources.list";
+		Dir::Etc::sourceparts "/dev/null";
+		Dir::Etc::preferences "/dev/null";
+		Dir::Etc::preferencesparts "/dev/null";
+	END
+}
+
+# apt_fetch DIR PACKAGE...: unpacks packages into DIR, without their dependencies
+# and without running anything of theirs.
+apt_fetch() {
+	local dir=$1 debs=$1/.debs deb
+
+	shift
+	mkdir -p "$debs"
+	(cd "$debs" && apt-get -q download "$@") || return
+	for deb in "$debs"/*.deb; do
+		echo "unpacking ${deb##*/}"
+		dpkg-deb -x "$deb" "$dir" || return
+	done
+	rm -r "$debs"
+}
+
+# The host's apt settings on how to fetch, for another apt that does not read
+# the host's configuration.
+apt_acquire_options() {
+	apt-config dump | grep -E \
+		'^Acquire::(http|https|ftp|Check-|ForceIP|Retries|Max-|Min-|Proxy|Queue-)[^ ]* "[^"]+"' || true
+}
+
+# Sees to it that apt knows the packages of the host's own sources: the host has
+# lists of them, or (container images ship none) they are fetched, aside.
+apt_host() {
+	unset APT_CONFIG
+	[ -z "$(apt-get indextargets 'Created-By: Packages' | head -1)" ] || return 0
+	apt_host_fresh
+}
+
+# The same, not trusting the host's lists to be up to date.
+apt_host_fresh() {
+	apt_state host
+	apt-get -q update
+}
+
+# The Debian mirror among the sources that apt knows; nothing if there is none.
+apt_mirror() {
+	apt-get indextargets --format '$(REPO_URI)|$(LABEL)|$(COMPONENT)' 'Created-By: Packages' |
+		awk -F'|' '$2 == "Debian" && $3 == "main" { print $1; exit }'
+}
+
+# Debian's archive of the kernels of the current flavour (see kernel()), which
+# need not be one of the host's architecture or release.
+apt_kernels() {
+	local mirror root
+
+	root=$(root_dir)
+	apt_host
+	mirror=$(apt_mirror)
+	[ -n "$mirror" ] || mirror=$(awk '$1 == "deb" { sub(/\[.*\] */, ""); print $2; exit }' \
+		"$root/etc/apt/sources.list")
+	apt_state "$DEB_ARCH"
+	apt_sources "$DEB_ARCH" "deb [signed-by=$root/usr/share/keyrings/debian-archive-keyring.gpg] $mirror $KERNEL_SUITE main"
+}

@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The guest's console: only looked at for what must never be there."""
+
+import re
+
+PANIC = re.compile(r"Kernel panic|end Kernel panic|Unable to mount root")
+
+# Everything by which the kernel says that something is wrong with it.
+SPLAT = re.compile(
+    r"WARNING:|WARNING! |\bBUG\b|\bOops\b|Internal error|general protection fault"
+    r"|Unable to handle kernel|UBSAN:|KASAN:|KFENCE:|KCSAN:|KMSAN:"
+    r"|possible (?:circular|recursive|irq lock)|inconsistent lock state|suspicious RCU"
+    r"|blocked for more than|soft lockup|hard LOCKUP|rcu.*(?:stall|starved)"
+    r"|refcount_t|Call [Tt]race|kmemleak: \d+ new|Bad page|bad page|Bad rss|Out of memory"
+    r"|scheduling while atomic|stack-protector|list_(?:add|del) corruption"
+    r"|rust_kernel: panicked|panicked at|invoked oom-killer"
+)
+# Lines that belong to one complaint at most.
+LONGEST = 60
+MARK = re.compile(r"pinseal-init: (begin|end|load|unload|timeout) (\S+)")
+
+
+def culprit(kind, name):
+    """Who is to blame for what comes after init's mark."""
+    return {"begin": name, "end": f"after {name}"}.get(kind, f"{kind} {name}")
+
+
+def splats(text):
+    """(culprit, lines) of each separate complaint."""
+    found = []
+    who, complaint = "boot", None
+    asked_for = False
+    for line in map(str.strip, text.splitlines()):
+        mark = MARK.search(line)
+        if mark:
+            # After a timeout, init has the kernel list what is blocked.
+            asked_for = mark[1] == "timeout"
+            who, complaint = culprit(*mark.groups()), None
+        elif complaint is not None and len(complaint) < LONGEST:
+            complaint.append(line)
+            if "---[ end trace" in line:
+                complaint = None
+        elif SPLAT.search(line) and not asked_for:
+            complaint = [line]
+            found.append((who, complaint))
+    return found
+
+
+def panicked(text):
+    """True if the kernel's last word was a panic."""
+    return bool(PANIC.search(text))

@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What a guest reports, line by line: qemu/init.c writes it.
+
+Between lines of init's own, which begin with ">>> ", is the TAP of one test
+program after another.
+"""
+
+import re
+
+# The taint flags that every run with an out-of-tree, unsigned module has.
+NORMAL_TAINT = 1 << 12 | 1 << 13
+TAINT_FLAGS = "PFSRMBUDAWCIOELKXTNJ"
+
+RESULT = re.compile(r"(not )?ok\b\s*(\d+)?\s*-?\s*([^#]*?)\s*(?:#\s*(\w+)\b\s*(.*))?$")
+PLAN = re.compile(r"1\.\.(\d+)")
+
+
+def taint_letters(mask):
+    """The flags of a taint mask that a clean run does not have."""
+    mask &= ~NORMAL_TAINT
+    known = [letter for bit, letter in enumerate(TAINT_FLAGS) if mask >> bit & 1]
+    return "".join(known) or (hex(mask) if mask else "")
+
+
+class Program:
+    """One test program: what it counted, and what there is to say about it."""
+
+    def __init__(self, name, tap):
+        self.name = name
+        self.tap = tap
+        self.passed = self.failed = self.skipped = 0
+        self.planned = None
+        self.milliseconds = None
+        # (title, lines) of each failure, and (title, reason) of each skip
+        self.failures = []
+        self.skips = []
+        self._since_result = []
+
+    def line(self, line):
+        """Takes one line of the program's output."""
+        if not self.tap:
+            return
+        plan = PLAN.match(line)
+        result = RESULT.match(line)
+        if plan and self.planned is None:
+            self.planned = int(plan[1])
+        elif result and result[2]:
+            self._result(line, *result.groups())
+        else:
+            self._since_result.append(line)
+
+    def _result(self, line, failed, _number, name, directive, rest):
+        directive = (directive or "").upper()
+        if failed and directive not in ("TODO", "XFAIL"):
+            self.fail(line, self._since_result)
+        elif directive == "SKIP":
+            self.skipped += 1
+            self.skips.append((name, rest))
+        else:
+            self.passed += 1
+        self._since_result = []
+
+    def fail(self, title, lines=()):
+        """Counts one failure."""
+        self.failed += 1
+        self.failures.append((title, list(lines)))
+
+    def end(self, how, code, milliseconds, taint, taint_before):
+        """The program is over: does everything about it add up?"""
+        self.milliseconds = milliseconds
+        results = self.passed + self.failed + self.skipped
+        tail = self._since_result[-20:]
+        if how == "timeout":
+            self.fail(f"did not end within {code} s and was killed", tail)
+        elif how == "stuck":
+            self.fail(f"did not end within {code} s, nor when killed", tail)
+        elif how == "signal":
+            self.fail(f"was killed by signal {code}", tail)
+        elif not self.tap:
+            if code:
+                self.fail(f"ended with exit status {code}")
+        elif self.planned is None:
+            self.fail(f"printed no TAP plan; its exit status was {code}", tail)
+        elif results != self.planned:
+            self.fail(f"planned {self.planned} tests, gave {results} results", tail)
+        elif code == 4 and self.skipped and not self.failed:
+            pass
+        elif bool(code) != bool(self.failed):
+            self.fail(f"exit status {code} with {self.failed} failed tests", tail)
+        if taint & ~taint_before & ~NORMAL_TAINT:
+            self.fail(f"left the kernel tainted: {taint_letters(taint & ~taint_before)}")
+
+
+class Report:
+    """A whole report. `programs` and `problems` say how it went.
+
+    Without `tap`, what a program prints is its own affair.
+    """
+
+    def __init__(self, tap):
+        self.programs = []
+        self.problems = []
+        self.booted = False
+        self.reloaded = False
+        self.done = False
+        self.running = None
+        self._tap = tap
+        self._taint = 0
+
+    def line(self, line):
+        """Takes one line; returns the program that has ended with it, if any."""
+        if line.startswith(">>> "):
+            return self._marker(line[4:].split())
+        if self.running and line:
+            self.running.line(line)
+        return None
+
+    def _marker(self, words):
+        match words:
+            case ["boot", *_]:
+                self.booted = True
+            case ["loaded", "taint", taint]:
+                self._taint = int(taint)
+                if self._taint & ~NORMAL_TAINT:
+                    self.problems.append("booting and loading the module left the kernel "
+                                         f"tainted: {taint_letters(self._taint)}")
+            case ["begin", name]:
+                self.running = Program(name, self._tap)
+                self.programs.append(self.running)
+            case ["end", name, how, code, "ms", ms, "taint", taint]:
+                ended, self.running = self.running, None
+                if ended is None or ended.name != name:
+                    self.problems.append(f"init ended {name}, which was not running")
+                    return None
+                ended.end(how, int(code), int(ms), int(taint), self._taint)
+                self._taint = int(taint)
+                return ended
+            case ["reload", "ok", "taint", taint]:
+                self.reloaded = True
+                if int(taint) & ~self._taint & ~NORMAL_TAINT:
+                    self.problems.append("unloading and loading again left the kernel "
+                                         f"tainted: {taint_letters(int(taint) & ~self._taint)}")
+            case ["done"]:
+                self.done = True
+            case _:
+                self.problems.append(" ".join(words))
+        return None

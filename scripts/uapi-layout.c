@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The layout that <linux/pinseal.h> must keep for ever, and that each field
+ * must have for every compiler and word size. check-uapi compiles this as C and
+ * as C++, in several dialects of each. Every struct is listed in full: its fields
+ * must fill it without a gap.
+ */
+#include <linux/pinseal.h>
+
+#include <stddef.h>
+
+#define GLUE_(a, b)	a##b
+#define GLUE(a, b)	GLUE_(a, b)
+#define ASSERT(what)	typedef char GLUE(assertion_, __LINE__)[(what) ? 1 : -1]
+
+#define SIZE(type, bytes)	ASSERT(sizeof(struct type) == (bytes))
+#define FIELD(type, field, at, bytes)				\
+	ASSERT(offsetof(struct type, field) == (at) &&		\
+	       sizeof(((struct type *)0)->field) == (bytes))
+#define COMMAND(name, word)	ASSERT((name) == (word))
+
+SIZE(pinseal_info, 32);
+FIELD(pinseal_info, version, 0, 4);
+FIELD(pinseal_info, features, 4, 4);
+FIELD(pinseal_info, seals, 8, 4);
+FIELD(pinseal_info, seal_flags, 12, 4);
+FIELD(pinseal_info, size, 16, 8);
+FIELD(pinseal_info, default_timeout_ns, 24, 8);
+
+SIZE(pinseal_resize, 24);
+FIELD(pinseal_resize, size, 0, 8);
+FIELD(pinseal_resize, timeout_ns, 8, 8);
+FIELD(pinseal_resize, flags, 16, 4);
+FIELD(pinseal_resize, pad, 20, 4);
+
+SIZE(pinseal_fallocate, 32);
+FIELD(pinseal_fallocate, mode, 0, 4);
+FIELD(pinseal_fallocate, flags, 4, 4);
+FIELD(pinseal_fallocate, offset, 8, 8);
+FIELD(pinseal_fallocate, len, 16, 8);
+FIELD(pinseal_fallocate, timeout_ns, 24, 8);
+
+SIZE(pinseal_seal, 72);
+FIELD(pinseal_seal, seals, 0, 4);
+FIELD(pinseal_seal, flags, 4, 4);
+FIELD(pinseal_seal, timeout_ns, 8, 8);
+FIELD(pinseal_seal, max_scans, 16, 4);
+FIELD(pinseal_seal, scans, 20, 4);
+FIELD(pinseal_seal, waited_ns, 24, 8);
+FIELD(pinseal_seal, pinned_pages, 32, 8);
+FIELD(pinseal_seal, first_pinned, 40, 8);
+FIELD(pinseal_seal, isolated_pages, 48, 8);
+FIELD(pinseal_seal, revoked_pages, 56, 8);
+FIELD(pinseal_seal, outcome, 64, 4);
+FIELD(pinseal_seal, pad, 68, 4);
+
+SIZE(pinseal_page, 32);
+FIELD(pinseal_page, index, 0, 8);
+FIELD(pinseal_page, pages, 8, 4);
+FIELD(pinseal_page, mapped, 12, 4);
+FIELD(pinseal_page, extra, 16, 4);
+FIELD(pinseal_page, dma_pins, 20, 4);
+FIELD(pinseal_page, flags, 24, 4);
+FIELD(pinseal_page, pad, 28, 4);
+
+SIZE(pinseal_pins, 72);
+FIELD(pinseal_pins, start, 0, 8);
+FIELD(pinseal_pins, count, 8, 8);
+FIELD(pinseal_pins, vec, 16, 8);
+FIELD(pinseal_pins, vec_len, 24, 8);
+FIELD(pinseal_pins, found, 32, 8);
+FIELD(pinseal_pins, next, 40, 8);
+FIELD(pinseal_pins, pinned_pages, 48, 8);
+FIELD(pinseal_pins, dma_pinned_pages, 56, 8);
+FIELD(pinseal_pins, flags, 64, 4);
+FIELD(pinseal_pins, pad, 68, 4);
+
+SIZE(pinseal_name, 64);
+FIELD(pinseal_name, name, 0, 64);
+
+COMMAND(PINSEAL_IOC_INFO, 0x8020b900);
+COMMAND(PINSEAL_IOC_RESIZE, 0x4018b901);
+COMMAND(PINSEAL_IOC_FALLOCATE, 0x4020b902);
+COMMAND(PINSEAL_IOC_SEAL, 0xc048b903);
+COMMAND(PINSEAL_IOC_GET_SEALS, 0x8004b904);
+COMMAND(PINSEAL_IOC_PINS, 0xc048b905);
+COMMAND(PINSEAL_IOC_SET_NAME, 0x4040b90a);
