@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Files that consist of one large folio.
+ */
+#ifndef LARGE_FOLIO_H
+#define LARGE_FOLIO_H
+
+#include <errno.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE	25
+#endif
+
+/* What one read fault maps of a folio around it, if no more is mapped: fault_around_bytes. */
+#define FAULT_BYTES	(64 * 1024)
+
+/* The size of the folios that MADV_COLLAPSE makes, or 0. */
+static inline size_t large_folio_size(void)
+{
+	FILE *f = fopen("/sys/kernel/mm/transparent_hugepage/hpage_pmd_size", "re");
+	unsigned long size = 0;
+
+	if (f && fscanf(f, "%lu", &size) != 1)
+		size = 0;
+	if (f)
+		fclose(f);
+	return size;
+}
+
+/* Fills @fd, of large_folio_size(), and makes one folio of it: 0, or -errno. */
+static inline int make_large_folio(int fd, size_t size)
+{
+	/* Room for an aligned mapping. */
+	char *room = mmap(NULL, 2 * size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	char *map;
+	int ret = 0;
+
+	if (room == MAP_FAILED)
+		return -errno;
+	map = room + (size - (uintptr_t)room % size) % size;
+	map = mmap(map, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0);
+	if (map == MAP_FAILED) {
+		ret = -errno;
+	} else {
+		memset(map, 'l', size);
+		if (madvise(map, size, MADV_COLLAPSE))
+			ret = -errno;
+	}
+	munmap(room, 2 * size);
+	return ret;
+}
+
+#endif /* LARGE_FOLIO_H */

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * One object, made by memfd or by pinseal, and the operations for which the two
+ * have different calls. A test written with these takes the same steps on both;
+ * what memfd answers is what pinseal has to answer.
+ *
+ * Every function returns 0 (or what it says), or -errno.
+ */
+#ifndef OBJECT_H
+#define OBJECT_H
+
+#include <sys/stat.h>
+
+#include "pinseal_test.h"
+
+#ifndef F_ADD_SEALS
+#define F_ADD_SEALS	(1024 + 9)
+#define F_GET_SEALS	(1024 + 10)
+#endif
+
+#ifndef MFD_EXEC
+#define MFD_EXEC	0x0010U
+#endif
+
+enum object_kind {
+	MEMFD,
+	PINSEAL,
+};
+
+#define ALL_SEALS (F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | \
+		   F_SEAL_FUTURE_WRITE)
+
+/* Fixture variants: every test of @fixture once on each kind of object. */
+#define ON_BOTH_KINDS(fixture)						\
+	FIXTURE_VARIANT(fixture) { enum object_kind kind; };		\
+	FIXTURE_VARIANT_ADD(fixture, memfd) { .kind = MEMFD };		\
+	FIXTURE_VARIANT_ADD(fixture, pinseal) { .kind = PINSEAL }
+
+/* A new empty object, read-write: its descriptor. */
+static inline int obj_open(enum object_kind kind)
+{
+	if (kind == PINSEAL)
+		return ps_open(O_RDWR);
+	return sys(memfd_create("test", MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_EXEC));
+}
+
+static inline bool obj_is_pinseal(int fd)
+{
+	struct stat st;
+
+	return !fstat(fd, &st) && S_ISCHR(st.st_mode);
+}
+
+static inline int obj_resize(int fd, uint64_t size)
+{
+	return obj_is_pinseal(fd) ? ps_resize(fd, size) : sys(ftruncate(fd, size));
+}
+
+/* A new object of @size bytes, read-write: its descriptor. */
+static inline int obj_create(enum object_kind kind, uint64_t size)
+{
+	int fd = obj_open(kind);
+	int ret;
+
+	if (fd < 0)
+		return fd;
+	ret = obj_resize(fd, size);
+	if (ret) {
+		close(fd);
+		return ret;
+	}
+	return fd;
+}
+
+static inline int obj_fallocate(int fd, uint32_t mode, uint64_t offset, uint64_t len)
+{
+	if (obj_is_pinseal(fd))
+		return ps_fallocate(fd, mode, offset, len);
+	return sys(fallocate(fd, mode, offset, len));
+}
+
+static inline int obj_add_seals(int fd, uint32_t seals)
+{
+	if (obj_is_pinseal(fd))
+		return ps_add_seals(fd, seals);
+	return sys(fcntl(fd, F_ADD_SEALS, seals));
+}
+
+/* The seals set. */
+static inline int obj_get_seals(int fd)
+{
+	return obj_is_pinseal(fd) ? ps_get_seals(fd) : sys(fcntl(fd, F_GET_SEALS));
+}
+
+/* The size in bytes. */
+static inline int64_t obj_size(int fd)
+{
+	struct stat st;
+
+	if (obj_is_pinseal(fd))
+		return ps_size(fd);
+	return fstat(fd, &st) ? -errno : st.st_size;
+}
+
+#endif /* OBJECT_H */

@@ -1,0 +1,242 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * An object's pages can be swapped out like any other memory, come back with
+ * their bytes, and are no obstacle to a seal while they are away.
+ *
+ * The swap is a zram device, made for each test. Every test runs twice, on a
+ * memfd and on a pinseal object: the memfd variant proves that the test asks for
+ * what shmem really does, the pinseal variant that the object behaves alike.
+ */
+#include <sched.h>
+#include <sys/swap.h>
+
+#include "kselftest_harness.h"
+#include "bytes.h"
+#include "object.h"
+
+#define ZRAM		"/dev/zram0"
+#define ZRAM_SYS	"/sys/block/zram0"
+#define PAGES		256
+
+static int write_text(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+	int ret;
+
+	if (fd < 0)
+		return -errno;
+	ret = write(fd, text, strlen(text)) < 0 ? -errno : 0;
+	close(fd);
+	return ret;
+}
+
+static void remove_swap(void)
+{
+	swapoff(ZRAM);
+	write_text(ZRAM_SYS "/reset", "1");
+}
+
+/* The header that mkswap writes: 0, or -errno. */
+static int format_swap(uint64_t size)
+{
+	size_t page = page_size();
+	char *header = calloc(1, page);
+	uint32_t *info = (uint32_t *)(header + 1024);
+	int fd = open(ZRAM, O_RDWR | O_CLOEXEC);
+	int ret = -errno;
+
+	if (fd >= 0) {
+		info[0] = 1;			/* version */
+		info[1] = size / page - 1;	/* last page */
+		memcpy(header + page - 10, "SWAPSPACE2", 10);
+		ret = pwrite(fd, header, page, 0) == (ssize_t)page ? 0 : -EIO;
+		close(fd);
+	}
+	free(header);
+	return ret;
+}
+
+static int make_swap(void)
+{
+	uint64_t size = 8 * PAGES * page_size();
+	char text[32];
+	int ret;
+
+	remove_swap();
+	snprintf(text, sizeof(text), "%llu", (unsigned long long)size);
+	ret = write_text(ZRAM_SYS "/disksize", text);
+	if (!ret)
+		ret = format_swap(size);
+	if (!ret)
+		ret = sys(swapon(ZRAM, 0));
+	return ret;
+}
+
+/* Pages in swap. */
+static long swapped(void)
+{
+	long kb = ps_meminfo_kb("SwapTotal") - ps_meminfo_kb("SwapFree") -
+		  ps_meminfo_kb("SwapCached");
+
+	return kb * 1024 / (long)page_size();
+}
+
+/* Waits for swap to be freed: a few pages may be anybody's. */
+static bool swap_is_freed(void)
+{
+	for (int i = 0; i < 100; i++) {
+		if (swapped() < PAGES / 8)
+			return true;
+		sleep_ns(20 * NSEC_PER_MSEC);
+	}
+	return false;
+}
+
+/* An object whose pages have been swapped out, and a mapping of it. */
+FIXTURE(swap) {
+	int fd;
+	size_t page, len;
+	char *p;
+	char *buf;
+};
+
+ON_BOTH_KINDS(swap);
+
+/* Asks for all pages to go until most have gone: whether they have. */
+static bool page_out(FIXTURE_DATA(swap) *self)
+{
+	for (int i = 0; i < 100; i++) {
+		madvise(self->p, self->len, MADV_PAGEOUT);
+		if (swapped() > PAGES * 3 / 4)
+			return true;
+		sleep_ns(20 * NSEC_PER_MSEC);
+	}
+	return false;
+}
+
+FIXTURE_SETUP(swap)
+{
+	cpu_set_t cpus;
+
+	if (access(ZRAM_SYS "/disksize", W_OK))
+		SKIP(return, "no " ZRAM);
+	ASSERT_EQ(0, make_swap());
+
+	/* Pages that another CPU has just made cannot be paged out by this one. */
+	CPU_ZERO(&cpus);
+	CPU_SET(sched_getcpu(), &cpus);
+	ASSERT_EQ(0, sys(sched_setaffinity(0, sizeof(cpus), &cpus)));
+
+	self->page = page_size();
+	self->len = PAGES * self->page;
+	self->buf = malloc(self->len);
+	ASSERT_NE(NULL, self->buf);
+	self->fd = obj_create(variant->kind, self->len);
+	ASSERT_LE(0, self->fd);
+	self->p = ps_map(self->fd, self->len, RW, MAP_SHARED);
+	ASSERT_NE(MAP_FAILED, self->p);
+	fill(self->p, self->len, 1);
+	ASSERT_TRUE(page_out(self)) {
+		TH_LOG("%ld pages swapped", swapped());
+	}
+}
+
+FIXTURE_TEARDOWN(swap)
+{
+	munmap(self->p, self->len);
+	close(self->fd);
+	free(self->buf);
+	remove_swap();
+}
+
+TEST_F(swap, pages_come_back_with_their_bytes)
+{
+	EXPECT_TRUE(is_filled(self->p, self->len, 1));
+}
+
+TEST_F(swap, pages_can_be_read)
+{
+	ASSERT_EQ(self->len, sys(pread(self->fd, self->buf, self->len, 0)));
+	EXPECT_TRUE(is_filled(self->buf, self->len, 1));
+}
+
+TEST_F(swap, pages_can_be_written)
+{
+	ASSERT_EQ(1, sys(pwrite(self->fd, "x", 1, self->page)));
+	EXPECT_EQ('x', self->p[self->page]);
+	EXPECT_TRUE(is_filled(self->p, self->page, 1));
+}
+
+TEST_F(swap, pages_are_data_to_lseek)
+{
+	EXPECT_EQ(0, sys(lseek(self->fd, 0, SEEK_DATA)));
+	EXPECT_EQ(self->len, sys(lseek(self->fd, 0, SEEK_HOLE)));
+}
+
+TEST_F(swap, pages_come_back_in_a_child)
+{
+	pid_t pid = ps_fork();
+
+	if (!pid)
+		_exit(is_filled(self->p, self->len, 1) ? 0 : 1);
+	EXPECT_EQ(0, ps_wait(pid));
+}
+
+TEST_F(swap, pages_come_back_as_private_copies)
+{
+	char *q = ps_map(self->fd, self->len, RW, MAP_PRIVATE);
+
+	ASSERT_NE(MAP_FAILED, q);
+	memset(q, 0, self->page);
+	EXPECT_TRUE(is_filled(self->p, self->len, 1));
+	munmap(q, self->len);
+}
+
+TEST_F(swap, is_no_obstacle_to_a_seal)
+{
+	munmap(self->p, self->len);
+	ASSERT_EQ(0, obj_add_seals(self->fd, F_SEAL_WRITE));
+	ASSERT_EQ(self->len, sys(pread(self->fd, self->buf, self->len, 0)));
+	EXPECT_TRUE(is_filled(self->buf, self->len, 1));
+}
+
+TEST_F(swap, is_not_undone_by_a_seal)
+{
+	munmap(self->p, self->len);
+	ASSERT_EQ(0, obj_add_seals(self->fd, F_SEAL_WRITE));
+	EXPECT_LT(PAGES / 2, swapped());
+}
+
+TEST_F(swap, works_for_a_sealed_object)
+{
+	munmap(self->p, self->len);
+	ASSERT_EQ(0, obj_add_seals(self->fd, F_SEAL_WRITE));
+	self->p = ps_map(self->fd, self->len, PROT_READ, MAP_SHARED);
+	ASSERT_NE(MAP_FAILED, self->p);
+	ASSERT_TRUE(is_filled(self->p, self->len, 1));
+	ASSERT_TRUE(page_out(self));
+	EXPECT_TRUE(is_filled(self->p, self->len, 1));
+}
+
+TEST_F(swap, is_freed_by_punching)
+{
+	ASSERT_EQ(0, obj_fallocate(self->fd, PUNCH, 0, self->len));
+	EXPECT_TRUE(swap_is_freed());
+	EXPECT_TRUE(is_zero(self->p, self->len));
+}
+
+TEST_F(swap, is_freed_by_shrinking)
+{
+	ASSERT_EQ(0, obj_resize(self->fd, 0));
+	EXPECT_TRUE(swap_is_freed());
+}
+
+TEST_F(swap, is_freed_by_the_last_close)
+{
+	munmap(self->p, self->len);
+	close(self->fd);
+	self->fd = -1;
+	EXPECT_TRUE(swap_is_freed());
+}
+
+TEST_HARNESS_MAIN
