@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * memfd and pinseal doing the same thing, timed: one seal of one object, samples
+ * of many, and what a program prints about them.
+ */
+#ifndef CONTEST_H
+#define CONTEST_H
+
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "object.h"
+
+#define KIB		1024ULL
+#define MIB		(1024 * KIB)
+
+#define ARRAY_SIZE(a)	(sizeof(a) / sizeof((a)[0]))
+
+#define KINDS		2	/* MEMFD, PINSEAL */
+
+static const char *const kind_name[KINDS] = { [MEMFD] = "memfd", [PINSEAL] = "pinseal" };
+
+/* A measurement that cannot be made ends the program: there is nothing to show. */
+static inline void __attribute__((format(printf, 1, 2), noreturn)) die(const char *format, ...)
+{
+	va_list args;
+
+	fflush(stdout);
+	va_start(args, format);
+	vfprintf(stderr, format, args);
+	va_end(args);
+	fputc('\n', stderr);
+	exit(1);
+}
+
+/* @ret, unless it is an error: -errno of @what. */
+static inline int must(int ret, const char *what)
+{
+	if (ret < 0)
+		die("%s: %s", what, strerror(-ret));
+	return ret;
+}
+
+/* One attempt to seal an object against writing. */
+struct attempt {
+	int error;			/* 0 or -errno */
+	uint64_t began, ended;
+	struct pinseal_seal report;	/* pinseal only */
+};
+
+/* Waits up to @timeout_ns, if that can be chosen: with memfd it can not. */
+static inline struct attempt seal_object(enum object_kind kind, int fd, uint64_t timeout_ns)
+{
+	struct attempt a = {
+		.report = { .seals = F_SEAL_WRITE, .timeout_ns = timeout_ns },
+	};
+
+	a.began = now_ns();
+	if (kind == PINSEAL)
+		a.error = ps_seal(fd, &a.report);
+	else
+		a.error = sys(fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE));
+	a.ended = now_ns();
+	return a;
+}
+
+static inline uint64_t took(const struct attempt *a)
+{
+	return a->ended - a->began;
+}
+
+/* Samples, of which a few numbers are wanted in the end. */
+#define MAX_SAMPLES	1000
+
+struct samples {
+	unsigned int n;
+	double at[MAX_SAMPLES];
+};
+
+static inline void add_sample(struct samples *s, double value)
+{
+	if (s->n == MAX_SAMPLES)
+		die("more than %d samples", MAX_SAMPLES);
+	s->at[s->n++] = value;
+}
+
+static inline int compare_doubles(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+/* The value that @percent of the samples do not exceed. */
+static inline double percentile(struct samples *s, unsigned int percent)
+{
+	unsigned int rank;
+
+	if (!s->n)
+		die("no samples");
+	qsort(s->at, s->n, sizeof(*s->at), compare_doubles);
+	rank = (s->n * percent + 99) / 100;
+	return s->at[rank ? rank - 1 : 0];
+}
+
+static inline double median(struct samples *s)
+{
+	return percentile(s, 50);
+}
+
+/* Text for a number: three digits or so, and the unit that suits it. */
+struct text {
+	char s[64];
+};
+
+static inline struct text format_time(double ns)
+{
+	static const struct { double unit; const char *name; } units[] = {
+		{ 1e9, "s" }, { 1e6, "ms" }, { 1e3, "µs" }, { 1, "ns" },
+	};
+	double size = ns < 0 ? -ns : ns;
+	unsigned int i = 0;
+	struct text t;
+
+	while (i < 3 && size < units[i].unit)
+		i++;
+	size /= units[i].unit;
+	snprintf(t.s, sizeof(t.s), "%.*f %s", size < 10 ? 2 : size < 100 ? 1 : 0,
+		 ns / units[i].unit, units[i].name);
+	return t;
+}
+
+static inline struct text format_size(uint64_t bytes)
+{
+	struct text t;
+
+	if (bytes >= MIB)
+		snprintf(t.s, sizeof(t.s), "%llu MiB", bytes / MIB);
+	else
+		snprintf(t.s, sizeof(t.s), "%llu KiB", bytes / KIB);
+	return t;
+}
+
+static inline struct text __attribute__((format(printf, 1, 2))) format_text(const char *format, ...)
+{
+	struct text t;
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(t.s, sizeof(t.s), format, args);
+	va_end(args);
+	return t;
+}
+
+#endif /* CONTEST_H */
