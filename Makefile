@@ -18,7 +18,7 @@ modules_install clean:
 # With a build root and stock kernels of our own, in $PINSEAL_CACHE. These take
 # ARCH=x86_64 or ARCH=arm64.
 .PHONY: test demo bench module check shell distclean-cache help
-export TEST FLAVOURS
+export TEST FLAVOURS BENCH
 test module check shell:
 	@ARCH='$(ARCH)' scripts/$@
 
@@ -41,6 +41,8 @@ help:
 ##                         in guests with other kernels of qemu/flavours
 ##   make demo             sealing with real pins, memfd and pinseal side by side
 ##   make bench            the measurements
+##   make bench BENCH="seal release"
+##                         those whose names in its last lines begin so
 ##   make module           pinseal.ko for the stock kernels, all or ARCH's
 ##   make check            formatting, clippy, header, layers, scripts
 ##   make shell            a shell in the build root

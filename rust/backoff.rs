@@ -7,7 +7,7 @@ const FIRST_NS: u64 = 20_000;
 
 /// Longest sleep because of patience alone, in nanoseconds. A release is noticed half of this late
 /// on average.
-const LONGEST_NS: u64 = 320_000;
+const LONGEST_NS: u64 = 100_000;
 
 /// A schedule of sleeps: short first, doubling up to a cap, and never shorter than what a look
 /// costs, so that waiting takes at most half of a CPU however many pages are pinned.

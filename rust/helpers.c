@@ -113,6 +113,11 @@ void pinseal_set_current_state_interruptible(void)
 	set_current_state(TASK_INTERRUPTIBLE);
 }
 
+void pinseal_set_current_state_running(void)
+{
+	__set_current_state(TASK_RUNNING);
+}
+
 bool pinseal_fatal_signal_pending(struct task_struct *task)
 {
 	return fatal_signal_pending(task);

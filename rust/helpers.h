@@ -41,6 +41,7 @@ void pinseal_xas_unlock_irq(struct xa_state *xas);
 bool pinseal_cpu_online(unsigned int cpu);
 void pinseal_cond_resched(void);
 void pinseal_set_current_state_interruptible(void);
+void pinseal_set_current_state_running(void);
 bool pinseal_fatal_signal_pending(struct task_struct *task);
 
 #endif /* PINSEAL_HELPERS_H */

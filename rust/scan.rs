@@ -39,6 +39,8 @@ const TRY_PAGES: u64 = 1024;
 
 /// Where a later look has to look.
 enum Candidates {
+    /// Nowhere.
+    Nowhere,
     /// In these ranges.
     Listed(Ranges),
     /// Everywhere: there were too many ranges, or no memory to list them.
@@ -48,6 +50,7 @@ enum Candidates {
 impl Candidates {
     fn ranges(&self) -> &[Range<usize>] {
         match self {
+            Candidates::Nowhere => &[],
             Candidates::Listed(ranges) => ranges.as_slice(),
             Candidates::Everywhere => from_ref(&ALL_PAGES),
         }
@@ -59,6 +62,7 @@ pub(crate) struct Look {
     pinned_pages: u64,
     first_pinned: Option<usize>,
     may_be_readers: bool,
+    may_be_batched: bool,
     candidates: Candidates,
 }
 
@@ -68,7 +72,8 @@ impl Look {
             pinned_pages: 0,
             first_pinned: None,
             may_be_readers: false,
-            candidates: Candidates::Listed(Ranges::new()),
+            may_be_batched: false,
+            candidates: Candidates::Nowhere,
         }
     }
 
@@ -122,6 +127,11 @@ impl Look {
         self.may_be_readers
     }
 
+    /// Whether what did not pass may be on its way to the LRU lists.
+    pub(crate) fn may_be_batched(&self) -> bool {
+        self.may_be_batched
+    }
+
     /// Pages of folios that did not pass.
     pub(crate) fn pinned_pages(&self) -> u64 {
         self.pinned_pages
@@ -135,6 +145,7 @@ impl Look {
     /// Remembers pages that did not pass, if there is room.
     fn try_record(&mut self, range: Range<usize>) -> Result<(), Range<usize>> {
         let new_pages = match &mut self.candidates {
+            Candidates::Nowhere => return Err(range),
             Candidates::Listed(list) => match list.push(range.clone()) {
                 Ok(new_pages) => new_pages,
                 Err(_) => return Err(range),
@@ -151,6 +162,9 @@ impl Look {
         let Err(range) = self.try_record(range) else {
             return;
         };
+        if let Candidates::Nowhere = self.candidates {
+            self.candidates = Candidates::Listed(Ranges::new());
+        }
         if let Candidates::Listed(list) = &mut self.candidates {
             if list.make_room().is_err() {
                 self.candidates = Candidates::Everywhere;
@@ -170,7 +184,9 @@ impl Look {
                 if folio.is_clean() {
                     return ControlFlow::Continue(());
                 }
-                self.may_be_readers |= folio.references().may_be_readers();
+                let references = folio.references();
+                self.may_be_readers |= references.may_be_readers();
+                self.may_be_batched |= references.may_be_batched();
                 match self.try_record(folio.range()) {
                     Ok(()) => ControlFlow::Continue(()),
                     Err(range) => {

@@ -42,6 +42,7 @@ use crate::{
         nap, //
     }, //
 };
+use core::mem::take;
 use kernel::{
     prelude::*,
     time::{
@@ -70,6 +71,10 @@ const LOCK_TRY_US: i64 = 3;
 /// After how many looks that failed LRU batches are drained: the powers of two up to the period, and
 /// then whenever the period is over.
 const DRAIN_PERIOD: u32 = 64;
+
+/// How long to sleep after LRU batches began to be drained, in nanoseconds, unless that is over sooner:
+/// a look before would be in vain, but a CPU that does not get to it must not keep us from looking.
+const DRAIN_NS: u64 = 300_000;
 
 /// What somebody wants sealed, and how.
 pub(crate) struct SealRequest {
@@ -127,6 +132,7 @@ pub(crate) fn add_seals(object: &Object, request: SealRequest) -> Result<SealRep
         look: None,
         failed_looks: 0,
         draining: None,
+        just_draining: false,
         waiting_for: WaitFor::Holders,
     };
     let outcome = attempt.run()?;
@@ -155,6 +161,8 @@ struct Attempt<'a> {
     failed_looks: u32,
     /// Every CPU's LRU batches, while they are being drained.
     draining: Option<Draining>,
+    /// Whether that began with the last look.
+    just_draining: bool,
     /// What was in the way the last time.
     waiting_for: WaitFor,
 }
@@ -217,7 +225,11 @@ impl<'a> Attempt<'a> {
             if !self.should_hold_readers() {
                 turn.release_readers();
             }
-            nap(backoff.next(step_ns, left_ns));
+            let sleep_ns = match take(&mut self.just_draining) {
+                true => DRAIN_NS.min(left_ns),
+                false => backoff.next(step_ns, left_ns),
+            };
+            nap(sleep_ns, || self.is_drained());
 
             let began = Instant::<Monotonic>::now();
             if step(self, turn) {
@@ -242,7 +254,7 @@ impl<'a> Attempt<'a> {
     fn look_and_set_seals(&mut self, turn: &SealingTurn<'_>) -> bool {
         self.budget.count_scan();
         // Asked before looking: what was drained by now does not show in this look.
-        if self.draining.as_ref().is_some_and(Draining::is_done) {
+        if self.is_drained() {
             self.draining = None;
         }
         self.waiting_for = match self.draining {
@@ -285,7 +297,10 @@ impl<'a> Attempt<'a> {
 
         drain_this_cpu();
         let mut look = Look::everywhere(pages);
-        if look.may_be_readers() {
+        if self.failed_looks == 0 && look.may_be_batched() && !pages.is_mapped() {
+            // That is likelier than a reader then, and the other CPUs are to get at it at once.
+            self.drain();
+        } else if look.may_be_readers() {
             turn.hold_readers();
             look = look.again_without_readers(pages);
         }
@@ -339,10 +354,23 @@ impl<'a> Attempt<'a> {
         } else {
             self.failed_looks % DRAIN_PERIOD == 0
         };
-        if due && self.draining.is_none() && self.budget.may_wait() {
+        if due {
+            self.drain();
+        }
+    }
+
+    /// Has every CPU drain its LRU batches, if none is at it and it can be of use.
+    fn drain(&mut self) {
+        if self.draining.is_none() && self.budget.may_wait() {
             // Without memory for it, we look on. The next time is not far.
             self.draining = Draining::start().ok();
+            self.just_draining = self.draining.is_some();
             self.waiting_for = WaitFor::Kernel;
         }
+    }
+
+    /// Whether LRU batches were being drained, and all are by now.
+    fn is_drained(&self) -> bool {
+        self.draining.as_ref().is_some_and(Draining::is_done)
     }
 }

@@ -181,4 +181,10 @@ impl References {
         };
         self.mapped != 0 || self.extra > pins
     }
+
+    /// Whether what looks like an extra reference may be that of an LRU batch, into which only
+    /// folios of one page get. Those that are mapped more likely have a reader.
+    pub(crate) fn may_be_batched(&self) -> bool {
+        !self.is_large && self.mapped == 0 && self.extra % PIN_BIAS != 0
+    }
 }

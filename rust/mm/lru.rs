@@ -14,7 +14,16 @@ use kernel::{
     ffi::c_int,
     prelude::*,
     static_lock_class,
-    types::Opaque, //
+    sync::atomic::{
+        Acquire,
+        Atomic,
+        Relaxed,
+        Release, //
+    },
+    types::{
+        NotThreadSafe,
+        Opaque, //
+    }, //
 };
 
 /// Drains the batches of the CPU that this runs on.
@@ -25,11 +34,37 @@ pub(crate) fn drain_this_cpu() {
     unsafe { bindings::__folio_batch_release(&mut batch) };
 }
 
-extern "C" fn drain_work(_work: *mut bindings::work_struct) {
-    drain_this_cpu();
+/// One CPU's share of a [`Draining`].
+#[repr(C)]
+struct Share {
+    work: Opaque<bindings::work_struct>,
+    common: *const Common,
 }
 
-/// The batches of every CPU, being drained by work items on each.
+/// What the shares of a [`Draining`] have in common.
+struct Common {
+    /// Shares that are not done.
+    left: Atomic<u32>,
+    /// Who waits for them.
+    waiter: *mut bindings::task_struct,
+}
+
+/// # Safety
+///
+/// `work` must be that of a [`Share`] whose [`Draining`] lives until this returns.
+unsafe extern "C" fn drain_work(work: *mut bindings::work_struct) {
+    drain_this_cpu();
+    // SAFETY: By the safety requirements; `work` is the first field of a `Share`.
+    let common = unsafe { &*(*work.cast::<Share>()).common };
+    // ORDERING: Release, so that who sees that nothing is left sees folios without our references.
+    if common.left.fetch_sub(1, Release) == 1 {
+        // SAFETY: The task that waits owns the `Draining`, so it is alive.
+        unsafe { bindings::wake_up_process(common.waiter) };
+    }
+}
+
+/// The batches of every CPU, being drained by work items on each. The task that started it is woken
+/// up when all are done.
 ///
 /// A CPU that goes offline meanwhile is drained by the kernel's own hotplug callback, so no lock
 /// against hotplug is needed.
@@ -38,9 +73,13 @@ extern "C" fn drain_work(_work: *mut bindings::work_struct) {
 ///
 /// # Invariants
 ///
-/// The items in `works` are initialised, and stay where they are until none is queued any more.
+/// The items in `shares` are initialised, and stay where they are until none is queued any more;
+/// so does what they point to. `waiter` is the task that owns this.
 pub(crate) struct Draining {
-    works: KVVec<Opaque<bindings::work_struct>>,
+    shares: KVVec<Share>,
+    common: KBox<Common>,
+    /// The task that waits is this one.
+    _not_send: NotThreadSafe,
 }
 
 impl Draining {
@@ -52,7 +91,15 @@ impl Draining {
     pub(crate) fn start() -> Result<Self> {
         // Room for all is made first, for a queued item must not move.
         let mut draining = Self {
-            works: KVVec::with_capacity(nr_cpu_ids() as usize, GFP_KERNEL)?,
+            shares: KVVec::with_capacity(nr_cpu_ids() as usize, GFP_KERNEL)?,
+            common: KBox::new(
+                Common {
+                    left: Atomic::new(1),
+                    waiter: current!().as_ptr(),
+                },
+                GFP_KERNEL,
+            )?,
+            _not_send: NotThreadSafe,
         };
 
         for cpu in 0..nr_cpu_ids() {
@@ -60,13 +107,17 @@ impl Draining {
             if !unsafe { bindings::pinseal_cpu_online(cpu) } {
                 continue;
             }
-            let work = Opaque::<bindings::work_struct>::uninit();
-            if draining.works.push_within_capacity(work).is_err() {
+            let share = Share {
+                work: Opaque::uninit(),
+                common: &raw const *draining.common,
+            };
+            if draining.shares.push_within_capacity(share).is_err() {
                 break;
             }
-            let Some(work) = draining.works.last() else {
+            let Some(share) = draining.shares.last() else {
                 break;
             };
+            draining.common.left.fetch_add(1, Relaxed);
             // INVARIANT: This initialises the item, which is dropped with `draining` at the
             // earliest.
             //
@@ -74,32 +125,36 @@ impl Draining {
             // exists.
             unsafe {
                 bindings::init_work_with_key(
-                    work.get(),
+                    share.work.get(),
                     Some(drain_work),
                     false,
                     c"pinseal_drain".as_char_ptr(),
                     static_lock_class!().as_ptr(),
                 );
-                bindings::queue_work_on(cpu as c_int, bindings::system_highpri_wq, work.get());
+                bindings::queue_work_on(
+                    cpu as c_int,
+                    bindings::system_highpri_wq,
+                    share.work.get(),
+                );
             }
         }
+        // All are counted now; the one from the beginning stood for those that were not yet.
+        draining.common.left.fetch_sub(1, Relaxed);
         Ok(draining)
     }
 
     /// Whether every CPU is done.
     pub(crate) fn is_done(&self) -> bool {
-        self.works
-            .iter()
-            // SAFETY: By the type invariants the item is initialised.
-            .all(|work| unsafe { bindings::work_busy(work.get()) } == 0)
+        // ORDERING: Acquire, see `drain_work`.
+        self.common.left.load(Acquire) == 0
     }
 }
 
 impl Drop for Draining {
     fn drop(&mut self) {
-        for work in &self.works {
+        for share in &self.shares {
             // SAFETY: By the type invariants the item is initialised. It is not queued again.
-            unsafe { bindings::cancel_work_sync(work.get()) };
+            unsafe { bindings::cancel_work_sync(share.work.get()) };
         }
     }
 }
