@@ -18,7 +18,7 @@ modules_install clean:
 # With a build root and stock kernels of our own, in $PINSEAL_CACHE. These take
 # ARCH=x86_64 or ARCH=arm64.
 .PHONY: test demo bench module check shell distclean-cache help
-export TEST FLAVOURS BENCH
+export KERNEL FLAVOURS TEST BENCH
 test module check shell:
 	@ARCH='$(ARCH)' scripts/$@
 
@@ -37,8 +37,10 @@ help:
 ##   make test             every test, in an x86_64 and an arm64 guest
 ##   make test ARCH=arm64 TEST="abi seals"
 ##                         some tests in one guest
-##   make test FLAVOURS="arm64 ..."
-##                         in guests with other kernels of qemu/flavours
+##   make test KERNEL=debug
+##                         under kernels built to make bugs loud (or kcsan)
+##   make test FLAVOURS="rt-amd64 ..."
+##                         under other kernels of qemu/flavours
 ##   make demo             sealing with real pins, memfd and pinseal side by side
 ##   make bench            the measurements
 ##   make bench BENCH="seal release"

@@ -2,6 +2,8 @@
 
 //! How long to sleep between two looks. No kernel state.
 
+use kernel::prelude::*;
+
 /// First sleep, in nanoseconds.
 const FIRST_NS: u64 = 20_000;
 
@@ -27,5 +29,46 @@ impl Backoff {
         let sleep_ns = self.next_ns.max(look_ns).min(left_ns);
         self.next_ns = (self.next_ns * 2).min(LONGEST_NS);
         sleep_ns
+    }
+}
+
+#[kunit_tests(pinseal_backoff)]
+mod tests {
+    use super::*;
+
+    const FAR: u64 = u64::MAX;
+
+    #[test]
+    fn it_begins_short_and_doubles_to_the_cap() {
+        let mut backoff = Backoff::new();
+        let mut last = backoff.next(0, FAR);
+
+        assert!(last == FIRST_NS);
+        for _ in 0..20 {
+            let next = backoff.next(0, FAR);
+
+            assert!(next == (2 * last).min(LONGEST_NS));
+            last = next;
+        }
+        assert!(last == LONGEST_NS);
+    }
+
+    #[test]
+    fn it_never_passes_the_deadline() {
+        let mut backoff = Backoff::new();
+
+        for left in [1, FIRST_NS, LONGEST_NS, 10 * LONGEST_NS] {
+            assert!(backoff.next(0, left) <= left);
+            assert!(backoff.next(100 * LONGEST_NS, left) <= left);
+        }
+    }
+
+    #[test]
+    fn an_expensive_look_makes_longer_sleeps() {
+        let mut backoff = Backoff::new();
+
+        assert!(backoff.next(7 * LONGEST_NS, FAR) == 7 * LONGEST_NS);
+        // But once only, when it was one.
+        assert!(backoff.next(0, FAR) <= LONGEST_NS);
     }
 }

@@ -2,9 +2,12 @@
 
 //! How long and how often a caller wants to wait.
 
-use kernel::time::{
-    Instant,
-    Monotonic, //
+use kernel::{
+    prelude::*,
+    time::{
+        Instant,
+        Monotonic, //
+    }, //
 };
 
 /// What somebody waits for.
@@ -105,5 +108,59 @@ impl Budget {
     /// Whether another look is allowed.
     pub(crate) fn allows_scan(&self) -> bool {
         self.max_scans == 0 || self.scans < self.max_scans
+    }
+}
+
+#[kunit_tests(pinseal_budget)]
+mod tests {
+    use super::*;
+
+    const SECOND: u64 = 1_000_000_000;
+
+    #[test]
+    fn scans_bound_a_call_across_restarts() {
+        let mut budget = Budget::new(SECOND, false, 3, 0, 1);
+
+        assert!(budget.allows_scan());
+        budget.count_scan();
+        assert!(budget.allows_scan());
+        budget.count_scan();
+        assert!(!budget.allows_scan() && !budget.may_wait());
+        assert!(budget.scans() == 3);
+    }
+
+    #[test]
+    fn no_bound_on_scans_is_none() {
+        let mut budget = Budget::new(SECOND, false, 0, 0, u32::MAX);
+
+        budget.count_scan();
+        assert!(budget.scans() == u32::MAX && budget.allows_scan());
+    }
+
+    #[test]
+    fn time_of_calls_before_counts() {
+        let budget = Budget::new(SECOND, false, 0, SECOND / 2, 1);
+
+        assert!(budget.waited_ns() >= SECOND / 2);
+        assert!(budget.left_ns(WaitFor::Holders) <= SECOND / 2);
+        assert!(Budget::new(SECOND, false, 0, u64::MAX, 1).left_ns(WaitFor::Holders) == 0);
+    }
+
+    #[test]
+    fn the_clock_stands_until_somebody_waits() {
+        let mut budget = Budget::new(SECOND, false, 0, 0, 0);
+
+        assert!(budget.waited_ns() == 0);
+        budget.start_clock();
+        assert!(budget.left_ns(WaitFor::Kernel) <= SECOND);
+    }
+
+    #[test]
+    fn who_does_not_wait_gives_the_kernel_a_moment() {
+        let budget = Budget::new(SECOND, true, 0, 0, 0);
+
+        assert!(!budget.waits_for_holders());
+        assert!(budget.left_ns(WaitFor::Holders) == 0);
+        assert!(budget.left_ns(WaitFor::Kernel) == KERNEL_PATIENCE_NS);
     }
 }

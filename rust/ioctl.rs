@@ -219,10 +219,14 @@ fn seal(object: &Object, file: &File, arg: Argument) -> Result {
         },
     )?;
     fill_in(&mut request, &report);
-    arg.write(&request)?;
+    let written = arg.write(&request);
 
     match report.outcome {
+        // Seals that are set stay, also when the caller has unmapped the struct since it was
+        // found to be writable. Then there is nobody to read a report, but a call that failed
+        // would have changed something.
         Outcome::Sealed => Ok(()),
+        _ if written.is_err() => written,
         Outcome::WritableMapping | Outcome::Pinned => Err(EBUSY),
         // EINTR where a handler runs. What runs none (task work, a debugger, the freezer) restarts
         // the call unseen, with the bounds as they stand now.

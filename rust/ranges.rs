@@ -66,3 +66,77 @@ impl Ranges {
         &self.list
     }
 }
+
+#[kunit_tests(pinseal_ranges)]
+mod tests {
+    use super::*;
+
+    /// Room for a few.
+    fn some() -> Ranges {
+        let mut ranges = Ranges::new();
+        assert!(ranges.make_room().is_ok());
+        ranges
+    }
+
+    #[test]
+    fn without_room_nothing_is_added() {
+        let mut ranges = Ranges::new();
+
+        assert!(ranges.push(0..1).is_err());
+        assert!(ranges.as_slice().is_empty());
+    }
+
+    #[test]
+    fn neighbours_become_one() {
+        let mut ranges = some();
+
+        assert!(matches!(ranges.push(3..5), Ok(2)));
+        assert!(matches!(ranges.push(5..9), Ok(4)));
+        assert!(matches!(ranges.push(10..11), Ok(1)));
+        assert!(ranges.as_slice() == [3..9, 10..11]);
+    }
+
+    #[test]
+    fn what_overlaps_counts_once() {
+        let mut ranges = some();
+
+        assert!(matches!(ranges.push(0..8), Ok(8)));
+        assert!(matches!(ranges.push(4..10), Ok(2)));
+        assert!(matches!(ranges.push(5..6), Ok(0)));
+        assert!(ranges.as_slice() == [0..10]);
+    }
+
+    #[test]
+    fn a_full_list_still_takes_neighbours() {
+        let mut ranges = some();
+        let room = ranges.list.capacity();
+
+        for i in 0..room {
+            assert!(ranges.push(2 * i..2 * i + 1).is_ok());
+        }
+        assert!(ranges.push(2 * room..2 * room + 1).is_err());
+        assert!(matches!(ranges.push(2 * room - 1..2 * room), Ok(1)));
+    }
+
+    #[test]
+    fn the_list_is_bounded() {
+        let mut ranges = Ranges::new();
+        let mut next = 0;
+
+        while ranges.make_room().is_ok() {
+            while ranges.push(next..next + 1).is_ok() {
+                next += 2;
+            }
+        }
+        assert!(ranges.as_slice().len() <= MOST);
+        assert!(ranges.as_slice().len() > MOST / 4);
+    }
+
+    #[test]
+    fn the_highest_index_fits() {
+        let mut ranges = some();
+
+        assert!(matches!(ranges.push(usize::MAX - 1..usize::MAX), Ok(1)));
+        assert!(matches!(ranges.push(usize::MAX..usize::MAX), Ok(0)));
+    }
+}

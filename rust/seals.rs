@@ -55,7 +55,7 @@ impl SealSet {
     }
 
     /// The set with these bits, which came from [`SealSet::bits`].
-    pub(crate) fn from_valid_bits(bits: u32) -> Self {
+    pub(crate) const fn from_valid_bits(bits: u32) -> Self {
         Self(bits)
     }
 
@@ -85,5 +85,60 @@ impl SealSet {
     /// Whether new shared mappings may not be writable.
     pub(crate) fn forbid_writable_mappings(self) -> bool {
         self.contains_any(Seal::Write | Seal::FutureWrite)
+    }
+}
+
+#[kunit_tests(pinseal_seals)]
+mod tests {
+    use super::*;
+
+    const NONE: SealSet = SealSet::from_valid_bits(0);
+
+    fn set(bits: u32) -> SealSet {
+        SealSet::from_valid_bits(bits)
+    }
+
+    #[test]
+    fn every_bit_alone_is_known_or_refused() {
+        for bit in 0..u32::BITS {
+            let known = SealSet::SUPPORTED & (1 << bit) != 0;
+
+            match SealSet::from_bits(1 << bit) {
+                Ok(seals) => assert!(known && seals.bits() == 1 << bit),
+                Err(err) => assert!(!known && err == EINVAL),
+            }
+        }
+    }
+
+    #[test]
+    fn one_unknown_bit_spoils_all() {
+        assert!(SealSet::from_bits(SealSet::SUPPORTED).is_ok());
+        assert!(SealSet::from_bits(SealSet::SUPPORTED | 1 << 31).is_err());
+        assert!(SealSet::from_bits(0).is_ok());
+    }
+
+    #[test]
+    fn only_the_seal_seal_ends_adding() {
+        for bits in 0..=SealSet::SUPPORTED {
+            assert!(set(bits).check_addable().is_ok() == (bits & uapi::F_SEAL_SEAL == 0));
+        }
+    }
+
+    #[test]
+    fn only_the_first_write_seal_ends_writing() {
+        let write = set(uapi::F_SEAL_WRITE);
+
+        assert!(NONE.adding_ends_writing(write));
+        assert!(set(uapi::F_SEAL_FUTURE_WRITE).adding_ends_writing(write));
+        assert!(!write.adding_ends_writing(write));
+        assert!(!NONE.adding_ends_writing(set(SealSet::SUPPORTED & !uapi::F_SEAL_WRITE)));
+    }
+
+    #[test]
+    fn both_write_seals_forbid_writable_mappings() {
+        assert!(set(uapi::F_SEAL_WRITE).forbid_writable_mappings());
+        assert!(set(uapi::F_SEAL_FUTURE_WRITE).forbid_writable_mappings());
+        assert!(!set(uapi::F_SEAL_SHRINK | uapi::F_SEAL_GROW | uapi::F_SEAL_SEAL)
+            .forbid_writable_mappings());
     }
 }

@@ -113,41 +113,69 @@ flavour() {
 
 	row=$(awk -v name="$1" '$1 == name' "$PINSEAL_SRC/qemu/flavours")
 	[ -n "$row" ] || die "no flavour '$1' in qemu/flavours"
-	read -r FLAVOUR ARCH DEB_ARCH SERIES DEB_FLAVOUR <<<"$row"
+	read -r FLAVOUR ARCH DEB_ARCH SERIES DEB_FLAVOUR CONFIGURATION <<<"$row"
 	case $ARCH in
 	x86_64) CROSS_COMPILE=x86_64-linux-gnu- ;;
 	arm64) CROSS_COMPILE=aarch64-linux-gnu- ;;
 	*) die "qemu/flavours: '$1' has an unknown ARCH '$ARCH'" ;;
 	esac
+	# The compilers that the kernel is built with, for make. Rust and KASAN go together
+	# with clang only.
+	if [ "$CONFIGURATION" = stock ]; then
+		FRAGMENTS=()
+		TOOLCHAIN=(CC="${CROSS_COMPILE}gcc-$GCC_VERSION" HOSTCC="gcc-$GCC_VERSION")
+	else
+		FRAGMENTS=("$PINSEAL_SRC/qemu/config/"{base,"base-$ARCH","$CONFIGURATION"}.config)
+		TOOLCHAIN=(LLVM=1)
+	fi
+	TOOLCHAIN+=(ARCH="$ARCH" CROSS_COMPILE="$CROSS_COMPILE")
 }
 
-# The flavours to work with: those in $FLAVOURS, or else the first of each architecture,
-# or of the given one.
+# The flavours to work with: those in $FLAVOURS, or else those with the
+# configuration $KERNEL (of the stock ones, the first of each architecture), of the
+# given architecture if there is one.
 flavours_of() {
 	if [ -n "${FLAVOURS-}" ]; then
 		tr -s ' ' '\n' <<<"$FLAVOURS"
 		return
 	fi
-	awk -v arch="${1-}" '/^#/ || !NF { next }
-		(arch == "" || $2 == arch) && !seen[$2]++ { print $1 }' "$PINSEAL_SRC/qemu/flavours"
+	awk -v arch="${1-}" -v configuration="${KERNEL:-stock}" '/^#/ || !NF { next }
+		(arch == "" || $2 == arch) && $6 == configuration && !seen[$2]++ { print $1 }' \
+		"$PINSEAL_SRC/qemu/flavours"
+}
+
+# wanted_flavours: sets the array flavours to those that the caller of make asks for.
+wanted_flavours() {
+	mapfile -t flavours < <(flavours_of "${ARCH-}")
+	[ ${#flavours[@]} -gt 0 ] ||
+		die "qemu/flavours has no kernel for ARCH=${ARCH-} KERNEL=${KERNEL:-stock}"
 }
 
 # kernel FLAVOUR: sets the kernel's package version and its release (uname -r), as
 # setup-archive has found them; the folders made of it; and where this checkout's
 # own builds for it go.
 kernel() {
-	local found pin
+	local pin
 
 	flavour "$1"
 	pin=KERNEL_VERSION_${SERIES//./_}
 	[ -n "${!pin-}" ] || die "qemu/versions pins no kernel of the series $SERIES ($pin)"
-	found=$PINSEAL_CACHE/archive-$FLAVOUR-$(key "${!pin}" "$SERIES" "$KERNEL_SUITE")
-	ARCHIVE_DIR=$found
+	ARCHIVE_DIR=$PINSEAL_CACHE/archive-$DEB_FLAVOUR-$(key "${!pin}" "$SERIES" "$KERNEL_SUITE")
 	VERSION='' RELEASE='' SOURCE_DIR='' KERNEL_DIR='' WORK_DIR=''
-	[ -d "$found" ] || return 0
-	read -r VERSION RELEASE <"$found/kernel"
+	[ -d "$ARCHIVE_DIR" ] || return 0
+	read -r VERSION RELEASE <"$ARCHIVE_DIR/kernel"
+	[ "$CONFIGURATION" = stock ] || RELEASE=${VERSION%%-*}-pinseal-$CONFIGURATION
 	SOURCE_DIR=$PINSEAL_CACHE/source-$SERIES-$(key "$VERSION" "$PINSEAL_SRC/scripts/setup-source")
 	KERNEL_DIR=$PINSEAL_CACHE/kernel-$FLAVOUR-$(key "$VERSION" "$RELEASE" \
-		"${SOURCE_DIR##*/}" "$(basename "$(root_dir)")" "$PINSEAL_SRC/scripts/setup-kernel")
+		"${SOURCE_DIR##*/}" "$(basename "$(root_dir)")" "$(setup_kernel)" "${FRAGMENTS[@]}")
 	WORK_DIR=$PINSEAL_CACHE/work-$(key "$PINSEAL_SRC")/${KERNEL_DIR##*/}
+}
+
+# The script that makes the current flavour's kernel folder.
+setup_kernel() {
+	if [ "$CONFIGURATION" = stock ]; then
+		echo "$PINSEAL_SRC/scripts/setup-stock-kernel"
+	else
+		echo "$PINSEAL_SRC/scripts/setup-own-kernel"
+	fi
 }

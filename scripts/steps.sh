@@ -85,8 +85,12 @@ plan_kernels() {
 	done
 	for flavour; do
 		kernel "$flavour"
-		[ -d "${KERNEL_DIR:-/none}" ] ||
-			plan "kernel $flavour: its image, and Rust metadata to build against" setup-kernel "$flavour"
+		[ ! -d "${KERNEL_DIR:-/none}" ] || continue
+		if [ "$CONFIGURATION" = stock ]; then
+			plan "kernel $flavour: its image, and Rust metadata to build against" setup-stock-kernel "$flavour"
+		else
+			plan "kernel $flavour: building it, some ten minutes" setup-own-kernel "$flavour"
+		fi
 	done
 }
 

@@ -62,7 +62,11 @@ impl ShmemFile {
     pub(crate) fn new(name: &CStr) -> Result<Self> {
         // SAFETY: `name` is a C string; it is copied.
         let file = unsafe { bindings::pinseal_shmem_file_setup(name.as_char_ptr(), 0) };
-        let file = from_err_ptr(file)?;
+        let file = from_err_ptr(file).map_err(|err| match err {
+            // What shmem says when there is no memory for an inode. There is no space to run out of.
+            ENOSPC => ENOMEM,
+            err => err,
+        })?;
         // SAFETY: The file is ours alone so far.
         unsafe {
             bindings::pinseal_file_set_seekable(file);

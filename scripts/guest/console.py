@@ -15,6 +15,9 @@ SPLAT = re.compile(
     r"|scheduling while atomic|stack-protector|list_(?:add|del) corruption"
     r"|rust_kernel: panicked|panicked at|invoked oom-killer"
 )
+# What the kernel says, with a trace, about an allocation that was made to fail.
+INJECTED = re.compile(r"page allocation failure|vmalloc error")
+INJECTORS = ("faults",)
 # Lines that belong to one complaint at most.
 LONGEST = 60
 MARK = re.compile(r"pinseal-init: (begin|end|load|unload|timeout) (\S+)")
@@ -29,17 +32,22 @@ def splats(text):
     """(culprit, lines) of each separate complaint."""
     found = []
     who, complaint = "boot", None
-    asked_for = False
+    asked_for = injected = False
     for line in map(str.strip, text.splitlines()):
         mark = MARK.search(line)
         if mark:
             # After a timeout, init has the kernel list what is blocked.
             asked_for = mark[1] == "timeout"
             who, complaint = culprit(*mark.groups()), None
+            injected = False
         elif complaint is not None and len(complaint) < LONGEST:
             complaint.append(line)
             if "---[ end trace" in line:
                 complaint = None
+        elif INJECTED.search(line) and who in INJECTORS:
+            injected = True
+        elif injected and "Call Trace:" in line:
+            injected = False
         elif SPLAT.search(line) and not asked_for:
             complaint = [line]
             found.append((who, complaint))

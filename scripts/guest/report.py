@@ -7,12 +7,13 @@ program after another.
 
 import re
 
-# The taint flags that every run with an out-of-tree, unsigned module has.
-NORMAL_TAINT = 1 << 12 | 1 << 13
+# The taint flags that a run with an out-of-tree, unsigned module has, and one with
+# KUnit suites.
+NORMAL_TAINT = 1 << 12 | 1 << 13 | 1 << 18
 TAINT_FLAGS = "PFSRMBUDAWCIOELKXTNJ"
 
 RESULT = re.compile(r"(not )?ok\b\s*(\d+)?\s*-?\s*([^#]*?)\s*(?:#\s*(\w+)\b\s*(.*))?$")
-PLAN = re.compile(r"1\.\.(\d+)")
+PLAN = re.compile(r"1\.\.(\d+)(?:\s*#\s*(SKIP)\b\s*(.*))?")
 
 
 def taint_letters(mask):
@@ -44,6 +45,8 @@ class Program:
         result = RESULT.match(line)
         if plan and self.planned is None:
             self.planned = int(plan[1])
+            if plan[2]:
+                self._skip_all(plan[3])
         elif result and result[2]:
             self._result(line, *result.groups())
         else:
@@ -59,6 +62,11 @@ class Program:
         else:
             self.passed += 1
         self._since_result = []
+
+    def _skip_all(self, reason):
+        self.skipped += 1
+        self.planned += 1
+        self.skips.append(("all of it", reason))
 
     def fail(self, title, lines=()):
         """Counts one failure."""

@@ -1,0 +1,486 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Whatever can fail inside of a call fails once: its first allocation or user copy,
+ * then the second, and so on until the call succeeds with nothing left to fail.
+ *
+ * After each failure the object is what it was before; the same call then works; and
+ * at the end nothing has been left behind.
+ */
+#include <linux/falloc.h>
+
+#include "kselftest_harness.h"
+#include "bytes.h"
+#include "content.h"
+#include "fault_injection.h"
+#include "state.h"
+#include "uring.h"
+
+#define PAGES		4	/* of an object, of which the second is a hole */
+#define MOST_FAULTS	2000	/* in one call: beyond this it is no walk but a loop */
+
+/* An object that a call is made on, and what the call needs. */
+struct scene {
+	int fd;
+	size_t page;
+	char *buf;		/* PAGES pages, written with another seed than the object */
+	char *map;		/* of the object, or NULL */
+	int pipe[2];
+	int new_fd;		/* what the call opened, or -1 */
+	struct uring ring;	/* pins the first page */
+	bool pinned;
+};
+
+static int scene_begin(struct scene *s)
+{
+	memset(s, 0, sizeof(*s));
+	s->new_fd = s->pipe[0] = s->pipe[1] = -1;
+	s->page = page_size();
+	s->buf = malloc(PAGES * s->page);
+	s->fd = ps_create(PAGES * s->page);
+	if (!s->buf || s->fd < 0)
+		return -ENOMEM;
+	fill(s->buf, PAGES * s->page, 1);
+	if (pwrite(s->fd, s->buf, PAGES * s->page, 0) != (ssize_t)(PAGES * s->page))
+		return -EIO;
+	fill(s->buf, PAGES * s->page, 2);
+	return ps_fallocate(s->fd, PUNCH, s->page, s->page);
+}
+
+static void pipe_end(struct scene *s)
+{
+	for (int i = 0; i < 2; i++) {
+		if (s->pipe[i] >= 0)
+			close(s->pipe[i]);
+		s->pipe[i] = -1;
+	}
+}
+
+static void scene_end(struct scene *s)
+{
+	if (s->pinned)
+		uring_close(&s->ring);
+	if (s->map)
+		munmap(s->map, PAGES * s->page);
+	pipe_end(s);
+	if (s->new_fd >= 0)
+		close(s->new_fd);
+	close(s->fd);
+	free(s->buf);
+}
+
+/*
+ * What a call that failed must not have changed. A hole may have become a page of
+ * zeroes, as in any file.
+ */
+struct fingerprint {
+	struct state state;
+	uint64_t sum;
+};
+
+static struct fingerprint fingerprint(const struct scene *s)
+{
+	struct fingerprint f = { .state = get_state(s->fd) };
+
+	f.sum = f.state.size > 0 ? checksum(s->fd, f.state.size) : 0;
+	return f;
+}
+
+static bool same_fingerprint(const struct scene *s, const struct fingerprint *before)
+{
+	struct fingerprint now = fingerprint(s);
+
+	return same_state(s->fd, &before->state) && now.sum == before->sum;
+}
+
+static int make_map(struct scene *s)
+{
+	s->map = ps_map(s->fd, PAGES * s->page, RW, MAP_SHARED);
+	if (s->map != MAP_FAILED)
+		return 0;
+	s->map = NULL;
+	return -errno;
+}
+
+static int make_pipe(struct scene *s)
+{
+	return sys(pipe2(s->pipe, O_CLOEXEC));
+}
+
+/*
+ * With something for the hole, at the file's position: when an offset is passed by
+ * address, the kernel copies it back when all is done, and fails too late.
+ */
+static int fill_pipe(struct scene *s)
+{
+	int ret = make_pipe(s);
+
+	if (ret)
+		return ret;
+	if (lseek(s->fd, s->page, SEEK_SET) < 0 || write(s->pipe[1], s->buf, 100) != 100)
+		return -EIO;
+	return 0;
+}
+
+static int pin(struct scene *s)
+{
+	int ret = make_map(s);
+
+	if (ret)
+		return ret;
+	ret = uring_open(&s->ring, 4, 0);
+	if (ret)
+		return ret;
+	s->pinned = true;
+	ret = uring_register_buffer(&s->ring, s->map, s->page);
+	munmap(s->map, PAGES * s->page);
+	s->map = NULL;
+	return ret;
+}
+
+/* The calls: what they return when nothing fails, or -errno. */
+
+static int call_open(struct scene *s)
+{
+	s->new_fd = ps_open(O_RDWR);
+	return s->new_fd < 0 ? s->new_fd : 0;
+}
+
+static int call_first_use(struct scene *s)
+{
+	int ret = call_open(s);
+
+	if (!ret)
+		ret = ps_resize(s->new_fd, s->page);
+	if (ret && s->new_fd >= 0) {
+		/* It is of use all the same. */
+		if (ps_size(s->new_fd) > 0)
+			ret = -EUCLEAN;
+		close(s->new_fd);
+		s->new_fd = -1;
+	}
+	return ret;
+}
+
+static int call_info(struct scene *s)
+{
+	struct pinseal_info info;
+
+	return ps_info(s->fd, &info);
+}
+
+static int call_grow(struct scene *s)
+{
+	return ps_resize(s->fd, 2 * PAGES * s->page);
+}
+
+static int call_shrink(struct scene *s)
+{
+	return ps_resize(s->fd, 2 * s->page + 1);
+}
+
+static int call_allocate(struct scene *s)
+{
+	return ps_fallocate(s->fd, 0, 0, PAGES * s->page);
+}
+
+static int call_punch(struct scene *s)
+{
+	return ps_fallocate(s->fd, PUNCH, 2 * s->page + 1, s->page);
+}
+
+static int call_seal(struct scene *s)
+{
+	return ps_add_seals(s->fd, F_SEAL_WRITE | F_SEAL_SHRINK);
+}
+
+static int call_seal_size(struct scene *s)
+{
+	return ps_add_seals(s->fd, F_SEAL_GROW);
+}
+
+/* Long enough for every CPU's batches to be drained meanwhile. */
+static int call_seal_pinned(struct scene *s)
+{
+	struct pinseal_seal arg = { .seals = F_SEAL_WRITE, .timeout_ns = 2 * NSEC_PER_MSEC };
+	int ret = ps_seal(s->fd, &arg);
+
+	if (ret != -EBUSY)
+		return ret ?: -EUCLEAN;
+	if (arg.outcome != PINSEAL_OUTCOME_PINNED || arg.pinned_pages != 1 || arg.first_pinned)
+		return -EUCLEAN;
+	return 0;
+}
+
+static int call_get_seals(struct scene *s)
+{
+	return ps_get_seals(s->fd);
+}
+
+static int call_pins(struct scene *s)
+{
+	struct pinseal_page vec[PAGES];
+	struct pinseal_pins arg;
+	int ret = ps_pins(s->fd, 0, vec, PAGES, &arg);
+
+	if (ret)
+		return ret;
+	/* Other pages may be in some CPU's LRU batch. */
+	return arg.dma_pinned_pages == 1 && !vec[0].index && vec[0].dma_pins ? 0 : -EUCLEAN;
+}
+
+static int call_set_name(struct scene *s)
+{
+	return ps_set_name(s->new_fd, "a name");
+}
+
+static int call_read(struct scene *s)
+{
+	long ret = sys(pread(s->fd, s->buf, s->page, 2 * s->page));
+
+	return ret == (long)s->page ? 0 : ret < 0 ? ret : -EUCLEAN;
+}
+
+/* Into the hole. */
+static int call_write(struct scene *s)
+{
+	long ret = sys(pwrite(s->fd, s->buf, s->page, s->page));
+
+	return ret == (long)s->page ? 0 : ret < 0 ? ret : -EUCLEAN;
+}
+
+static int call_seek(struct scene *s)
+{
+	long ret = sys(lseek(s->fd, 0, SEEK_HOLE));
+
+	lseek(s->fd, 0, SEEK_SET);
+	return ret == (long)s->page ? 0 : ret < 0 ? ret : -EUCLEAN;
+}
+
+static int call_map(struct scene *s)
+{
+	return make_map(s);
+}
+
+static int call_map_private(struct scene *s)
+{
+	s->map = ps_map(s->fd, PAGES * s->page, RW, MAP_PRIVATE);
+	if (s->map != MAP_FAILED)
+		return 0;
+	s->map = NULL;
+	return -errno;
+}
+
+/* Splits the VMA in three. */
+static int call_protect(struct scene *s)
+{
+	return sys(mprotect(s->map + s->page, s->page, PROT_READ));
+}
+
+static int call_unmap_part(struct scene *s)
+{
+	return sys(munmap(s->map + s->page, s->page));
+}
+
+static int call_move(struct scene *s)
+{
+	size_t len = PAGES * s->page;
+	/* A place where nothing is. */
+	void *to = mmap(NULL, len, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (to == MAP_FAILED)
+		return -errno;
+	if (mremap(s->map, len, len, MREMAP_MAYMOVE | MREMAP_FIXED, to) == MAP_FAILED) {
+		int ret = -errno;
+
+		munmap(to, len);
+		return ret;
+	}
+	s->map = to;
+	return 0;
+}
+
+static int call_fork(struct scene *s)
+{
+	pid_t pid = fork();
+
+	if (pid < 0)
+		return -errno;
+	if (!pid)
+		_exit(s->map[0] ? 0 : 1);
+	return ps_wait(pid) ? -EUCLEAN : 0;
+}
+
+/* A fault for which there is no memory is tried again, unseen. */
+static int call_touch(struct scene *s)
+{
+	return s->map[2 * s->page] ? 0 : -EUCLEAN;
+}
+
+static int call_store(struct scene *s)
+{
+	return ps_touch(s->map + s->page, true) ? -EUCLEAN : 0;
+}
+
+static int call_splice_out(struct scene *s)
+{
+	loff_t at = 0;
+	long ret = sys(splice(s->fd, &at, s->pipe[1], NULL, 100, 0));
+
+	return ret == 100 ? 0 : ret < 0 ? ret : -EUCLEAN;
+}
+
+static int call_splice_in(struct scene *s)
+{
+	long ret = sys(splice(s->pipe[0], NULL, s->fd, NULL, 100, 0));
+
+	return ret == 100 ? 0 : ret < 0 ? ret : -EUCLEAN;
+}
+
+static int call_fdinfo(struct scene *s)
+{
+	char path[64], text[512];
+	long ret;
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", s->fd);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	ret = sys(read(fd, text, sizeof(text) - 1));
+	close(fd);
+	return ret > 0 ? 0 : ret < 0 ? ret : -EUCLEAN;
+}
+
+FIXTURE(faults) {
+	long shmem;
+};
+
+FIXTURE_VARIANT(faults) {
+	int (*before)(struct scene *s);
+	int (*call)(struct scene *s);
+};
+
+#define CALL(name, ...) \
+	FIXTURE_VARIANT_ADD(faults, name) { .call = call_##name, __VA_ARGS__ }
+
+CALL(open);
+CALL(first_use);
+CALL(info);
+CALL(grow);
+CALL(shrink);
+CALL(allocate);
+CALL(punch);
+CALL(seal);
+CALL(seal_size);
+CALL(seal_pinned, .before = pin);
+CALL(get_seals);
+CALL(pins, .before = pin);
+CALL(set_name, .before = call_open);
+CALL(read);
+CALL(write);
+CALL(seek);
+CALL(map);
+CALL(map_private);
+CALL(protect, .before = make_map);
+CALL(unmap_part, .before = make_map);
+CALL(move, .before = make_map);
+CALL(fork, .before = make_map);
+CALL(touch, .before = make_map);
+CALL(store, .before = make_map);
+CALL(splice_out, .before = make_pipe);
+CALL(splice_in, .before = fill_pipe);
+CALL(fdinfo);
+
+FIXTURE_SETUP(faults)
+{
+	ASSERT_EQ(0, faults_begin());
+	self->shmem = shmem_pages();
+}
+
+FIXTURE_TEARDOWN(faults)
+{
+}
+
+/* An errno that a lack of memory or of the caller's memory can have. */
+static bool is_fitting(int ret)
+{
+	return ret == -ENOMEM || ret == -EFAULT || ret == -EAGAIN || ret == -ENFILE;
+}
+
+TEST_F(faults, walk)
+{
+	unsigned int nth, failed = 0, endured = 0;
+	bool hit = true;
+
+	for (nth = 1; hit && nth < MOST_FAULTS; nth++) {
+		struct fingerprint before;
+		struct scene s;
+		int ret;
+
+		ASSERT_EQ(0, scene_begin(&s));
+		if (variant->before)
+			ASSERT_EQ(0, variant->before(&s));
+		before = fingerprint(&s);
+
+		fault_arm(nth);
+		ret = variant->call(&s);
+		hit = fault_disarm();
+
+		if (!hit || !ret) {
+			ASSERT_EQ(0, ret) TH_LOG("fault %u, hit %d: %s", nth, hit, strerror(-ret));
+			endured += hit;
+		} else {
+			failed++;
+			ASSERT_TRUE(is_fitting(ret)) TH_LOG("fault %u: %s", nth, strerror(-ret));
+			ASSERT_TRUE(same_fingerprint(&s, &before)) TH_LOG("fault %u", nth);
+			ret = variant->call(&s);
+			ASSERT_EQ(0, ret) TH_LOG("after fault %u: %s", nth, strerror(-ret));
+		}
+		scene_end(&s);
+	}
+	TH_LOG("%u faults: %u made the call fail, %u did not", nth - 2, failed, endured);
+	ASSERT_GT(MOST_FAULTS, nth);
+	EXPECT_GE(self->shmem + SHMEM_NOISE, shmem_pages());
+}
+
+/* What was counted for a mapping that could not be made, or was copied in vain, is not. */
+TEST_F(faults, seal_after_all)
+{
+	bool hit = true;
+
+	for (unsigned int nth = 1; hit && nth < MOST_FAULTS; nth++) {
+		struct scene s;
+		int ret;
+
+		ASSERT_EQ(0, scene_begin(&s));
+		if (variant->before)
+			ASSERT_EQ(0, variant->before(&s));
+		fault_arm(nth);
+		variant->call(&s);
+		hit = fault_disarm();
+
+		/* Whatever is left of it. */
+		if (s.map)
+			munmap(s.map, PAGES * s.page);
+		s.map = NULL;
+		if (s.pinned)
+			uring_close(&s.ring);
+		s.pinned = false;
+		pipe_end(&s);
+		ret = ps_add_seals(s.fd, F_SEAL_WRITE);
+		ASSERT_EQ(0, ret) TH_LOG("after fault %u: %s", nth, strerror(-ret));
+		scene_end(&s);
+	}
+}
+
+int main(int argc, char **argv)
+{
+	int ret = faults_init();
+
+	if (ret) {
+		printf("TAP version 13\n1..0 # SKIP this kernel cannot make calls fail: %s\n",
+		       strerror(-ret));
+		return KSFT_SKIP;
+	}
+	return test_harness_run(argc, argv);
+}
