@@ -17,13 +17,19 @@ modules_install clean:
 
 # With a build root and stock kernels of our own, in $PINSEAL_CACHE. These take
 # ARCH=x86_64 or ARCH=arm64.
-.PHONY: test demo bench module check shell distclean-cache help
+.PHONY: test test-matrix demo bench fuzz module check format shell distclean-cache help
 export KERNEL FLAVOURS TEST BENCH
-test module check shell:
+test module check format shell:
 	@ARCH='$(ARCH)' scripts/$@
+
+test-matrix:
+	@FLAVOURS="$$(awk '!/^#/ { print $$1 }' qemu/flavours | xargs)" scripts/test
 
 demo bench:
 	@ARCH='$(ARCH)' scripts/show $@
+
+fuzz:
+	@ARCH='$(ARCH)' FUZZ_SECONDS='$(SECONDS)' SEED='$(SEED)' scripts/show fuzz
 
 distclean-cache:
 	@scripts/distclean-cache
@@ -41,12 +47,16 @@ help:
 ##                         under kernels built to make bugs loud (or kcsan)
 ##   make test FLAVOURS="rt-amd64 ..."
 ##                         under other kernels of qemu/flavours
+##   make test-matrix      under all of them, with a table at the end
 ##   make demo             sealing with real pins, memfd and pinseal side by side
 ##   make bench            the measurements
 ##   make bench BENCH="seal release"
 ##                         those whose names in its last lines begin so
+##   make fuzz SECONDS=60 SEED=1
+##                         random commands from several threads, against a model
 ##   make module           pinseal.ko for the stock kernels, all or ARCH's
 ##   make check            formatting, clippy, header, layers, scripts
+##   make format           formats the Rust files
 ##   make shell            a shell in the build root
 ##   make distclean-cache  removes the cache folder
 ##

@@ -5,7 +5,8 @@
  * prints, or the absence of a report, cannot be mistaken for a result.
  *
  *   init test SECONDS		every program in /tests in turn, each for at most
- *				SECONDS; then unloads the module and loads it again
+ *				SECONDS; then unloads the module, loads it again, and
+ *				looks for memory that it has lost
  *   init show PROGRAM [ARG...]	one program
  *
  * A report is what the programs print, with lines of init's own between, which
@@ -183,15 +184,23 @@ static void load_others(void)
 	}
 }
 
-static unsigned long taint(void)
+/* A number in a file; -1 if there is none. */
+static long read_number(const char *path)
 {
 	char text[32] = "";
-	int fd = open("/proc/sys/kernel/tainted", O_RDONLY | O_CLOEXEC);
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
 
-	if (fd < 0 || read(fd, text, sizeof(text) - 1) < 0)
-		return -1UL;
+	if (fd < 0)
+		return -1;
+	if (read(fd, text, sizeof(text) - 1) <= 0)
+		strcpy(text, "-1");
 	close(fd);
-	return strtoul(text, NULL, 10);
+	return strtol(text, NULL, 10);
+}
+
+static unsigned long taint(void)
+{
+	return read_number("/proc/sys/kernel/tainted");
 }
 
 static long now_ms(void)
@@ -239,6 +248,21 @@ static void sweep(void)
 		usleep(1000);
 	umount2("/tmp", MNT_DETACH);
 	mount_at("tmpfs", "/tmp");
+}
+
+/*
+ * What a program must not leave behind: a file or mapping of the module's. Some go
+ * late, by a worker, after a grace period.
+ */
+static void check_left(const char *name)
+{
+	long deadline = now_ms() + 10000;
+	long users;
+
+	while ((users = read_number("/sys/module/" MODULE "/refcnt")) > 0 && now_ms() < deadline)
+		usleep(10000);
+	if (users > 0)
+		report("left %s the module in use, %ld times", name, users);
 }
 
 static void become(char *const argv[])
@@ -294,9 +318,40 @@ static bool run(char *const argv[], int seconds)
 	long took = now_ms() - start;
 
 	sweep();
+	check_left(name);
 	mark_log("end", name);
 	report("end %s %s ms %ld taint %lu", name, how, took, taint());
 	return ended;
+}
+
+#define KMEMLEAK	"/sys/kernel/debug/kmemleak"
+
+/* What nobody points to before the tests is not ours. */
+static void forget_leaks(void)
+{
+	write_file(KMEMLEAK, "scan");
+	write_file(KMEMLEAK, "clear");
+}
+
+/* The module is gone: whatever it allocated and nobody points to is lost. */
+static void report_leaks(void)
+{
+	char line[256];
+	FILE *f;
+
+	if (access(KMEMLEAK, F_OK))
+		return;
+	/* What is younger than some seconds is not told; what moves may be missed once. */
+	sleep(6);
+	write_file(KMEMLEAK, "scan");
+	write_file(KMEMLEAK, "scan");
+	f = fopen(KMEMLEAK, "re");
+	while (f && fgets(line, sizeof(line), f)) {
+		line[strcspn(line, "\n")] = '\0';
+		report("leak %s", line);
+	}
+	if (f)
+		fclose(f);
 }
 
 static void test(int seconds)
@@ -305,13 +360,16 @@ static void test(int seconds)
 	char path[300];
 	int n = list("/tests", &names);
 
+	forget_leaks();
 	for (int i = 0; i < n; i++) {
 		snprintf(path, sizeof(path), "/tests/%s", names[i]->d_name);
 		if (!run((char *[]){ path, NULL }, seconds))
 			return;
 	}
-	if (unload_ours() && load_ours() && unload_ours())
+	if (unload_ours() && load_ours() && unload_ours()) {
+		report_leaks();
 		report("reload ok taint %lu", taint());
+	}
 }
 
 int main(int argc, char **argv)

@@ -138,7 +138,9 @@ mod tests {
     fn both_write_seals_forbid_writable_mappings() {
         assert!(set(uapi::F_SEAL_WRITE).forbid_writable_mappings());
         assert!(set(uapi::F_SEAL_FUTURE_WRITE).forbid_writable_mappings());
-        assert!(!set(uapi::F_SEAL_SHRINK | uapi::F_SEAL_GROW | uapi::F_SEAL_SEAL)
-            .forbid_writable_mappings());
+        assert!(
+            !set(uapi::F_SEAL_SHRINK | uapi::F_SEAL_GROW | uapi::F_SEAL_SEAL)
+                .forbid_writable_mappings()
+        );
     }
 }

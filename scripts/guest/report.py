@@ -100,7 +100,8 @@ class Program:
 
 
 class Report:
-    """A whole report. `programs` and `problems` say how it went.
+    """A whole report. `programs` and `problems`, pairs of a line and its details, say how
+    it went.
 
     Without `tap`, what a program prints is its own affair.
     """
@@ -114,6 +115,7 @@ class Report:
         self.running = None
         self._tap = tap
         self._taint = 0
+        self._leaks = None
 
     def line(self, line):
         """Takes one line; returns the program that has ended with it, if any."""
@@ -130,26 +132,36 @@ class Report:
             case ["loaded", "taint", taint]:
                 self._taint = int(taint)
                 if self._taint & ~NORMAL_TAINT:
-                    self.problems.append("booting and loading the module left the kernel "
-                                         f"tainted: {taint_letters(self._taint)}")
+                    self._problem("booting and loading the module left the kernel "
+                                  f"tainted: {taint_letters(self._taint)}")
             case ["begin", name]:
                 self.running = Program(name, self._tap)
                 self.programs.append(self.running)
             case ["end", name, how, code, "ms", ms, "taint", taint]:
                 ended, self.running = self.running, None
                 if ended is None or ended.name != name:
-                    self.problems.append(f"init ended {name}, which was not running")
+                    self._problem(f"init ended {name}, which was not running")
                     return None
                 ended.end(how, int(code), int(ms), int(taint), self._taint)
                 self._taint = int(taint)
                 return ended
+            case ["left", name, *what] if self.running and self.running.name == name:
+                self.running.fail("left " + " ".join(what))
+            case ["leak", *rest]:
+                if self._leaks is None:
+                    self._leaks = []
+                    self.problems.append(("kmemleak found lost memory", self._leaks))
+                self._leaks.append(" ".join(rest))
             case ["reload", "ok", "taint", taint]:
                 self.reloaded = True
                 if int(taint) & ~self._taint & ~NORMAL_TAINT:
-                    self.problems.append("unloading and loading again left the kernel "
-                                         f"tainted: {taint_letters(int(taint) & ~self._taint)}")
+                    self._problem("unloading and loading again left the kernel "
+                                  f"tainted: {taint_letters(int(taint) & ~self._taint)}")
             case ["done"]:
                 self.done = True
             case _:
-                self.problems.append(" ".join(words))
+                self._problem(" ".join(words))
         return None
+
+    def _problem(self, line):
+        self.problems.append((line, []))

@@ -21,6 +21,7 @@ import time
 
 from console import panicked, splats
 from report import Report
+from symbols import NoSymbols, Symbols
 
 
 def arguments():
@@ -36,6 +37,8 @@ def arguments():
     parser.add_argument("--result", required=True, help="file for the result")
     parser.add_argument("--kept-in", required=True,
                         help="the folder of these files, as a person finds it")
+    parser.add_argument("--symbols", nargs=3, metavar=("SCRIPT", "VMLINUX", "MODULES"),
+                        help="what decodes addresses, if there is debug info")
     parser.add_argument("command", nargs="+")
     return parser.parse_args()
 
@@ -148,7 +151,8 @@ def indented(lines):
 
 def verdict(options, guest, report, console):
     """What is wrong with the run as a whole, as (line, details) pairs."""
-    wrong = [(problem, []) for problem in report.problems]
+    symbols = Symbols(*options.symbols) if options.symbols else NoSymbols()
+    wrong = list(report.problems)
     where = f"while running {report.running.name}" if report.running else \
         "after the last program" if report.programs else \
         "before any program ran" if report.booted else "before init reported"
@@ -171,7 +175,7 @@ def verdict(options, guest, report, console):
     if options.mode == "tests" and report.done and not report.programs and not wrong:
         wrong.append(("no test program ran", []))
     for who, complaint in splats(console):
-        wrong.append((f"kernel log ({who}): {complaint[0]}", complaint[1:]))
+        wrong.append((f"kernel log ({who}): {complaint[0]}", symbols.decode(complaint[1:])))
     return wrong
 
 

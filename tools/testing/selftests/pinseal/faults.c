@@ -407,7 +407,7 @@ static bool is_fitting(int ret)
 	return ret == -ENOMEM || ret == -EFAULT || ret == -EAGAIN || ret == -ENFILE;
 }
 
-TEST_F(faults, walk)
+TEST_F_TIMEOUT(faults, walk, 600)
 {
 	unsigned int nth, failed = 0, endured = 0;
 	bool hit = true;
@@ -444,7 +444,7 @@ TEST_F(faults, walk)
 }
 
 /* What was counted for a mapping that could not be made, or was copied in vain, is not. */
-TEST_F(faults, seal_after_all)
+TEST_F_TIMEOUT(faults, seal_after_all, 600)
 {
 	bool hit = true;
 
