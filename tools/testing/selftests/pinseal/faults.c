@@ -407,7 +407,7 @@ static bool is_fitting(int ret)
 	return ret == -ENOMEM || ret == -EFAULT || ret == -EAGAIN || ret == -ENFILE;
 }
 
-TEST_F_TIMEOUT(faults, walk, 600)
+TEST_F(faults, walk)
 {
 	unsigned int nth, failed = 0, endured = 0;
 	bool hit = true;
@@ -444,7 +444,7 @@ TEST_F_TIMEOUT(faults, walk, 600)
 }
 
 /* What was counted for a mapping that could not be made, or was copied in vain, is not. */
-TEST_F_TIMEOUT(faults, seal_after_all, 600)
+TEST_F(faults, seal_after_all)
 {
 	bool hit = true;
 
