@@ -164,7 +164,8 @@ TEST_F(large_folio, does_not_hide_anybody)
 	ASSERT_EQ(hold_is_dma(variant->kind) ? held : 0, vec[0].dma_pins);
 
 	ASSERT_EQ(0, reader_follow(&reader, fd, FAULT_BYTES));
-	for (tries = 0; now_ns() < until; tries++) {
+	/* For some seconds, and on a slow machine until it has tried often enough. */
+	for (tries = 0; tries < 100 || now_ns() < until; tries++) {
 		arg = seal_write(1);
 		arg.max_scans = 1;
 		ASSERT_EQ(-EBUSY, ps_seal(fd, &arg)) TH_LOG("false success in try %lu", tries);
@@ -173,7 +174,6 @@ TEST_F(large_folio, does_not_hide_anybody)
 		ASSERT_EQ(0, arg.first_pinned);
 	}
 	TH_LOG("%lu tries, %lu rounds of the reader", tries, reader_rounds(&reader));
-	EXPECT_LE(100, tries);
 	EXPECT_LT(100, reader_rounds(&reader));
 
 	ASSERT_EQ(0, hold_end(&hold));
@@ -319,7 +319,7 @@ TEST_F(pinner, is_in_time_or_fails)
 
 	ASSERT_NE(NULL, source);
 	memset(source, 's', SIZE);
-	while (rounds < 500 && now_ns() < until) {
+	while (rounds < 20 || (rounds < 500 && now_ns() < until)) {
 		struct pinner p = { .write = variant->write, .source = source };
 		pthread_t pinning, unmapping;
 		struct pinseal_seal arg;
@@ -387,7 +387,6 @@ TEST_F(pinner, is_in_time_or_fails)
 	}
 	free(source);
 	TH_LOG("%u rounds: the pin was in time in %u, the seal in %u", rounds, early, late);
-	EXPECT_LE(20, rounds);
 	/* A pin to write lasts no longer than the call, so it is rarely met. */
 	if (!variant->write) {
 		EXPECT_LT(0, early);
