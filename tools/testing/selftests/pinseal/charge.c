@@ -7,45 +7,16 @@
  * proves that the test asks for what shmem really does, the pinseal variant that
  * the object behaves alike.
  */
-#include <sys/stat.h>
-
 #include "kselftest_harness.h"
 #include "bytes.h"
+#include "memcg.h"
 #include "object.h"
 
-#define CGROUP	"/sys/fs/cgroup"
-#define GROUP	CGROUP "/pinseal-test"
 #define PAGES	1024
-
-static int write_text(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY | O_CLOEXEC);
-	int ret;
-
-	if (fd < 0)
-		return -errno;
-	ret = write(fd, text, strlen(text)) < 0 ? -errno : 0;
-	close(fd);
-	return ret;
-}
-
-/* Pages of shared memory that are charged to the group, or -errno. */
-static long charged(void)
-{
-	FILE *f = fopen(GROUP "/memory.stat", "re");
-	char line[128];
-	long bytes = -ENOENT;
-
-	if (!f)
-		return -errno;
-	while (bytes < 0 && fgets(line, sizeof(line), f))
-		sscanf(line, "shmem %ld", &bytes);
-	fclose(f);
-	return bytes < 0 ? bytes : bytes / (long)page_size();
-}
 
 /* An empty object, made outside the group. */
 FIXTURE(charge) {
+	struct memcg group;
 	int fd;
 	size_t len;
 };
@@ -54,12 +25,10 @@ ON_BOTH_KINDS(charge);
 
 FIXTURE_SETUP(charge)
 {
-	if (access(CGROUP "/cgroup.procs", W_OK))
-		SKIP(return, "no cgroup2 in " CGROUP);
-	ASSERT_EQ(0, write_text(CGROUP "/cgroup.subtree_control", "+memory"));
-	rmdir(GROUP);
-	ASSERT_EQ(0, sys(mkdir(GROUP, 0755)));
-	ASSERT_EQ(0, charged());
+	if (!memcg_is_there())
+		SKIP(return, "no cgroup2 in " MEMCG_ROOT);
+	ASSERT_EQ(0, memcg_make(&self->group, NULL, "charge"));
+	ASSERT_EQ(0, memcg_shmem_pages(&self->group));
 	self->len = PAGES * page_size();
 	self->fd = obj_create(variant->kind, self->len);
 	ASSERT_LE(0, self->fd);
@@ -68,24 +37,22 @@ FIXTURE_SETUP(charge)
 FIXTURE_TEARDOWN(charge)
 {
 	close(self->fd);
-	/* The last process may still be on its way out. */
-	for (int i = 0; i < 100 && rmdir(GROUP) && errno == EBUSY; i++)
-		sleep_ns(10 * NSEC_PER_MSEC);
+	memcg_remove(&self->group);
 }
 
 /* A child in the group; it says 100 if it could not get there. */
-static pid_t fork_into_group(void)
+static pid_t fork_into(const struct memcg *group)
 {
 	pid_t pid = ps_fork();
 
-	if (!pid && write_text(GROUP "/cgroup.procs", "0"))
+	if (!pid && memcg_join(group))
 		_exit(100);
 	return pid;
 }
 
 TEST_F(charge, for_writing)
 {
-	pid_t pid = fork_into_group();
+	pid_t pid = fork_into(&self->group);
 
 	if (!pid) {
 		char *buf = calloc(1, self->len);
@@ -93,12 +60,12 @@ TEST_F(charge, for_writing)
 		_exit(pwrite(self->fd, buf, self->len, 0) != (ssize_t)self->len);
 	}
 	ASSERT_EQ(0, ps_wait(pid));
-	EXPECT_LE(PAGES * 3 / 4, charged());
+	EXPECT_LE(PAGES * 3 / 4, memcg_shmem_pages(&self->group));
 }
 
 TEST_F(charge, for_touching_a_mapping)
 {
-	pid_t pid = fork_into_group();
+	pid_t pid = fork_into(&self->group);
 
 	if (!pid) {
 		char *p = ps_map(self->fd, self->len, RW, MAP_SHARED);
@@ -109,46 +76,46 @@ TEST_F(charge, for_touching_a_mapping)
 		_exit(0);
 	}
 	ASSERT_EQ(0, ps_wait(pid));
-	EXPECT_LE(PAGES * 3 / 4, charged());
+	EXPECT_LE(PAGES * 3 / 4, memcg_shmem_pages(&self->group));
 }
 
 TEST_F(charge, for_allocating)
 {
-	pid_t pid = fork_into_group();
+	pid_t pid = fork_into(&self->group);
 
 	if (!pid)
 		_exit(obj_fallocate(self->fd, 0, 0, self->len) != 0);
 	ASSERT_EQ(0, ps_wait(pid));
-	EXPECT_LE(PAGES * 3 / 4, charged());
+	EXPECT_LE(PAGES * 3 / 4, memcg_shmem_pages(&self->group));
 }
 
 TEST_F(charge, not_for_a_size_alone)
 {
-	pid_t pid = fork_into_group();
+	pid_t pid = fork_into(&self->group);
 
 	if (!pid)
 		_exit(obj_resize(self->fd, 100 * self->len) != 0);
 	ASSERT_EQ(0, ps_wait(pid));
-	EXPECT_GE(PAGES / 4, charged());
+	EXPECT_GE(PAGES / 4, memcg_shmem_pages(&self->group));
 }
 
 TEST_F(charge, until_the_memory_is_given_back)
 {
-	pid_t pid = fork_into_group();
+	pid_t pid = fork_into(&self->group);
 	long before;
 
 	if (!pid)
 		_exit(obj_fallocate(self->fd, 0, 0, self->len) != 0);
 	ASSERT_EQ(0, ps_wait(pid));
-	before = charged();
+	before = memcg_shmem_pages(&self->group);
 	ASSERT_LE(PAGES * 3 / 4, before);
 	ASSERT_EQ(0, obj_fallocate(self->fd, PUNCH, 0, self->len));
-	EXPECT_GE(PAGES / 4, charged());
+	EXPECT_GE(PAGES / 4, memcg_shmem_pages(&self->group));
 }
 
 TEST_F(charge, stays_when_sealed)
 {
-	pid_t pid = fork_into_group();
+	pid_t pid = fork_into(&self->group);
 
 	if (!pid) {
 		if (obj_fallocate(self->fd, 0, 0, self->len))
@@ -156,7 +123,7 @@ TEST_F(charge, stays_when_sealed)
 		_exit(obj_add_seals(self->fd, F_SEAL_WRITE) != 0);
 	}
 	ASSERT_EQ(0, ps_wait(pid));
-	EXPECT_LE(PAGES * 3 / 4, charged());
+	EXPECT_LE(PAGES * 3 / 4, memcg_shmem_pages(&self->group));
 }
 
 TEST_HARNESS_MAIN

@@ -8,69 +8,13 @@
  * what shmem really does, the pinseal variant that the object behaves alike.
  */
 #include <sched.h>
-#include <sys/swap.h>
 
 #include "kselftest_harness.h"
 #include "bytes.h"
 #include "object.h"
+#include "zram_swap.h"
 
-#define ZRAM		"/dev/zram0"
-#define ZRAM_SYS	"/sys/block/zram0"
 #define PAGES		256
-
-static int write_text(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY | O_CLOEXEC);
-	int ret;
-
-	if (fd < 0)
-		return -errno;
-	ret = write(fd, text, strlen(text)) < 0 ? -errno : 0;
-	close(fd);
-	return ret;
-}
-
-static void remove_swap(void)
-{
-	swapoff(ZRAM);
-	write_text(ZRAM_SYS "/reset", "1");
-}
-
-/* The header that mkswap writes: 0, or -errno. */
-static int format_swap(uint64_t size)
-{
-	size_t page = page_size();
-	char *header = calloc(1, page);
-	uint32_t *info = (uint32_t *)(header + 1024);
-	int fd = open(ZRAM, O_RDWR | O_CLOEXEC);
-	int ret = -errno;
-
-	if (fd >= 0) {
-		info[0] = 1;			/* version */
-		info[1] = size / page - 1;	/* last page */
-		memcpy(header + page - 10, "SWAPSPACE2", 10);
-		ret = pwrite(fd, header, page, 0) == (ssize_t)page ? 0 : -EIO;
-		close(fd);
-	}
-	free(header);
-	return ret;
-}
-
-static int make_swap(void)
-{
-	uint64_t size = 8 * PAGES * page_size();
-	char text[32];
-	int ret;
-
-	remove_swap();
-	snprintf(text, sizeof(text), "%llu", (unsigned long long)size);
-	ret = write_text(ZRAM_SYS "/disksize", text);
-	if (!ret)
-		ret = format_swap(size);
-	if (!ret)
-		ret = sys(swapon(ZRAM, 0));
-	return ret;
-}
 
 /* Pages in swap. */
 static long swapped(void)
@@ -94,6 +38,7 @@ static bool swap_is_freed(void)
 
 /* An object whose pages have been swapped out, and a mapping of it. */
 FIXTURE(swap) {
+	struct zram_swap swap;
 	int fd;
 	size_t page, len;
 	char *p;
@@ -118,17 +63,17 @@ FIXTURE_SETUP(swap)
 {
 	cpu_set_t cpus;
 
-	if (access(ZRAM_SYS "/disksize", W_OK))
-		SKIP(return, "no " ZRAM);
-	ASSERT_EQ(0, make_swap());
+	if (!zram_is_there())
+		SKIP(return, "no zram");
+	self->page = page_size();
+	self->len = PAGES * self->page;
+	ASSERT_EQ(0, zram_swap_begin(&self->swap, 8 * self->len));
 
 	/* Pages that another CPU has just made cannot be paged out by this one. */
 	CPU_ZERO(&cpus);
 	CPU_SET(sched_getcpu(), &cpus);
 	ASSERT_EQ(0, sys(sched_setaffinity(0, sizeof(cpus), &cpus)));
 
-	self->page = page_size();
-	self->len = PAGES * self->page;
 	self->buf = malloc(self->len);
 	ASSERT_NE(NULL, self->buf);
 	self->fd = obj_create(variant->kind, self->len);
@@ -146,7 +91,7 @@ FIXTURE_TEARDOWN(swap)
 	munmap(self->p, self->len);
 	close(self->fd);
 	free(self->buf);
-	remove_swap();
+	zram_swap_end(&self->swap);
 }
 
 TEST_F(swap, pages_come_back_with_their_bytes)

@@ -1,0 +1,315 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Random calls on a few objects by threads and processes at the same time, for as long
+ * as one likes, checked against what must hold however they interleave.
+ *
+ *	fuzz				some seconds, with a fixed seed
+ *	fuzz SECONDS			with a random one
+ *	fuzz SECONDS SEED [ROUND]	again, from a round on
+ *
+ * What each worker tries to do follows from the seed, the round and the worker alone. How
+ * the workers interleave does not, so it may take some tries to see something again.
+ * When something is wrong, it says what, and what everybody did last.
+ */
+#include <sys/random.h>
+
+#include "fuzz_round.h"
+#include "kselftest.h"
+
+#define SECONDS		10
+#define SEED		20140417
+/* A slow machine must have done something, too; but not all that there is to do. */
+#define MIN_ROUNDS	3
+
+/* A call that takes longer will never return. */
+#define STUCK_NS	(60 * NSEC_PER_SEC)
+
+#define LARGE_FOLIOS	"/sys/kernel/mm/transparent_hugepage/shmem_enabled"
+
+static const char *const rules[RULES] = {
+	[RULE_BYTES]		= "sealed bytes do not change",
+	[RULE_WRITERS]		= "nobody writes after a seal, or could",
+	[RULE_STATE]		= "seals and sizes move only as they may",
+	[RULE_RESULTS]		= "results fit together",
+	[RULE_TIME]		= "no call takes longer than it may",
+	[RULE_RELEASE]		= "what everybody has let go of can be sealed",
+	[RULE_LEFT_BEHIND]	= "nothing is left behind",
+};
+
+static const char *const counters[COUNTERS] = {
+	[N_SEALED]		= "seals set",
+	[N_WRITE_SEALED]	= "objects sealed for write",
+	[N_MAPPED]		= "seals refused for a mapping",
+	[N_PINNED]		= "for pinned pages",
+	[N_INTERRUPTED]		= "interrupted",
+	[N_FORBIDDEN]		= "not permitted",
+	[N_MAPS]		= "mappings made",
+	[N_MAPS_REFUSED]	= "refused",
+	[N_WRITES]		= "writes",
+	[N_WRITES_REFUSED]	= "refused",
+	[N_RESIZES]		= "sizes set",
+	[N_HOLDS]		= "pages held",
+	[N_FORKS]		= "children",
+	[N_CHECKS]		= "looks at sealed bytes",
+};
+
+/* The word in brackets is what is set. */
+static void read_setting(const char *path, char *word, size_t len)
+{
+	FILE *f = fopen(path, "re");
+	char line[128] = "";
+	char *p;
+
+	word[0] = '\0';
+	if (f && fgets(line, sizeof(line), f) && (p = strchr(line, '[')))
+		snprintf(word, len, "%.*s", (int)strcspn(p + 1, "]"), p + 1);
+	if (f)
+		fclose(f);
+}
+
+static void write_setting(const char *path, const char *word)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+	if (fd >= 0 && write(fd, word, strlen(word)) < 0)
+		perror(path);
+	close(fd);
+}
+
+/* The size of an object of two large folios, if there are any and it is not too large. */
+static size_t large_span(void)
+{
+	size_t size = large_folio_size();
+
+	return size <= LARGE_MAX / 2 ? 2 * size : 0;
+}
+
+static long module_users(void)
+{
+	FILE *f = fopen("/sys/module/pinseal/refcnt", "re");
+	long n = -1;
+
+	if (f && fscanf(f, "%ld", &n) != 1)
+		n = -1;
+	if (f)
+		fclose(f);
+	return n;
+}
+
+/*
+ * Whatever touches an object is done by other processes: this one must be able to tell
+ * what went wrong even if those hold their locks for ever.
+ */
+static pid_t start_workers(unsigned int first, unsigned int end)
+{
+	pid_t pid = ps_fork();
+
+	if (pid)
+		return pid;
+	if (first < WORKERS)
+		run_workers(first, end);
+	else
+		last_look(&workers[first]);
+	_exit(0);
+}
+
+/* Whether a process is through. */
+static bool has_ended(pid_t pid)
+{
+	int status;
+
+	if (waitpid(pid, &status, WNOHANG) != pid)
+		return false;
+	if (status)
+		break_rule(RULE_RESULTS, "a process of workers ended with status %#x", status);
+	return true;
+}
+
+static void send_signal(struct random *r)
+{
+	unsigned int who = random_below(r, WORKERS);
+	int sig = once_in(r, 2) ? SIGUSR1 : SIGUSR2;
+	pid_t pid = read_once(fuzz->task[who].pid);
+
+	if (pid)
+		syscall(SYS_tgkill, pid, fuzz->task[who].tid, sig);
+}
+
+/*
+ * Sends signals, and sees to it that nobody gets stuck, until these processes have
+ * ended. False if they do not.
+ */
+static bool watch(struct random *r, pid_t *pid, int n)
+{
+	while (n) {
+		uint64_t nap = random_below(r, 3 * NSEC_PER_MSEC), began = now_ns();
+
+		sleep_ns(nap);
+		raise_to(&fuzz->late_ns, now_ns() - began - nap);
+		send_signal(r);
+		/* Pages that nobody holds move. */
+		if (once_in(r, 1000))
+			write_setting("/proc/sys/vm/compact_memory", "1");
+
+		for (int i = 0; i < n; i++)
+			if (has_ended(pid[i]))
+				pid[i--] = pid[--n];
+		for (int i = 0; i <= WORKERS; i++) {
+			if (log_under_way_ns(&fuzz->log[i]) < STUCK_NS + slack_ns())
+				continue;
+			break_rule(RULE_TIME, "a call does not return");
+			return false;
+		}
+	}
+	return true;
+}
+
+/* Takes a round. False if somebody is stuck. */
+static bool take_round(uint64_t round)
+{
+	struct random r = random_for(fuzz->seed, round, WORKERS, 0);
+	bool large = once_in(&r, 6);
+	pid_t pid[2];
+	int ret;
+
+	fuzz->round = round;
+	fuzz->began = now_ns();
+	memset(fuzz->task, 0, sizeof(fuzz->task));
+	profile = one_of(&r, MIXED, RACING, RACING, MAPPING, HOLDING, SIZING, CHECKING);
+	turns = profile == RACING ? RACING_TURNS : TURNS;
+	/* Where they are too large, no object is to get one for its few pages. */
+	write_setting(LARGE_FOLIOS, !large ? "never" : large_span() ? "always" : "within_size");
+	for (int i = 0; i < TARGETS; i++) {
+		size_t span = page_size() * (1 + random_below(&r, PAGES));
+
+		if (large && !i && large_span())
+			span = large_span();
+		ret = new_object(&fuzz->target[i], &r, span);
+		if (ret)
+			break_rule(RULE_RESULTS, "no object can be made: %s",
+				   strerrorname_np(-ret));
+	}
+
+	pid[0] = start_workers(0, WORKERS - HELPERS);
+	pid[1] = start_workers(WORKERS - HELPERS, WORKERS);
+	if (!watch(&r, pid, 2))
+		return false;
+	pid[0] = start_workers(WORKERS, WORKERS + 1);
+	if (!watch(&r, pid, 1))
+		return false;
+	for (int i = 0; i < TARGETS; i++)
+		end_object(&fuzz->target[i]);
+	return true;
+}
+
+static void report_break(void)
+{
+	const struct verdict *v = &fuzz->verdict;
+
+	ksft_print_msg("BROKEN: %s\n", rules[v->rule]);
+	ksft_print_msg("%s\n", v->text);
+	ksft_print_msg("round %llu (%s), %.3f ms after it began; again: fuzz 60 %llu %llu\n",
+		       (unsigned long long)fuzz->round, profile_names[profile],
+		       (double)(v->at - fuzz->began) / NSEC_PER_MSEC,
+		       (unsigned long long)fuzz->seed, (unsigned long long)fuzz->round);
+	for (int i = 0; i < TARGETS; i++)
+		ksft_print_msg("object %d: %zu bytes, opened %s%s%s, seals %#x\n", i,
+			       fuzz->target[i].span,
+			       fuzz->target[i].access == O_RDWR ? "to read and write" :
+			       fuzz->target[i].access == O_RDONLY ? "to read" : "to write",
+			       fuzz->target[i].inner >= 0 ? ", and behind the device" : "",
+			       fuzz->target[i].stays ? ", pages stay" : "", fuzz->target[i].known);
+	for (int i = 0; i <= WORKERS; i++) {
+		ksft_print_msg(i < WORKERS ? "worker %d\n" : "the last look\n", i);
+		log_print(&fuzz->log[i], fuzz->began);
+	}
+}
+
+static void report_counts(unsigned long rounds)
+{
+	ksft_print_msg("%lu rounds; the machine was late by up to %.1f ms\n", rounds,
+		       (double)fuzz->late_ns / NSEC_PER_MSEC);
+	for (int i = 0; i < COUNTERS; i++)
+		ksft_print_msg("%8lu %s\n", fuzz->count[i], counters[i]);
+}
+
+/* Waits for what is freed late. */
+static void check_left_behind(long users, long pages)
+{
+	uint64_t until = now_ns() + 10 * NSEC_PER_SEC;
+
+	while (now_ns() < until) {
+		if (module_users() <= users && shmem_pages() - pages <= SHMEM_NOISE)
+			return;
+		sleep_ns(100 * NSEC_PER_MSEC);
+	}
+	break_rule(RULE_LEFT_BEHIND, "the module had %ld users and now has %ld; %ld more pages of "
+		   "shared memory", users, module_users(), shmem_pages() - pages);
+}
+
+static int prepare(void)
+{
+	size_t most = large_span() > PAGES * page_size() ? large_span() : PAGES * page_size();
+	int ret = 0;
+
+	fuzz = mmap(NULL, sizeof(*fuzz), RW, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (fuzz == MAP_FAILED)
+		return -errno;
+	for (int i = 0; i < TARGETS; i++) {
+		fuzz->target[i].number = i;
+		fuzz->target[i].image = mmap(NULL, most, RW, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+		if (fuzz->target[i].image == MAP_FAILED)
+			return -errno;
+		/* Counted as shared memory now, not as lost later. */
+		memset(fuzz->target[i].image, 0, most);
+	}
+	for (int i = 0; i <= WORKERS && !ret; i++)
+		ret = worker_init(&workers[i], i, most);
+	handle_signals();
+	return ret;
+}
+
+int main(int argc, char **argv)
+{
+	unsigned long seconds = argc > 1 ? strtoul(argv[1], NULL, 0) : SECONDS;
+	uint64_t first = argc > 3 ? strtoull(argv[3], NULL, 0) : 0, round = first, until;
+	char large_folios[32];
+	bool all = true, ended = true;
+	long users, pages;
+
+	ksft_print_header();
+	if (prepare())
+		ksft_exit_fail_msg("no memory\n");
+	fuzz->seed = SEED;
+	if (argc > 2)
+		fuzz->seed = strtoull(argv[2], NULL, 0);
+	else if (argc > 1 && getrandom(&fuzz->seed, sizeof(uint32_t), 0) < 0)
+		ksft_exit_fail_perror("getrandom");
+	ksft_print_msg("seed %llu, %lu s\n", (unsigned long long)fuzz->seed, seconds);
+	ksft_set_plan(RULES + 1);
+
+	read_setting(LARGE_FOLIOS, large_folios, sizeof(large_folios));
+	users = module_users();
+	pages = shmem_pages();
+	until = now_ns() + seconds * NSEC_PER_SEC;
+	while (ended && !is_over() && (now_ns() < until || round < first + MIN_ROUNDS))
+		ended = take_round(round++);
+	if (large_folios[0])
+		write_setting(LARGE_FOLIOS, large_folios);
+	if (!is_over())
+		check_left_behind(users, pages);
+
+	if (is_over())
+		report_break();
+	report_counts(round - first);
+	for (int i = 0; i < RULES; i++)
+		ksft_test_result(!is_over() || fuzz->verdict.rule != i, "%s\n", rules[i]);
+	for (int i = 0; i < COUNTERS; i++)
+		all &= fuzz->count[i] > 0;
+	if (is_over() || round - first <= MIN_ROUNDS)
+		ksft_test_result_skip("all of it was tried: too little time for that\n");
+	else
+		ksft_test_result(all, "all of it was tried\n");
+	fflush(NULL);
+	ksft_finished();
+}

@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The fuzzer's children: those who store through mappings that they inherited, and
+ * those who are killed in the middle of a call.
+ *
+ * A child has whatever any thread of the process has mapped, so it counts as a user of
+ * every object.
+ */
+#ifndef FUZZ_CHILD_H
+#define FUZZ_CHILD_H
+
+#include "fuzz_seal.h"
+#include "fuzz_view.h"
+
+static inline void count_for_all(bool comes)
+{
+	for (int i = 0; i < TARGETS; i++)
+		count_up(*(comes ? &fuzz->target[i].maps : &fuzz->target[i].unmaps));
+}
+
+/* Stores through all inherited mappings until told to stop; not for ever. */
+static inline void __attribute__((noreturn)) child_store(struct worker *w)
+{
+	for (int turn = 0; turn < 2000 && !read_once(*w->child.stop); turn++) {
+		struct view *v = &w->view[turn % VIEWS];
+		unsigned char byte = 1 + turn % 255;
+
+		if (v->t && v->shared)
+			copy_with_faults(w, v->at + random_below(&w->r, v->len), &byte, 1);
+		if (turn % 64 == 63)
+			sched_yield();
+	}
+	while (!read_once(*w->child.stop))
+		sleep_ns(100000);
+	_exit(0);
+}
+
+/* What the child inherited and has for as long as it lives. */
+static inline void check_child(struct worker *w)
+{
+	for (int i = 0; w->child.pid && i < VIEWS; i++) {
+		struct target *t = w->child.writable[i];
+
+		if (t && read_once(t->known) & F_SEAL_WRITE)
+			break_rule(RULE_WRITERS, "object %lld was sealed while a child of worker "
+				   "%u had a writable mapping of it", t->number, w->number);
+	}
+}
+
+static inline void end_child(struct worker *w)
+{
+	int status;
+
+	if (!w->child.pid)
+		return;
+	check_child(w);
+	call_begin(w, &fuzz->target[0], "end of child %lld", w->child.pid);
+	write_once(*w->child.stop, 1);
+	status = ps_wait(w->child.pid);
+	call_end(w, status);
+	w->child.pid = 0;
+	count_for_all(false);
+	if (status)
+		break_rule(RULE_RESULTS, "worker %u: a child that only stores ended with %d",
+			   w->number, status);
+}
+
+static inline void op_fork(struct worker *w, struct target *t)
+{
+	pid_t pid;
+
+	if (w->child.pid) {
+		end_child(w);
+		return;
+	}
+	write_once(*w->child.stop, 0);
+	count_for_all(true);
+	hold_signals(true);
+	call_begin(w, t, "fork(to store)");
+	pid = ps_fork();
+	if (!pid)
+		child_store(w);
+	call_end(w, pid < 0 ? -errno : pid);
+	hold_signals(false);
+	if (pid < 0) {
+		count_for_all(false);
+		return;
+	}
+	note(N_FORKS);
+	w->child.pid = pid;
+	for (int i = 0; i < VIEWS; i++) {
+		struct view *v = &w->view[i];
+
+		w->child.writable[i] = v->writable && !v->stays_here ? v->t : NULL;
+	}
+}
+
+/*
+ * A child that does one thing over and over is killed, and must be gone soon. What it
+ * did last is not known: so what it asked for may be set for ever.
+ */
+static inline void __attribute__((noreturn)) child_call(struct target *t, unsigned int what,
+							struct pinseal_seal request)
+{
+	for (;;) {
+		struct pinseal_seal arg = request;
+		char c = 'k';
+		void *p;
+
+		switch (what) {
+		case 0:
+			ps_seal(t->fd, &arg);
+			break;
+		case 1:
+			p = ps_map(t->fd, t->span, RW, MAP_SHARED | MAP_POPULATE);
+			if (p != MAP_FAILED)
+				munmap(p, t->span);
+			break;
+		case 2:
+			if (pwrite(t->fd, &c, 1, 0) < 0)
+				sched_yield();
+			break;
+		default:
+			ps_pins(t->fd, 0, NULL, 0, &(struct pinseal_pins){ 0 });
+		}
+	}
+}
+
+static inline void op_kill(struct worker *w, struct target *t)
+{
+	unsigned int what = random_below(&w->r, 4);
+	struct pinseal_seal request = random_request(w, t);
+	uint64_t delay_ns = random_below(&w->r, 3 * NSEC_PER_MSEC);
+	pid_t pid;
+
+	if (once_in(&w->r, 2))
+		request.timeout_ns = UINT64_MAX;
+	if (what == 0)
+		seals_asked(t, request.seals);
+	count_for_all(true);
+	hold_signals(true);
+	call_begin(w, t, "fork(to be killed, object %lld, way %lld, seals %#llx)", t->number, what,
+		   request.seals);
+	pid = ps_fork();
+	if (!pid)
+		child_call(t, what, request);
+	call_end(w, pid < 0 ? -errno : pid);
+	if (pid > 0) {
+		sleep_ns(delay_ns);
+		call_begin(w, t, "kill(%lld)", pid);
+		ps_kill(pid);
+		call_end(w, 0);
+		call_took_at_most(w, 0);
+	}
+	hold_signals(false);
+	count_for_all(false);
+}
+
+#endif /* FUZZ_CHILD_H */

@@ -1,0 +1,284 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * A round of the fuzzer: new objects, some workers who do a number of random things
+ * to them at the same time, and a last look when all are gone.
+ *
+ * Rounds have profiles: what happens often in one, and what does not. With much of
+ * everything, something would always be in the way of a seal.
+ */
+#ifndef FUZZ_ROUND_H
+#define FUZZ_ROUND_H
+
+#include "content.h"
+#include "fuzz_child.h"
+#include "fuzz_grip.h"
+#include "fuzz_io.h"
+#include "fuzz_ioctl.h"
+#include "fuzz_seal.h"
+#include "fuzz_view.h"
+#include "large_folio.h"
+
+#define TURNS		150	/* of each worker; a race is decided sooner */
+#define RACING_TURNS	50
+#define PAGES		16
+#define DOOMED_FD	700	/* no other descriptor gets numbers from here on */
+
+/* A large folio that is larger than this is not worth the time. */
+#define LARGE_MAX	(4UL << 20)
+
+enum profile { MIXED, RACING, MAPPING, HOLDING, SIZING, CHECKING, PROFILES };
+
+static const char *const profile_names[PROFILES] = {
+	"mixed", "racing", "mapping", "holding", "sizing", "checking",
+};
+
+static const struct operation {
+	void (*run)(struct worker *w, struct target *t);
+	unsigned int weight[PROFILES];
+} operations[] = {
+	/*			  MIXED RACING	MAPPING HOLDING SIZING CHECKING */
+	{ op_seal,		{ 10,	10,	10,	10,	8,	8 } },
+	{ op_add_seals,		{ 1,	0,	0,	0,	0,	1 } },
+	{ op_get_seals,		{ 4,	1,	3,	3,	4,	4 } },
+	{ op_info,		{ 3,	0,	1,	1,	6,	2 } },
+	{ op_resize,		{ 4,	0,	0,	1,	14,	3 } },
+	{ op_fallocate,		{ 4,	0,	0,	1,	10,	4 } },
+	{ op_set_name,		{ 1,	0,	0,	0,	1,	1 } },
+	{ op_unknown,		{ 1,	0,	0,	0,	0,	1 } },
+	{ op_pins,		{ 3,	0,	1,	6,	1,	2 } },
+	{ op_read,		{ 6,	1,	2,	4,	5,	10 } },
+	{ op_write,		{ 8,	2,	2,	5,	8,	6 } },
+	{ op_seek,		{ 3,	0,	0,	1,	3,	2 } },
+	{ op_splice,		{ 3,	0,	0,	4,	1,	3 } },
+	{ op_reopen,		{ 3,	0,	1,	1,	1,	2 } },
+	{ op_nonblock,		{ 1,	0,	0,	1,	1,	1 } },
+	{ op_send,		{ 1,	0,	0,	0,	0,	1 } },
+	{ op_other,		{ 1,	0,	0,	0,	0,	1 } },
+	{ op_map,		{ 3,	0,	4,	1,	2,	4 } },
+	{ op_unmap,		{ 6,	0,	6,	2,	4,	2 } },
+	{ op_map_and_store,	{ 6,	20,	16,	4,	2,	4 } },
+	{ op_store,		{ 5,	0,	6,	1,	2,	2 } },
+	{ op_load,		{ 5,	0,	3,	2,	3,	14 } },
+	{ op_change_view,	{ 6,	0,	8,	2,	2,	6 } },
+	{ op_fork,		{ 1,	0,	1,	0,	0,	0 } },
+	{ op_kill,		{ 1,	0,	0,	0,	0,	0 } },
+	{ op_hold,		{ 3,	1,	1,	8,	1,	1 } },
+	{ op_store_by_pin,	{ 3,	0,	1,	8,	1,	1 } },
+	{ op_let_go,		{ 5,	2,	2,	10,	2,	2 } },
+};
+
+#define OPERATIONS	(sizeof(operations) / sizeof(operations[0]))
+
+static enum profile profile;
+static unsigned int turns;
+static struct worker workers[WORKERS + 1];
+
+static inline const struct operation *random_operation(struct random *r)
+{
+	unsigned int sum = 0, at, i;
+
+	for (i = 0; i < OPERATIONS; i++)
+		sum += operations[i].weight[profile];
+	at = random_below(r, sum);
+	for (i = 0; at >= operations[i].weight[profile]; i++)
+		at -= operations[i].weight[profile];
+	return &operations[i];
+}
+
+/*
+ * Workers
+ */
+
+static inline int worker_init(struct worker *w, unsigned int number, size_t most)
+{
+	w->number = number;
+	w->log = &fuzz->log[number];
+	w->child.stop = &fuzz->child_stop[number];
+	w->buf = mmap(NULL, most, RW, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	return w->buf == MAP_FAILED ? -errno : arena_init(&w->arena);
+}
+
+static inline void *worker_thread(void *data)
+{
+	struct worker *w = data;
+
+	this_worker = w;
+	w->log->n = 0;
+	w->mem = open("/proc/self/mem", O_RDWR | O_CLOEXEC);
+	if (pipe2(w->pipe, O_CLOEXEC | O_NONBLOCK) || pipe2(w->source, O_CLOEXEC)) {
+		break_rule(RULE_LEFT_BEHIND, "no more descriptors");
+		goto out;
+	}
+	fuzz->task[w->number].tid = syscall(SYS_gettid);
+	write_once(fuzz->task[w->number].pid, getpid());
+
+	for (w->turn = 0; w->turn < turns && !is_over(); w->turn++) {
+		const struct operation *operation;
+		struct target *t;
+
+		w->r = random_for(fuzz->seed, fuzz->round, w->number, w->turn);
+		operation = random_operation(&w->r);
+		/* All are at the same one most of the time, and so at the next one then. */
+		t = &fuzz->target[once_in(&w->r, 4) ? random_below(&w->r, TARGETS) :
+				  w->turn * TARGETS / turns];
+		operation->run(w, t);
+		check_views(w);
+		check_grips(w);
+		check_child(w);
+	}
+
+	write_once(fuzz->task[w->number].pid, 0);
+	hold_signals(true);
+	end_child(w);
+	for (int i = 0; i < GRIPS; i++)
+		let_go(w, &w->grip[i]);
+	for (int i = 0; i < VIEWS; i++)
+		if (w->view[i].t)
+			drop_view(w, &w->view[i]);
+	close(w->source[0]);
+	close(w->source[1]);
+	close(w->pipe[0]);
+	close(w->pipe[1]);
+out:
+	close(w->mem);
+	return NULL;
+}
+
+/* Lets some of the workers work, and returns when they are through. */
+static inline void run_workers(unsigned int first, unsigned int end)
+{
+	pthread_t thread[WORKERS];
+	unsigned int i;
+
+	for (i = first; i < end; i++)
+		if (pthread_create(&thread[i], NULL, worker_thread, &workers[i])) {
+			perror("# pthread_create");
+			abort();
+		}
+	for (i = first; i < end; i++)
+		pthread_join(thread[i], NULL);
+}
+
+/*
+ * Objects
+ */
+
+/* Opens the shmem file behind an object: its descriptor, or -1. */
+static inline int open_inner(int fd)
+{
+	size_t page = page_size();
+	char path[128];
+	void *p = ps_map(fd, page, PROT_READ, MAP_SHARED);
+	int inner;
+
+	if (p == MAP_FAILED)
+		return -1;
+	snprintf(path, sizeof(path), "/proc/self/map_files/%lx-%lx", (unsigned long)p,
+		 (unsigned long)p + page);
+	inner = open(path, O_RDWR | O_CLOEXEC);
+	munmap(p, page);
+	return inner;
+}
+
+/* Makes a target's object for this round. */
+static inline int new_object(struct target *t, struct random *r, size_t span)
+{
+	int access = once_in(r, 12) ? one_of(r, O_RDONLY, O_WRONLY) : O_RDWR;
+	int fd = ps_open(access);
+
+	if (fd < 0)
+		return fd;
+	target_init(t, fd, access, span);
+	t->doomed = DOOMED_FD + t->number;
+	t->wanted = F_SEAL_WRITE | (random_bits(r) & random_bits(r) & ALL_SEALS);
+	if (once_in(r, 2))
+		t->wanted |= SIZE_SEALS;
+	t->ripe = (t->number * turns + random_below(r, turns)) / TARGETS;
+	/* Some are used by the workers first. */
+	if (access == O_RDONLY || once_in(r, 8))
+		return 0;
+	t->used = true;
+	t->stays = once_in(r, 2);
+	if (ps_resize(fd, span))
+		return -EIO;
+	/* Some have holes. */
+	if (!once_in(r, 4) && fill_file(fd, span, 1 + random_below(r, 255)))
+		return -EIO;
+	if (access == O_RDWR && once_in(r, 2))
+		t->inner = open_inner(fd);
+	return 0;
+}
+
+/*
+ * The last look
+ */
+
+/* The content, twice and in two ways. */
+static inline void check_content(struct worker *w, struct target *t)
+{
+	for (int i = 0; i < 2 && has_image(t); i++) {
+		void *p = ps_map(t->fd, t->span, PROT_READ, MAP_SHARED);
+		ssize_t size;
+
+		call_begin(w, t, "pread(%lld)", t->number);
+		size = call_end(w, sys(pread(t->fd, w->buf, t->span, 0)));
+		if (size > 0) {
+			check_bytes(t, 0, w->buf, size, "read in the end");
+			check_bytes(t, 0, p, size, "load in the end");
+		}
+		munmap(p, t->span);
+	}
+}
+
+/* All have let go of it: it can be sealed, and that holds. */
+static inline void check_released(struct worker *w, struct target *t)
+{
+	struct pinseal_seal arg = { .seals = F_SEAL_WRITE, .timeout_ns = 20 * NSEC_PER_SEC };
+	uint32_t seals;
+	int ret;
+
+	call_begin(w, t, "GET_SEALS(%lld) in the end", t->number);
+	seals = call_end(w, ps_get_seals(t->fd));
+	check_seals(t, &w->before, seals);
+	check_size(t, &w->before, ps_size(t->fd));
+	if (t->access != O_RDWR)
+		return;
+
+	seals_asked(t, F_SEAL_WRITE);
+	call_begin(w, t, "SEAL(%lld) in the end", t->number);
+	ret = call_end(w, ps_seal(t->fd, &arg));
+	if (ret != (seals & F_SEAL_SEAL ? -EPERM : 0))
+		break_rule(RULE_RELEASE, "object %lld cannot be sealed, although nobody uses it: "
+			   "%s, outcome %u, %llu pages from %#llx on", t->number,
+			   ret ? strerrorname_np(-ret) : "0", arg.outcome, arg.pinned_pages,
+			   arg.first_pinned);
+	if (!ret)
+		seals_known(t, F_SEAL_WRITE);
+	call_begin(w, t, "pwrite(%lld) in the end", t->number);
+	ret = call_end(w, sys(pwrite(t->fd, "x", 1, 0)));
+	if (!(w->before.known & F_SEAL_WRITE))
+		return;
+	if (ret != -EPERM || ps_try_map(t->fd, page_size(), RW, MAP_SHARED) != -EPERM)
+		break_rule(RULE_WRITERS, "object %lld is sealed, and can be written to",
+			   t->number);
+	take_image(t, &w->before);
+	check_content(w, t);
+}
+
+/* Nobody else is there any more. */
+static inline void last_look(struct worker *w)
+{
+	w->log->n = 0;
+	for (int i = 0; i < TARGETS && !is_over(); i++)
+		check_released(w, &fuzz->target[i]);
+}
+
+static inline void end_object(struct target *t)
+{
+	close(t->fd);
+	close(t->doomed);
+	if (t->inner >= 0)
+		close(t->inner);
+}
+
+#endif /* FUZZ_ROUND_H */

@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The fuzzer's SEAL: random requests, and whether what came back fits together.
+ */
+#ifndef FUZZ_SEAL_H
+#define FUZZ_SEAL_H
+
+#include "fuzz_ioctl.h"
+
+/* What a call that does not want to wait waits for the kernel's own work. */
+#define NOWAIT_NS	(10 * NSEC_PER_MSEC)
+#define DEFAULT_NS	(150 * NSEC_PER_MSEC)
+
+/* A request that is right. Objects are used for a while before they are sealed. */
+static inline struct pinseal_seal random_request(struct worker *w, struct target *t)
+{
+	struct random *r = &w->r;
+	struct pinseal_seal arg = {
+		.seals = one_of(r, 0, F_SEAL_SHRINK, F_SEAL_GROW, F_SEAL_FUTURE_WRITE,
+				F_SEAL_SHRINK | F_SEAL_GROW, F_SEAL_WRITE, F_SEAL_WRITE,
+				F_SEAL_WRITE, F_SEAL_WRITE | F_SEAL_SHRINK,
+				F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW),
+		.timeout_ns = one_of(r, 1, 20000, 300000, NSEC_PER_MSEC, 3 * NSEC_PER_MSEC,
+				     10 * NSEC_PER_MSEC, 0),
+		.max_scans = one_of(r, 0, 0, 0, 1, 2, 5, 40),
+		/* Whatever is here must not matter. */
+		.pinned_pages = random_bits(r),
+		.first_pinned = random_bits(r),
+		.isolated_pages = random_bits(r),
+		.revoked_pages = random_bits(r),
+		.outcome = random_bits(r),
+	};
+
+	if (once_in(r, 8))
+		arg.seals |= F_SEAL_SEAL;
+	arg.seals &= t->wanted;
+	if (w->turn < t->ripe)
+		arg.seals &= SIZE_SEALS;
+	if (once_in(r, 5))
+		arg.flags = PINSEAL_SEAL_NOWAIT;
+	/* Ended by a signal, or when nobody is in the way any more. */
+	if (once_in(r, 16))
+		arg.timeout_ns = UINT64_MAX - random_below(r, 3);
+	/* A call that goes on, or says so. */
+	if (once_in(r, 8)) {
+		arg.scans = random_below(r, 50);
+		arg.waited_ns = random_below(r, 2 * NSEC_PER_MSEC);
+	}
+	if (once_in(r, 48))
+		arg.scans = UINT32_MAX - random_below(r, 3);
+	if (once_in(r, 48))
+		arg.waited_ns = UINT64_MAX - random_below(r, 3);
+	return arg;
+}
+
+/* Makes a request wrong: nothing may happen. */
+static inline void spoil(struct worker *w, struct pinseal_seal *arg)
+{
+	switch (random_below(&w->r, 3)) {
+	case 0:
+		arg->seals |= 1U << (SEAL_BITS + random_below(&w->r, 32 - SEAL_BITS));
+		break;
+	case 1:
+		arg->flags |= 2U << random_below(&w->r, 31);
+		break;
+	default:
+		arg->pad = 1U << random_below(&w->r, 32);
+	}
+}
+
+#define wrong_report(...)	break_rule(RULE_RESULTS, "SEAL: " __VA_ARGS__)
+
+static inline uint64_t timeout_of(const struct pinseal_seal *in)
+{
+	if (in->flags & PINSEAL_SEAL_NOWAIT)
+		return NOWAIT_NS;
+	return in->timeout_ns ?: DEFAULT_NS;
+}
+
+/* The out fields, by themselves and with what was asked. */
+static inline void check_report(struct worker *w, int ret, const struct pinseal_seal *in,
+				const struct pinseal_seal *out)
+{
+	uint64_t waited = out->waited_ns - in->waited_ns, took = log_last(w->log)->took;
+	/* A call that has to look looks at least once, whatever was used up. */
+	uint32_t most = in->scans < in->max_scans ? in->max_scans : in->scans + 1;
+
+	if (ret == 0 && out->outcome != PINSEAL_OUTCOME_SEALED)
+		wrong_report("returned 0 with outcome %u", out->outcome);
+	if (ret == -EBUSY && out->outcome != PINSEAL_OUTCOME_WRITABLE_MAPPING &&
+	    out->outcome != PINSEAL_OUTCOME_PINNED)
+		wrong_report("EBUSY with outcome %u", out->outcome);
+	if (ret == -EINTR && out->outcome != PINSEAL_OUTCOME_INTERRUPTED)
+		wrong_report("EINTR with outcome %u", out->outcome);
+
+	if (out->isolated_pages || out->revoked_pages || out->pad || out->seals != in->seals ||
+	    out->flags != in->flags || out->timeout_ns != in->timeout_ns ||
+	    out->max_scans != in->max_scans)
+		wrong_report("changed what it should not, or did what nobody asked for");
+	if (!out->pinned_pages != (out->first_pinned == PINSEAL_NO_PAGE))
+		wrong_report("%llu pages are pinned, the first is %#llx", out->pinned_pages,
+			     out->first_pinned);
+	if (!ret && out->pinned_pages)
+		wrong_report("sealed with %llu pinned pages", out->pinned_pages);
+
+	if (out->scans < in->scans)
+		wrong_report("%u looks, after %u", out->scans, in->scans);
+	if (in->max_scans && in->scans < UINT32_MAX && out->scans > most)
+		wrong_report("%u looks instead of %u (%u before)", out->scans, in->max_scans,
+			     in->scans);
+	if (out->waited_ns < in->waited_ns)
+		wrong_report("waited %llu ns, after %llu", out->waited_ns, in->waited_ns);
+	if (out->waited_ns < UINT64_MAX && waited > took)
+		wrong_report("waited %llu ns, in a call of %llu", (long long)waited,
+			     (long long)took);
+	if (out->outcome == PINSEAL_OUTCOME_PINNED && !(in->flags & PINSEAL_SEAL_NOWAIT) &&
+	    out->waited_ns < timeout_of(in) && !(in->max_scans && out->scans >= in->max_scans))
+		wrong_report("gave up after %llu ns and %u looks, before its bounds",
+			     (long long)out->waited_ns, out->scans);
+}
+
+static inline void count_outcome(const struct window *before, const struct pinseal_seal *out,
+				 int ret)
+{
+	if (ret == -EPERM)
+		note(N_FORBIDDEN);
+	else if (ret == -EINTR)
+		note(N_INTERRUPTED);
+	else if (ret == -EBUSY)
+		note(out->outcome == PINSEAL_OUTCOME_PINNED ? N_PINNED : N_MAPPED);
+	else if (!ret)
+		note(N_SEALED);
+	if (!ret && out->seals & ~before->known & F_SEAL_WRITE)
+		note(N_WRITE_SEALED);
+}
+
+/* What a right call ended with. */
+static inline void check_seal(struct worker *w, struct target *t, int ret,
+			      const struct pinseal_seal *in, const struct pinseal_seal *out)
+{
+	uint64_t timeout_ns = timeout_of(in);
+
+	if (ret == -EINTR) {
+		/* Any handler ends it, also one with SA_RESTART. */
+		if (signals_handled == w->handled)
+			wrong_report("EINTR without a signal");
+	} else {
+		call_allows(w, ret, EPERM, EBUSY);
+	}
+	if (t->access != O_RDONLY)
+		call_forbidden_by(w, ret, F_SEAL_SEAL);
+	if (!ret && t->access == O_RDONLY)
+		break_rule(RULE_STATE, "object %lld was sealed without write access", t->number);
+	if (!ret && w->before.known & F_SEAL_SEAL)
+		break_rule(RULE_STATE, "object %lld was sealed after F_SEAL_SEAL", t->number);
+
+	if (ret == 0 || ret == -EBUSY || ret == -EINTR) {
+		check_report(w, ret, in, out);
+		write_once(t->used, true);
+	} else if (ret != -EBADF && memcmp(in, out, sizeof(*in))) {
+		wrong_report("%s changed the struct", strerrorname_np(-ret));
+	}
+	if (ret == -EBUSY && out->outcome == PINSEAL_OUTCOME_WRITABLE_MAPPING) {
+		if (!(in->seals & ~w->before.known & F_SEAL_WRITE))
+			wrong_report("a mapping in the way of the seals %#x", in->seals);
+		if (w->before.maps == w->before.unmaps && read_once(t->maps) == w->before.maps)
+			wrong_report("a writable mapping of object %lld, which has none",
+				     t->number);
+	}
+	if (timeout_ns <= INT64_MAX)
+		call_took_at_most(w, timeout_ns > in->waited_ns ? timeout_ns - in->waited_ns : 0);
+}
+
+/* Makes a request: the outcome, or -errno if there is none. */
+static inline int seal(struct worker *w, struct target *t, struct pinseal_seal in)
+{
+	enum form form = random_form(w);
+	struct pinseal_seal out;
+	bool right = !once_in(&w->r, 24);
+	/* The deadline must end some calls that a signal would have ended sooner. */
+	bool quiet = in.timeout_ns < NSEC_PER_SEC && once_in(&w->r, 2);
+	int ret;
+
+	if (!right)
+		spoil(w, &in);
+	out = in;
+	choose_fd(w, t, false);
+	right = right && !form_error(form, PINSEAL_IOC_SEAL);
+	if (right)
+		seals_asked(t, in.seals);
+	call_begin(w, t, "SEAL(%lld, %#llx, flags %#llx, %lld ns of %lld, %lld looks of %lld)",
+		   t->number, in.seals, in.flags, in.waited_ns, in.timeout_ns, in.scans,
+		   in.max_scans);
+	if (quiet)
+		hold_signals(true);
+	ret = ioctl_as(w, form, PINSEAL_IOC_SEAL, &out);
+	if (quiet)
+		hold_signals(false);
+	if (!right) {
+		call_allows(w, ret, EINVAL, EFAULT, E2BIG, EPERM);
+		if (ret >= 0 || (form <= LONG_DIRTY && memcmp(&in, &out, sizeof(in))))
+			wrong_report("worker %u: a wrong request did something", w->number);
+		return ret;
+	}
+	if (ret)
+		seals_failed(t, in.seals);
+	else
+		seals_known(t, in.seals);
+	count_outcome(&w->before, &out, ret);
+	check_seal(w, t, ret, &in, &out);
+	if (ret && ret != -EBUSY && ret != -EINTR)
+		return ret;
+	log_note(w->log, "outcome %u, %u looks, %llu ns, %llu pages from %#llx on%s%s", out.outcome,
+		 out.scans, out.waited_ns, out.pinned_pages, out.first_pinned,
+		 form ? ", argument " : "", form ? form_names[form] : "");
+	return out.outcome;
+}
+
+/* Mappings come and go: who is refused because of one tries again, sometimes. */
+static inline void op_seal(struct worker *w, struct target *t)
+{
+	unsigned int times = once_in(&w->r, 4) ? 1 + random_below(&w->r, 30) : 1;
+	struct pinseal_seal in = random_request(w, t);
+
+	while (times-- && seal(w, t, in) == PINSEAL_OUTCOME_WRITABLE_MAPPING)
+		;
+}
+
+/* fcntl() has no say: the device has no seals of its own, and its memory no more to give. */
+static inline void op_add_seals(struct worker *w, struct target *t)
+{
+	uint32_t seals = random_below(&w->r, 2 * F_SEAL_FUTURE_WRITE);
+	int ret;
+
+	choose_fd(w, t, true);
+	call_begin(w, t, "F_ADD_SEALS(%lld, %#llx)", t->number, seals);
+	ret = call_end(w, sys(fcntl(w->fd, F_ADD_SEALS, seals)));
+	if (ret >= 0)
+		break_rule(RULE_STATE, "object %lld was sealed with fcntl()", t->number);
+}
+
+#endif /* FUZZ_SEAL_H */

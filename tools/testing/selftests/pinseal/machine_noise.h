@@ -1,0 +1,355 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What a busy machine does to everybody's pages at any time: moves them together
+ * (compaction), makes large folios of them, swaps them out, and takes CPUs away that
+ * had something to do with them.
+ *
+ * Here all of it happens all the time, to the processes of one memory cgroup where
+ * that can be chosen, else to the machine. It is no load: who makes the noise runs with
+ * the lowest priority and pauses. CPUs 0 and 1 stay, for tests run threads on them.
+ */
+#ifndef MACHINE_NOISE_H
+#define MACHINE_NOISE_H
+
+#include <dirent.h>
+#include <pthread.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+
+#include "large_folio.h"
+#include "memcg.h"
+#include "sysfile.h"
+
+#define THP_SETTINGS	"/sys/kernel/mm/transparent_hugepage"
+#define CPU_SETTINGS	"/sys/devices/system/cpu"
+
+/* A setting that is changed for a while. */
+struct setting {
+	char path[112];
+	char before[32];
+};
+
+#define MAX_SETTINGS	32
+#define MAX_CPUS	64
+#define NOISE_THREADS	5
+
+struct machine_noise {
+	const struct memcg *group;	/* whose processes are meant */
+	bool over;
+	struct setting settings[MAX_SETTINGS];
+	unsigned int n_settings, first_thp, end_thp;
+	unsigned int cpus[MAX_CPUS], n_cpus;
+	unsigned long compactions, collapses, reclaims, cpus_gone;	/* that there were */
+	pthread_t threads[NOISE_THREADS];
+	unsigned int n_threads;
+};
+
+/* Remembers a setting that there is. A choice shows as "one [this] another". */
+static inline void setting_keep(struct machine_noise *n, const char *path)
+{
+	struct setting *s = &n->settings[n->n_settings];
+	char text[160], *p;
+
+	if (n->n_settings == MAX_SETTINGS || read_text(path, text, sizeof(text)))
+		return;
+	p = strchr(text, '[');
+	if (p) {
+		p++;
+		p[strcspn(p, "]")] = '\0';
+	}
+	snprintf(s->path, sizeof(s->path), "%.111s", path);
+	snprintf(s->before, sizeof(s->before), "%.31s", p ?: text);
+	n->n_settings++;
+}
+
+/* A pause, cut short by the end; whether it goes on. */
+static inline bool noise_goes_on(struct machine_noise *n, unsigned int ms)
+{
+	while (ms-- && !__atomic_load_n(&n->over, __ATOMIC_ACQUIRE))
+		sleep_ns(NSEC_PER_MSEC);
+	return !__atomic_load_n(&n->over, __ATOMIC_ACQUIRE);
+}
+
+static inline void noise_be_nice(void)
+{
+	setpriority(PRIO_PROCESS, syscall(SYS_gettid), 19);
+}
+
+/* Moves pages about. */
+static inline void *noise_compaction(void *data)
+{
+	struct machine_noise *n = data;
+
+	noise_be_nice();
+	while (noise_goes_on(n, 100)) {
+		if (!write_text("/proc/sys/vm/compact_memory", "1"))
+			n->compactions++;
+	}
+	return NULL;
+}
+
+/* Makes shared memory come in folios of this size, or of another; none exceeds its object. */
+static inline void *noise_folio_sizes(void *data)
+{
+	static const char *const choices[3] = { "within_size", "never", "advise" };
+	struct machine_noise *n = data;
+	unsigned int turn;
+
+	noise_be_nice();
+	for (turn = 0; noise_goes_on(n, 20); turn++) {
+		unsigned int i = n->first_thp + turn % (n->end_thp - n->first_thp);
+
+		write_text(n->settings[i].path, choices[turn / 3 % 3]);
+	}
+	return NULL;
+}
+
+/* Takes CPUs away, one at a time, and gives them back. */
+static inline int cpu_set_online(unsigned int cpu, bool online)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), CPU_SETTINGS "/cpu%u/online", cpu);
+	return write_text(path, online ? "1" : "0");
+}
+
+static inline void *noise_cpus(void *data)
+{
+	struct machine_noise *n = data;
+	unsigned int turn;
+
+	noise_be_nice();
+	for (turn = 0; noise_goes_on(n, 100); turn++) {
+		unsigned int cpu = n->cpus[turn % n->n_cpus];
+
+		if (cpu_set_online(cpu, false))
+			continue;
+		n->cpus_gone++;
+		noise_goes_on(n, 30);
+		cpu_set_online(cpu, true);
+	}
+	return NULL;
+}
+
+/* How long a process has been there, in ms, or -errno. */
+static inline long noise_age_ms(pid_t pid)
+{
+	unsigned long long start = 0;
+	char path[64], text[512], *p;
+	int ret;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+	ret = read_text(path, text, sizeof(text));
+	if (ret)
+		return ret;
+	/* Field 22; the name, in parentheses, may hold anything, field 3 is behind it. */
+	p = strrchr(text, ')');
+	for (int field = 2; p && field < 22; field++)
+		p = strchr(p + 1, ' ');
+	if (p)
+		start = strtoull(p, NULL, 10);
+	return now_ns() / NSEC_PER_MSEC - start * 1000 / sysconf(_SC_CLK_TCK);
+}
+
+/* Makes huge pages of a process' mappings of objects: how many times that worked. */
+static inline unsigned int noise_collapse(pid_t pid, size_t huge)
+{
+	unsigned int taken = 0;
+	char path[64], line[512];
+	int pidfd = syscall(SYS_pidfd_open, pid, 0);
+	FILE *f;
+
+	if (pidfd < 0)
+		return 0;
+	snprintf(path, sizeof(path), "/proc/%d/maps", (int)pid);
+	f = fopen(path, "re");
+	while (f && fgets(line, sizeof(line), f)) {
+		unsigned long begin, end;
+		struct iovec iov;
+
+		if (!strstr(line, "pinseal") && !strstr(line, "memfd:"))
+			continue;
+		if (sscanf(line, "%lx-%lx", &begin, &end) != 2 || end - begin < huge)
+			continue;
+		iov = (struct iovec){ (void *)begin, end - begin };
+		if (syscall(SYS_process_madvise, pidfd, &iov, 1, MADV_COLLAPSE, 0) > 0)
+			taken++;
+	}
+	if (f)
+		fclose(f);
+	close(pidfd);
+	return taken;
+}
+
+/*
+ * Makes huge pages of what the group's processes have mapped. While we look at a process
+ * it keeps its mappings, even when it ends; so that nobody waits in vain for those of
+ * a child to be gone, this leaves alone who has just come.
+ */
+static inline void *noise_huge_pages(void *data)
+{
+	struct machine_noise *n = data;
+	size_t huge = large_folio_size();
+	char path[160];
+
+	noise_be_nice();
+	snprintf(path, sizeof(path), "%s/cgroup.procs", n->group->path);
+	while (noise_goes_on(n, 50)) {
+		FILE *f = fopen(path, "re");
+		int pid;
+
+		while (f && fscanf(f, "%d", &pid) == 1) {
+			if (noise_age_ms(pid) > 300)
+				n->collapses += noise_collapse(pid, huge);
+		}
+		if (f)
+			fclose(f);
+	}
+	return NULL;
+}
+
+/* Takes pages of the group's processes away. */
+static inline void *noise_reclaim(void *data)
+{
+	struct machine_noise *n = data;
+
+	noise_be_nice();
+	while (noise_goes_on(n, 30)) {
+		memcg_reclaim(n->group, memcg_read(n->group, "memory.current") / 4);
+		n->reclaims++;
+	}
+	return NULL;
+}
+
+/* The huge size, and small ones, for which even a small object has room. */
+static inline void noise_find_folio_sizes(struct machine_noise *n)
+{
+	DIR *dir = opendir(THP_SETTINGS);
+	struct dirent *entry;
+	char path[112];
+	unsigned long kb;
+
+	n->first_thp = n->n_settings;
+	setting_keep(n, THP_SETTINGS "/shmem_enabled");
+	while (dir && (entry = readdir(dir))) {
+		if (sscanf(entry->d_name, "hugepages-%lukB", &kb) != 1 ||
+		    kb * 1024 > 16 * page_size())
+			continue;
+		snprintf(path, sizeof(path), THP_SETTINGS "/hugepages-%lukB/shmem_enabled", kb);
+		setting_keep(n, path);
+	}
+	if (dir)
+		closedir(dir);
+	n->end_thp = n->n_settings;
+}
+
+static inline void noise_find_cpus(struct machine_noise *n)
+{
+	char path[64];
+	unsigned int cpu;
+
+	for (cpu = 2; cpu < MAX_CPUS; cpu++) {
+		snprintf(path, sizeof(path), CPU_SETTINGS "/cpu%u/online", cpu);
+		if (read_number(path) == 1 && !access(path, W_OK))
+			n->cpus[n->n_cpus++] = cpu;
+	}
+}
+
+/* khugepaged looks at everything, without rest. */
+static inline void noise_wake_khugepaged(struct machine_noise *n)
+{
+	static const char *const wanted[][2] = {
+		{ THP_SETTINGS "/khugepaged/scan_sleep_millisecs", "20" },
+		{ THP_SETTINGS "/khugepaged/alloc_sleep_millisecs", "20" },
+		{ THP_SETTINGS "/khugepaged/pages_to_scan", "4096" },
+	};
+
+	for (size_t i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++) {
+		setting_keep(n, wanted[i][0]);
+		write_text(wanted[i][0], wanted[i][1]);
+	}
+}
+
+static inline void noise_add(struct machine_noise *n, void *(*maker)(void *))
+{
+	if (!pthread_create(&n->threads[n->n_threads], NULL, maker, n))
+		n->n_threads++;
+}
+
+/*
+ * Begins to make all the noise that this machine can make, about the group. With
+ * @large_folios, what is written is put into folios of any size: who has one page pinned
+ * and counts then finds more.
+ */
+static inline void machine_noise_begin(struct machine_noise *n, const struct memcg *group,
+				       bool large_folios)
+{
+	memset(n, 0, sizeof(*n));
+	n->group = group;
+	if (large_folios)
+		noise_find_folio_sizes(n);
+	noise_find_cpus(n);
+	noise_wake_khugepaged(n);
+	noise_add(n, noise_reclaim);
+	if (large_folio_size())
+		noise_add(n, noise_huge_pages);
+	if (!access("/proc/sys/vm/compact_memory", W_OK))
+		noise_add(n, noise_compaction);
+	if (n->end_thp > n->first_thp)
+		noise_add(n, noise_folio_sizes);
+	if (n->n_cpus)
+		noise_add(n, noise_cpus);
+}
+
+/* Sets everything as it was, also when whoever made the noise was killed. */
+static inline void machine_noise_restore(struct machine_noise *n)
+{
+	unsigned int i;
+
+	for (i = 0; i < n->n_settings; i++)
+		write_text(n->settings[i].path, n->settings[i].before);
+	for (i = 0; i < n->n_cpus; i++) {
+		/* It may be refused for a moment. */
+		for (int tries = 0; tries < 50 && cpu_set_online(n->cpus[i], true); tries++)
+			sleep_ns(20 * NSEC_PER_MSEC);
+	}
+}
+
+static inline void machine_noise_end(struct machine_noise *n)
+{
+	__atomic_store_n(&n->over, true, __ATOMIC_RELEASE);
+	while (n->n_threads)
+		pthread_join(n->threads[--n->n_threads], NULL);
+	machine_noise_restore(n);
+}
+
+/* What noise changes while it lasts, with the swap and the groups that it is made in. */
+struct machine_state {
+	char folios[160], khugepaged[32], cpus[64];
+	unsigned int swaps, groups;
+};
+
+static inline struct machine_state machine_state(void)
+{
+	FILE *f = fopen("/proc/swaps", "re");
+	DIR *dir = opendir(MEMCG_ROOT);
+	struct machine_state m = { 0 };
+	struct dirent *entry;
+	char line[256];
+
+	while (f && fgets(line, sizeof(line), f))
+		m.swaps++;
+	if (f)
+		fclose(f);
+	while (dir && (entry = readdir(dir)))
+		m.groups += entry->d_type == DT_DIR;
+	if (dir)
+		closedir(dir);
+	read_text(THP_SETTINGS "/shmem_enabled", m.folios, sizeof(m.folios));
+	read_text(THP_SETTINGS "/khugepaged/pages_to_scan", m.khugepaged, sizeof(m.khugepaged));
+	read_text(CPU_SETTINGS "/online", m.cpus, sizeof(m.cpus));
+	return m;
+}
+
+#endif /* MACHINE_NOISE_H */
