@@ -561,7 +561,11 @@ TEST(sizes)
 		ASSERT_LE(0, fd);
 		round_begin(&r, fd);
 		round_wait_done(&r, 2);
-		arg = (struct pinseal_seal){ .seals = F_SEAL_SHRINK | F_SEAL_GROW };
+		/* Somebody who changes the size may be off his CPU for long. */
+		arg = (struct pinseal_seal){
+			.seals = F_SEAL_SHRINK | F_SEAL_GROW,
+			.timeout_ns = LONG_NS,
+		};
 		ASSERT_EQ(0, ps_seal(fd, &arg));
 		r.size = ps_size(fd);
 		__atomic_store_n(&r.sealed, true, __ATOMIC_SEQ_CST);
