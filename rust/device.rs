@@ -55,9 +55,9 @@ pub(crate) struct PinsealModule {
 }
 
 impl kernel::InPlaceModule for PinsealModule {
-    fn init(_module: &'static ThisModule) -> impl PinInit<Self, Error> {
+    fn init(module: &'static ThisModule) -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
-            _device <- Registration::register(c"pinseal"),
+            _device <- Registration::register(module, c"pinseal"),
         })
     }
 }

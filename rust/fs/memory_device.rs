@@ -82,11 +82,11 @@ pub(crate) fn file_flags<T: ForeignOwnable>(kiocb: &Kiocb<'_, T>) -> u32 {
 ///
 /// # Invariants
 ///
-/// `inner` is registered with `misc_register()`. As in the kernel crate's `MiscDeviceRegistration`,
-/// which stands for the same memory in `open`, it is nothing but the `struct miscdevice`.
-#[repr(transparent)]
+/// `inner` is registered with `misc_register()`, and refers to `operations`.
 #[pin_data(PinnedDrop)]
 pub(crate) struct Registration<T> {
+    operations: bindings::file_operations,
+    /// In `open` the kernel crate has this as a `MiscDeviceRegistration`.
     #[pin]
     inner: Opaque<bindings::miscdevice>,
     _device: PhantomData<T>,
@@ -98,12 +98,21 @@ unsafe impl<T> Send for Registration<T> {}
 unsafe impl<T> Sync for Registration<T> {}
 
 impl<T: MemoryDevice> Registration<T> {
-    /// Registers the device under `name`.
-    pub(crate) fn register(name: &'static CStr) -> impl PinInit<Self, Error> {
-        try_pin_init!(Self {
+    /// Registers the device under `name`. `module` stays loaded while a file of it is open.
+    pub(crate) fn register(
+        module: &'static ThisModule,
+        name: &'static CStr,
+    ) -> impl PinInit<Self, Error> {
+        try_pin_init!(&this in Self {
+            operations: bindings::file_operations {
+                // The kernel crate leaves this out before Linux 7.3.
+                owner: module.as_ptr(),
+                ..*Operations::<T>::TABLE
+            },
             inner <- Opaque::try_ffi_init(move |slot: *mut bindings::miscdevice| {
                 let device = bindings::miscdevice {
-                    fops: Operations::<T>::TABLE,
+                    // SAFETY: `this` is what is being initialised.
+                    fops: unsafe { &raw const (*this.as_ptr()).operations },
                     mode: T::MODE,
                     ..MiscDeviceOptions { name }.into_raw::<T>()
                 };
@@ -111,7 +120,8 @@ impl<T: MemoryDevice> Registration<T> {
                 unsafe { slot.write(device) };
                 // INVARIANT: On success the device is registered.
                 //
-                // SAFETY: `slot` holds a misc device, and stays where it is until `drop`.
+                // SAFETY: `slot` holds a misc device; it and its operations stay where they are
+                // until `drop`.
                 to_result(unsafe { bindings::misc_register(slot) })
             }),
             _device: PhantomData,
