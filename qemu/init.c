@@ -4,10 +4,13 @@
  * told to, and reports over a virtio-serial port, so that whatever the kernel
  * prints, or the absence of a report, cannot be mistaken for a result.
  *
- *   init test SECONDS		every program in /tests in turn, each for at most
+ *   init test SECONDS		every command of /tests/list in turn, each for at most
  *				SECONDS; then unloads the module, loads it again, and
  *				looks for memory that it has lost
  *   init show PROGRAM [ARG...]	one program
+ *
+ * In that list a command is a line: a program of /tests and its arguments, if any, with
+ * colons between.
  *
  * A report is what the programs print, with lines of init's own between, which
  * begin with ">>> ". The last one is ">>> done".
@@ -283,12 +286,11 @@ static void become(char *const argv[])
 }
 
 /*
- * Runs one program within a time limit, 0 for none. False if it cannot even be
- * killed: then the guest is of no use any more.
+ * Runs one program within a time limit, 0 for none; @name is what it is called in the
+ * report. False if it cannot even be killed: then the guest is of no use any more.
  */
-static bool run(char *const argv[], int seconds)
+static bool run(const char *name, char *const argv[], int seconds)
 {
-	const char *name = strrchr(argv[0], '/') + 1;
 	long start = now_ms();
 	char how[32];
 	int status;
@@ -354,18 +356,37 @@ static void report_leaks(void)
 		fclose(f);
 }
 
+/* Runs one line of the list. */
+static bool run_test(const char *command, int seconds)
+{
+	char text[128], path[128], *rest = text, *argv[8];
+	int n = 1;
+
+	snprintf(text, sizeof(text), "%s", command);
+	snprintf(path, sizeof(path), "/tests/%s", strsep(&rest, ":"));
+	argv[0] = path;
+	while (rest && n < 7)
+		argv[n++] = strsep(&rest, ":");
+	argv[n] = NULL;
+	return run(command, argv, seconds);
+}
+
 static void test(int seconds)
 {
-	struct dirent **names;
-	char path[300];
-	int n = list("/tests", &names);
+	FILE *list = fopen("/tests/list", "re");
+	char line[100];
 
+	if (!list) {
+		report("no list of tests: %s", strerror(errno));
+		return;
+	}
 	forget_leaks();
-	for (int i = 0; i < n; i++) {
-		snprintf(path, sizeof(path), "/tests/%s", names[i]->d_name);
-		if (!run((char *[]){ path, NULL }, seconds))
+	while (fgets(line, sizeof(line), list)) {
+		line[strcspn(line, "\n")] = '\0';
+		if (!run_test(line, seconds))
 			return;
 	}
+	fclose(list);
 	if (unload_ours() && load_ours() && unload_ours()) {
 		report_leaks();
 		report("reload ok taint %lu", taint());
@@ -395,7 +416,7 @@ int main(int argc, char **argv)
 		if (!strcmp(argv[1], "test"))
 			test(atoi(argv[2]));
 		else
-			run(argv + 2, 0);
+			run(strrchr(argv[2], '/') + 1, argv + 2, 0);
 	}
 	report("done");
 	power_off();

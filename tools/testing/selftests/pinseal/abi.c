@@ -5,7 +5,7 @@
  */
 #include <stddef.h>
 
-#include "kselftest_harness.h"
+#include "harness.h"
 #include "arena.h"
 #include "state.h"
 

@@ -10,7 +10,7 @@
 
 #include <linux/falloc.h>
 
-#include "kselftest_harness.h"
+#include "harness.h"
 #include "object.h"
 #include "state.h"
 

@@ -5,7 +5,7 @@
  */
 #include <linux/falloc.h>
 
-#include "kselftest_harness.h"
+#include "harness.h"
 #include "arena.h"
 #include "object.h"
 #include "state.h"

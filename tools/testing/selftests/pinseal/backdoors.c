@@ -10,7 +10,7 @@
 #include <sys/ptrace.h>
 #include <sys/uio.h>
 
-#include "kselftest_harness.h"
+#include "harness.h"
 #include "bytes.h"
 #include "object.h"
 

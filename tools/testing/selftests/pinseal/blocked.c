@@ -9,7 +9,7 @@
  */
 #include <signal.h>
 
-#include "kselftest_harness.h"
+#include "harness.h"
 #include "bytes.h"
 #include "object.h"
 

@@ -7,7 +7,7 @@
  * proves that the test asks for what shmem really does, the pinseal variant that
  * the object behaves alike.
  */
-#include "kselftest_harness.h"
+#include "harness.h"
 #include "bytes.h"
 #include "memcg.h"
 #include "object.h"

@@ -18,7 +18,7 @@
 #include "noise.h"
 #include "sealer.h"
 
-#include "kselftest_harness.h"
+#include "harness.h"
 
 #define PAGES		16
 #define SIZE		(PAGES * page_size())

@@ -13,7 +13,7 @@
 #include "noise.h"
 #include "sealer.h"
 
-#include "kselftest_harness.h"
+#include "harness.h"
 
 #define PAGES		16
 #define HELD		3	/* the page that is held */

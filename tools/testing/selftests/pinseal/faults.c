@@ -8,7 +8,7 @@
  */
 #include <linux/falloc.h>
 
-#include "kselftest_harness.h"
+#include "harness.h"
 #include "bytes.h"
 #include "content.h"
 #include "fault_injection.h"

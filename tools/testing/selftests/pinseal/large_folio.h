@@ -11,6 +11,8 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "content.h"
+
 #ifndef MADV_COLLAPSE
 #define MADV_COLLAPSE	25
 #endif
@@ -31,8 +33,8 @@ static inline size_t large_folio_size(void)
 	return size;
 }
 
-/* Fills @fd, of large_folio_size(), and makes one folio of it: 0, or -errno. */
-static inline int make_large_folio(int fd, size_t size)
+/* Makes one folio of all that @fd, of large_folio_size(), holds: 0, or -errno. */
+static inline int collapse_into_large_folio(int fd, size_t size)
 {
 	/* Room for an aligned mapping. */
 	char *room = mmap(NULL, 2 * size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -43,15 +45,16 @@ static inline int make_large_folio(int fd, size_t size)
 		return -errno;
 	map = room + (size - (uintptr_t)room % size) % size;
 	map = mmap(map, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0);
-	if (map == MAP_FAILED) {
+	if (map == MAP_FAILED || madvise(map, size, MADV_COLLAPSE))
 		ret = -errno;
-	} else {
-		memset(map, 'l', size);
-		if (madvise(map, size, MADV_COLLAPSE))
-			ret = -errno;
-	}
 	munmap(room, 2 * size);
 	return ret;
+}
+
+/* Fills @fd, of that size, too. */
+static inline int make_large_folio(int fd, size_t size)
+{
+	return fill_file(fd, size, 'l') ?: collapse_into_large_folio(fd, size);
 }
 
 #endif /* LARGE_FOLIO_H */

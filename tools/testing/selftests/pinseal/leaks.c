@@ -6,7 +6,7 @@
  */
 #include <pthread.h>
 
-#include "kselftest_harness.h"
+#include "harness.h"
 #include "bytes.h"
 #include "object.h"
 

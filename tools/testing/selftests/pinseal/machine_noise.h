@@ -40,6 +40,7 @@ struct machine_noise {
 	struct setting settings[MAX_SETTINGS];
 	unsigned int n_settings, first_thp, end_thp;
 	unsigned int cpus[MAX_CPUS], n_cpus;
+	bool was_online[MAX_CPUS];
 	unsigned long compactions, collapses, reclaims, cpus_gone;	/* that there were */
 	pthread_t threads[NOISE_THREADS];
 	unsigned int n_threads;
@@ -105,7 +106,6 @@ static inline void *noise_folio_sizes(void *data)
 	return NULL;
 }
 
-/* Takes CPUs away, one at a time, and gives them back. */
 static inline int cpu_set_online(unsigned int cpu, bool online)
 {
 	char path[64];
@@ -114,20 +114,20 @@ static inline int cpu_set_online(unsigned int cpu, bool online)
 	return write_text(path, online ? "1" : "0");
 }
 
+/* Brings CPUs and takes them away, one at a time. */
 static inline void *noise_cpus(void *data)
 {
 	struct machine_noise *n = data;
 	unsigned int turn;
 
 	noise_be_nice();
-	for (turn = 0; noise_goes_on(n, 100); turn++) {
+	for (turn = 0; noise_goes_on(n, 50); turn++) {
 		unsigned int cpu = n->cpus[turn % n->n_cpus];
 
-		if (cpu_set_online(cpu, false))
-			continue;
-		n->cpus_gone++;
-		noise_goes_on(n, 30);
 		cpu_set_online(cpu, true);
+		noise_goes_on(n, 80);
+		if (!cpu_set_online(cpu, false))
+			n->cpus_gone++;
 	}
 	return NULL;
 }
@@ -244,6 +244,7 @@ static inline void noise_find_folio_sizes(struct machine_noise *n)
 	n->end_thp = n->n_settings;
 }
 
+/* Guests boot without some of those that they have: nobody waits for them elsewhere. */
 static inline void noise_find_cpus(struct machine_noise *n)
 {
 	char path[64];
@@ -251,8 +252,10 @@ static inline void noise_find_cpus(struct machine_noise *n)
 
 	for (cpu = 2; cpu < MAX_CPUS; cpu++) {
 		snprintf(path, sizeof(path), CPU_SETTINGS "/cpu%u/online", cpu);
-		if (read_number(path) == 1 && !access(path, W_OK))
-			n->cpus[n->n_cpus++] = cpu;
+		if (access(path, W_OK))
+			continue;
+		n->was_online[n->n_cpus] = read_number(path) == 1;
+		n->cpus[n->n_cpus++] = cpu;
 	}
 }
 
@@ -311,8 +314,11 @@ static inline void machine_noise_restore(struct machine_noise *n)
 		write_text(n->settings[i].path, n->settings[i].before);
 	for (i = 0; i < n->n_cpus; i++) {
 		/* It may be refused for a moment. */
-		for (int tries = 0; tries < 50 && cpu_set_online(n->cpus[i], true); tries++)
+		for (int tries = 0; tries < 50; tries++) {
+			if (!cpu_set_online(n->cpus[i], n->was_online[i]))
+				break;
 			sleep_ns(20 * NSEC_PER_MSEC);
+		}
 	}
 }
 

@@ -8,13 +8,10 @@
  */
 #include <sys/statvfs.h>
 
-#include "kselftest_harness.h"
+#include "harness.h"
 #include "bytes.h"
+#include "large_folio.h"
 #include "object.h"
-
-#ifndef MADV_COLLAPSE
-#define MADV_COLLAPSE	25
-#endif
 
 /* An empty object and a buffer of eight pages, filled. */
 FIXTURE(mapping) {
@@ -429,18 +426,16 @@ TEST_F(mapping, code_can_be_run_from_it)
 
 TEST_F(mapping, huge_page_keeps_the_bytes)
 {
-	size_t huge = 2 << 20;
-	char *area, *p;
+	size_t huge = large_folio_size();
+	char *p;
 
-	/* Only where a huge page is 2 MiB; elsewhere it is too much to ask for. */
-	if (self->page != 4096)
-		SKIP(return, "page size is %zu, not 4096", self->page);
+	if (!huge)
+		SKIP(return, "no large folios here");
 	ASSERT_EQ(0, obj_resize(self->fd, huge));
-	area = mmap(NULL, 2 * huge, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	p = (char *)(((uintptr_t)area + huge - 1) & ~(huge - 1));
-	ASSERT_EQ(p, mmap(p, huge, RW, MAP_SHARED | MAP_FIXED, self->fd, 0));
+	p = ps_map(self->fd, huge, RW, MAP_SHARED);
+	ASSERT_NE(MAP_FAILED, p);
 	fill(p, huge, 9);
-	ASSERT_EQ(0, sys(madvise(p, huge, MADV_COLLAPSE)));
+	ASSERT_EQ(0, collapse_into_large_folio(self->fd, huge));
 	EXPECT_TRUE(is_filled(p, huge, 9));
 	p[huge / 2] = 0;
 	ASSERT_EQ(1, sys(pread(self->fd, self->buf, 1, huge / 2)));

@@ -11,7 +11,7 @@
 #include <sys/sendfile.h>
 #include <sys/uio.h>
 
-#include "kselftest_harness.h"
+#include "harness.h"
 #include "bytes.h"
 #include "object.h"
 

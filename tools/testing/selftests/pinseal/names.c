@@ -2,7 +2,7 @@
 /*
  * What is shown of an object: its name in /proc/PID/maps, and fdinfo.
  */
-#include "kselftest_harness.h"
+#include "harness.h"
 #include "state.h"
 
 #define JUNK		0xcc

@@ -12,7 +12,7 @@
 #include "noise.h"
 #include "sealer.h"
 
-#include "kselftest_harness.h"
+#include "harness.h"
 
 #define PAGES		64	/* in the object */
 #define FIRST		13	/* held: FIRST to FIRST + HELD - 1 */

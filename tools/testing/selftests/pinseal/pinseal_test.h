@@ -39,15 +39,6 @@
  */
 #define SLACK		20
 
-/*
- * The harness ends a test after 30 s; under kernels with KASAN and lockdep that is
- * not much. What hangs is ended by whoever runs the program.
- */
-#ifdef TEST_TIMEOUT_DEFAULT
-#undef TEST_TIMEOUT_DEFAULT
-#define TEST_TIMEOUT_DEFAULT	240
-#endif
-
 static inline size_t page_size(void)
 {
 	return (size_t)sysconf(_SC_PAGESIZE);

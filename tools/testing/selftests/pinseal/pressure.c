@@ -19,7 +19,7 @@
 #include "squeezed.h"
 #include "under_pressure.h"
 
-#include "kselftest_harness.h"
+#include "harness.h"
 
 /* An object that is not swapped just because of its size. */
 #define SMALL		(128 * page_size())

@@ -12,7 +12,7 @@
 #include "noise.h"
 #include "sealer.h"
 
-#include "kselftest_harness.h"
+#include "harness.h"
 
 /* Seals that each kind of reader has to stand in the way of. */
 #define SEALS		10

@@ -3,7 +3,7 @@
  * What a seal call reports when nobody pins a page: success, and mappings in the
  * way. (What it reports about pins is asked where there are pins.)
  */
-#include "kselftest_harness.h"
+#include "harness.h"
 #include "bytes.h"
 #include "object.h"
 

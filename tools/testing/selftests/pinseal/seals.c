@@ -6,7 +6,7 @@
  * proves that the test asks for what memfd really does, the pinseal variant that
  * the object behaves alike.
  */
-#include "kselftest_harness.h"
+#include "harness.h"
 #include "bytes.h"
 #include "object.h"
 

@@ -13,7 +13,7 @@
 #include "holders.h"
 #include "sealer.h"
 
-#include "kselftest_harness.h"
+#include "harness.h"
 
 #define PAGES		8
 #define HELD		2	/* first of ... */
