@@ -18,6 +18,11 @@ SPLAT = re.compile(
 # What the kernel says, with a trace, about an allocation that was made to fail.
 INJECTED = re.compile(r"page allocation failure|vmalloc error")
 INJECTORS = ("faults",)
+# A report of the race detector is framed. The kernel has races of its own, by design or not;
+# those are ours in which a function of the module takes part.
+RACE = re.compile(r"BUG: KCSAN:")
+FRAME = re.compile(r"={60,}$")
+OURS = "[pinseal]"
 # Lines that belong to one complaint at most.
 LONGEST = 60
 MARK = re.compile(r"pinseal-init: (begin|end|load|unload|timeout) (\S+)")
@@ -28,7 +33,17 @@ def culprit(kind, name):
     return {"begin": name, "end": f"after {name}"}.get(kind, f"{kind} {name}")
 
 
+def is_ours(complaint):
+    """False for a data race that is none of the module's."""
+    return not RACE.search(complaint[0]) or any(OURS in line for line in complaint)
+
+
 def splats(text):
+    """(culprit, lines) of each separate complaint that is to be heard."""
+    return [(who, complaint) for who, complaint in all_splats(text) if is_ours(complaint)]
+
+
+def all_splats(text):
     """(culprit, lines) of each separate complaint."""
     found = []
     who, complaint = "boot", None
@@ -42,7 +57,7 @@ def splats(text):
             injected = False
         elif complaint is not None and len(complaint) < LONGEST:
             complaint.append(line)
-            if "---[ end trace" in line:
+            if "---[ end trace" in line or FRAME.search(line):
                 complaint = None
         elif INJECTED.search(line) and who in INJECTORS:
             injected = True
