@@ -46,21 +46,14 @@ struct machine_noise {
 	unsigned int n_threads;
 };
 
-/* Remembers a setting that there is. A choice shows as "one [this] another". */
+/* Remembers a setting that there is. */
 static inline void setting_keep(struct machine_noise *n, const char *path)
 {
 	struct setting *s = &n->settings[n->n_settings];
-	char text[160], *p;
 
-	if (n->n_settings == MAX_SETTINGS || read_text(path, text, sizeof(text)))
+	if (n->n_settings == MAX_SETTINGS || read_setting(path, s->before, sizeof(s->before)))
 		return;
-	p = strchr(text, '[');
-	if (p) {
-		p++;
-		p[strcspn(p, "]")] = '\0';
-	}
 	snprintf(s->path, sizeof(s->path), "%.111s", path);
-	snprintf(s->before, sizeof(s->before), "%.31s", p ?: text);
 	n->n_settings++;
 }
 

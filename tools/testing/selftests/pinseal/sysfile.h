@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -35,6 +36,7 @@ static inline int read_text(const char *path, char *text, size_t size)
 	ssize_t n;
 	int ret;
 
+	text[0] = '\0';
 	if (fd < 0)
 		return -errno;
 	n = read(fd, text, size - 1);
@@ -45,6 +47,21 @@ static inline int read_text(const char *path, char *text, size_t size)
 	return ret;
 }
 
+/* What is set, where a choice shows as "one [this] another"; elsewhere what it says. */
+static inline int read_setting(const char *path, char *text, size_t size)
+{
+	char all[160], *p;
+	int ret = read_text(path, all, sizeof(all));
+
+	p = strchr(all, '[');
+	if (p) {
+		p++;
+		p[strcspn(p, "]")] = '\0';
+	}
+	snprintf(text, size, "%s", p ?: all);
+	return ret;
+}
+
 /* The number that it says, or -errno. */
 static inline long read_number(const char *path)
 {
@@ -52,6 +69,12 @@ static inline long read_number(const char *path)
 	int ret = read_text(path, text, sizeof(text));
 
 	return ret ? ret : atol(text);
+}
+
+/* References to the module, by files and mappings, or -errno. */
+static inline long module_users(void)
+{
+	return read_number("/sys/module/pinseal/refcnt");
 }
 
 #endif /* SYSFILE_H */
