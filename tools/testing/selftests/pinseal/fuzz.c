@@ -15,6 +15,7 @@
 
 #include "fuzz_round.h"
 #include "kselftest.h"
+#include "sysfile.h"
 
 #define SECONDS		10
 #define SEED		20140417
@@ -53,47 +54,12 @@ static const char *const counters[COUNTERS] = {
 	[N_CHECKS]		= "looks at sealed bytes",
 };
 
-/* The word in brackets is what is set. */
-static void read_setting(const char *path, char *word, size_t len)
-{
-	FILE *f = fopen(path, "re");
-	char line[128] = "";
-	char *p;
-
-	word[0] = '\0';
-	if (f && fgets(line, sizeof(line), f) && (p = strchr(line, '[')))
-		snprintf(word, len, "%.*s", (int)strcspn(p + 1, "]"), p + 1);
-	if (f)
-		fclose(f);
-}
-
-static void write_setting(const char *path, const char *word)
-{
-	int fd = open(path, O_WRONLY | O_CLOEXEC);
-
-	if (fd >= 0 && write(fd, word, strlen(word)) < 0)
-		perror(path);
-	close(fd);
-}
-
 /* The size of an object of two large folios, if there are any and it is not too large. */
 static size_t large_span(void)
 {
 	size_t size = large_folio_size();
 
 	return size <= LARGE_MAX / 2 ? 2 * size : 0;
-}
-
-static long module_users(void)
-{
-	FILE *f = fopen("/sys/module/pinseal/refcnt", "re");
-	long n = -1;
-
-	if (f && fscanf(f, "%ld", &n) != 1)
-		n = -1;
-	if (f)
-		fclose(f);
-	return n;
 }
 
 /*
@@ -149,7 +115,7 @@ static bool watch(struct random *r, pid_t *pid, int n)
 		send_signal(r);
 		/* Pages that nobody holds move. */
 		if (once_in(r, 1000))
-			write_setting("/proc/sys/vm/compact_memory", "1");
+			write_text("/proc/sys/vm/compact_memory", "1");
 
 		for (int i = 0; i < n; i++)
 			if (has_ended(pid[i]))
@@ -178,7 +144,7 @@ static bool take_round(uint64_t round)
 	profile = one_of(&r, MIXED, RACING, RACING, MAPPING, HOLDING, SIZING, CHECKING);
 	turns = profile == RACING ? RACING_TURNS : TURNS;
 	/* Where they are too large, no object is to get one for its few pages. */
-	write_setting(LARGE_FOLIOS, !large ? "never" : large_span() ? "always" : "within_size");
+	write_text(LARGE_FOLIOS, !large ? "never" : large_span() ? "always" : "within_size");
 	for (int i = 0; i < TARGETS; i++) {
 		size_t span = page_size() * (1 + random_below(&r, PAGES));
 
@@ -295,7 +261,7 @@ int main(int argc, char **argv)
 	while (ended && !is_over() && (now_ns() < until || round < first + MIN_ROUNDS))
 		ended = take_round(round++);
 	if (large_folios[0])
-		write_setting(LARGE_FOLIOS, large_folios);
+		write_text(LARGE_FOLIOS, large_folios);
 	if (!is_over())
 		check_left_behind(users, pages);
 

@@ -10,20 +10,7 @@
 #include "harness.h"
 #include "bytes.h"
 #include "pinseal_test.h"
-
-/* References to the module as the kernel counts them, or -errno. */
-static int refcount(void)
-{
-	FILE *f = fopen("/sys/module/pinseal/refcnt", "re");
-	int n = -1;
-
-	if (!f)
-		return -errno;
-	if (fscanf(f, "%d", &n) != 1)
-		n = -EIO;
-	fclose(f);
-	return n;
-}
+#include "sysfile.h"
 
 static int unload(void)
 {
@@ -31,10 +18,10 @@ static int unload(void)
 }
 
 /* Descriptors are let go of a moment after close(), mappings after exit. */
-static bool refcount_returns_to(int n)
+static bool users_return_to(int n)
 {
 	for (int i = 0; i < 500; i++) {
-		if (refcount() == n)
+		if (module_users() == n)
 			return true;
 		sleep_ns(10 * NSEC_PER_MSEC);
 	}
@@ -49,7 +36,7 @@ FIXTURE(module) {
 
 FIXTURE_SETUP(module)
 {
-	self->idle = refcount();
+	self->idle = module_users();
 	ASSERT_LE(0, self->idle);
 	self->len = 4 * page_size();
 	self->fd = ps_create(self->len);
@@ -81,7 +68,7 @@ TEST_F(module, is_let_go_of_by_close)
 {
 	close(self->fd);
 	self->fd = -1;
-	EXPECT_TRUE(refcount_returns_to(self->idle));
+	EXPECT_TRUE(users_return_to(self->idle));
 }
 
 /* Kinds of mapping, each of which alone must keep the module. */
@@ -105,7 +92,7 @@ TEST_F(module, stays_while_only_a_mapping_exists)
 		ASSERT_NE(MAP_FAILED, p);
 		close(fd);
 		close(self->fd);
-		EXPECT_FALSE(refcount() == self->idle) {
+		EXPECT_FALSE(module_users() == self->idle) {
 			TH_LOG("%s mapping", maps[i].what);
 		}
 		ASSERT_EQ(-EWOULDBLOCK, unload()) {
@@ -131,7 +118,7 @@ TEST_F(module, is_let_go_of_by_munmap)
 	}
 	close(self->fd);
 	self->fd = -1;
-	EXPECT_TRUE(refcount_returns_to(self->idle));
+	EXPECT_TRUE(users_return_to(self->idle));
 }
 
 TEST_F(module, stays_while_a_piece_of_a_mapping_exists)
@@ -146,7 +133,7 @@ TEST_F(module, stays_while_a_piece_of_a_mapping_exists)
 	ASSERT_EQ(-EWOULDBLOCK, unload());
 	EXPECT_EQ(0, ps_touch(p + page_size(), true));
 	munmap(p + page_size(), page_size());
-	EXPECT_TRUE(refcount_returns_to(self->idle));
+	EXPECT_TRUE(users_return_to(self->idle));
 }
 
 /* A child that keeps what it inherited until it is killed. */
@@ -168,7 +155,7 @@ TEST_F(module, stays_while_another_process_has_the_descriptor)
 	self->fd = -1;
 	EXPECT_EQ(-EWOULDBLOCK, unload());
 	ps_kill(pid);
-	EXPECT_TRUE(refcount_returns_to(self->idle));
+	EXPECT_TRUE(users_return_to(self->idle));
 }
 
 TEST_F(module, stays_while_another_process_has_a_mapping)
@@ -183,7 +170,7 @@ TEST_F(module, stays_while_another_process_has_a_mapping)
 	munmap(p, self->len);
 	EXPECT_EQ(-EWOULDBLOCK, unload());
 	ps_kill(pid);
-	EXPECT_TRUE(refcount_returns_to(self->idle));
+	EXPECT_TRUE(users_return_to(self->idle));
 }
 
 TEST_F(module, stays_while_a_descriptor_is_on_its_way)
@@ -212,7 +199,7 @@ TEST_F(module, stays_while_a_descriptor_is_on_its_way)
 	EXPECT_EQ(-EWOULDBLOCK, unload());
 	close(socks[0]);
 	close(socks[1]);
-	EXPECT_TRUE(refcount_returns_to(self->idle));
+	EXPECT_TRUE(users_return_to(self->idle));
 }
 
 TEST_F(module, is_let_go_of_by_a_killed_process)
@@ -230,7 +217,7 @@ TEST_F(module, is_let_go_of_by_a_killed_process)
 		raise(SIGKILL);
 	}
 	ASSERT_EQ(128 + SIGKILL, ps_wait(pid));
-	EXPECT_TRUE(refcount_returns_to(self->idle));
+	EXPECT_TRUE(users_return_to(self->idle));
 }
 
 TEST_HARNESS_MAIN

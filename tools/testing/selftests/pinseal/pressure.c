@@ -244,6 +244,8 @@ TEST_F_TIMEOUT(pressure, sealed_while_coming_from_swap, SECONDS)
 	ASSERT_EQ(0, reader_follow(&reader, o->fd, o->size));
 	ASSERT_EQ(0, seal(o->fd));
 	EXPECT_SEALED(o);
+	/* Had it found no memory, it would have been killed. */
+	EXPECT_EQ(0, waitpid(reader.pid, NULL, WNOHANG));
 	reader_stop(&reader);
 }
 

@@ -22,18 +22,21 @@ struct squeezed {
 	long shmem_left;
 };
 
-/* What the group may have in memory. */
+/*
+ * What the group may have in memory. Each CPU keeps some pages of it to itself, charged in
+ * advance or on the way to a list: with less, nothing may be left to reclaim.
+ */
 static inline size_t squeezed_limit(void)
 {
-	size_t least = 2 << 20, pages = 128 * page_size();
+	size_t least = 3 << 20, pages = 384 * page_size();
 
 	return pages > least ? pages : least;
 }
 
-/* The size of an object of which a third has room. */
+/* The size of an object of which half has room. */
 static inline size_t squeezed_size(void)
 {
-	return 3 * squeezed_limit();
+	return 2 * squeezed_limit();
 }
 
 /* Whether this can be had here. */
