@@ -108,6 +108,10 @@ impl MemoryDevice for Object {
         self.gate().wait_for_sealer(nonblock)
     }
 
+    fn wait_to_seek(&self) -> Result {
+        self.gate().let_seeker_pass()
+    }
+
     fn map(&self, vma: NewDeviceVma<'_, Self>) -> Result {
         let memory = self.memory()?;
         loop {

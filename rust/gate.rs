@@ -107,6 +107,9 @@ pub(crate) enum NoTurn {
     Interrupted,
 }
 
+/// The current task should go back to user space.
+struct Interrupted;
+
 /// The gate.
 #[pin_data]
 pub(crate) struct Gate {
@@ -117,6 +120,9 @@ pub(crate) struct Gate {
     hold_writers: Atomic<bool>,
     /// Whether readers wait. Likewise, but for moments only.
     hold_readers: Atomic<bool>,
+    /// Whether those wait who lock the inode in order to read. Likewise, but only while that lock
+    /// is what the seal waits for.
+    hold_seekers: Atomic<bool>,
     #[pin]
     queue: SpinLock<Queue>,
     /// Somebody gave up the turn, or lets readers go on.
@@ -131,6 +137,7 @@ impl Gate {
             phase: Atomic::new(0),
             hold_writers: Atomic::new(false),
             hold_readers: Atomic::new(false),
+            hold_seekers: Atomic::new(false),
             queue <- new_spinlock!(
                 Queue {
                     turn: Turn::Free,
@@ -184,17 +191,42 @@ impl Gate {
     /// `EAGAIN` when it would wait and `nonblock` is set. `ERESTARTSYS` when there is a signal, or
     /// task work to do.
     pub(crate) fn wait_for_sealer(&self, nonblock: bool) -> Result {
-        if !self.hold_writers.load(Relaxed) {
-            return Ok(());
-        }
-        if nonblock {
+        if nonblock && self.hold_writers.load(Relaxed) {
             return Err(EAGAIN);
         }
+        self.wait_while(&self.hold_writers)
+            .map_err(|Interrupted| ERESTARTSYS)
+    }
+
+    /// Waits, before a seek that locks the inode, while a sealer waits for that lock.
+    ///
+    /// In a large file a seek takes long. Two who seek all the time hand the lock to each other, and
+    /// a sealer, who does not queue for it, would never find it free. They lose nothing: whoever has
+    /// it would keep them waiting as well, but not interruptibly.
+    ///
+    /// # Errors
+    ///
+    /// `ERESTARTNOINTR` when there is a signal, or task work to do: user space does not notice.
+    pub(crate) fn let_seeker_pass(&self) -> Result {
+        self.wait_while(&self.hold_seekers)
+            .map_err(|Interrupted| ERESTARTNOINTR)
+    }
+
+    #[inline]
+    fn wait_while(&self, hold: &Atomic<bool>) -> Result<(), Interrupted> {
+        match hold.load(Relaxed) {
+            false => Ok(()),
+            true => self.wait_until_clear(hold),
+        }
+    }
+
+    #[cold]
+    fn wait_until_clear(&self, hold: &Atomic<bool>) -> Result<(), Interrupted> {
         let mut queue = self.queue.lock();
-        while self.hold_writers.load(Relaxed) {
+        while hold.load(Relaxed) {
             self.wait(&mut queue, Jiffies::MAX);
             if is_pending() {
-                return Err(ERESTARTSYS);
+                return Err(Interrupted);
             }
         }
         Ok(())
@@ -308,9 +340,23 @@ impl SealingTurn<'_> {
 
     /// Lets readers go on.
     pub(crate) fn release_readers(&self) {
-        if self.gate.holds_readers() {
-            self.gate
-                .change(|_| self.gate.hold_readers.store(false, Relaxed));
+        self.release(&self.gate.hold_readers);
+    }
+
+    /// Lets those who lock the inode in order to read wait until [`SealingTurn::release_seekers`],
+    /// or until the turn is over. To be used while somebody has it locked.
+    pub(crate) fn hold_seekers(&self) {
+        self.gate.hold_seekers.store(true, Relaxed);
+    }
+
+    /// Lets them go on.
+    pub(crate) fn release_seekers(&self) {
+        self.release(&self.gate.hold_seekers);
+    }
+
+    fn release(&self, hold: &Atomic<bool>) {
+        if hold.load(Relaxed) {
+            self.gate.change(|_| hold.store(false, Relaxed));
         }
     }
 
@@ -331,6 +377,7 @@ impl Drop for SealingTurn<'_> {
         self.gate.change(|queue| {
             self.gate.hold_writers.store(false, Relaxed);
             self.gate.hold_readers.store(false, Relaxed);
+            self.gate.hold_seekers.store(false, Relaxed);
             queue.turn = Turn::Free;
         });
     }

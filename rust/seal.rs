@@ -261,7 +261,10 @@ impl<'a> Attempt<'a> {
             None => WaitFor::Holders,
             Some(_) => WaitFor::Kernel,
         };
-        if self.candidates_pass(turn) && self.confirm_and_set_seals(turn) {
+        if !self.candidates_pass(turn) {
+            // The inode lock is not what this waits for now.
+            turn.release_seekers();
+        } else if self.confirm_and_set_seals(turn) {
             return true;
         }
         self.failed_looks = self.failed_looks.saturating_add(1);
@@ -314,22 +317,25 @@ impl<'a> Attempt<'a> {
 
     /// Locks the inode, if whoever has it locked is soon through.
     ///
-    /// Otherwise it is a writer who is at it. It will be gone, and nobody new comes.
+    /// Otherwise it is somebody who writes or seeks. They will be gone, and nobody new comes.
     fn try_lock(&mut self, turn: &SealingTurn<'_>) -> Option<LockedShmem<'a>> {
-        if let Some(locked) = self.memory.try_lock() {
-            return Some(locked);
+        let mut locked = self.memory.try_lock();
+        if locked.is_none() {
+            turn.hold_writers();
+            turn.hold_seekers();
         }
-        // Some ways to seek lock the inode, too.
-        turn.hold_writers();
-        turn.hold_readers();
         for _ in 0..LOCK_TRIES {
-            udelay(Delta::from_micros(LOCK_TRY_US));
-            if let Some(locked) = self.memory.try_lock() {
-                return Some(locked);
+            if locked.is_some() {
+                break;
             }
+            udelay(Delta::from_micros(LOCK_TRY_US));
+            locked = self.memory.try_lock();
         }
-        self.waiting_for = WaitFor::Kernel;
-        None
+        match locked {
+            Some(_) => turn.release_seekers(),
+            None => self.waiting_for = WaitFor::Kernel,
+        }
+        locked
     }
 
     /// Whether new readers are to be held up when they may be in the way.

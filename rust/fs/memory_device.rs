@@ -65,6 +65,13 @@ pub(crate) trait MemoryDevice: MiscDevice<Ptr = Arc<Self>> + MappingOwner {
     /// `EAGAIN` when it would wait and `nonblock` is set, `ERESTARTSYS` when it is interrupted.
     fn wait_to_write(&self, nonblock: bool) -> Result;
 
+    /// Called before a seek that locks the inode.
+    ///
+    /// # Errors
+    ///
+    /// `ERESTARTNOINTR` when it is interrupted.
+    fn wait_to_seek(&self) -> Result;
+
     /// Sets up a mapping.
     ///
     /// Context: the mmap lock is held for writing.
@@ -191,7 +198,11 @@ impl<T: MemoryDevice> Operations<T> {
     ) -> bindings::loff_t {
         // SAFETY: The caller holds the file open.
         let device = unsafe { Self::device(file) };
-        device.let_reader_pass();
+        if ShmemFile::seek_locks(whence) {
+            if let Err(err) = device.wait_to_seek() {
+                return err.to_errno().into();
+            }
+        }
         match device.memory() {
             // SAFETY: As above. The VFS took the position's lock where it has to.
             Ok(memory) => memory.seek(unsafe { File::from_raw_file(file) }, offset, whence),

@@ -169,10 +169,15 @@ impl ShmemFile {
         usize::try_from(ret).map_err(|_| Error::from_errno(ret as c_int))
     }
 
+    /// Whether [`ShmemFile::seek`] with this `whence` locks the inode: it looks at the pages then.
+    pub(crate) fn seek_locks(whence: c_int) -> bool {
+        // CAST: Small positive numbers, or something that is no whence.
+        matches!(whence as u32, bindings::SEEK_DATA | bindings::SEEK_HOLE)
+    }
+
     /// Moves the position of `device`, the file above, and returns it, or a negative errno.
     pub(crate) fn seek(&self, device: &File, offset: i64, whence: c_int) -> i64 {
-        // CAST: Small positive numbers, or something that is no whence.
-        if !matches!(whence as u32, bindings::SEEK_DATA | bindings::SEEK_HOLE) {
+        if !Self::seek_locks(whence) {
             // SAFETY: The file is open.
             return unsafe {
                 bindings::generic_file_llseek_size(

@@ -39,14 +39,19 @@ static inline int collapse_into_large_folio(int fd, size_t size)
 	/* Room for an aligned mapping. */
 	char *room = mmap(NULL, 2 * size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	char *map;
-	int ret = 0;
+	int ret;
 
 	if (room == MAP_FAILED)
 		return -errno;
 	map = room + (size - (uintptr_t)room % size) % size;
 	map = mmap(map, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0);
-	if (map == MAP_FAILED || madvise(map, size, MADV_COLLAPSE))
-		ret = -errno;
+	ret = map == MAP_FAILED ? -errno : -EAGAIN;
+	/* So it says, too, when somebody is at one of the pages. */
+	for (int tries = 0; ret == -EAGAIN && tries < 100; tries++) {
+		if (tries)
+			sleep_ns(10 * NSEC_PER_MSEC);
+		ret = madvise(map, size, MADV_COLLAPSE) ? -errno : 0;
+	}
 	munmap(room, 2 * size);
 	return ret;
 }

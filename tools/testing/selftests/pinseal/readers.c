@@ -120,6 +120,7 @@ FIXTURE_VARIANT_ADD(readers, two_zapping)		{ touch_and_zap, 16, 2 };
 FIXTURE_VARIANT_ADD(readers, reading_one_page)		{ read_one, 1, 2 };
 FIXTURE_VARIANT_ADD(readers, reading_many_pages)	{ read_all, 1024, 1 };
 FIXTURE_VARIANT_ADD(readers, seeking)			{ seek, 4096, 2 };
+FIXTURE_VARIANT_ADD(readers, seeking_far)		{ seek, 16384, 2 };
 FIXTURE_VARIANT_ADD(readers, splicing)			{ splice_through, 16, 1 };
 
 FIXTURE_SETUP(readers)

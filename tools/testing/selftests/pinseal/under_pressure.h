@@ -5,6 +5,9 @@
  *
  * What the program prints and how it ends is passed on. But when it has left memory
  * behind for which its group still pays, the run has failed, however it ended.
+ *
+ * With PINSEAL_LARGE_FOLIOS in the environment new memory comes in large folios, too: not
+ * for programs that count pinned pages.
  */
 #ifndef UNDER_PRESSURE_H
 #define UNDER_PRESSURE_H
