@@ -424,6 +424,16 @@ TEST_F(mapping, code_can_be_run_from_it)
 	EXPECT_EQ(42, ((int (*)(void))p)());
 }
 
+TEST_F(mapping, not_behind_what_a_file_can_be)
+{
+	off_t last = INT64_MAX - INT64_MAX % self->page;
+
+	EXPECT_EQ(MAP_FAILED, mmap(NULL, 2 * self->page, RW, MAP_SHARED, self->fd, last));
+	EXPECT_EQ(EOVERFLOW, errno);
+	/* A mapping that was not made is in nobody's way. */
+	EXPECT_EQ(0, obj_add_seals(self->fd, F_SEAL_WRITE));
+}
+
 TEST_F(mapping, huge_page_keeps_the_bytes)
 {
 	size_t huge = large_folio_size();
