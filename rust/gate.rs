@@ -349,6 +349,11 @@ impl SealingTurn<'_> {
         self.gate.hold_seekers.store(true, Relaxed);
     }
 
+    /// Whether they wait.
+    pub(crate) fn holds_seekers(&self) -> bool {
+        self.gate.hold_seekers.load(Relaxed)
+    }
+
     /// Lets them go on.
     pub(crate) fn release_seekers(&self) {
         self.release(&self.gate.hold_seekers);

@@ -262,8 +262,11 @@ impl<'a> Attempt<'a> {
             Some(_) => WaitFor::Kernel,
         };
         if !self.candidates_pass(turn) {
-            // The inode lock is not what this waits for now.
-            turn.release_seekers();
+            // The inode lock is not what this waits for now. But whoever has it, if somebody has,
+            // keeps seekers waiting anyhow, and may be what did not pass.
+            if turn.holds_seekers() && self.memory.try_lock().is_some() {
+                turn.release_seekers();
+            }
         } else if self.confirm_and_set_seals(turn) {
             return true;
         }

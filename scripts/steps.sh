@@ -89,7 +89,7 @@ plan_kernels() {
 		if [ "$CONFIGURATION" = stock ]; then
 			plan "kernel $flavour: its image, and Rust metadata to build against" setup-stock-kernel "$flavour"
 		else
-			plan "kernel $flavour: building it, some ten minutes" setup-own-kernel "$flavour"
+			plan "kernel $flavour: building it, some 15 minutes" setup-own-kernel "$flavour"
 		fi
 	done
 }

@@ -61,7 +61,7 @@ def all_splats(text):
                 complaint = None
         elif INJECTED.search(line) and who in INJECTORS:
             injected = True
-        elif injected and "Call Trace:" in line:
+        elif injected and "call trace:" in line.lower():
             injected = False
         elif SPLAT.search(line) and not asked_for:
             complaint = [line]

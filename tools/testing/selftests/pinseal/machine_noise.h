@@ -41,6 +41,7 @@ struct machine_noise {
 	unsigned int n_settings, first_thp, end_thp;
 	unsigned int cpus[MAX_CPUS], n_cpus;
 	bool was_online[MAX_CPUS];
+	size_t large_folio;		/* the size that a collapse makes, or 0 */
 	unsigned long compactions, collapses, reclaims, cpus_gone;	/* that there were */
 	pthread_t threads[NOISE_THREADS];
 	unsigned int n_threads;
@@ -183,7 +184,6 @@ static inline unsigned int noise_collapse(pid_t pid, size_t huge)
 static inline void *noise_huge_pages(void *data)
 {
 	struct machine_noise *n = data;
-	size_t huge = large_folio_size();
 	char path[160];
 
 	noise_be_nice();
@@ -194,7 +194,7 @@ static inline void *noise_huge_pages(void *data)
 
 		while (f && fscanf(f, "%d", &pid) == 1) {
 			if (noise_age_ms(pid) > 300)
-				n->collapses += noise_collapse(pid, huge);
+				n->collapses += noise_collapse(pid, n->large_folio);
 		}
 		if (f)
 			fclose(f);
@@ -283,12 +283,13 @@ static inline void machine_noise_begin(struct machine_noise *n, const struct mem
 {
 	memset(n, 0, sizeof(*n));
 	n->group = group;
+	n->large_folio = large_folio_size();
 	if (large_folios)
 		noise_find_folio_sizes(n);
 	noise_find_cpus(n);
 	noise_wake_khugepaged(n);
 	noise_add(n, noise_reclaim);
-	if (large_folio_size())
+	if (n->large_folio)
 		noise_add(n, noise_huge_pages);
 	if (!access("/proc/sys/vm/compact_memory", W_OK))
 		noise_add(n, noise_compaction);
@@ -296,6 +297,15 @@ static inline void machine_noise_begin(struct machine_noise *n, const struct mem
 		noise_add(n, noise_folio_sizes);
 	if (n->n_cpus)
 		noise_add(n, noise_cpus);
+}
+
+/* Whether there was some of every kind that there can be. */
+static inline bool machine_noise_was_heard(struct machine_noise *n)
+{
+	return __atomic_load_n(&n->reclaims, __ATOMIC_RELAXED) &&
+	       __atomic_load_n(&n->compactions, __ATOMIC_RELAXED) &&
+	       (!n->large_folio || __atomic_load_n(&n->collapses, __ATOMIC_RELAXED)) &&
+	       (!n->n_cpus || __atomic_load_n(&n->cpus_gone, __ATOMIC_RELAXED));
 }
 
 /* Sets everything as it was, also when whoever made the noise was killed. */

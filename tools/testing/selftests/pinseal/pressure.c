@@ -231,7 +231,11 @@ TEST_F_TIMEOUT(pressure, sealed_while_going_to_swap, SECONDS)
 	EXPECT_LT(0, partly);
 }
 
-/* Who reads all of it makes it come in, and other pages of it go. */
+/*
+ * Who reads all of it makes it come in, and other pages of it go; somebody else reads a
+ * part over and over. Not more: when all that there is room for is mapped and in use, the
+ * kernel rather kills.
+ */
 TEST_F_TIMEOUT(pressure, sealed_while_coming_from_swap, SECONDS)
 {
 	struct squeezed *s = &self->squeezed;
@@ -241,7 +245,7 @@ TEST_F_TIMEOUT(pressure, sealed_while_coming_from_swap, SECONDS)
 	ASSERT_EQ(0, shadow_fill(o, squeezed_size()));
 	ASSERT_SWAPPED_OUT(s);
 	ASSERT_EQ(0, reader_start(&reader, 1, 0));
-	ASSERT_EQ(0, reader_follow(&reader, o->fd, o->size));
+	ASSERT_EQ(0, reader_follow(&reader, o->fd, o->size / 3));
 	ASSERT_EQ(0, seal(o->fd));
 	EXPECT_SEALED(o);
 	/* Had it found no memory, it would have been killed. */
@@ -298,14 +302,15 @@ TEST_F_TIMEOUT(pressure, sealed_while_written_to, SECONDS)
 
 /* Changes */
 
-#define ASSERT_CHANGES(s)							\
+/* For a while, and until it is @enough. */
+#define ASSERT_CHANGES(s, enough)						\
 	do {									\
 		uint64_t until = now_ns() + WHILE_NS;				\
 		struct shadow *o = &(s)->object;				\
 		unsigned int changes;						\
 										\
 		ASSERT_EQ(0, shadow_fill(o, o->max));				\
-		for (changes = 0; changes < 100 || now_ns() < until; changes++) {	\
+		for (changes = 0; changes < 100 || now_ns() < until || !(enough); changes++) { \
 			ASSERT_EQ(0, shadow_change_somehow(o)) {		\
 				TH_LOG("change %u", changes);			\
 			}							\
@@ -321,7 +326,7 @@ TEST_F_TIMEOUT(pressure, changed_at_random, SECONDS)
 	struct squeezed *s = &self->squeezed;
 	struct shadow *o = &s->object;
 
-	ASSERT_CHANGES(s);
+	ASSERT_CHANGES(s, true);
 	ASSERT_EQ(0, shadow_resize(o, o->max));
 	ASSERT_SWAPPED_OUT(s);
 	ASSERT_EQ(0, seal(o->fd));
@@ -336,13 +341,15 @@ TEST_F_TIMEOUT(pressure, changed_at_random_amid_noise, SECONDS)
 	struct squeezed *s = &self->squeezed;
 	struct shadow *o = &s->object;
 	char *p = ps_map(o->fd, o->max, PROT_READ, MAP_PRIVATE);
+	uint64_t late;
 
 	/* Making a huge page takes two of them, which cannot be reclaimed then. */
 	ASSERT_EQ(0, memcg_write_number(&s->group, "memory.max", under_pressure_limit()));
 	/* Part of the noise is made through a mapping. */
 	ASSERT_NE(MAP_FAILED, p);
 	machine_noise_begin(noise, &s->group, true);
-	ASSERT_CHANGES(s);
+	late = now_ns() + SECONDS / 2 * NSEC_PER_SEC;
+	ASSERT_CHANGES(s, machine_noise_was_heard(noise) || now_ns() > late);
 	ASSERT_EQ(0, shadow_resize(o, o->max));
 	ASSERT_EQ(0, seal(o->fd));
 	EXPECT_SEALED(o);

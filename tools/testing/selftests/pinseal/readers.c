@@ -21,7 +21,7 @@
  * What each seal may take. A seal that readers can hold up fails with this as well as
  * with ten times as much; one that they cannot needs a small part of it.
  */
-#define ENOUGH_NS	(500 * NSEC_PER_MSEC)
+#define ENOUGH_NS	(2 * NSEC_PER_SEC)
 
 /* How long readers are watched, without a sealer and with one. */
 #define WATCHED_NS	(600 * NSEC_PER_MSEC)
