@@ -17,7 +17,7 @@
 #include "kselftest.h"
 #include "sysfile.h"
 
-#define SECONDS		10
+#define SECONDS		20
 #define SEED		20140417
 /* A slow machine must have done something, too; but not all that there is to do. */
 #define MIN_ROUNDS	3
