@@ -47,7 +47,7 @@ static inline int collapse_into_large_folio(int fd, size_t size)
 	map = mmap(map, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0);
 	ret = map == MAP_FAILED ? -errno : -EAGAIN;
 	/* So it says, too, when somebody is at one of the pages. */
-	for (int tries = 0; ret == -EAGAIN && tries < 1000; tries++) {
+	for (int tries = 0; ret == -EAGAIN && tries < 100; tries++) {
 		if (tries)
 			sleep_ns(10 * NSEC_PER_MSEC);
 		ret = madvise(map, size, MADV_COLLAPSE) ? -errno : 0;

@@ -438,6 +438,7 @@ TEST_F(mapping, huge_page_keeps_the_bytes)
 {
 	size_t huge = large_folio_size();
 	char *p;
+	int ret;
 
 	if (!huge)
 		SKIP(return, "no large folios here");
@@ -445,11 +446,14 @@ TEST_F(mapping, huge_page_keeps_the_bytes)
 	p = ps_map(self->fd, huge, RW, MAP_SHARED);
 	ASSERT_NE(MAP_FAILED, p);
 	fill(p, huge, 9);
-	ASSERT_EQ(0, collapse_into_large_folio(self->fd, huge));
-	EXPECT_TRUE(is_filled(p, huge, 9));
+	ret = collapse_into_large_folio(self->fd, huge);
+	ASSERT_TRUE(is_filled(p, huge, 9));
 	p[huge / 2] = 0;
 	ASSERT_EQ(1, sys(pread(self->fd, self->buf, 1, huge / 2)));
-	EXPECT_EQ(0, self->buf[0]);
+	ASSERT_EQ(0, self->buf[0]);
+	/* Under memory pressure. */
+	if (ret)
+		SKIP(return, "no large folio to be had: %s", strerror(-ret));
 }
 
 TEST_HARNESS_MAIN

@@ -25,6 +25,12 @@
 
 #define LONG_NS		(20 * NSEC_PER_SEC)
 
+/*
+ * How often something has to happen before a test says anything; however long that
+ * takes, and where machines are fast it happens more often.
+ */
+#define ENOUGH		20
+
 /* xorshift: a different, but repeatable, sequence for everybody. */
 static uint32_t next_random(uint32_t *state)
 {
@@ -84,12 +90,17 @@ static void round_begin(struct round *r, int fd)
 	__atomic_add_fetch(&r->number, 1, __ATOMIC_RELEASE);
 }
 
+static unsigned long round_done(const struct round *r)
+{
+	return __atomic_load_n(&r->done, __ATOMIC_ACQUIRE);
+}
+
 /* Waits until the workers have done @n more things. */
 static void round_wait_done(struct round *r, unsigned long n)
 {
-	unsigned long done = __atomic_load_n(&r->done, __ATOMIC_ACQUIRE);
+	unsigned long done = round_done(r);
 
-	while (__atomic_load_n(&r->done, __ATOMIC_ACQUIRE) < done + n)
+	while (round_done(r) < done + n)
 		sched_yield();
 }
 
@@ -421,7 +432,7 @@ TEST(mapping_or_seal)
 
 	run_on_cpu(0);
 	ASSERT_EQ(0, pthread_create(&d.thread, NULL, duel_thread, &d));
-	while (now_ns() < until && !both) {
+	while ((mapped < ENOUGH || sealed < ENOUGH || now_ns() < until) && !both) {
 		struct pinseal_seal arg = seal_write(1);
 		int ret;
 
@@ -444,8 +455,9 @@ TEST(mapping_or_seal)
 		else
 			neither++;
 		/*
-		 * Whoever was first has to wait a bit longer, and much longer if it is
-		 * always the same one: so they come to meet.
+		 * Both must win, else they were never close to each other. Whoever was
+		 * first has to wait a bit longer, and much longer if it is always the
+		 * same one: so they come to meet.
 		 */
 		if (!ret != (step > 0))
 			step = !ret ? 100 : -100;
@@ -462,9 +474,6 @@ TEST(mapping_or_seal)
 	TH_LOG("%u times the mapping, %u times the seal, %u times neither", mapped, sealed,
 	       neither);
 	EXPECT_EQ(0, both);
-	/* Else they were never close to each other. */
-	EXPECT_LT(20, mapped);
-	EXPECT_LT(20, sealed);
 }
 
 /*
@@ -503,7 +512,7 @@ TEST(writes)
 	struct worker w[3];
 
 	ASSERT_EQ(0, workers_start(w, ARRAY_SIZE(w), &r, write_and_punch));
-	while (rounds < 200 && now_ns() < until) {
+	while (rounds < ENOUGH || (rounds < 200 && now_ns() < until)) {
 		struct pinseal_seal arg = seal_write(LONG_NS);
 		uint64_t before;
 		int fd = new_object();
@@ -524,7 +533,6 @@ TEST(writes)
 	workers_stop(w, ARRAY_SIZE(w), &r);
 	TH_LOG("%u objects sealed, %lu writes done, %lu refused", rounds, r.done, r.refused);
 	EXPECT_EQ(0, r.violations);
-	EXPECT_LE(20, rounds);
 	EXPECT_LT(0, r.refused);
 }
 
@@ -555,7 +563,7 @@ TEST(sizes)
 	struct worker w[2];
 
 	ASSERT_EQ(0, workers_start(w, ARRAY_SIZE(w), &r, resize));
-	while (rounds < 200 && now_ns() < until) {
+	while (rounds < ENOUGH || (rounds < 200 && now_ns() < until)) {
 		int fd = new_object();
 
 		ASSERT_LE(0, fd);
@@ -578,7 +586,6 @@ TEST(sizes)
 	workers_stop(w, ARRAY_SIZE(w), &r);
 	TH_LOG("%u objects sealed, %lu sizes set, %lu refused", rounds, r.done, r.refused);
 	EXPECT_EQ(0, r.violations);
-	EXPECT_LE(20, rounds);
 	EXPECT_LT(0, r.refused);
 }
 
@@ -703,7 +710,7 @@ TEST(failing_seals)
 	ASSERT_EQ(0, hold_begin(&hold, HOLD_VMSPLICE, fd, 1, 1));
 	ASSERT_EQ(0, workers_start(w, ARRAY_SIZE(w), &r, look_for_a_seal));
 	round_begin(&r, fd);
-	while (now_ns() < until) {
+	while (pinned < ENOUGH || round_done(&r) < ENOUGH || now_ns() < until) {
 		struct pinseal_seal arg = seal_write(NSEC_PER_MSEC);
 
 		arg.seals |= F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
@@ -721,8 +728,6 @@ TEST(failing_seals)
 	TH_LOG("%u times pinned, %u times mapped; %lu mappings made, %lu refused",
 	       pinned, mapped, r.done, r.refused);
 	EXPECT_EQ(0, r.violations);
-	EXPECT_LT(10, pinned);
-	EXPECT_LT(10, r.done);
 	ASSERT_EQ(0, hold_end(&hold));
 	EXPECT_EQ(0, ps_add_seals(fd, F_SEAL_WRITE));
 	close(fd);
