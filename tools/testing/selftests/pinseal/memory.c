@@ -473,7 +473,7 @@ TEST_F(memory, last_close_gives_memory_back)
 	long before = shmem_pages();
 	int fd = obj_open(variant->kind);
 
-	ASSERT_EQ(0, obj_fallocate(fd, 0, 0, 8 * SHMEM_NOISE * self->page));
+	ASSERT_EQ(0, allocate(fd, 0, 8 * SHMEM_NOISE * self->page));
 	close(fd);
 	EXPECT_GE(SHMEM_NOISE, shmem_pages() - before);
 }
