@@ -8,7 +8,8 @@
 //! without asking again. So a count of our own decides: it is taken before a VMA exists and given
 //! back after it was unlinked.
 //!
-//! Writers and readers are held at the gate as well, so that waiting for them comes to an end.
+//! Writers, readers and those who seek are held at the gate as well, so that waiting for them comes
+//! to an end.
 //!
 //! # Lock order
 //!
@@ -107,9 +108,6 @@ pub(crate) enum NoTurn {
     Interrupted,
 }
 
-/// The current task should go back to user space.
-struct Interrupted;
-
 /// The gate.
 #[pin_data]
 pub(crate) struct Gate {
@@ -194,8 +192,7 @@ impl Gate {
         if nonblock && self.hold_writers.load(Relaxed) {
             return Err(EAGAIN);
         }
-        self.wait_while(&self.hold_writers)
-            .map_err(|Interrupted| ERESTARTSYS)
+        self.wait_while(&self.hold_writers, ERESTARTSYS)
     }
 
     /// Waits, before a seek that locks the inode, while a sealer waits for that lock.
@@ -208,25 +205,26 @@ impl Gate {
     ///
     /// `ERESTARTNOINTR` when there is a signal, or task work to do: user space does not notice.
     pub(crate) fn let_seeker_pass(&self) -> Result {
-        self.wait_while(&self.hold_seekers)
-            .map_err(|Interrupted| ERESTARTNOINTR)
+        self.wait_while(&self.hold_seekers, ERESTARTNOINTR)
     }
 
+    /// Waits while `hold` is set. Fails with `interrupted` when the current task should go back to
+    /// user space.
     #[inline]
-    fn wait_while(&self, hold: &Atomic<bool>) -> Result<(), Interrupted> {
+    fn wait_while(&self, hold: &Atomic<bool>, interrupted: Error) -> Result {
         match hold.load(Relaxed) {
             false => Ok(()),
-            true => self.wait_until_clear(hold),
+            true => self.wait_until_clear(hold, interrupted),
         }
     }
 
     #[cold]
-    fn wait_until_clear(&self, hold: &Atomic<bool>) -> Result<(), Interrupted> {
+    fn wait_until_clear(&self, hold: &Atomic<bool>, interrupted: Error) -> Result {
         let mut queue = self.queue.lock();
         while hold.load(Relaxed) {
             self.wait(&mut queue, Jiffies::MAX);
             if is_pending() {
-                return Err(Interrupted);
+                return Err(interrupted);
             }
         }
         Ok(())
