@@ -48,16 +48,6 @@ static bool is_unchanged(FIXTURE_DATA(backdoor) *self)
 	       is_filled(self->buf, self->len, 1);
 }
 
-/* Opens the file behind a mapping of ours: its descriptor, or -errno. */
-static int open_mapped_file(const void *p, size_t len, int flags)
-{
-	char path[128];
-
-	snprintf(path, sizeof(path), "/proc/self/map_files/%lx-%lx", (unsigned long)p,
-		 (unsigned long)p + len);
-	return sys(open(path, flags | O_CLOEXEC));
-}
-
 TEST_F(backdoor, map_files_of_a_sealed_object_cannot_be_written)
 {
 	char *p;

@@ -84,7 +84,7 @@ TEST_F(charge, for_allocating)
 	pid_t pid = fork_into(&self->group);
 
 	if (!pid)
-		_exit(obj_fallocate(self->fd, 0, 0, self->len) != 0);
+		_exit(obj_allocate(self->fd, 0, 0, self->len) != 0);
 	ASSERT_EQ(0, ps_wait(pid));
 	EXPECT_LE(PAGES * 3 / 4, memcg_shmem_pages(&self->group));
 }
@@ -105,7 +105,7 @@ TEST_F(charge, until_the_memory_is_given_back)
 	long before;
 
 	if (!pid)
-		_exit(obj_fallocate(self->fd, 0, 0, self->len) != 0);
+		_exit(obj_allocate(self->fd, 0, 0, self->len) != 0);
 	ASSERT_EQ(0, ps_wait(pid));
 	before = memcg_shmem_pages(&self->group);
 	ASSERT_LE(PAGES * 3 / 4, before);
@@ -118,7 +118,7 @@ TEST_F(charge, stays_when_sealed)
 	pid_t pid = fork_into(&self->group);
 
 	if (!pid) {
-		if (obj_fallocate(self->fd, 0, 0, self->len))
+		if (obj_allocate(self->fd, 0, 0, self->len))
 			_exit(1);
 		_exit(obj_add_seals(self->fd, F_SEAL_WRITE) != 0);
 	}

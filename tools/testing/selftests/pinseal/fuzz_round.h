@@ -167,17 +167,14 @@ static inline void run_workers(unsigned int first, unsigned int end)
 static inline int open_inner(int fd)
 {
 	size_t page = page_size();
-	char path[128];
 	void *p = ps_map(fd, page, PROT_READ, MAP_SHARED);
 	int inner;
 
 	if (p == MAP_FAILED)
 		return -1;
-	snprintf(path, sizeof(path), "/proc/self/map_files/%lx-%lx", (unsigned long)p,
-		 (unsigned long)p + page);
-	inner = open(path, O_RDWR | O_CLOEXEC);
+	inner = open_mapped_file(p, page, O_RDWR);
 	munmap(p, page);
-	return inner;
+	return inner < 0 ? -1 : inner;
 }
 
 /* Makes a target's object for this round. */

@@ -9,10 +9,8 @@
 
 #include "bytes.h"
 #include "fuzz_worker.h"
+#include "large_folio.h"
 
-#ifndef MADV_COLLAPSE
-#define MADV_COLLAPSE	25
-#endif
 #ifndef MADV_POPULATE_READ
 #define MADV_POPULATE_READ	22
 #define MADV_POPULATE_WRITE	23

@@ -11,8 +11,8 @@
 
 #include "arena.h"
 #include "fuzz_model.h"
-#include "fuzz_random.h"
 #include "holders.h"
+#include "random.h"
 
 /* A mapping of an object that a worker has. */
 struct view {

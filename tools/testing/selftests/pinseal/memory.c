@@ -423,26 +423,13 @@ TEST_F(memory, keep_size_keeps_the_size)
 	EXPECT_EQ(10, obj_size(self->fd));
 }
 
-/*
- * Allocates a lot: 0, or -errno. shmem gives up when the kernel wants to swap out what it
- * has just allocated, for lack of memory.
- */
-static int allocate(int fd, int mode, size_t len)
-{
-	int ret = -ENOMEM;
-
-	for (int tries = 0; ret == -ENOMEM && tries < 100; tries++)
-		ret = obj_fallocate(fd, mode, 0, len);
-	return ret;
-}
-
 TEST_F(memory, fallocate_takes_memory_and_punch_gives_it_back)
 {
 	size_t len = 8 * SHMEM_NOISE * self->page;
 	long before = shmem_pages();
 	long taken, left;
 
-	ASSERT_EQ(0, allocate(self->fd, 0, len));
+	ASSERT_EQ(0, obj_allocate(self->fd, 0, 0, len));
 	taken = shmem_pages() - before;
 	ASSERT_EQ(0, obj_fallocate(self->fd, PUNCH, 0, len));
 	left = shmem_pages() - before;
@@ -455,7 +442,7 @@ TEST_F(memory, keep_size_takes_memory_past_the_end)
 {
 	long before = shmem_pages();
 
-	ASSERT_EQ(0, allocate(self->fd, FALLOC_FL_KEEP_SIZE, 8 * SHMEM_NOISE * self->page));
+	ASSERT_EQ(0, obj_allocate(self->fd, FALLOC_FL_KEEP_SIZE, 0, 8 * SHMEM_NOISE * self->page));
 	EXPECT_LE(7 * SHMEM_NOISE, shmem_pages() - before);
 }
 
@@ -463,7 +450,7 @@ TEST_F(memory, shrinking_gives_memory_back)
 {
 	long before = shmem_pages();
 
-	ASSERT_EQ(0, allocate(self->fd, 0, 8 * SHMEM_NOISE * self->page));
+	ASSERT_EQ(0, obj_allocate(self->fd, 0, 0, 8 * SHMEM_NOISE * self->page));
 	ASSERT_EQ(0, obj_resize(self->fd, self->page));
 	EXPECT_GE(SHMEM_NOISE, shmem_pages() - before);
 }
@@ -473,7 +460,7 @@ TEST_F(memory, last_close_gives_memory_back)
 	long before = shmem_pages();
 	int fd = obj_open(variant->kind);
 
-	ASSERT_EQ(0, allocate(fd, 0, 8 * SHMEM_NOISE * self->page));
+	ASSERT_EQ(0, obj_allocate(fd, 0, 0, 8 * SHMEM_NOISE * self->page));
 	close(fd);
 	EXPECT_GE(SHMEM_NOISE, shmem_pages() - before);
 }

@@ -79,6 +79,19 @@ static inline int obj_fallocate(int fd, uint32_t mode, uint64_t offset, uint64_t
 	return sys(fallocate(fd, mode, offset, len));
 }
 
+/*
+ * Allocates what punches no hole: 0, or -errno. shmem gives up when the kernel wants to
+ * swap out what it has just allocated, for lack of memory, and then it is tried again.
+ */
+static inline int obj_allocate(int fd, uint32_t mode, uint64_t offset, uint64_t len)
+{
+	int ret = -ENOMEM;
+
+	for (int tries = 0; ret == -ENOMEM && tries < 100; tries++)
+		ret = obj_fallocate(fd, mode, offset, len);
+	return ret;
+}
+
 static inline int obj_add_seals(int fd, uint32_t seals)
 {
 	if (obj_is_pinseal(fd))
@@ -100,6 +113,16 @@ static inline int64_t obj_size(int fd)
 	if (obj_is_pinseal(fd))
 		return ps_size(fd);
 	return fstat(fd, &st) ? -errno : st.st_size;
+}
+
+/* Opens the file behind a mapping, as root can: its descriptor, or -errno. */
+static inline int open_mapped_file(const void *p, size_t len, int flags)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), "/proc/self/map_files/%lx-%lx", (unsigned long)p,
+		 (unsigned long)p + len);
+	return sys(open(path, flags | O_CLOEXEC));
 }
 
 #endif /* OBJECT_H */

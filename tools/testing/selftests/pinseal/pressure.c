@@ -268,7 +268,7 @@ static void *writer_thread(void *data)
 	size_t page = page_size();
 
 	while (!w->error) {
-		size_t at = shadow_random(o, o->size / page) * page;
+		size_t at = random_below(&o->random, o->size / page) * page;
 
 		shadow_new_bytes(o, o->buf, page);
 		if (pwrite(o->fd, o->buf, page, at) == (ssize_t)page) {

@@ -10,6 +10,7 @@
 
 #include "bytes.h"
 #include "object.h"
+#include "random.h"
 
 #define SAME		(-1L)
 
@@ -22,20 +23,13 @@ struct shadow {
 	size_t size;		/* the size it has to have */
 	char *want;		/* what it has to hold; behind its end: zeroes */
 	char *buf;		/* SHADOW_CHUNK bytes */
-	uint64_t random;
+	struct random random;
 };
-
-/* A number less than @below. */
-static inline size_t shadow_random(struct shadow *s, size_t below)
-{
-	s->random = s->random * 6364136223846793005ULL + 1442695040888963407ULL;
-	return (s->random >> 32) % below;
-}
 
 /* Everything is touched here, so that it is paid for by whoever calls this. */
 static inline int shadow_init(struct shadow *s, size_t max)
 {
-	*s = (struct shadow){ .fd = -1, .max = max, .random = 1 };
+	*s = (struct shadow){ .fd = -1, .max = max, .random = { 1 } };
 	s->want = mmap(NULL, max, RW, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
 	s->buf = mmap(NULL, SHADOW_CHUNK, RW, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
 	return s->want == MAP_FAILED || s->buf == MAP_FAILED ? -ENOMEM : 0;
@@ -49,8 +43,7 @@ static inline void shadow_new_bytes(struct shadow *s, char *to, size_t len)
 	while (len) {
 		size_t n = len < sizeof(word) ? len : sizeof(word);
 
-		shadow_random(s, 1);
-		word = s->random ^ s->random >> 29;
+		word = random_bits(&s->random);
 		memcpy(to, &word, n);
 		to += n;
 		len -= n;
@@ -108,7 +101,7 @@ static inline int shadow_punch(struct shadow *s, size_t from, size_t len)
 
 static inline int shadow_allocate(struct shadow *s, size_t from, size_t len)
 {
-	int ret = obj_fallocate(s->fd, 0, from, len);
+	int ret = obj_allocate(s->fd, 0, from, len);
 
 	if (!ret && s->size < from + len)
 		s->size = from + len;
@@ -221,14 +214,14 @@ static inline long shadow_resident(struct shadow *s)
  */
 static inline int shadow_change_somehow(struct shadow *s)
 {
-	size_t from = shadow_random(s, s->max), len = 1 + shadow_random(s, s->max / 64);
+	size_t from = random_below(&s->random, s->max), len = 1 + random_below(&s->random, s->max / 64);
 	size_t inside = s->size > from ? s->size - from : 0;
 
 	if (len > s->max - from)
 		len = s->max - from;
 	if (inside > len)
 		inside = len;
-	switch (shadow_random(s, 10)) {
+	switch (random_below(&s->random, 10)) {
 	case 0:
 	case 1:
 	case 2:
@@ -243,7 +236,7 @@ static inline int shadow_change_somehow(struct shadow *s)
 		return shadow_punch(s, from, len);
 	case 7:
 		/* A bit more often than a lot. */
-		return shadow_resize(s, shadow_random(s, 4) ? s->max - from / 8 : from);
+		return shadow_resize(s, random_below(&s->random, 4) ? s->max - from / 8 : from);
 	case 8:
 		return shadow_allocate(s, from, len);
 	default:
