@@ -5,8 +5,7 @@
  * one; and a page that is pinned through a mapping which is just going is either
  * pinned or sealed, never both.
  *
- * A race shows only when it is run often enough: each test counts what it has
- * really tried, says so, and fails when that was too little.
+ * A race shows only when it is run often enough: each test goes on until it was.
  */
 #include <pthread.h>
 #include <sched.h>
@@ -76,14 +75,17 @@ FIXTURE_TEARDOWN(false_success)
 	close(self->fd);
 }
 
+/* How often the reader has to come round before a test says anything. */
+#define ENOUGH_ROUNDS	100
+
 TEST_F(false_success, does_not_happen)
 {
-	uint64_t began = now_ns(), enough = began + 3 * NSEC_PER_SEC;
-	uint64_t until = began + 120 * NSEC_PER_SEC;
+	uint64_t began = now_ns(), until = began + 3 * NSEC_PER_SEC;
 	unsigned long i, tries = 0;
 
-	/* For some seconds; on a slow machine until it has tried often enough. */
-	for (i = 0; now_ns() < (tries < variant->tries ? until : enough); i++) {
+	/* For some seconds, and on a slow machine until both have come round often enough. */
+	for (i = 0; tries < variant->tries || reader_rounds(&self->reader) < ENOUGH_ROUNDS ||
+		    now_ns() < until; i++) {
 		struct pinseal_seal arg = seal_write(1);
 		int ret;
 
@@ -101,8 +103,6 @@ TEST_F(false_success, does_not_happen)
 	}
 	TH_LOG("%lu tries in %lu calls, %lu rounds of the reader, in %llu ms", tries, i,
 	       reader_rounds(&self->reader), (now_ns() - began) / NSEC_PER_MSEC);
-	EXPECT_LE(variant->tries, tries);
-	EXPECT_LT(100, reader_rounds(&self->reader));
 
 	ASSERT_EQ(0, hold_end(&self->hold));
 	EXPECT_EQ(0, ps_add_seals(self->fd, F_SEAL_WRITE));
@@ -141,15 +141,13 @@ TEST_F(large_folio, does_not_hide_anybody)
 	struct reader reader;
 	unsigned long tries;
 	struct hold hold;
-	int fd, ret;
+	int fd;
 
 	if (!size || !held)
 		SKIP(return, "no large folios here");
 	fd = ps_create(size);
 	ASSERT_LE(0, fd);
-	ret = make_large_folio(fd, size);
-	if (ret)
-		SKIP(return, "no large folio to be had: %s", strerror(-ret));
+	ASSERT_EQ(0, make_large_folio(fd, size));
 	run_on_cpu(0);
 	ASSERT_EQ(0, reader_start(&reader, 1, 0));
 	ASSERT_EQ(0, hold_begin(&hold, variant->kind, fd, 0, held));
@@ -164,8 +162,8 @@ TEST_F(large_folio, does_not_hide_anybody)
 	ASSERT_EQ(hold_is_dma(variant->kind) ? held : 0, vec[0].dma_pins);
 
 	ASSERT_EQ(0, reader_follow(&reader, fd, FAULT_BYTES));
-	/* For some seconds, and on a slow machine until it has tried often enough. */
-	for (tries = 0; tries < 100 || now_ns() < until; tries++) {
+	for (tries = 0; tries < 100 || reader_rounds(&reader) < ENOUGH_ROUNDS || now_ns() < until;
+	     tries++) {
 		arg = seal_write(1);
 		arg.max_scans = 1;
 		ASSERT_EQ(-EBUSY, ps_seal(fd, &arg)) TH_LOG("false success in try %lu", tries);
@@ -174,7 +172,6 @@ TEST_F(large_folio, does_not_hide_anybody)
 		ASSERT_EQ(0, arg.first_pinned);
 	}
 	TH_LOG("%lu tries, %lu rounds of the reader", tries, reader_rounds(&reader));
-	EXPECT_LT(100, reader_rounds(&reader));
 
 	ASSERT_EQ(0, hold_end(&hold));
 	EXPECT_EQ(0, ps_add_seals(fd, F_SEAL_WRITE));

@@ -20,6 +20,14 @@
 /* What one read fault maps of a folio around it, if no more is mapped: fault_around_bytes. */
 #define FAULT_BYTES	(64 * 1024)
 
+/* Set for programs that run where there may be no memory for any (under_pressure.h). */
+#define UNDER_PRESSURE	"PINSEAL_UNDER_PRESSURE"
+
+static inline bool is_under_pressure(void)
+{
+	return getenv(UNDER_PRESSURE);
+}
+
 /* The size of the folios that MADV_COLLAPSE makes, or 0. */
 static inline size_t large_folio_size(void)
 {

@@ -5,9 +5,6 @@
  *
  * What the program prints and how it ends is passed on. But when it has left memory
  * behind for which its group still pays, the run has failed, however it ended.
- *
- * With PINSEAL_LARGE_FOLIOS in the environment new memory comes in large folios, too: not
- * for programs that count pinned pages.
  */
 #ifndef UNDER_PRESSURE_H
 #define UNDER_PRESSURE_H
@@ -116,6 +113,7 @@ static inline void __attribute__((noreturn)) under_pressure_exec(const struct me
 	name = name ? name + 1 : path;
 	snprintf(name, path + sizeof(path) - name, "%s", argv[0]);
 	argv[0] = path;
+	setenv(UNDER_PRESSURE, "1", 1);
 	if (!memcg_join(group))
 		execv(path, argv);
 	fprintf(stderr, "# under pressure: %s: %s\n", path, strerror(errno));
@@ -139,7 +137,7 @@ static inline int under_pressure_wait(struct under_pressure *u, char **argv)
 		sigprocmask(SIG_SETMASK, &old, NULL);
 		under_pressure_exec(&u->tested, argv);
 	}
-	machine_noise_begin(&u->noise, &u->tested, getenv("PINSEAL_LARGE_FOLIOS"));
+	machine_noise_begin(&u->noise, &u->tested, false);
 	for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
 		sigaction(signals[i], &sa, NULL);
 	sigprocmask(SIG_SETMASK, &old, NULL);
