@@ -125,4 +125,21 @@ static inline int open_mapped_file(const void *p, size_t len, int flags)
 	return sys(open(path, flags | O_CLOEXEC));
 }
 
+/* The pages that the object has, in memory or in swap, or -errno. For root. */
+static inline long obj_pages(int fd)
+{
+	void *p = ps_map(fd, page_size(), PROT_READ, MAP_PRIVATE);
+	int file = p == MAP_FAILED ? -errno : open_mapped_file(p, page_size(), O_RDONLY);
+	struct stat st;
+	long ret = file;
+
+	if (file >= 0) {
+		ret = fstat(file, &st) ? -errno : st.st_blocks * 512 / (long)page_size();
+		close(file);
+	}
+	if (p != MAP_FAILED)
+		munmap(p, page_size());
+	return ret;
+}
+
 #endif /* OBJECT_H */
