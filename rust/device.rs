@@ -4,6 +4,7 @@
 
 use crate::{
     fs::{
+        device_file::DeviceFile,
         memory_device::{
             file_flags,
             MemoryDevice,
@@ -11,13 +12,12 @@ use crate::{
         },
         shmem::ShmemFile, //
     },
-    gate::Refused,
     ioctl,
     mm::vma::{
-        is_shared_maywrite,
         MappingOwner,
         NewDeviceVma,
-        ShmemVmOps, //
+        ShmemVmOps,
+        Shown, //
     },
     object::Object, //
 };
@@ -84,11 +84,6 @@ impl MiscDevice for Object {
         object.memory()?.write_iter(&kiocb, iov)
     }
 
-    fn ioctl(object: ArcBorrow<'_, Self>, file: &File, cmd: u32, arg: usize) -> Result<isize> {
-        ioctl::dispatch(&object, file, cmd, arg)?;
-        Ok(0)
-    }
-
     fn show_fdinfo(object: ArcBorrow<'_, Self>, m: &SeqFile, _file: &File) {
         seq_print!(m, "size:\t{}\n", object.size());
         seq_print!(m, "seals:\t{:#x}\n", object.seals().bits());
@@ -104,6 +99,10 @@ impl MemoryDevice for Object {
         Object::memory(self)
     }
 
+    fn command(device: DeviceFile<'_, Self>, cmd: u32, arg: usize) -> Result<isize> {
+        ioctl::dispatch(device, cmd, arg)
+    }
+
     fn wait_to_write(&self, nonblock: bool) -> Result {
         self.gate().wait_for_sealer(nonblock)
     }
@@ -115,25 +114,27 @@ impl MemoryDevice for Object {
     fn map(&self, vma: NewDeviceVma<'_, Self>) -> Result {
         let memory = self.memory()?;
         loop {
-            if vma.flags() & SHARED != 0 && self.seals().forbid_writable_mappings() {
+            let seals = self.seals();
+            if vma.flags() & SHARED != 0 && seals.forbid_writable_mappings() {
                 if vma.writable() {
                     return Err(EPERM);
                 }
                 // Nor can it be made writable later.
                 vma.try_clear_maywrite()?;
             }
-            if !is_shared_maywrite(&vma) {
-                return vma.show(memory);
-            }
-            match self.gate().admit_mapping() {
-                Ok(mapping) => {
-                    vma.show(memory)?;
-                    mapping.made();
-                    return Ok(());
+            // The core has asked where the device lies, not where the memory does.
+            if seals.forbid_executable_mappings() || memory.is_noexec() {
+                if vma.executable() {
+                    return Err(EPERM);
                 }
-                Err(Refused::Sealing) => return Err(EBUSY),
-                // Sealed since the seals were read above.
-                Err(Refused::Sealed) => {}
+                vma.try_clear_mayexec()?;
+            }
+            if let Shown::Made = vma.show(memory)? {
+                return Ok(());
+            }
+            // Denied by who has sealed it since then, for good; or by who is sealing it.
+            if !self.seals().forbid_writable_mappings() {
+                return Err(EBUSY);
             }
         }
     }
@@ -147,12 +148,8 @@ impl MappingOwner for Object {
         &VM_OPS
     }
 
-    fn writable_mapping_copied(&self) {
-        self.gate().mapping_copied();
-    }
-
-    fn writable_mapping_gone(&self) {
-        self.gate().mapping_gone();
+    fn forbids_executable(&self) -> bool {
+        self.seals().forbid_executable_mappings()
     }
 
     fn holds_readers(&self) -> bool {

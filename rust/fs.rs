@@ -3,5 +3,6 @@
 //! What pinseal needs of the VFS and the kernel crate does not have yet: a staging place until it
 //! can move there.
 
+pub(crate) mod device_file;
 pub(crate) mod memory_device;
 pub(crate) mod shmem;

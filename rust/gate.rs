@@ -1,20 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! The gate of an object: who may map it writable, write to it or change its size while somebody
-//! seals.
+//! The gate of an object: whose turn to seal it is, and who waits meanwhile.
 //!
-//! The kernel counts shared writable VMAs itself, in `i_mmap_writable` of the mapping, but it counts
-//! those of a device file against the device while `mmap()` runs and links them to the shmem file
-//! without asking again. So a count of our own decides: it is taken before a VMA exists and given
-//! back after it was unlinked.
-//!
-//! Writers, readers and those who seek are held at the gate as well, so that waiting for them comes
-//! to an end.
+//! Writers, readers and those who seek are held at the gate, so that waiting for them comes to an
+//! end. No seal depends on it: they may have another way to the memory.
 //!
 //! # Lock order
 //!
 //! `queue` is innermost: nothing is taken or slept for while it is held. It may be taken under the
-//! mmap lock (`mmap()`, `munmap()`) and under the inode lock (end of a seal).
+//! mmap lock (faults) and under the inode lock (sealing).
 
 use crate::{
     budget::{
@@ -23,18 +17,14 @@ use crate::{
     },
     sync::nap::is_pending, //
 };
-use core::mem::forget;
 use kernel::{
     new_condvar,
     new_spinlock,
     prelude::*,
     sync::{
         atomic::{
-            Acquire,
             Atomic,
-            Full,
-            Relaxed,
-            Release, //
+            Relaxed, //
         },
         CondVar,
         SpinLock,
@@ -49,30 +39,6 @@ use kernel::{
 /// How long a reader waits for a moment to be over, in milliseconds. Moments are shorter; this is for
 /// sealers who do not get a CPU.
 const READER_PATIENCE_MS: u32 = 20;
-
-/// What the gate lets pass.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Phase {
-    /// Everything. There are this many shared writable VMAs.
-    Open(i32),
-    /// Somebody ends writing: no new shared writable VMA. There is none.
-    Sealing,
-    /// Writing has ended. There is no shared writable VMA, and never will be.
-    Sealed,
-}
-
-impl Phase {
-    const SEALING: i32 = -1;
-    const SEALED: i32 = -2;
-
-    fn decode(value: i32) -> Self {
-        match value {
-            Self::SEALING => Phase::Sealing,
-            Self::SEALED => Phase::Sealed,
-            mappings => Phase::Open(mappings),
-        }
-    }
-}
 
 /// The lock around [`Queue`], held.
 type QueueGuard<'a> = SpinLockGuard<'a, Queue>;
@@ -90,15 +56,6 @@ struct Queue {
     waiters: u32,
 }
 
-/// Why somebody does not get through.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Refused {
-    /// Somebody seals at this moment.
-    Sealing,
-    /// The object is sealed.
-    Sealed,
-}
-
 /// Why waiting for a turn ended without one.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum NoTurn {
@@ -111,9 +68,6 @@ pub(crate) enum NoTurn {
 /// The gate.
 #[pin_data]
 pub(crate) struct Gate {
-    /// A [`Phase`], encoded. It leaves and enters [`Phase::Sealing`] by the hand of the holder of
-    /// the turn only.
-    phase: Atomic<i32>,
     /// Whether writers wait. Set by the hand of the holder of the turn only, and cleared with it.
     hold_writers: Atomic<bool>,
     /// Whether readers wait. Likewise, but for moments only.
@@ -132,7 +86,6 @@ impl Gate {
     /// An open gate.
     pub(crate) fn new() -> impl PinInit<Self> {
         pin_init!(Self {
-            phase: Atomic::new(0),
             hold_writers: Atomic::new(false),
             hold_readers: Atomic::new(false),
             hold_seekers: Atomic::new(false),
@@ -145,38 +98,6 @@ impl Gate {
             ),
             changed <- new_condvar!("pinseal::Gate::changed"),
         })
-    }
-
-    fn phase(&self) -> Phase {
-        Phase::decode(self.phase.load(Acquire))
-    }
-
-    /// Counts a shared writable VMA that is about to be made.
-    pub(crate) fn admit_mapping(&self) -> Result<AdmittedMapping<'_>, Refused> {
-        loop {
-            match self.phase() {
-                Phase::Sealing => return Err(Refused::Sealing),
-                Phase::Sealed => return Err(Refused::Sealed),
-                Phase::Open(count) => {
-                    // ORDERING: Full, so that what follows in `mmap()` is not seen before the count
-                    // by somebody who closes the gate, or the other way round.
-                    if self.phase.cmpxchg(count, count + 1, Full).is_ok() {
-                        return Ok(AdmittedMapping { gate: self });
-                    }
-                }
-            }
-        }
-    }
-
-    /// Counts a shared writable VMA that was copied from one that is counted. The gate is open, as
-    /// there is that one.
-    pub(crate) fn mapping_copied(&self) {
-        self.phase.fetch_add(1, Full);
-    }
-
-    /// No longer counts a shared writable VMA. It must be unlinked from the file.
-    pub(crate) fn mapping_gone(&self) {
-        self.phase.fetch_sub(1, Full);
     }
 
     /// Waits while somebody seals, before a write or a change of size.
@@ -300,25 +221,6 @@ impl Gate {
     }
 }
 
-/// A counted VMA that is being made. Not counted any more when dropped, unless
-/// [`AdmittedMapping::made`] was called.
-pub(crate) struct AdmittedMapping<'a> {
-    gate: &'a Gate,
-}
-
-impl AdmittedMapping<'_> {
-    /// The VMA was made: [`Gate::mapping_gone`] will be called when it goes.
-    pub(crate) fn made(self) {
-        forget(self);
-    }
-}
-
-impl Drop for AdmittedMapping<'_> {
-    fn drop(&mut self) {
-        self.gate.mapping_gone();
-    }
-}
-
 /// The turn to seal: nobody else adds seals until it is dropped.
 pub(crate) struct SealingTurn<'a> {
     gate: &'a Gate,
@@ -362,17 +264,6 @@ impl SealingTurn<'_> {
             self.gate.change(|_| hold.store(false, Relaxed));
         }
     }
-
-    /// Closes the gate. `None` when there is a shared writable VMA, or one is being made.
-    pub(crate) fn close(&self) -> Option<ClosedGate<'_>> {
-        // ORDERING: Full, see `admit_mapping`. What is seen after this is seen with no shared
-        // writable VMA linked or to be linked.
-        self.gate
-            .phase
-            .cmpxchg(0, Phase::SEALING, Full)
-            .is_ok()
-            .then(|| ClosedGate { gate: self.gate })
-    }
 }
 
 impl Drop for SealingTurn<'_> {
@@ -383,24 +274,5 @@ impl Drop for SealingTurn<'_> {
             self.gate.hold_seekers.store(false, Relaxed);
             queue.turn = Turn::Free;
         });
-    }
-}
-
-/// The gate, closed for a seal. It opens again when dropped, unless [`ClosedGate::seal`] was called.
-pub(crate) struct ClosedGate<'a> {
-    gate: &'a Gate,
-}
-
-impl ClosedGate<'_> {
-    /// Closes the gate for ever. The seal must be in force.
-    pub(crate) fn seal(self) {
-        self.gate.phase.store(Phase::SEALED, Release);
-        forget(self);
-    }
-}
-
-impl Drop for ClosedGate<'_> {
-    fn drop(&mut self) {
-        self.gate.phase.store(0, Release);
     }
 }

@@ -4,6 +4,9 @@
  */
 
 #include <linux/cpumask.h>
+#include <linux/cred.h>
+#include <linux/mount.h>
+#include <linux/pagemap.h>
 #include <linux/sched/signal.h>
 
 #include "helpers.h"
@@ -18,6 +21,11 @@ unsigned int *pinseal_shmem_seals(struct inode *inode)
 	return &SHMEM_I(inode)->seals;
 }
 
+bool pinseal_shmem_file(struct file *file)
+{
+	return shmem_file(file);
+}
+
 void pinseal_file_set_seekable(struct file *file)
 {
 	file->f_mode |= FMODE_LSEEK | FMODE_PREAD | FMODE_PWRITE;
@@ -26,6 +34,21 @@ void pinseal_file_set_seekable(struct file *file)
 long pinseal_file_truncate(struct file *file, loff_t size)
 {
 	return vfs_truncate(&file->f_path, size);
+}
+
+bool pinseal_file_is_on_kernel_mount(const struct file *file)
+{
+	return file_inode(file)->i_sb->s_flags & SB_KERNMOUNT;
+}
+
+bool pinseal_file_is_owned(const struct file *file)
+{
+	return inode_owner_or_capable(file_mnt_idmap(file), file_inode(file));
+}
+
+bool pinseal_file_is_noexec(const struct file *file)
+{
+	return file->f_path.mnt->mnt_flags & MNT_NOEXEC || file_inode(file)->i_sb->s_iflags & SB_I_NOEXEC;
 }
 
 int pinseal_inode_trylock(struct inode *inode)
@@ -41,6 +64,16 @@ void pinseal_inode_unlock(struct inode *inode)
 loff_t pinseal_i_size_read(const struct inode *inode)
 {
 	return i_size_read(inode);
+}
+
+int pinseal_mapping_map_writable(struct address_space *mapping)
+{
+	return mapping_map_writable(mapping);
+}
+
+void pinseal_mapping_unmap_writable(struct address_space *mapping)
+{
+	mapping_unmap_writable(mapping);
 }
 
 int pinseal_mapping_deny_writable(struct address_space *mapping)
@@ -73,6 +106,11 @@ int pinseal_folio_mapcount(const struct folio *folio)
 	return folio_mapcount(folio);
 }
 
+int pinseal_folio_ref_count(const struct folio *folio)
+{
+	return folio_ref_count(folio);
+}
+
 bool pinseal_folio_has_pincount(const struct folio *folio)
 {
 	return folio_has_pincount(folio);
@@ -81,6 +119,61 @@ bool pinseal_folio_has_pincount(const struct folio *folio)
 unsigned int pinseal_folio_pincount(const struct folio *folio)
 {
 	return atomic_read(&folio->_pincount);
+}
+
+void pinseal_folio_put(struct folio *folio)
+{
+	folio_put(folio);
+}
+
+struct folio *pinseal_filemap_lock_folio(struct address_space *mapping, unsigned long index)
+{
+	return filemap_lock_folio(mapping, index);
+}
+
+struct folio *pinseal_folio_alloc_for(struct address_space *mapping)
+{
+	return folio_alloc(mapping_gfp_mask(mapping) | __GFP_ZERO | __GFP_NOWARN, 0);
+}
+
+bool pinseal_folio_is_elsewhere(const struct folio *folio)
+{
+	return folio_mapped(folio) || folio_test_swapcache(folio) || folio_test_private(folio);
+}
+
+bool pinseal_folio_test_uptodate(const struct folio *folio)
+{
+	return folio_test_uptodate(folio);
+}
+
+void pinseal_folio_mark_uptodate(struct folio *folio)
+{
+	folio_mark_uptodate(folio);
+}
+
+void pinseal_folio_set_swapbacked(struct folio *folio)
+{
+	__folio_set_swapbacked(folio);
+}
+
+void pinseal_folio_set_locked(struct folio *folio)
+{
+	__folio_set_locked(folio);
+}
+
+bool pinseal_vma_is_locked(const struct vm_area_struct *vma)
+{
+	return vma->vm_flags & VM_LOCKED;
+}
+
+void pinseal_i_mmap_lock_read(struct address_space *mapping)
+{
+	i_mmap_lock_read(mapping);
+}
+
+void pinseal_i_mmap_unlock_read(struct address_space *mapping)
+{
+	i_mmap_unlock_read(mapping);
 }
 
 void pinseal_xas_init(struct xa_state *xas, struct xarray *xa, unsigned long index)
@@ -96,6 +189,11 @@ void pinseal_xas_lock_irq(struct xa_state *xas)
 void pinseal_xas_unlock_irq(struct xa_state *xas)
 {
 	xas_unlock_irq(xas);
+}
+
+const struct cred *pinseal_current_cred(void)
+{
+	return current_cred();
 }
 
 bool pinseal_cpu_online(unsigned int cpu)

@@ -14,13 +14,19 @@
 /* linux/shmem_fs.h */
 struct file *pinseal_shmem_file_setup(const char *name, loff_t size);
 unsigned int *pinseal_shmem_seals(struct inode *inode);
+bool pinseal_shmem_file(struct file *file);
 
 /* linux/fs.h */
 void pinseal_file_set_seekable(struct file *file);
 long pinseal_file_truncate(struct file *file, loff_t size);
+bool pinseal_file_is_on_kernel_mount(const struct file *file);
+bool pinseal_file_is_owned(const struct file *file);
+bool pinseal_file_is_noexec(const struct file *file);
 int pinseal_inode_trylock(struct inode *inode);
 void pinseal_inode_unlock(struct inode *inode);
 loff_t pinseal_i_size_read(const struct inode *inode);
+int pinseal_mapping_map_writable(struct address_space *mapping);
+void pinseal_mapping_unmap_writable(struct address_space *mapping);
 int pinseal_mapping_deny_writable(struct address_space *mapping);
 void pinseal_mapping_allow_writable(struct address_space *mapping);
 int pinseal_mapping_mapped(const struct address_space *mapping);
@@ -29,15 +35,31 @@ int pinseal_vfs_mmap(struct file *file, struct vm_area_struct *vma);
 /* linux/mm.h */
 unsigned long pinseal_folio_nr_pages(const struct folio *folio);
 int pinseal_folio_mapcount(const struct folio *folio);
+int pinseal_folio_ref_count(const struct folio *folio);
 bool pinseal_folio_has_pincount(const struct folio *folio);
 unsigned int pinseal_folio_pincount(const struct folio *folio);
+
+void pinseal_folio_put(struct folio *folio);
+
+/* linux/pagemap.h */
+struct folio *pinseal_filemap_lock_folio(struct address_space *mapping, unsigned long index);
+struct folio *pinseal_folio_alloc_for(struct address_space *mapping);
+bool pinseal_folio_is_elsewhere(const struct folio *folio);
+bool pinseal_folio_test_uptodate(const struct folio *folio);
+void pinseal_folio_mark_uptodate(struct folio *folio);
+void pinseal_folio_set_swapbacked(struct folio *folio);
+void pinseal_folio_set_locked(struct folio *folio);
+bool pinseal_vma_is_locked(const struct vm_area_struct *vma);
+void pinseal_i_mmap_lock_read(struct address_space *mapping);
+void pinseal_i_mmap_unlock_read(struct address_space *mapping);
 
 /* linux/xarray.h */
 void pinseal_xas_init(struct xa_state *xas, struct xarray *xa, unsigned long index);
 void pinseal_xas_lock_irq(struct xa_state *xas);
 void pinseal_xas_unlock_irq(struct xa_state *xas);
 
-/* linux/cpumask.h, linux/sched.h */
+/* linux/cpumask.h, linux/cred.h, linux/sched.h */
+const struct cred *pinseal_current_cred(void);
 bool pinseal_cpu_online(unsigned int cpu);
 void pinseal_cond_resched(void);
 void pinseal_set_current_state_interruptible(void);

@@ -8,6 +8,7 @@
 
 use crate::{
     budget::Budget,
+    fs::device_file::DeviceFile,
     mm::folio::References,
     object::Object,
     pins,
@@ -19,13 +20,11 @@ use crate::{
         DEFAULT_TIMEOUT_NS, //
     },
     seals::SealSet,
+    share,
     uapi, //
 };
 use kernel::{
-    fs::file::{
-        flags,
-        File, //
-    },
+    fs::file::flags,
     ioctl::{
         _IOC_NR,
         _IOC_SIZE,
@@ -45,10 +44,10 @@ use zerocopy::{
 };
 
 /// Flags of `struct pinseal_seal` that this build knows.
-const SEAL_FLAGS: u32 = uapi::PINSEAL_SEAL_NOWAIT;
+const SEAL_FLAGS: u32 = uapi::PINSEAL_SEAL_NOWAIT | uapi::PINSEAL_SEAL_ISOLATE;
 
-/// Runs a command of an open file.
-pub(crate) fn dispatch(object: &Object, file: &File, cmd: u32, arg: usize) -> Result {
+/// Runs a command of an open file. Returns 0 or, where the command makes one, a descriptor.
+pub(crate) fn dispatch(device: DeviceFile<'_, Object>, cmd: u32, arg: usize) -> Result<isize> {
     if _IOC_TYPE(cmd) != uapi::PINSEAL_IOC_MAGIC {
         return Err(ENOTTY);
     }
@@ -59,15 +58,19 @@ pub(crate) fn dispatch(object: &Object, file: &File, cmd: u32, arg: usize) -> Re
     // The header defines these with `_IOR` and the like, whose values bindgen does not fold, and
     // only the number counts.
     match _IOC_NR(cmd) {
-        0x00 => info(object, arg),
-        0x01 => resize(object, file, arg),
-        0x02 => fallocate(object, file, arg),
-        0x03 => seal(object, file, arg),
-        0x04 => get_seals(object, arg),
-        0x05 => list_pins(object, arg),
-        0x0a => set_name(object, file, arg),
-        _ => Err(ENOTTY),
+        0x00 => info(&device.owner(), arg)?,
+        0x01 => resize(device, arg)?,
+        0x02 => fallocate(device, arg)?,
+        0x03 => seal(device, arg)?,
+        0x04 => get_seals(&device.owner(), arg)?,
+        0x05 => list_pins(&device.owner(), arg)?,
+        0x07 => import(device, arg)?,
+        0x08 => return export(device, arg),
+        0x09 => return reopen(device, arg),
+        0x0a => set_name(device, arg)?,
+        _ => return Err(ENOTTY),
     }
+    Ok(0)
 }
 
 /// The caller's struct, of a size that the caller says.
@@ -143,18 +146,6 @@ fn check_zero(bits: u32) -> Result {
     }
 }
 
-/// Whether the file was opened for writing.
-fn is_writable(file: &File) -> bool {
-    matches!(
-        file.flags() & flags::O_ACCMODE,
-        flags::O_WRONLY | flags::O_RDWR
-    )
-}
-
-fn is_nonblocking(file: &File) -> bool {
-    file.flags() & flags::O_NONBLOCK != 0
-}
-
 fn info(object: &Object, arg: Argument) -> Result {
     arg.write(&uapi::pinseal_info {
         version: uapi::PINSEAL_VERSION,
@@ -166,36 +157,38 @@ fn info(object: &Object, arg: Argument) -> Result {
     })
 }
 
-fn resize(object: &Object, file: &File, arg: Argument) -> Result {
+fn resize(device: DeviceFile<'_, Object>, arg: Argument) -> Result {
     let request: uapi::pinseal_resize = arg.read()?;
     check_zero(request.flags | request.pad)?;
     let size = request.size.try_into().map_err(|_| EINVAL)?;
-    if !is_writable(file) {
+    if !device.is_writable() {
         return Err(EINVAL);
     }
-    object.gate().wait_for_sealer(is_nonblocking(file))?;
+    let object = device.owner();
+    object.gate().wait_for_sealer(device.is_nonblocking())?;
     object.memory()?.resize(size)
 }
 
-fn fallocate(object: &Object, file: &File, arg: Argument) -> Result {
+fn fallocate(device: DeviceFile<'_, Object>, arg: Argument) -> Result {
     let request: uapi::pinseal_fallocate = arg.read()?;
     check_zero(request.flags)?;
     let offset = request.offset.try_into().map_err(|_| EINVAL)?;
     let len = request.len.try_into().map_err(|_| EINVAL)?;
     // CAST: Bits.
     let mode = request.mode as i32;
-    if !is_writable(file) {
+    if !device.is_writable() {
         return Err(EBADF);
     }
-    object.gate().wait_for_sealer(is_nonblocking(file))?;
+    let object = device.owner();
+    object.gate().wait_for_sealer(device.is_nonblocking())?;
     object.memory()?.fallocate(mode, offset, len)
 }
 
-fn seal(object: &Object, file: &File, arg: Argument) -> Result {
+fn seal(device: DeviceFile<'_, Object>, arg: Argument) -> Result {
     let mut request: uapi::pinseal_seal = arg.read()?;
     check_zero(request.pad | (request.flags & !SEAL_FLAGS))?;
     let seals = SealSet::from_bits(request.seals)?;
-    if !is_writable(file) {
+    if !device.is_writable() {
         return Err(EPERM);
     }
     // A struct that cannot be written must be noticed while nothing has happened yet.
@@ -206,7 +199,7 @@ fn seal(object: &Object, file: &File, arg: Argument) -> Result {
         timeout_ns => timeout_ns,
     };
     let report = add_seals(
-        object,
+        &device.owner(),
         SealRequest {
             seals,
             budget: Budget::new(
@@ -216,6 +209,7 @@ fn seal(object: &Object, file: &File, arg: Argument) -> Result {
                 request.waited_ns,
                 request.scans,
             ),
+            isolate: request.flags & uapi::PINSEAL_SEAL_ISOLATE != 0,
         },
     )?;
     fill_in(&mut request, &report);
@@ -227,7 +221,8 @@ fn seal(object: &Object, file: &File, arg: Argument) -> Result {
         // would have changed something.
         Outcome::Sealed => Ok(()),
         _ if written.is_err() => written,
-        Outcome::WritableMapping | Outcome::Pinned => Err(EBUSY),
+        Outcome::WritableMapping | Outcome::Pinned | Outcome::LargeFolio => Err(EBUSY),
+        Outcome::NoMemory => Err(ENOMEM),
         // EINTR where a handler runs. What runs none (task work, a debugger, the freezer) restarts
         // the call unseen, with the bounds as they stand now.
         Outcome::Interrupted => Err(ERESTARTNOHAND),
@@ -239,12 +234,14 @@ fn fill_in(request: &mut uapi::pinseal_seal, report: &SealReport) {
     request.waited_ns = report.waited_ns;
     request.pinned_pages = report.pinned_pages;
     request.first_pinned = report.first_pinned.map_or(NO_PAGE, |index| index as u64);
-    request.isolated_pages = 0;
+    request.isolated_pages = report.isolated_pages as u64;
     request.revoked_pages = 0;
     request.outcome = match report.outcome {
         Outcome::Sealed => uapi::pinseal_outcome_PINSEAL_OUTCOME_SEALED,
         Outcome::WritableMapping => uapi::pinseal_outcome_PINSEAL_OUTCOME_WRITABLE_MAPPING,
         Outcome::Pinned => uapi::pinseal_outcome_PINSEAL_OUTCOME_PINNED,
+        Outcome::NoMemory => uapi::pinseal_outcome_PINSEAL_OUTCOME_NO_MEMORY,
+        Outcome::LargeFolio => uapi::pinseal_outcome_PINSEAL_OUTCOME_LARGE_FOLIO,
         Outcome::Interrupted => uapi::pinseal_outcome_PINSEAL_OUTCOME_INTERRUPTED,
     };
 }
@@ -308,7 +305,7 @@ fn page_entry(references: &References) -> uapi::pinseal_page {
     }
 }
 
-fn set_name(object: &Object, file: &File, arg: Argument) -> Result {
+fn set_name(device: DeviceFile<'_, Object>, arg: Argument) -> Result {
     let request: uapi::pinseal_name = arg.read()?;
     let name = CStr::from_bytes_until_nul(request.name.as_bytes())
         .map_err(|_| EINVAL)?
@@ -317,8 +314,37 @@ fn set_name(object: &Object, file: &File, arg: Argument) -> Result {
     if name.chars().any(char::is_control) {
         return Err(EINVAL);
     }
-    if !is_writable(file) {
+    if !device.is_writable() {
         return Err(EPERM);
     }
-    object.set_name(name)
+    device.owner().set_name(name)
+}
+
+fn import(device: DeviceFile<'_, Object>, arg: Argument) -> Result {
+    let request: uapi::pinseal_import = arg.read()?;
+    check_zero(request.flags)?;
+    if !device.is_writable() {
+        return Err(EPERM);
+    }
+    share::import(&device.owner(), request.fd)
+}
+
+fn export(device: DeviceFile<'_, Object>, arg: Argument) -> Result<isize> {
+    let request: uapi::pinseal_export = arg.read()?;
+    check_zero(request.pad | (request.flags & !uapi::PINSEAL_EXPORT_RDONLY))?;
+    let access = if request.flags & uapi::PINSEAL_EXPORT_RDONLY != 0 {
+        flags::O_RDONLY
+    } else {
+        device.access()
+    };
+    share::export(device, access)
+}
+
+fn reopen(device: DeviceFile<'_, Object>, arg: Argument) -> Result<isize> {
+    let request: uapi::pinseal_reopen = arg.read()?;
+    check_zero(request.pad)?;
+    if !matches!(request.flags, flags::O_RDONLY | flags::O_RDWR) {
+        return Err(EINVAL);
+    }
+    share::reopen(device, request.flags)
 }

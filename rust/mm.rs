@@ -7,5 +7,7 @@
 
 pub(crate) mod address_space;
 pub(crate) mod folio;
+pub(crate) mod locked_folio;
 pub(crate) mod lru;
+pub(crate) mod mlocked;
 pub(crate) mod vma;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! The object behind an open file: memory that comes into being at first use, its seals, its gate.
+//! The object behind an open file: memory that comes into being at first use or is somebody else's
+//! file, its seals, its gate.
 //!
 //! # Lock order
 //!
@@ -23,7 +24,10 @@ use crate::{
         ShmemFile, //
     },
     gate::Gate,
-    seals::SealSet, //
+    seals::{
+        Seal,
+        SealSet, //
+    }, //
 };
 use kernel::{
     new_mutex,
@@ -33,6 +37,7 @@ use kernel::{
         atomic::{
             Acquire,
             Atomic,
+            Relaxed,
             Release, //
         },
         Arc,
@@ -44,6 +49,21 @@ use kernel::{
 /// What stands before the name of an object in `/proc/PID/maps`.
 const LABEL_PREFIX: &str = "pinseal:";
 
+/// Whether the inode of the memory has `F_SEAL_SEAL` for a reason that is not the object's.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum SealSeal {
+    /// Every shmem inode is born with it, and here it stays: others cannot add seals.
+    Inborn,
+    /// The inode was made to be sealed: when it has it, that counts.
+    Meant,
+}
+
+/// The memory of an object that has been used.
+struct Memory {
+    file: ShmemFile,
+    seal_seal: SealSeal,
+}
+
 /// The object.
 #[pin_data]
 pub(crate) struct Object {
@@ -51,10 +71,11 @@ pub(crate) struct Object {
     /// into being.
     #[pin]
     name: Mutex<Option<CString>>,
-    memory: SetOnce<ShmemFile>,
-    /// A [`SealSet`]. Changed under the inode lock of the memory only. The inode has these and
-    /// `F_SEAL_SEAL`, which keeps others from adding seals to it behind our back.
-    seals: Atomic<u32>,
+    memory: SetOnce<Memory>,
+    /// A [`SealSet`]: what the inode of the memory cannot say. The seals that the kernel does not
+    /// know; `F_SEAL_SEAL` if the inode has that inborn; `F_SEAL_WRITE` if it was us who made sure
+    /// that nobody can write. Changed under the inode lock only.
+    seals_besides: Atomic<u32>,
     #[pin]
     gate: Gate,
 }
@@ -70,7 +91,7 @@ impl Object {
             pin_init!(Self {
                 name <- new_mutex!(None, "pinseal::Object::name"),
                 memory: SetOnce::new(),
-                seals: Atomic::new(0),
+                seals_besides: Atomic::new(0),
                 gate <- Gate::new(),
             }),
             GFP_KERNEL,
@@ -83,23 +104,48 @@ impl Object {
     ///
     /// `ENOMEM`, `ENFILE`.
     pub(crate) fn memory(&self) -> Result<&ShmemFile> {
-        if let Some(memory) = self.memory.as_ref() {
+        if let Some(memory) = self.used_memory() {
             return Ok(memory);
         }
         let name = self.name.lock();
         if self.memory.as_ref().is_none() {
-            self.memory.populate(ShmemFile::new(match &*name {
-                Some(label) => label,
-                None => c"pinseal",
-            })?);
+            self.memory.populate(Memory {
+                file: ShmemFile::new(match &*name {
+                    Some(label) => label,
+                    None => c"pinseal",
+                })?,
+                seal_seal: SealSeal::Inborn,
+            });
         }
         // Populated under the lock, by us or the one before us.
-        self.memory.as_ref().ok_or(ENOMEM)
+        self.used_memory().ok_or(ENOMEM)
     }
 
     /// The memory, if it has been used already.
     pub(crate) fn used_memory(&self) -> Option<&ShmemFile> {
-        self.memory.as_ref()
+        self.memory.as_ref().map(|memory| &memory.file)
+    }
+
+    /// Makes somebody else's file the memory.
+    ///
+    /// # Errors
+    ///
+    /// `EBUSY` when the object has been used. `EPERM` when the file is not to be sealed: a memfd
+    /// without `MFD_ALLOW_SEALING`, or with `F_SEAL_SEAL`; a file of somebody else's in a tmpfs.
+    pub(crate) fn adopt(&self, file: ShmemFile) -> Result {
+        let seal_seal = if !SealSet::from_kernel_bits(file.seals()).contains(Seal::Seal) {
+            SealSeal::Meant
+        } else if !file.is_on_kernel_mount() && file.is_owned() {
+            // No file of a tmpfs can be made without it, so it is not what the owner wants.
+            SealSeal::Inborn
+        } else {
+            return Err(EPERM);
+        };
+        let _name = self.name.lock();
+        if !self.memory.populate(Memory { file, seal_seal }) {
+            return Err(EBUSY);
+        }
+        Ok(())
     }
 
     /// Size in bytes.
@@ -135,17 +181,44 @@ impl Object {
 
     /// The seals that are set.
     pub(crate) fn seals(&self) -> SealSet {
-        SealSet::from_valid_bits(self.seals.load(Acquire))
+        let besides = SealSet::from_valid_bits(self.seals_besides.load(Acquire));
+        let Some(memory) = self.memory.as_ref() else {
+            return besides;
+        };
+        let inode = SealSet::from_kernel_bits(memory.file.seals());
+        besides
+            | match memory.seal_seal {
+                SealSeal::Inborn => inode.without(Seal::Seal),
+                SealSeal::Meant => inode,
+            }
     }
 
     /// Sets seals, and has shmem enforce them. What they promise must hold already.
-    pub(crate) fn add_seals(&self, locked: &LockedShmem<'_>, seals: SealSet) {
-        locked.add_seals(seals.bits());
+    ///
+    /// # Errors
+    ///
+    /// `EPERM` when somebody with another way to the memory has put an end to that.
+    pub(crate) fn add_seals(&self, locked: &LockedShmem<'_>, seals: SealSet) -> Result {
+        let now = self.seals();
+        now.check_addable()?;
+        locked.add_seals(seals.kernel_bits());
+        let mut besides = seals.besides_kernel() | seals.only(Seal::Write);
+        if let Some(SealSeal::Inborn) = self.memory.as_ref().map(|memory| memory.seal_seal) {
+            besides |= seals.only(Seal::Seal);
+        }
         // Nobody else changes them: `locked` proves that the inode is locked.
-        self.seals.store((self.seals() | seals).bits(), Release);
+        let besides = besides.bits() | self.seals_besides.load(Relaxed);
+        self.seals_besides.store(besides, Release);
+        Ok(())
     }
 
-    /// The gate for mappings and writers.
+    /// Whether adding `seals` ends writing, so that pins and mappings matter. It does as well when
+    /// somebody else has sealed the memory for writing: the kernel does not look as closely.
+    pub(crate) fn adding_ends_writing(&self, seals: SealSet) -> bool {
+        SealSet::from_valid_bits(self.seals_besides.load(Acquire)).adding_ends_writing(seals)
+    }
+
+    /// The gate, where others wait while somebody seals.
     pub(crate) fn gate(&self) -> &Gate {
         &self.gate
     }

@@ -10,9 +10,11 @@
 //! | [`ioctl`]    | command word to typed request; sizes, flags, padding         |
 //! | [`object`]   | the object behind an open file, and its states               |
 //! | [`seal`]     | the procedure of adding seals                                |
+//! | [`share`]    | other descriptors, exporting and importing the memory        |
 //! | [`pins`]     | listing folios that have extra references                    |
+//! | [`isolate`]  | copies in the place of pages that somebody holds             |
 //! | [`scan`]     | looking for extra references, and getting rid of mappings    |
-//! | [`gate`]     | who may map or write while somebody seals                    |
+//! | [`gate`]     | whose turn to seal it is, and who waits meanwhile            |
 //! | [`budget`]   | how long and how often a caller wants to wait                |
 //! | [`seals`], [`backoff`], [`ranges`] | pure rules without kernel state        |
 //! | [`fs`], [`mm`], [`sync`] | our extension of the kernel crate: the only place for `unsafe` |
@@ -29,6 +31,7 @@ mod device;
 mod fs;
 mod gate;
 mod ioctl;
+mod isolate;
 mod mm;
 mod object;
 mod pins;
@@ -36,6 +39,7 @@ mod ranges;
 mod scan;
 mod seal;
 mod seals;
+mod share;
 mod sync;
 mod uapi;
 

@@ -57,6 +57,36 @@ impl Candidates {
     }
 }
 
+/// Pages that were removed from page tables.
+pub(crate) struct Unmapped {
+    within: Option<Range<usize>>,
+}
+
+impl Unmapped {
+    /// None.
+    pub(crate) fn new() -> Self {
+        Self { within: None }
+    }
+
+    /// Adds some.
+    pub(crate) fn add(&mut self, pages: &Range<usize>) {
+        self.within = Some(match &self.within {
+            Some(within) => within.start.min(pages.start)..within.end.max(pages.end),
+            None => pages.clone(),
+        });
+    }
+
+    /// Maps them again where they were locked in memory.
+    ///
+    /// Context: sleeps, and takes mmap locks.
+    pub(crate) fn map_where_locked(&self, pages: &AddressSpace) {
+        if let Some(within) = &self.within {
+            // Without memory for it, they come back when they are used.
+            let _ = pages.map_where_locked(within.clone());
+        }
+    }
+}
+
 /// What a look at the pages found.
 pub(crate) struct Look {
     pinned_pages: u64,
@@ -101,11 +131,16 @@ impl Look {
     /// who are at it time to be through. To be used while new ones are held up.
     ///
     /// Context: may sleep. Takes `i_mmap_rwsem` of the mapping.
-    pub(crate) fn again_without_readers(mut self, pages: &AddressSpace) -> Self {
+    pub(crate) fn again_without_readers(
+        mut self,
+        pages: &AddressSpace,
+        unmapped: &mut Unmapped,
+    ) -> Self {
         for _ in 0..TRIES {
             if pages.is_mapped() {
                 for range in self.candidates.ranges() {
                     pages.unmap(range);
+                    unmapped.add(range);
                 }
             }
             self = self.again(pages);
@@ -115,6 +150,25 @@ impl Look {
             udelay(Delta::from_micros(TRY_US));
         }
         self
+    }
+
+    /// The indices of pages that do not pass now, in ascending order, `most` of them at most. Of a
+    /// large folio it is the first one.
+    ///
+    /// Context: may sleep.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    pub(crate) fn held(pages: &AddressSpace, most: usize) -> Result<KVec<usize>> {
+        let mut held = KVec::with_capacity(most, GFP_KERNEL)?;
+        pages.for_each_folio(ALL_PAGES, |folio| {
+            if !folio.is_clean() && held.push_within_capacity(folio.range().start).is_err() {
+                return ControlFlow::Break(());
+            }
+            ControlFlow::Continue(())
+        });
+        Ok(held)
     }
 
     /// Whether all pages passed.

@@ -3,8 +3,8 @@
 //! The procedure of adding seals.
 //!
 //! 1. Take the turn: sealers of one object come one after the other.
-//! 2. Close the gate, then deny writable mappings of the memory: from here on nobody can make a
-//!    shared writable mapping, and there is none.
+//! 2. Deny writable mappings of the memory: from here on nobody can make a shared writable mapping,
+//!    and there is none.
 //! 3. Look at all pages under the inode lock. When all pass, set the seals under that same hold of
 //!    the lock. This is the common case.
 //! 4. When readers may be what does not pass, hold new ones up for a moment, clear page tables, and
@@ -12,7 +12,9 @@
 //! 5. Otherwise let go of the inode lock and look at those that did not pass, sleeping in between
 //!    without any lock, until they pass; then go to 3, because somebody with another way to the
 //!    memory than ours may have come meanwhile.
-//! 6. When the caller's bounds are used up or a signal comes, undo 2 and report.
+//! 6. When the caller's bounds are used up, pages that are still held are replaced by copies, if the
+//!    caller wants that, and the seals set under the same hold of the inode lock.
+//! 7. When that is not wanted or cannot be done, or a signal comes, undo 2 and report.
 //!
 //! Why this is sound is argued in `Documentation/design.rst`.
 
@@ -30,12 +32,20 @@ use crate::{
         NoTurn,
         SealingTurn, //
     },
+    isolate::{
+        isolate,
+        Stopped,
+        MOST_ISOLATED, //
+    },
     mm::lru::{
         drain_this_cpu,
         Draining, //
     },
     object::Object,
-    scan::Look,
+    scan::{
+        Look,
+        Unmapped, //
+    },
     seals::SealSet,
     sync::nap::{
         is_pending,
@@ -68,6 +78,13 @@ const READERS_HELD_LOOKS: u32 = 2;
 const LOCK_TRIES: u32 = 8;
 const LOCK_TRY_US: i64 = 3;
 
+/// How long it may take to drain LRU batches before pages are isolated, in nanoseconds.
+const DRAIN_PATIENCE_NS: u64 = 10_000_000;
+
+/// How many times isolating is tried, and how long to sleep in between, in nanoseconds.
+const ISOLATE_TRIES: u32 = 50;
+const ISOLATE_NAP_NS: u64 = 100_000;
+
 /// After how many looks that failed LRU batches are drained: the powers of two up to the period, and
 /// then whenever the period is over.
 const DRAIN_PERIOD: u32 = 64;
@@ -82,6 +99,8 @@ pub(crate) struct SealRequest {
     pub(crate) seals: SealSet,
     /// Bounds, and what of them was used up before.
     pub(crate) budget: Budget,
+    /// Whether pages that are held when the bounds are used up are to be replaced by copies.
+    pub(crate) isolate: bool,
 }
 
 /// Why a seal call ended.
@@ -93,9 +112,31 @@ pub(crate) enum Outcome {
     WritableMapping,
     /// Pages had extra references until the bounds were used up.
     Pinned,
+    /// There was no memory to copy a page that was held.
+    NoMemory,
+    /// A folio of more than one page was held, which cannot be replaced.
+    LargeFolio,
     /// A signal came, or task work has to run. Bounds are left: unless the signal has a handler, the
     /// call is to be made again, unseen by the caller.
     Interrupted,
+}
+
+/// What one try to set the seals came to.
+enum Step {
+    /// They are set.
+    Sealed,
+    /// Something was in the way.
+    NotYet,
+    /// They imply seals by which writing ends, which takes more than this.
+    EndsWriting,
+}
+
+/// How trying ended.
+enum Ended {
+    /// With this outcome.
+    With(Outcome),
+    /// With [`Step::EndsWriting`].
+    ToEndWriting,
 }
 
 /// How a seal call ended.
@@ -110,6 +151,8 @@ pub(crate) struct SealReport {
     pub(crate) pinned_pages: u64,
     /// The lowest index of one, in pages.
     pub(crate) first_pinned: Option<usize>,
+    /// Pages that were replaced by copies.
+    pub(crate) isolated_pages: usize,
 }
 
 /// Adds seals to an object.
@@ -118,7 +161,7 @@ pub(crate) struct SealReport {
 ///
 /// # Errors
 ///
-/// `EPERM` when no seals can be added, `ENOMEM`. How the attempt ended is no error but
+/// `EPERM` when no seals can be added (any more), `ENOMEM`. How the attempt ended is no error but
 /// [`SealReport::outcome`]; unless that is [`Outcome::Sealed`], nothing changed that anybody could
 /// see.
 pub(crate) fn add_seals(object: &Object, request: SealRequest) -> Result<SealReport> {
@@ -129,13 +172,19 @@ pub(crate) fn add_seals(object: &Object, request: SealRequest) -> Result<SealRep
         memory: object.memory()?,
         seals: request.seals,
         budget: request.budget,
+        isolate: request.isolate,
+        isolated_pages: 0,
+        unmapped: Unmapped::new(),
         look: None,
         failed_looks: 0,
         draining: None,
         just_draining: false,
         waiting_for: WaitFor::Holders,
     };
-    let outcome = attempt.run()?;
+    let outcome = attempt.run();
+    // In any case, and without any lock.
+    attempt.unmapped.map_where_locked(attempt.memory.pages());
+    let outcome = outcome?;
     let (pinned_pages, first_pinned) = match (&attempt.look, outcome) {
         (_, Outcome::Sealed) | (None, _) => (0, None),
         (Some(look), _) => (look.pinned_pages(), look.first_pinned()),
@@ -146,6 +195,7 @@ pub(crate) fn add_seals(object: &Object, request: SealRequest) -> Result<SealRep
         waited_ns: attempt.budget.waited_ns(),
         pinned_pages,
         first_pinned,
+        isolated_pages: attempt.isolated_pages,
     })
 }
 
@@ -155,6 +205,12 @@ struct Attempt<'a> {
     memory: &'a ShmemFile,
     seals: SealSet,
     budget: Budget,
+    /// Whether to isolate pages in the end.
+    isolate: bool,
+    /// How many were.
+    isolated_pages: usize,
+    /// What was removed from page tables so far.
+    unmapped: Unmapped,
     /// The last look, when there was one.
     look: Option<Look>,
     /// How many times pages did not pass.
@@ -181,32 +237,43 @@ impl<'a> Attempt<'a> {
         };
         // The holder of the turn before may have added seals.
         self.object.seals().check_addable()?;
+        loop {
+            self.seals = self.seals.with_implied(self.memory.is_executable());
+            let ended = if self.ends_writing() {
+                let Some(denied) = self.memory.pages().deny_writable() else {
+                    return Ok(Outcome::WritableMapping);
+                };
+                let mut ended = self.repeat(&turn, Self::look_and_set_seals)?;
+                if let (true, Ended::With(Outcome::Pinned)) = (self.isolate, &ended) {
+                    ended = Ended::With(self.isolate_and_set_seals(&turn)?);
+                }
+                if let Ended::With(Outcome::Sealed) = ended {
+                    denied.forever();
+                }
+                ended
+            } else {
+                self.repeat(&turn, Self::set_seals)?
+            };
+            if let Ended::With(outcome) = ended {
+                return Ok(outcome);
+            }
+        }
+    }
 
-        if !self.object.seals().adding_ends_writing(self.seals) {
-            return Ok(self.repeat(&turn, Self::set_seals));
-        }
-        let Some(closed) = turn.close() else {
-            return Ok(Outcome::WritableMapping);
-        };
-        let Some(denied) = self.memory.pages().deny_writable() else {
-            return Ok(Outcome::WritableMapping);
-        };
-        let outcome = self.repeat(&turn, Self::look_and_set_seals);
-        if outcome == Outcome::Sealed {
-            denied.forever();
-            closed.seal();
-        }
-        Ok(outcome)
+    fn ends_writing(&self) -> bool {
+        self.object.adding_ends_writing(self.seals)
     }
 
     /// Calls `step` until it has set the seals, sleeping in between, within the bounds.
     fn repeat(
         &mut self,
         turn: &SealingTurn<'_>,
-        step: impl Fn(&mut Self, &SealingTurn<'_>) -> bool,
-    ) -> Outcome {
-        if step(self, turn) {
-            return Outcome::Sealed;
+        step: impl Fn(&mut Self, &SealingTurn<'_>) -> Result<Step>,
+    ) -> Result<Ended> {
+        match step(self, turn)? {
+            Step::Sealed => return Ok(Ended::With(Outcome::Sealed)),
+            Step::EndsWriting => return Ok(Ended::ToEndWriting),
+            Step::NotYet => {}
         }
         turn.hold_writers();
         self.budget.start_clock();
@@ -217,10 +284,10 @@ impl<'a> Attempt<'a> {
             // The bounds come first: a task that always finds work to do still meets its deadline.
             let left_ns = self.budget.left_ns(self.waiting_for);
             if left_ns == 0 || !self.budget.allows_scan() {
-                return Outcome::Pinned;
+                return Ok(Ended::With(Outcome::Pinned));
             }
             if is_pending() {
-                return Outcome::Interrupted;
+                return Ok(Ended::With(Outcome::Interrupted));
             }
             if !self.should_hold_readers() {
                 turn.release_readers();
@@ -232,26 +299,33 @@ impl<'a> Attempt<'a> {
             nap(sleep_ns, || self.is_drained());
 
             let began = Instant::<Monotonic>::now();
-            if step(self, turn) {
-                return Outcome::Sealed;
+            match step(self, turn)? {
+                Step::Sealed => return Ok(Ended::With(Outcome::Sealed)),
+                Step::EndsWriting => return Ok(Ended::ToEndWriting),
+                Step::NotYet => {}
             }
             // CAST: The clock is monotonic, so this is never negative.
             step_ns = began.elapsed().as_nanos() as u64;
         }
     }
 
-    /// Sets seals that do not depend on the pages. Returns whether it could.
-    fn set_seals(&mut self, turn: &SealingTurn<'_>) -> bool {
+    /// Sets seals that do not depend on the pages.
+    fn set_seals(&mut self, turn: &SealingTurn<'_>) -> Result<Step> {
         let Some(locked) = self.try_lock(turn) else {
             self.failed_looks = self.failed_looks.saturating_add(1);
-            return false;
+            return Ok(Step::NotYet);
         };
-        self.object.add_seals(&locked, self.seals);
-        true
+        // The file may have become executable since this was planned, but does not any more.
+        self.seals = self.seals.with_implied(self.memory.is_executable());
+        if self.ends_writing() {
+            return Ok(Step::EndsWriting);
+        }
+        self.object.add_seals(&locked, self.seals)?;
+        Ok(Step::Sealed)
     }
 
-    /// Looks at the pages and, when all pass, sets the seals. Returns whether it did.
-    fn look_and_set_seals(&mut self, turn: &SealingTurn<'_>) -> bool {
+    /// Looks at the pages and, when all pass, sets the seals.
+    fn look_and_set_seals(&mut self, turn: &SealingTurn<'_>) -> Result<Step> {
         self.budget.count_scan();
         // Asked before looking: what was drained by now does not show in this look.
         if self.is_drained() {
@@ -267,12 +341,12 @@ impl<'a> Attempt<'a> {
             if turn.holds_seekers() && self.memory.try_lock().is_some() {
                 turn.release_seekers();
             }
-        } else if self.confirm_and_set_seals(turn) {
-            return true;
+        } else if let Step::Sealed = self.confirm_and_set_seals(turn)? {
+            return Ok(Step::Sealed);
         }
         self.failed_looks = self.failed_looks.saturating_add(1);
         self.drain_if_due();
-        false
+        Ok(Step::NotYet)
     }
 
     /// Looks again at what did not pass before. Returns whether it does now.
@@ -283,7 +357,7 @@ impl<'a> Attempt<'a> {
         let pages = self.memory.pages();
         let look = if look.may_be_readers() && self.should_hold_readers() {
             turn.hold_readers();
-            look.again_without_readers(pages)
+            look.again_without_readers(pages, &mut self.unmapped)
         } else {
             look.again(pages)
         };
@@ -293,12 +367,12 @@ impl<'a> Attempt<'a> {
     }
 
     /// Looks at all pages with the inode locked and, when all pass, sets the seals under that same
-    /// lock. Returns whether it did; when not, the look is left in `self.look`.
-    fn confirm_and_set_seals(&mut self, turn: &SealingTurn<'_>) -> bool {
+    /// lock. When not, the look is left in `self.look`.
+    fn confirm_and_set_seals(&mut self, turn: &SealingTurn<'_>) -> Result<Step> {
         let pages = self.memory.pages();
         let Some(locked) = self.try_lock(turn) else {
             self.look = Some(Look::everywhere(pages));
-            return false;
+            return Ok(Step::NotYet);
         };
 
         drain_this_cpu();
@@ -308,14 +382,64 @@ impl<'a> Attempt<'a> {
             self.drain();
         } else if look.may_be_readers() {
             turn.hold_readers();
-            look = look.again_without_readers(pages);
+            look = look.again_without_readers(pages, &mut self.unmapped);
         }
         if look.is_clean() {
-            self.object.add_seals(&locked, self.seals);
-            return true;
+            self.object.add_seals(&locked, self.seals)?;
+            return Ok(Step::Sealed);
         }
         self.look = Some(look);
-        false
+        Ok(Step::NotYet)
+    }
+
+    /// Replaces pages that are held by copies and, when all pages pass then, sets the seals.
+    ///
+    /// A reader may have one of the copies already, or somebody the inode lock. So it is tried for a
+    /// while, though the caller's time is over.
+    fn isolate_and_set_seals(&mut self, turn: &SealingTurn<'_>) -> Result<Outcome> {
+        // What is merely on its way to the LRU lists is not to be copied.
+        if self.draining.is_none() {
+            self.draining = Draining::start().ok();
+        }
+        nap(DRAIN_PATIENCE_NS, || self.is_drained());
+
+        turn.hold_readers();
+        let mut outcome = Outcome::Pinned;
+        for _ in 0..ISOLATE_TRIES {
+            outcome = self.try_isolate_and_set_seals(turn)?;
+            match outcome {
+                Outcome::Pinned if self.isolated_pages >= MOST_ISOLATED => break,
+                Outcome::Pinned | Outcome::LargeFolio => nap(ISOLATE_NAP_NS, || false),
+                _ => break,
+            }
+        }
+        Ok(outcome)
+    }
+
+    fn try_isolate_and_set_seals(&mut self, turn: &SealingTurn<'_>) -> Result<Outcome> {
+        let pages = self.memory.pages();
+        let Some(locked) = self.try_lock(turn) else {
+            return Ok(Outcome::Pinned);
+        };
+
+        let most = MOST_ISOLATED - self.isolated_pages.min(MOST_ISOLATED);
+        let Ok(held) = Look::held(pages, most) else {
+            return Ok(Outcome::NoMemory);
+        };
+        let stopped = isolate(&locked, &held, &mut self.isolated_pages, &mut self.unmapped);
+        // Copies are on their way to the LRU lists.
+        drain_this_cpu();
+        let look = Look::everywhere(pages).again_without_readers(pages, &mut self.unmapped);
+        if look.is_clean() {
+            self.object.add_seals(&locked, self.seals)?;
+            return Ok(Outcome::Sealed);
+        }
+        self.look = Some(look);
+        Ok(match stopped {
+            Err(Stopped::NoMemory) => Outcome::NoMemory,
+            Err(Stopped::LargeFolio) => Outcome::LargeFolio,
+            Ok(()) => Outcome::Pinned,
+        })
     }
 
     /// Locks the inode, if whoever has it locked is soon through.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! The rules of seals: which there are, and what they forbid. No kernel state.
+//! The rules of seals: which there are, what they imply and what they forbid. No kernel state.
 
 use crate::uapi;
 use kernel::{
@@ -9,7 +9,7 @@ use kernel::{
 };
 
 impl_flags!(
-    /// A set of seals, `F_SEAL_*` of `<linux/fcntl.h>`.
+    /// A set of seals: `F_SEAL_*` of `<linux/fcntl.h>`, and ours.
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
     pub(crate) struct SealSet(u32);
 
@@ -30,16 +30,27 @@ impl_flags!(
 
         /// Nobody can write but through shared writable mappings that exist.
         FutureWrite = uapi::F_SEAL_FUTURE_WRITE,
+
+        /// The bits of the file mode that make it executable cannot change.
+        Exec = uapi::F_SEAL_EXEC,
+
+        /// Nobody can execute but through executable mappings that exist. The kernel does not know
+        /// this one.
+        FutureExec = uapi::PINSEAL_F_SEAL_FUTURE_EXEC,
     }
 );
 
 impl SealSet {
-    /// The seals that can be set.
-    pub(crate) const SUPPORTED: u32 = uapi::F_SEAL_SEAL
+    /// The seals that the kernel knows, and enforces for every way to a file.
+    const KERNEL: u32 = uapi::F_SEAL_SEAL
         | uapi::F_SEAL_SHRINK
         | uapi::F_SEAL_GROW
         | uapi::F_SEAL_WRITE
-        | uapi::F_SEAL_FUTURE_WRITE;
+        | uapi::F_SEAL_FUTURE_WRITE
+        | uapi::F_SEAL_EXEC;
+
+    /// The seals that can be set.
+    pub(crate) const SUPPORTED: u32 = Self::KERNEL | uapi::PINSEAL_F_SEAL_FUTURE_EXEC;
 
     /// The set with these bits.
     ///
@@ -52,6 +63,31 @@ impl SealSet {
         } else {
             Err(EINVAL)
         }
+    }
+
+    /// The seals of a file, whose bits the kernel has. What we do not know of them is left out.
+    pub(crate) const fn from_kernel_bits(bits: u32) -> Self {
+        Self(bits & Self::KERNEL)
+    }
+
+    /// The bits that the kernel is to have. It does not know the others.
+    pub(crate) const fn kernel_bits(self) -> u32 {
+        self.0 & Self::KERNEL
+    }
+
+    /// Those that the kernel does not know.
+    pub(crate) const fn besides_kernel(self) -> Self {
+        Self(self.0 & !Self::KERNEL)
+    }
+
+    /// This one seal, if it is in the set.
+    pub(crate) fn only(self, seal: Seal) -> Self {
+        self & seal
+    }
+
+    /// The set without this one seal.
+    pub(crate) fn without(self, seal: Seal) -> Self {
+        self & !seal
     }
 
     /// The set with these bits, which came from [`SealSet::bits`].
@@ -76,6 +112,16 @@ impl SealSet {
         Ok(())
     }
 
+    /// With what this set implies for a file that is or is not executable by somebody: what can be
+    /// executed for ever shall not change, as memfd has it.
+    pub(crate) fn with_implied(self, is_executable: bool) -> Self {
+        if is_executable && self.contains(Seal::Exec) {
+            self | Seal::Shrink | Seal::Grow | Seal::Write | Seal::FutureWrite
+        } else {
+            self
+        }
+    }
+
     /// Whether adding `new` takes away a way to write that is open now, so that pins and mappings
     /// matter.
     pub(crate) fn adding_ends_writing(self, new: SealSet) -> bool {
@@ -85,6 +131,11 @@ impl SealSet {
     /// Whether new shared mappings may not be writable.
     pub(crate) fn forbid_writable_mappings(self) -> bool {
         self.contains_any(Seal::Write | Seal::FutureWrite)
+    }
+
+    /// Whether no mapping may become executable.
+    pub(crate) fn forbid_executable_mappings(self) -> bool {
+        self.contains(Seal::FutureExec)
     }
 }
 
@@ -119,9 +170,39 @@ mod tests {
 
     #[test]
     fn only_the_seal_seal_ends_adding() {
-        for bits in 0..=SealSet::SUPPORTED {
-            assert!(set(bits).check_addable().is_ok() == (bits & uapi::F_SEAL_SEAL == 0));
+        for bits in 0..=SealSet::KERNEL {
+            for bits in [bits, bits | uapi::PINSEAL_F_SEAL_FUTURE_EXEC] {
+                assert!(set(bits).check_addable().is_ok() == (bits & uapi::F_SEAL_SEAL == 0));
+            }
         }
+    }
+
+    #[test]
+    fn our_own_seal_is_not_told_to_the_kernel() {
+        let all = set(SealSet::SUPPORTED);
+
+        assert!(all.kernel_bits() == SealSet::KERNEL);
+        assert!(SealSet::from_kernel_bits(u32::MAX).bits() == SealSet::KERNEL);
+        assert!(SealSet::KERNEL & uapi::PINSEAL_F_SEAL_FUTURE_EXEC == 0);
+    }
+
+    #[test]
+    fn only_the_exec_seal_of_an_executable_file_implies() {
+        for bits in 0..=SealSet::KERNEL {
+            let implied = match bits & uapi::F_SEAL_EXEC {
+                0 => bits,
+                _ => bits | (SealSet::KERNEL & !uapi::F_SEAL_SEAL),
+            };
+
+            assert!(set(bits).with_implied(false) == set(bits));
+            assert!(set(bits).with_implied(true) == set(implied));
+        }
+    }
+
+    #[test]
+    fn only_our_own_seal_forbids_executable_mappings() {
+        assert!(set(uapi::PINSEAL_F_SEAL_FUTURE_EXEC).forbid_executable_mappings());
+        assert!(!set(SealSet::KERNEL).forbid_executable_mappings());
     }
 
     #[test]

@@ -8,7 +8,10 @@
 
 use crate::{
     bindings,
-    fs::shmem::ShmemFile,
+    fs::{
+        device_file::DeviceFile,
+        shmem::ShmemFile, //
+    },
     mm::vma::{
         MappingOwner,
         NewDeviceVma, //
@@ -19,6 +22,7 @@ use kernel::{
     error::to_result,
     ffi::{
         c_int,
+        c_long,
         c_uint,
         c_ulong, //
     },
@@ -57,6 +61,9 @@ pub(crate) trait MemoryDevice: MiscDevice<Ptr = Arc<Self>> + MappingOwner {
     ///
     /// `ENOMEM`, or what else making it can fail with.
     fn memory(&self) -> Result<&ShmemFile>;
+
+    /// Runs a command. What it returns that is not negative is what `ioctl()` returns.
+    fn command(device: DeviceFile<'_, Self>, cmd: u32, arg: usize) -> Result<isize>;
 
     /// Called before something is written, where waiting harms nobody else.
     ///
@@ -154,6 +161,9 @@ impl<T: MemoryDevice> Operations<T> {
         splice_write: Some(Self::splice_write),
         get_unmapped_area: Some(Self::get_unmapped_area),
         mmap: Some(Self::mmap),
+        unlocked_ioctl: Some(Self::ioctl),
+        #[cfg(CONFIG_COMPAT)]
+        compat_ioctl: bindings::compat_ptr_ioctl,
         // Memory has nothing to write back.
         fsync: Some(bindings::noop_fsync),
         // SAFETY: `fops` points to a constant.
@@ -170,19 +180,31 @@ impl<T: MemoryDevice> Operations<T> {
 
     /// # Safety
     ///
+    /// `file` must be a file of this device.
+    unsafe extern "C" fn ioctl(file: *mut bindings::file, cmd: c_uint, arg: c_ulong) -> c_long {
+        // SAFETY: The caller holds the file open. `ioctl` is not called between `fdget_pos` and its
+        // end. The private data of a file of this device is an `Arc<T>`.
+        let device = unsafe { DeviceFile::<T>::new(File::from_raw_file(file)) };
+        match T::command(device, cmd, arg) {
+            Ok(value) => value,
+            // CAST: Lossless.
+            Err(err) => err.to_errno() as isize,
+        }
+    }
+
+    /// # Safety
+    ///
     /// `file` must be a file of this device, and `vma` be undergoing setup in its `mmap`.
     unsafe extern "C" fn mmap(
         file: *mut bindings::file,
         vma: *mut bindings::vm_area_struct,
     ) -> c_int {
-        // SAFETY: The caller holds the file open.
-        let device = unsafe { Self::device(file) };
         // SAFETY: By the safety requirements.
         let vma = unsafe { VmaNew::from_raw(vma) };
-        // SAFETY: `mmap` is not called between `fdget_pos` and its end.
-        let file = unsafe { File::from_raw_file(file) };
-        // SAFETY: The private data of a file of this device is an `Arc<T>`.
-        match device.map(unsafe { NewDeviceVma::new(vma, file) }) {
+        // SAFETY: The caller holds the file open. `mmap` is not called between `fdget_pos` and its
+        // end. The private data of a file of this device is an `Arc<T>`.
+        let device = unsafe { DeviceFile::<T>::new(File::from_raw_file(file)) };
+        match device.owner().map(NewDeviceVma::new(vma, device)) {
             Ok(()) => 0,
             Err(err) => err.to_errno(),
         }

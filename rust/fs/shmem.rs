@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! An unlinked shmem file that belongs to the kernel: the memory under a device file.
+//! A shmem file: the memory under a device file. Mostly one of our own, unlinked and without any
+//! other way to it, but it can be somebody else's as well.
 //!
 //! C headers: [`include/linux/shmem_fs.h`](srctree/include/linux/shmem_fs.h),
 //! [`include/linux/fs.h`](srctree/include/linux/fs.h)
@@ -21,8 +22,13 @@ use kernel::{
         c_ulong, //
     },
     fs::{
+        file::flags::{
+            O_ACCMODE,
+            O_RDWR, //
+        },
         File,
-        Kiocb, //
+        Kiocb,
+        LocalFile, //
     },
     iov::{
         IovIterDest,
@@ -79,6 +85,75 @@ impl ShmemFile {
         let file = unsafe { ARef::from_raw(file.cast()) };
         // INVARIANT: `shmem_file_setup()` opens a shmem file for reading and writing.
         Ok(Self { file })
+    }
+
+    /// Opens the file that somebody else has open for reading and writing: with a position and flags
+    /// of our own.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL` (no shmem file, or no regular one), `EPERM` (not open for both), `ENFILE`, `ENOMEM`,
+    /// what security modules say.
+    pub(crate) fn of(file: &LocalFile) -> Result<Self> {
+        let other = file.as_ptr();
+        // SAFETY: The file is open, and keeps its inode alive. Its kind never changes.
+        let is_ours = unsafe {
+            bindings::pinseal_shmem_file(other)
+                && u32::from((*(*other).f_inode).i_mode) & bindings::S_IFMT == bindings::S_IFREG
+        };
+        if !is_ours {
+            return Err(EINVAL);
+        }
+        if file.flags() & O_ACCMODE != O_RDWR {
+            return Err(EPERM);
+        }
+        // SAFETY: The file is open.
+        let file = unsafe { open_again(other, O_RDWR) }?;
+        // INVARIANT: It is the same file, opened for reading and writing.
+        Ok(Self { file })
+    }
+
+    /// Opens the file once more, for somebody else. `access` is `O_RDONLY` or `O_RDWR`.
+    ///
+    /// # Errors
+    ///
+    /// `ENFILE`, `ENOMEM`, what security modules say.
+    pub(crate) fn open_again(&self, access: u32) -> Result<ARef<File>> {
+        // SAFETY: The file is open.
+        unsafe { open_again(self.as_ptr(), access) }
+    }
+
+    /// Whether the file has no path that user space could open: a memfd, shared memory of System V,
+    /// or what shared anonymous mappings show.
+    pub(crate) fn is_on_kernel_mount(&self) -> bool {
+        // SAFETY: The file is open.
+        unsafe { bindings::pinseal_file_is_on_kernel_mount(self.as_ptr()) }
+    }
+
+    /// Whether the current task may do with the file what only its owner may.
+    pub(crate) fn is_owned(&self) -> bool {
+        // SAFETY: The file is open.
+        unsafe { bindings::pinseal_file_is_owned(self.as_ptr()) }
+    }
+
+    /// Whether nothing of where the file lies may be executed.
+    pub(crate) fn is_noexec(&self) -> bool {
+        // SAFETY: The file is open.
+        unsafe { bindings::pinseal_file_is_noexec(self.as_ptr()) }
+    }
+
+    /// Whether the file's mode lets somebody execute it. It changes under the inode lock.
+    pub(crate) fn is_executable(&self) -> bool {
+        // SAFETY: The file keeps its inode alive; the volatile read is a `READ_ONCE`.
+        let mode = unsafe { (&raw const (*self.inode()).i_mode).read_volatile() };
+        u32::from(mode) & (bindings::S_IXUSR | bindings::S_IXGRP | bindings::S_IXOTH) != 0
+    }
+
+    /// The seals that shmem enforces. They are added under the inode lock.
+    pub(crate) fn seals(&self) -> u32 {
+        // SAFETY: The invariants make it a shmem inode, which the file keeps alive; the volatile
+        // read is a `READ_ONCE`.
+        unsafe { bindings::pinseal_shmem_seals(self.inode()).read_volatile() }
     }
 
     /// The raw file.
@@ -281,6 +356,29 @@ impl ShmemFile {
     }
 }
 
+/// Opens a file once more, as `/proc/self/fd` does.
+///
+/// # Safety
+///
+/// `file` must be open.
+pub(super) unsafe fn open_again(file: *mut bindings::file, access: u32) -> Result<ARef<File>> {
+    let flags = access | bindings::O_LARGEFILE;
+    // SAFETY: The file is open and keeps its path alive; `current_cred()` of the current task are
+    // valid for the call.
+    let file = unsafe {
+        bindings::dentry_open(
+            &raw const (*file).__bindgen_anon_1.f_path,
+            // CAST: Bits.
+            flags as c_int,
+            bindings::pinseal_current_cred(),
+        )
+    };
+    let file = from_err_ptr(file)?;
+    // SAFETY: `from_err_ptr` returned a valid pointer. We own the reference that came with the file,
+    // and nobody else has it, so there is no `fdget_pos` under way.
+    Ok(unsafe { ARef::from_raw(NonNull::new_unchecked(file.cast())) })
+}
+
 /// A shmem file whose inode is locked for writing: nobody writes with `write()`, changes its size,
 /// or adds seals.
 ///
@@ -293,6 +391,11 @@ pub(crate) struct LockedShmem<'a> {
 }
 
 impl LockedShmem<'_> {
+    /// The file.
+    pub(crate) fn file(&self) -> &ShmemFile {
+        self.file
+    }
+
     /// Adds seals that shmem enforces from now on, for whoever has a way to the file.
     pub(crate) fn add_seals(&self, seals: u32) {
         // SAFETY: The invariants of `ShmemFile` make it a shmem inode; its seals are protected by

@@ -47,15 +47,36 @@ impl AddressSpace {
     }
 
     #[inline]
-    fn as_ptr(&self) -> *mut bindings::address_space {
+    pub(super) fn as_ptr(&self) -> *mut bindings::address_space {
         self.inner.get()
     }
 
-    /// Refuses shared writable mappings from now on, unless there are some: then `None`.
+    /// Counts a shared writable VMA that is about to be made. `None` when they are denied.
     ///
-    /// This is about mappings that go through this file. The VMA of a mapping that began with
-    /// another file is counted without asking when the core links it; who creates such VMAs must
-    /// keep a count of their own besides.
+    /// The core counts a VMA when it links it to its file, but it asks whether that is allowed at
+    /// the beginning of `mmap()`, and asks the file that was given there. Who makes a VMA of another
+    /// file's must ask this one, and keep the count for as long as there is the VMA.
+    pub(crate) fn admit_writable(&self) -> Option<WritableAdmitted<'_>> {
+        // SAFETY: The mapping is alive by the type invariants.
+        let ret = unsafe { bindings::pinseal_mapping_map_writable(self.as_ptr()) };
+        // INVARIANT: The VMA was counted.
+        (ret == 0).then(|| WritableAdmitted { mapping: self })
+    }
+
+    /// Counts a shared writable VMA that is a copy of one that is counted.
+    pub(crate) fn writable_copied(&self) {
+        // SAFETY: The mapping is alive by the type invariants. There is that other VMA, so nobody
+        // denies them.
+        unsafe { bindings::pinseal_mapping_allow_writable(self.as_ptr()) };
+    }
+
+    /// No longer counts a shared writable VMA, which the core must have unlinked.
+    pub(crate) fn writable_gone(&self) {
+        // SAFETY: The mapping is alive by the type invariants.
+        unsafe { bindings::pinseal_mapping_unmap_writable(self.as_ptr()) };
+    }
+
+    /// Refuses shared writable mappings from now on, unless there are some: then `None`.
     pub(crate) fn deny_writable(&self) -> Option<WritableDenied<'_>> {
         // SAFETY: The mapping is alive by the type invariants.
         let ret = unsafe { bindings::pinseal_mapping_deny_writable(self.as_ptr()) };
@@ -212,6 +233,29 @@ unsafe fn leaf<'a>(xas: *mut bindings::xa_state) -> Option<Leaf<'a>> {
 #[inline]
 fn is_pointer(entry: *mut c_void) -> bool {
     !entry.is_null() && entry.addr() & 3 == 0
+}
+
+/// A shared writable VMA that is being made. Not counted any more when dropped, unless
+/// [`WritableAdmitted::made`] was called.
+///
+/// # Invariants
+///
+/// It is counted in `i_mmap_writable` of the mapping.
+pub(crate) struct WritableAdmitted<'a> {
+    mapping: &'a AddressSpace,
+}
+
+impl WritableAdmitted<'_> {
+    /// The VMA was made: [`AddressSpace::writable_gone`] is to be called when it goes.
+    pub(crate) fn made(self) {
+        let _ = ManuallyDrop::new(self);
+    }
+}
+
+impl Drop for WritableAdmitted<'_> {
+    fn drop(&mut self) {
+        self.mapping.writable_gone();
+    }
 }
 
 /// While it lives, and after [`WritableDenied::forever`], no shared writable mapping of the file

@@ -4,14 +4,19 @@
 //!
 //! The pages, faults, swap and huge pages of such a VMA are shmem's own: its `vm_file` is the shmem
 //! file, and its operations are a copy of shmem's. `open` and `close` are ours: they keep the device
-//! file open while anything maps it (and thereby the module loaded), and tell its owner about shared
-//! writable VMAs. Before faults the owner is asked whether it wants them to wait a moment.
+//! file open while anything maps it (and thereby the module loaded), and count shared writable VMAs
+//! from before they exist until they are gone. Before faults the owner is asked whether it wants them
+//! to wait a moment, and before `mprotect()` whether that may make them executable.
 //!
 //! C headers: [`include/linux/mm.h`](srctree/include/linux/mm.h)
 
 use crate::{
     bindings,
-    fs::shmem::ShmemFile, //
+    fs::{
+        device_file::DeviceFile,
+        shmem::ShmemFile, //
+    },
+    mm::address_space::AddressSpace, //
 };
 use core::{
     marker::PhantomData,
@@ -19,10 +24,14 @@ use core::{
 };
 use kernel::{
     error::to_result,
-    ffi::c_ulong,
+    ffi::{
+        c_int,
+        c_ulong, //
+    },
     fs::File,
     mm::virt::{
         flags,
+        vm_flags_t,
         VmaNew,
         VmaRef, //
     },
@@ -45,7 +54,7 @@ use kernel::{
 ///
 /// C: `is_shared_maywrite()` in [`include/linux/mm.h`](srctree/include/linux/mm.h), by which the
 /// core counts `i_mmap_writable`. It does not change in the life of a VMA.
-pub(crate) fn is_shared_maywrite(vma: &VmaRef) -> bool {
+fn is_shared_maywrite(vma: &VmaRef) -> bool {
     vma.flags() & (flags::SHARED | flags::MAYWRITE) == flags::SHARED | flags::MAYWRITE
 }
 
@@ -54,12 +63,8 @@ pub(crate) trait MappingOwner: Sized + Send + Sync + 'static {
     /// Where the operations of its VMAs are kept.
     fn vm_ops() -> &'static ShmemVmOps<Self>;
 
-    /// Another VMA came to be from one that exists: fork, split, or move. Called for those that
-    /// [`is_shared_maywrite`] only; the old VMA exists until after the call.
-    fn writable_mapping_copied(&self);
-
-    /// A VMA that [`is_shared_maywrite`] went; it is unlinked from the file already.
-    fn writable_mapping_gone(&self);
+    /// Whether mappings may not be made executable any more.
+    fn forbids_executable(&self) -> bool;
 
     /// Whether a fault should go through [`MappingOwner::let_reader_pass`].
     ///
@@ -72,43 +77,35 @@ pub(crate) trait MappingOwner: Sized + Send + Sync + 'static {
     fn let_reader_pass(&self);
 }
 
+/// What became of [`NewDeviceVma::show`].
+#[must_use]
+pub(crate) enum Shown {
+    /// The VMA shows the memory.
+    Made,
+    /// It would be shared and writable, and somebody denies that. Nothing has changed.
+    Denied,
+}
+
 /// A VMA that is being created for a device file of `T`.
-///
-/// # Invariants
-///
-/// The private data of the device file is an `Arc<T>`.
 pub(crate) struct NewDeviceVma<'a, T> {
     vma: &'a VmaNew,
-    device: &'a File,
-    _owner: PhantomData<T>,
+    device: DeviceFile<'a, T>,
 }
 
 impl<'a, T: MappingOwner> NewDeviceVma<'a, T> {
     /// The two together.
-    ///
-    /// # Safety
-    ///
-    /// The private data of `device` must be an `Arc<T>` as long as the file is open.
-    pub(crate) unsafe fn new(vma: &'a VmaNew, device: &'a File) -> Self {
-        // INVARIANT: By the safety requirements.
-        Self {
-            vma,
-            device,
-            _owner: PhantomData,
-        }
+    pub(crate) fn new(vma: &'a VmaNew, device: DeviceFile<'a, T>) -> Self {
+        Self { vma, device }
     }
 
-    /// Makes the VMA a mapping of `memory`.
-    ///
-    /// When it succeeds, nothing can fail any more until the VMA is linked, and
-    /// [`MappingOwner::writable_mapping_gone`] will be called for it if it [`is_shared_maywrite`].
-    /// When it fails, it will not.
+    /// Makes the VMA a mapping of `memory`. When it succeeds, nothing can fail any more until the VMA
+    /// is linked.
     ///
     /// # Errors
     ///
     /// `EOVERFLOW` when the VMA reaches beyond what a file can be: the core checks that for regular
     /// files, but not for devices.
-    pub(crate) fn show(self, memory: &ShmemFile) -> Result {
+    pub(crate) fn show(&self, memory: &ShmemFile) -> Result<Shown> {
         // SAFETY: The VMA is undergoing setup.
         let first_page = unsafe { (*self.vma.as_ptr()).vm_pgoff };
         let pages = (self.vma.end() - self.vma.start()) >> PAGE_SHIFT;
@@ -119,9 +116,17 @@ impl<'a, T: MappingOwner> NewDeviceVma<'a, T> {
             return Err(EOVERFLOW);
         }
 
+        let admitted = match is_shared_maywrite(self) {
+            false => None,
+            true => match memory.pages().admit_writable() {
+                Some(admitted) => Some(admitted),
+                None => return Ok(Shown::Denied),
+            },
+        };
+
         // The reference that the VMA holds in its private data. It replaces the one of `vm_file`,
         // which `vma_set_file` drops.
-        let device = ARef::<File>::from(self.device);
+        let device = ARef::<File>::from(self.device.file());
         let vma = self.vma.as_ptr();
 
         // SAFETY: The VMA is undergoing setup, so its file may be replaced. The core drops whatever
@@ -140,7 +145,12 @@ impl<'a, T: MappingOwner> NewDeviceVma<'a, T> {
             (*vma).vm_ops = ops;
             (*vma).vm_private_data = ARef::into_raw(device).as_ptr().cast();
         }
-        Ok(())
+        match admitted {
+            Some(admitted) if is_shared_maywrite(self) => admitted.made(),
+            // shmem knew of a seal that was set meanwhile, and took `VM_MAYWRITE` away.
+            Some(_) | None => {}
+        }
+        Ok(Shown::Made)
     }
 }
 
@@ -193,6 +203,7 @@ impl<T: MappingOwner> ShmemVmOps<T> {
                 ours: bindings::vm_operations_struct {
                     open: Some(Self::open),
                     close: Some(Self::close),
+                    mprotect: Some(Self::mprotect),
                     fault: Some(Self::fault),
                     map_pages: Some(Self::map_pages),
                     ..*shmem_ops
@@ -219,32 +230,65 @@ impl<T: MappingOwner> ShmemVmOps<T> {
         // SAFETY: As above, so the count is not zero.
         unsafe { bindings::get_file(device) };
         if is_shared_maywrite(vma_ref) {
-            // SAFETY: The device file is open, and its private data is an `Arc<T>`.
-            unsafe { <Arc<T>>::borrow((*device).private_data) }.writable_mapping_copied();
+            // SAFETY: By the safety requirements.
+            unsafe { Self::pages(vma) }.writable_copied();
         }
+    }
+
+    /// # Safety
+    ///
+    /// `vma` must be a VMA that was made by [`NewDeviceVma::show`], or copied from one. It must not
+    /// go during `'a`.
+    unsafe fn pages<'a>(vma: *mut bindings::vm_area_struct) -> &'a AddressSpace {
+        // SAFETY: The VMA holds its file, which is the shmem file, open.
+        unsafe { AddressSpace::from_raw((*(*vma).vm_file).f_mapping) }
+    }
+
+    /// # Safety
+    ///
+    /// As for [`Self::pages`].
+    unsafe fn owner<'a>(vma: *mut bindings::vm_area_struct) -> ArcBorrow<'a, T> {
+        // SAFETY: `show` put the device file there.
+        let device = unsafe { (*vma).vm_private_data.cast::<bindings::file>() };
+        // SAFETY: The VMA holds the device file open, and its private data is an `Arc<T>`.
+        unsafe { <Arc<T>>::borrow((*device).private_data) }
+    }
+
+    /// # Safety
+    ///
+    /// As for [`Self::pages`], and what the core promises `mprotect`.
+    unsafe extern "C" fn mprotect(
+        vma: *mut bindings::vm_area_struct,
+        _start: c_ulong,
+        _end: c_ulong,
+        new_flags: c_ulong,
+    ) -> c_int {
+        // SAFETY: The VMA is valid; we hold its mmap lock.
+        let old_flags = unsafe { VmaRef::from_raw(vma) }.flags();
+        // CAST: The type that the kernel crate has for the flags.
+        let becomes_executable = new_flags as vm_flags_t & !old_flags & flags::EXEC != 0;
+        // SAFETY: By the safety requirements.
+        if becomes_executable && unsafe { Self::owner(vma) }.forbids_executable() {
+            return EACCES.to_errno();
+        }
+        0
     }
 
     /// # Safety
     ///
     /// `vmf` must be of a fault on a VMA that was made by [`NewDeviceVma::show`], or copied from
     /// one.
-    unsafe fn owner<'a>(vmf: *mut bindings::vm_fault) -> ArcBorrow<'a, T> {
-        // SAFETY: The VMA of a fault is locked against going; `show` put the device file there.
-        let device = unsafe {
-            (*(*vmf).__bindgen_anon_1.vma)
-                .vm_private_data
-                .cast::<bindings::file>()
-        };
-        // SAFETY: The device file is open, and its private data is an `Arc<T>`.
-        unsafe { <Arc<T>>::borrow((*device).private_data) }
+    unsafe fn owner_of_fault<'a>(vmf: *mut bindings::vm_fault) -> ArcBorrow<'a, T> {
+        // SAFETY: The VMA of a fault is locked against going.
+        unsafe { Self::owner((*vmf).__bindgen_anon_1.vma) }
     }
 
     /// # Safety
     ///
-    /// As for [`Self::owner`], and what the core promises `fault`.
+    /// As for [`Self::owner_of_fault`], and what the core promises `fault`.
     unsafe extern "C" fn fault(vmf: *mut bindings::vm_fault) -> bindings::vm_fault_t {
         // SAFETY: By the safety requirements.
-        unsafe { Self::owner(vmf) }.let_reader_pass();
+        unsafe { Self::owner_of_fault(vmf) }.let_reader_pass();
         match T::vm_ops().ops.as_ref() {
             // SAFETY: By the safety requirements; the VMA's file is a shmem file.
             Some(ops) => unsafe { (ops.shmem_fault)(vmf) },
@@ -255,7 +299,7 @@ impl<T: MappingOwner> ShmemVmOps<T> {
 
     /// # Safety
     ///
-    /// As for [`Self::owner`], and what the core promises `map_pages`.
+    /// As for [`Self::owner_of_fault`], and what the core promises `map_pages`.
     unsafe extern "C" fn map_pages(
         vmf: *mut bindings::vm_fault,
         start: c_ulong,
@@ -264,7 +308,7 @@ impl<T: MappingOwner> ShmemVmOps<T> {
         // This cannot wait. When nothing is mapped around, the fault itself comes, which can.
         //
         // SAFETY: By the safety requirements.
-        if unsafe { Self::owner(vmf) }.holds_readers() {
+        if unsafe { Self::owner_of_fault(vmf) }.holds_readers() {
             return 0;
         }
         match T::vm_ops().ops.as_ref() {
@@ -284,8 +328,8 @@ impl<T: MappingOwner> ShmemVmOps<T> {
         let device = unsafe { (*vma).vm_private_data.cast::<bindings::file>() };
 
         if is_shared_maywrite(vma_ref) {
-            // SAFETY: The device file is open, and its private data is an `Arc<T>`.
-            unsafe { <Arc<T>>::borrow((*device).private_data) }.writable_mapping_gone();
+            // SAFETY: By the safety requirements; the core has not dropped `vm_file` yet.
+            unsafe { Self::pages(vma) }.writable_gone();
         }
         // The last reference does not run `release` here, but as task work or from a worker: this
         // code is not running any more when the module may go.

@@ -90,6 +90,10 @@ struct pinseal_fallocate {
  * PINSEAL_SEAL_NOWAIT: do not wait for anybody to let go of a page. References
  * that are nobody's, but wait on some CPU for the kernel to drop them, are drained
  * first; that is given 10 ms.
+ *
+ * PINSEAL_SEAL_ISOLATE: when pages are still held in the end, give the object copies of
+ * them, 1024 in a call at most. Who holds one keeps the old page, which is not the
+ * object's any more: what is written to it does not reach the object.
  */
 #define PINSEAL_SEAL_NOWAIT	(1U << 0)
 #define PINSEAL_SEAL_ISOLATE	(1U << 1)
@@ -165,6 +169,15 @@ struct pinseal_seal {
 	__u32 pad;
 };
 
+/*
+ * A seal of pinseal's own, for pinseal_seal.seals beside the kernel's F_SEAL_*:
+ * no mapping of the object through /dev/pinseal may become executable any more, neither a
+ * new one (mmap() gives EPERM) nor by mprotect() (EACCES). Those that are executable
+ * already stay so. The kernel does not know this seal: it says nothing of mappings of an
+ * exported or imported file, and F_GET_SEALS does not show it.
+ */
+#define PINSEAL_F_SEAL_FUTURE_EXEC	(1U << 16)
+
 /* Flags of struct pinseal_page. */
 
 /* The page belongs to a large folio: @mapped, @extra, @dma_pins are the folio's. */
@@ -236,6 +249,41 @@ struct pinseal_name {
 };
 
 /**
+ * struct pinseal_import - make somebody else's file the object's memory
+ * @fd: in: a descriptor of a memfd, or of a file in a tmpfs, opened for reading and
+ *	writing
+ * @flags: in: must be 0
+ */
+struct pinseal_import {
+	__s32 fd;
+	__u32 flags;
+};
+
+/* For pinseal_export.flags: a descriptor for reading only. */
+#define PINSEAL_EXPORT_RDONLY	(1U << 0)
+
+/**
+ * struct pinseal_export - open the object's memory as a file
+ * @flags: in: 0 for a descriptor with the access of this one, or
+ *	%PINSEAL_EXPORT_RDONLY
+ * @pad: in: must be 0
+ */
+struct pinseal_export {
+	__u32 flags;
+	__u32 pad;
+};
+
+/**
+ * struct pinseal_reopen - open the object once more
+ * @flags: in: %O_RDONLY or %O_RDWR
+ * @pad: in: must be 0
+ */
+struct pinseal_reopen {
+	__u32 flags;
+	__u32 pad;
+};
+
+/**
  * PINSEAL_IOC_INFO - tell what this build supports, and the object's size
  *
  * Works on any descriptor.
@@ -286,6 +334,43 @@ struct pinseal_name {
  * overflows), EINTR (a fatal signal came).
  */
 #define PINSEAL_IOC_PINS	_IOWR(PINSEAL_IOC_MAGIC, 0x05, struct pinseal_pins)
+
+/**
+ * PINSEAL_IOC_IMPORT - make somebody else's file the object's memory
+ *
+ * The object must not have been used. From then on it is that memory: its maker sees
+ * the seals through F_GET_SEALS, and whoever maps or writes to it is reckoned with when
+ * it is sealed. F_SEAL_WRITE of somebody else's is not taken on trust: it can be added
+ * again here, and then the pages are looked at.
+ *
+ * Errors: EBADF (no such descriptor), EINVAL (neither a memfd nor a file in a tmpfs: a
+ * pipe, a file on a disk, in hugetlbfs, an object of pinseal's), EPERM (one of the two
+ * descriptors was not opened for writing, or the file not for reading; the file has
+ * F_SEAL_SEAL, as a memfd without MFD_ALLOW_SEALING has; or it is a file in a tmpfs
+ * that belongs to somebody else), EBUSY (the object has been used).
+ */
+#define PINSEAL_IOC_IMPORT	_IOW(PINSEAL_IOC_MAGIC, 0x07, struct pinseal_import)
+
+/**
+ * PINSEAL_IOC_EXPORT - open the object's memory as a file
+ *
+ * Returns a descriptor (O_CLOEXEC) that is to everybody one of a memfd, whose seals are
+ * the object's and, unless the memory was imported, F_SEAL_SEAL: what a seal forbids
+ * is refused there by the kernel itself, and seals are added here only.
+ *
+ * Errors: EPERM (not opened for reading), EMFILE, ENFILE.
+ */
+#define PINSEAL_IOC_EXPORT	_IOW(PINSEAL_IOC_MAGIC, 0x08, struct pinseal_export)
+
+/**
+ * PINSEAL_IOC_REOPEN - open the object once more
+ *
+ * Returns a descriptor (O_CLOEXEC) of the same object with a position of its own.
+ *
+ * Errors: EINVAL (neither O_RDONLY nor O_RDWR), EPERM (this descriptor does not have
+ * that access), EMFILE, ENFILE.
+ */
+#define PINSEAL_IOC_REOPEN	_IOW(PINSEAL_IOC_MAGIC, 0x09, struct pinseal_reopen)
 
 /**
  * PINSEAL_IOC_SET_NAME - name the object in /proc/PID/maps and fdinfo

@@ -72,6 +72,33 @@ static void fill_set_name(void *p)
 	strcpy(arg->name, "changed");
 }
 
+static void fill_import(void *p)
+{
+	struct pinseal_import *arg = p;
+	static int memfd = -1;
+
+	if (memfd < 0)
+		memfd = memfd_create("abi", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	arg->fd = memfd;
+	arg->flags = 0;
+}
+
+static void fill_export(void *p)
+{
+	struct pinseal_export *arg = p;
+
+	arg->flags = 0;
+	arg->pad = 0;
+}
+
+static void fill_reopen(void *p)
+{
+	struct pinseal_reopen *arg = p;
+
+	arg->flags = O_RDWR;
+	arg->pad = 0;
+}
+
 /* The rules that every command keeps, tried on each. */
 FIXTURE(command) {
 	int fd;
@@ -86,6 +113,7 @@ FIXTURE_VARIANT(command) {
 	size_t size;
 	bool in;	/* the kernel reads the struct */
 	bool out;	/* the kernel writes the struct */
+	bool makes_fd;	/* it returns a descriptor */
 	void (*fill)(void *arg);
 };
 
@@ -113,6 +141,18 @@ FIXTURE_VARIANT_ADD(command, pins) {
 	.nr = 0x05, .size = 72, .in = true, .out = true, .fill = fill_pins,
 };
 
+FIXTURE_VARIANT_ADD(command, import) {
+	.nr = 0x07, .size = 8, .in = true, .fill = fill_import,
+};
+
+FIXTURE_VARIANT_ADD(command, export) {
+	.nr = 0x08, .size = 8, .in = true, .makes_fd = true, .fill = fill_export,
+};
+
+FIXTURE_VARIANT_ADD(command, reopen) {
+	.nr = 0x09, .size = 8, .in = true, .makes_fd = true, .fill = fill_reopen,
+};
+
 FIXTURE_VARIANT_ADD(command, set_name) {
 	.nr = 0x0a, .size = 64, .in = true, .fill = fill_set_name,
 };
@@ -132,10 +172,24 @@ FIXTURE_TEARDOWN(command)
 	close(self->fd);
 }
 
+/* Runs the command on @fd: 0, or -errno. A descriptor that it makes must be O_CLOEXEC. */
+static int call_on(int fd, const FIXTURE_VARIANT(command) *variant, unsigned int dir,
+		   size_t size, void *arg)
+{
+	int ret = ps_ioctl(fd, _IOC(dir, PINSEAL_IOC_MAGIC, variant->nr, size), arg);
+
+	if (!variant->makes_fd || ret < 0)
+		return ret;
+	fd = ret;
+	ret = fcntl(fd, F_GETFD) == FD_CLOEXEC ? 0 : -EBADFD;
+	close(fd);
+	return ret;
+}
+
 static int call(FIXTURE_DATA(command) *self, const FIXTURE_VARIANT(command) *variant,
 		size_t size, void *arg)
 {
-	return ps_ioctl(self->fd, _IOC(ALL_DIRS, PINSEAL_IOC_MAGIC, variant->nr, size), arg);
+	return call_on(self->fd, variant, ALL_DIRS, size, arg);
 }
 
 TEST_F(command, accepts_its_struct)
@@ -148,8 +202,7 @@ TEST_F(command, is_found_whatever_the_direction_bits)
 	for (unsigned int dir = 0; dir <= ALL_DIRS; dir++) {
 		int fd = ps_open(O_RDWR);
 
-		EXPECT_EQ(0, ps_ioctl(fd, _IOC(dir, PINSEAL_IOC_MAGIC, variant->nr, variant->size),
-				      self->arg))
+		EXPECT_EQ(0, call_on(fd, variant, dir, variant->size, self->arg))
 			TH_LOG("direction bits %u", dir);
 		close(fd);
 		/* In and out fields must start anew. */
@@ -367,11 +420,16 @@ TEST_F(command, works_for_32_bit_callers)
 {
 	char *low = mmap(NULL, page_size(), PROT_READ | PROT_WRITE,
 			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0);
+	int ret;
 
 	ASSERT_NE(MAP_FAILED, low);
 	memcpy(low, self->arg, variant->size);
-	EXPECT_EQ(0, ioctl_32(self->fd, _IOC(ALL_DIRS, PINSEAL_IOC_MAGIC, variant->nr, variant->size),
-			      low));
+	ret = ioctl_32(self->fd, _IOC(ALL_DIRS, PINSEAL_IOC_MAGIC, variant->nr, variant->size), low);
+	if (variant->makes_fd) {
+		EXPECT_EQ(0, sys(close(ret)));
+	} else {
+		EXPECT_EQ(0, ret);
+	}
 	/* The same bytes come back as for a 64-bit caller. */
 	if (variant->nr == 0x00) {
 		EXPECT_EQ(PINSEAL_VERSION, ((struct pinseal_info *)low)->version);
@@ -440,7 +498,7 @@ TEST_F(object, unknown_numbers_are_enotty)
 	char arg[MAX_SIZE] = { 0 };
 
 	for (unsigned int nr = 0; nr <= 0xff; nr++) {
-		if (nr <= 0x05 || nr == 0x0a)
+		if (nr <= 0x05 || (nr >= 0x07 && nr <= 0x0a))
 			continue;
 		for (unsigned int dir = 0; dir <= ALL_DIRS; dir++) {
 			for (size_t i = 0; i < ARRAY_SIZE(sizes); i++) {

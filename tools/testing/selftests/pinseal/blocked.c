@@ -3,9 +3,9 @@
  * Mappings that keep an object from being sealed for write, for as long as they
  * are there and not longer.
  *
- * Every test runs twice, on a memfd and on a pinseal object: the memfd variant
- * proves that the test asks for what memfd really does, the pinseal variant that
- * the object behaves alike.
+ * Every test runs on a memfd, on a pinseal object and on an imported memfd: the memfd
+ * variant proves that the test asks for what memfd really does, the others that the object
+ * behaves alike.
  */
 #include <signal.h>
 
@@ -20,7 +20,7 @@ FIXTURE(blocked) {
 	char *p;
 };
 
-ON_BOTH_KINDS(blocked);
+ON_EVERY_KIND(blocked);
 
 FIXTURE_SETUP(blocked)
 {

@@ -3,9 +3,9 @@
  * An object's memory is charged to the memory cgroup of who writes it, as a
  * memfd's is: why anybody may be allowed to use the device.
  *
- * Every test runs twice, on a memfd and on a pinseal object: the memfd variant
- * proves that the test asks for what shmem really does, the pinseal variant that
- * the object behaves alike.
+ * Every test runs on a memfd, on a pinseal object and on an imported memfd: the memfd
+ * variant proves that the test asks for what shmem really does, the others that the
+ * object behaves alike.
  */
 #include "harness.h"
 #include "bytes.h"
@@ -21,7 +21,7 @@ FIXTURE(charge) {
 	size_t len;
 };
 
-ON_BOTH_KINDS(charge);
+ON_EVERY_KIND(charge);
 
 FIXTURE_SETUP(charge)
 {

@@ -12,6 +12,7 @@
 #include "bytes.h"
 #include "content.h"
 #include "fault_injection.h"
+#include "object.h"
 #include "state.h"
 #include "uring.h"
 
@@ -211,6 +212,43 @@ static int call_seal_pinned(struct scene *s)
 	return 0;
 }
 
+static int call_isolate(struct scene *s)
+{
+	struct pinseal_seal arg = {
+		.seals = F_SEAL_WRITE,
+		.flags = PINSEAL_SEAL_ISOLATE | PINSEAL_SEAL_NOWAIT,
+	};
+	int ret = ps_seal(s->fd, &arg);
+
+	if (ret == -ENOMEM && arg.outcome != PINSEAL_OUTCOME_NO_MEMORY)
+		return -EUCLEAN;
+	return ret;
+}
+
+static int call_reopen(struct scene *s)
+{
+	s->new_fd = ps_reopen(s->fd, O_RDWR);
+	return s->new_fd < 0 ? s->new_fd : 0;
+}
+
+static int call_export(struct scene *s)
+{
+	s->new_fd = ps_export(s->fd, 0);
+	return s->new_fd < 0 ? s->new_fd : 0;
+}
+
+/* A memfd in the place of a pipe's end, and an object for it. */
+static int make_import(struct scene *s)
+{
+	s->pipe[0] = memfd_open();
+	return s->pipe[0] < 0 ? s->pipe[0] : call_open(s);
+}
+
+static int call_import(struct scene *s)
+{
+	return ps_import(s->new_fd, s->pipe[0]);
+}
+
 static int call_get_seals(struct scene *s)
 {
 	return ps_get_seals(s->fd);
@@ -373,6 +411,10 @@ CALL(punch);
 CALL(seal);
 CALL(seal_size);
 CALL(seal_pinned, .before = pin);
+CALL(isolate, .before = pin);
+CALL(reopen);
+CALL(export);
+CALL(import, .before = make_import);
 CALL(get_seals);
 CALL(pins, .before = pin);
 CALL(set_name, .before = call_open);

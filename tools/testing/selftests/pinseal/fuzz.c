@@ -52,6 +52,7 @@ static const char *const counters[COUNTERS] = {
 	[N_HOLDS]		= "pages held",
 	[N_FORKS]		= "children",
 	[N_CHECKS]		= "looks at sealed bytes",
+	[N_ISOLATED]		= "seals with copies",
 };
 
 /* The size of an object of two large folios, if there are any and it is not too large. */

@@ -108,7 +108,7 @@ static inline void op_hold(struct worker *w, struct target *t)
 	g->to = g->from + pages * page_size();
 	g->taken = times_taken(t, g->from, g->to);
 	/* A hole is spliced as a page of zeroes that is nobody's. */
-	g->sure = kind != HOLD_SPLICE && !may_be_taken(t, g->from, g->to);
+	g->sure = kind != HOLD_SPLICE && !t->isolates && !may_be_taken(t, g->from, g->to);
 	g->reading = false;
 
 	hold_signals(true);

@@ -125,8 +125,9 @@ static inline void op_info(struct worker *w, struct target *t)
 		return;
 	log_note(w->log, "size %#llx", info.size);
 	check_size(t, &w->before, info.size);
-	if (info.version != PINSEAL_VERSION || info.features || info.seals != ALL_SEALS ||
-	    info.seal_flags != PINSEAL_SEAL_NOWAIT || !info.default_timeout_ns)
+	if (info.version != PINSEAL_VERSION || info.features || !info.default_timeout_ns ||
+	    info.seals != (ALL_SEALS | F_SEAL_EXEC | PINSEAL_F_SEAL_FUTURE_EXEC) ||
+	    info.seal_flags != (PINSEAL_SEAL_NOWAIT | PINSEAL_SEAL_ISOLATE))
 		break_rule(RULE_RESULTS, "worker %u: INFO told something else than the header",
 			   w->number);
 }
@@ -340,7 +341,7 @@ static inline void op_set_name(struct worker *w, struct target *t)
 /* Numbers and types that are no command. */
 static inline void op_unknown(struct worker *w, struct target *t)
 {
-	unsigned int nr = one_of(&w->r, 0x06, 0x07, 0x08, 0x09, 0x0b, 0x0c, 0x10, 0x7f, 0xff);
+	unsigned int nr = one_of(&w->r, 0x06, 0x0b, 0x0c, 0x10, 0x7f, 0xff);
 	unsigned int type = PINSEAL_IOC_MAGIC;
 	unsigned int cmd;
 	int ret;

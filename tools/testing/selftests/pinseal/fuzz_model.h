@@ -35,6 +35,7 @@ struct target {
 	int access;			/* O_RDWR, O_RDONLY or O_WRONLY */
 	size_t span;			/* where most happens: the first so many bytes */
 	bool stays;			/* nobody takes pages of the span away */
+	bool isolates;			/* pages that are held may be replaced by copies */
 	uint32_t wanted;		/* seals that are asked for ... */
 	unsigned int ripe;		/* ... and the turn from which on writing may be ended */
 
@@ -73,6 +74,7 @@ enum image_state {
 enum counter {
 	N_SEALED, N_WRITE_SEALED, N_MAPPED, N_PINNED, N_INTERRUPTED, N_FORBIDDEN,
 	N_MAPS, N_MAPS_REFUSED, N_WRITES, N_WRITES_REFUSED, N_RESIZES, N_HOLDS, N_FORKS, N_CHECKS,
+	N_ISOLATED,
 	COUNTERS,
 };
 

@@ -15,6 +15,7 @@
 #include "fuzz_io.h"
 #include "fuzz_ioctl.h"
 #include "fuzz_seal.h"
+#include "fuzz_share.h"
 #include "fuzz_view.h"
 #include "large_folio.h"
 
@@ -45,6 +46,8 @@ static const struct operation {
 	{ op_fallocate,		{ 4,	0,	0,	1,	10,	4 } },
 	{ op_set_name,		{ 1,	0,	0,	0,	1,	1 } },
 	{ op_unknown,		{ 1,	0,	0,	0,	0,	1 } },
+	{ op_share,		{ 3,	1,	2,	1,	1,	2 } },
+	{ op_import,		{ 1,	0,	0,	0,	0,	1 } },
 	{ op_pins,		{ 3,	0,	1,	6,	1,	2 } },
 	{ op_read,		{ 6,	1,	2,	4,	5,	10 } },
 	{ op_write,		{ 8,	2,	2,	5,	8,	6 } },
@@ -190,6 +193,7 @@ static inline int new_object(struct target *t, struct random *r, size_t span)
 	t->wanted = F_SEAL_WRITE | (random_bits(r) & random_bits(r) & ALL_SEALS);
 	if (once_in(r, 2))
 		t->wanted |= SIZE_SEALS;
+	t->isolates = once_in(r, 2);
 	t->ripe = (t->number * turns + random_below(r, turns)) / TARGETS;
 	/* Some are used by the workers first. */
 	if (access == O_RDONLY || once_in(r, 8))

@@ -38,6 +38,8 @@ static inline struct pinseal_seal random_request(struct worker *w, struct target
 		arg.seals &= SIZE_SEALS;
 	if (once_in(r, 5))
 		arg.flags = PINSEAL_SEAL_NOWAIT;
+	if (t->isolates && !once_in(r, 4))
+		arg.flags |= PINSEAL_SEAL_ISOLATE;
 	/* Ended by a signal, or when nobody is in the way any more. */
 	if (once_in(r, 16))
 		arg.timeout_ns = UINT64_MAX - random_below(r, 3);
@@ -58,10 +60,11 @@ static inline void spoil(struct worker *w, struct pinseal_seal *arg)
 {
 	switch (random_below(&w->r, 3)) {
 	case 0:
-		arg->seals |= 1U << (SEAL_BITS + random_below(&w->r, 32 - SEAL_BITS));
+		/* Neither the kernel's nor ours. */
+		arg->seals |= (F_SEAL_EXEC << 1) << random_below(&w->r, 10);
 		break;
 	case 1:
-		arg->flags |= 2U << random_below(&w->r, 31);
+		arg->flags |= (PINSEAL_SEAL_ISOLATE << 1) << random_below(&w->r, 30);
 		break;
 	default:
 		arg->pad = 1U << random_below(&w->r, 32);
@@ -84,16 +87,20 @@ static inline void check_report(struct worker *w, int ret, const struct pinseal_
 	uint64_t waited = out->waited_ns - in->waited_ns, took = log_last(w->log)->took;
 	/* A call that has to look looks at least once, whatever was used up. */
 	uint32_t most = in->scans < in->max_scans ? in->max_scans : in->scans + 1;
+	bool isolate = in->flags & PINSEAL_SEAL_ISOLATE;
 
 	if (ret == 0 && out->outcome != PINSEAL_OUTCOME_SEALED)
 		wrong_report("returned 0 with outcome %u", out->outcome);
 	if (ret == -EBUSY && out->outcome != PINSEAL_OUTCOME_WRITABLE_MAPPING &&
-	    out->outcome != PINSEAL_OUTCOME_PINNED)
+	    out->outcome != PINSEAL_OUTCOME_PINNED &&
+	    !(isolate && out->outcome == PINSEAL_OUTCOME_LARGE_FOLIO))
 		wrong_report("EBUSY with outcome %u", out->outcome);
 	if (ret == -EINTR && out->outcome != PINSEAL_OUTCOME_INTERRUPTED)
 		wrong_report("EINTR with outcome %u", out->outcome);
 
-	if (out->isolated_pages || out->revoked_pages || out->pad || out->seals != in->seals ||
+	if (out->isolated_pages && (!isolate || !(in->seals & F_SEAL_WRITE)))
+		wrong_report("%llu pages isolated that nobody asked for", out->isolated_pages);
+	if (out->revoked_pages || out->pad || out->seals != in->seals ||
 	    out->flags != in->flags || out->timeout_ns != in->timeout_ns ||
 	    out->max_scans != in->max_scans)
 		wrong_report("changed what it should not, or did what nobody asked for");
@@ -132,6 +139,8 @@ static inline void count_outcome(const struct window *before, const struct pinse
 		note(N_SEALED);
 	if (!ret && out->seals & ~before->known & F_SEAL_WRITE)
 		note(N_WRITE_SEALED);
+	if (!ret && out->isolated_pages)
+		note(N_ISOLATED);
 }
 
 /* What a right call ended with. */

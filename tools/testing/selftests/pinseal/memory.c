@@ -2,9 +2,9 @@
 /*
  * Reading, writing, splicing, seeking, sizes, holes and allocation.
  *
- * Every test runs twice, on a memfd and on a pinseal object: the memfd variant
- * proves that the test asks for what shmem really does, the pinseal variant that
- * the object behaves alike.
+ * Every test runs on a memfd, on a pinseal object and on an imported memfd: the memfd
+ * variant proves that the test asks for what shmem really does, the others that the
+ * object behaves alike.
  */
 #include <stddef.h>
 #include <sys/resource.h>
@@ -25,7 +25,7 @@ FIXTURE(memory) {
 	char *buf;
 };
 
-ON_BOTH_KINDS(memory);
+ON_EVERY_KIND(memory);
 
 FIXTURE_SETUP(memory)
 {

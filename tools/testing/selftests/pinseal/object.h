@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * One object, made by memfd or by pinseal, and the operations for which the two
+ * One object, made by memfd or by pinseal or by both (an imported memfd), and the operations for which the two
  * have different calls. A test written with these takes the same steps on both;
  * what memfd answers is what pinseal has to answer.
  *
@@ -25,23 +25,49 @@
 enum object_kind {
 	MEMFD,
 	PINSEAL,
+	IMPORTED,
 };
 
 #define ALL_SEALS (F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | \
 		   F_SEAL_FUTURE_WRITE)
 
 /* Fixture variants: every test of @fixture once on each kind of object. */
-#define ON_BOTH_KINDS(fixture)						\
+#define ON_EVERY_KIND(fixture)						\
 	FIXTURE_VARIANT(fixture) { enum object_kind kind; };		\
 	FIXTURE_VARIANT_ADD(fixture, memfd) { .kind = MEMFD };		\
-	FIXTURE_VARIANT_ADD(fixture, pinseal) { .kind = PINSEAL }
+	FIXTURE_VARIANT_ADD(fixture, pinseal) { .kind = PINSEAL };	\
+	FIXTURE_VARIANT_ADD(fixture, imported) { .kind = IMPORTED }
+
+/* A new empty memfd: its descriptor. */
+static inline int memfd_open(void)
+{
+	return sys(memfd_create("test", MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_EXEC));
+}
+
+/* A new object whose memory is @file: its descriptor. */
+static inline int import_open(int file)
+{
+	int fd = ps_open(O_RDWR);
+	int ret = fd < 0 ? fd : ps_import(fd, file);
+
+	if (ret && fd >= 0)
+		close(fd);
+	return ret ?: fd;
+}
 
 /* A new empty object, read-write: its descriptor. */
 static inline int obj_open(enum object_kind kind)
 {
+	int memfd, fd;
+
 	if (kind == PINSEAL)
 		return ps_open(O_RDWR);
-	return sys(memfd_create("test", MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_EXEC));
+	memfd = memfd_open();
+	if (kind == MEMFD || memfd < 0)
+		return memfd;
+	fd = import_open(memfd);
+	close(memfd);
+	return fd;
 }
 
 static inline bool obj_is_pinseal(int fd)

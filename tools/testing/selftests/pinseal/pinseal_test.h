@@ -27,6 +27,10 @@
 
 #include <linux/pinseal.h>
 
+#ifndef F_SEAL_EXEC
+#define F_SEAL_EXEC	0x0020
+#endif
+
 #define PINSEAL_DEV "/dev/pinseal"
 
 #define NSEC_PER_MSEC	1000000ULL
@@ -128,6 +132,30 @@ static inline int ps_add_seals(int fd, uint32_t seals)
 	};
 
 	return ps_seal(fd, &arg);
+}
+
+/* Another descriptor of the object, O_RDONLY or O_RDWR, or -errno. */
+static inline int ps_reopen(int fd, uint32_t flags)
+{
+	struct pinseal_reopen arg = { .flags = flags };
+
+	return ps_ioctl(fd, PINSEAL_IOC_REOPEN, &arg);
+}
+
+/* A descriptor of the object's memory, or -errno. */
+static inline int ps_export(int fd, uint32_t flags)
+{
+	struct pinseal_export arg = { .flags = flags };
+
+	return ps_ioctl(fd, PINSEAL_IOC_EXPORT, &arg);
+}
+
+/* Makes a file the memory of the object @fd. */
+static inline int ps_import(int fd, int file)
+{
+	struct pinseal_import arg = { .fd = file };
+
+	return ps_ioctl(fd, PINSEAL_IOC_IMPORT, &arg);
 }
 
 /* The seals set, or -errno. */

@@ -12,6 +12,7 @@
 #include "holders.h"
 #include "noise.h"
 #include "rounds.h"
+#include "ways.h"
 
 #include "harness.h"
 
@@ -25,7 +26,14 @@
  * the bytes tell as well.
  *
  * Most turns are short, so that there are gaps in which a seal can succeed.
+ *
+ * They map the object by every way that there is to it: what keeps a mapping and a seal
+ * apart must not depend on both coming through the same object.
  */
+FIXTURE(mapping) {};
+BY_EVERY_WAY(mapping);
+FIXTURE_SETUP(mapping) {}
+FIXTURE_TEARDOWN(mapping) {}
 
 /* Stores somewhere into the mapping. A fault is fine; it is not what is tested. */
 static void store(struct worker *w, volatile char *map, size_t len)
@@ -54,7 +62,7 @@ static void store_a_while(struct worker *w, char *map, size_t len, unsigned int 
 
 static char *map_object(struct worker *w)
 {
-	char *map = ps_map(w->round->fd, SIZE, PROT_READ | PROT_WRITE, MAP_SHARED);
+	char *map = ps_map(w->round->other, SIZE, PROT_READ | PROT_WRITE, MAP_SHARED);
 
 	if (map == MAP_FAILED) {
 		count(&w->round->refused);
@@ -157,10 +165,10 @@ static struct round *new_shared_round(void)
 		    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 }
 
-TEST(writable_mappings)
+TEST_F(mapping, against_sealing)
 {
 	struct round *r = new_shared_round();
-	uint64_t until = now_ns() + 4 * NSEC_PER_SEC;
+	uint64_t until = now_ns() + 2 * NSEC_PER_SEC;
 	unsigned int rounds = 0, refused = 0;
 	struct worker w[2];
 
@@ -168,12 +176,14 @@ TEST(writable_mappings)
 	ASSERT_EQ(0, workers_start(w, ARRAY_SIZE(w), r, map_somehow));
 	/* Luck decides how soon the mappers leave a gap: each seal has its own limit. */
 	while (rounds < 10 || (rounds < 600 && now_ns() < until)) {
+		struct both_ways object;
 		uint64_t before;
-		int fd = new_object();
-		int ret;
+		int fd, ret;
 
-		ASSERT_LE(0, fd);
-		round_begin(r, fd);
+		ASSERT_EQ(0, both_ways_open(&object, variant->way, SIZE));
+		fd = object.fd;
+		ASSERT_EQ(0, fill_file(fd, SIZE, 'n'));
+		round_begin_by(r, fd, object.other);
 		round_wait_done(r, 1 + rounds % 4);
 		ret = seal_soon(r);
 		ASSERT_LE(0, ret);
@@ -185,7 +195,7 @@ TEST(writable_mappings)
 		EXPECT_EQ(before, checksum(fd, SIZE));
 		EXPECT_EQ(before, checksum_mapped(fd, SIZE));
 		round_end(r);
-		close(fd);
+		both_ways_close(&object);
 		if (r->violations)
 			break;
 	}
@@ -205,7 +215,7 @@ TEST(writable_mappings)
  * seal begins; but here nobody unmaps, so it is never both.
  */
 struct duel {
-	int fd;
+	int fd;			/* what is mapped */
 	unsigned int number;	/* of the round; the mapper follows */
 	unsigned int mapped;	/* the last round in which the mapper is through */
 	unsigned int delay;	/* of the mapper, in turns of a loop */
@@ -238,9 +248,9 @@ static void *duel_thread(void *data)
 	}
 }
 
-TEST(mapping_or_seal)
+TEST_F(mapping, or_seal)
 {
-	uint64_t until = now_ns() + 3 * NSEC_PER_SEC;
+	uint64_t until = now_ns() + 3 * NSEC_PER_SEC / 2;
 	unsigned int mapped = 0, sealed = 0, neither = 0, both = 0;
 	int delay = 0;		/* of the seal; negative: of the mapping */
 	int step = 100;
@@ -251,15 +261,16 @@ TEST(mapping_or_seal)
 	ASSERT_EQ(0, pthread_create(&d.thread, NULL, duel_thread, &d));
 	while ((mapped < ENOUGH || sealed < ENOUGH || now_ns() < until) && !both) {
 		struct pinseal_seal arg = seal_write(1);
+		struct both_ways object;
 		int ret;
 
-		d.fd = ps_create(page_size());
-		ASSERT_LE(0, d.fd);
-		ASSERT_EQ(1, sys(pwrite(d.fd, "d", 1, 0)));
+		ASSERT_EQ(0, both_ways_open(&object, variant->way, page_size()));
+		ASSERT_EQ(1, sys(pwrite(object.fd, "d", 1, 0)));
+		d.fd = object.other;
 		d.delay = random_bits(&random) % 2048 + (delay < 0 ? -delay : 0);
 		__atomic_store_n(&d.number, d.number + 1, __ATOMIC_RELEASE);
 		loop_for(random_bits(&random) % 2048 + (delay > 0 ? delay : 0));
-		ret = ps_seal(d.fd, &arg);
+		ret = ps_seal(object.fd, &arg);
 		while (__atomic_load_n(&d.mapped, __ATOMIC_ACQUIRE) != d.number)
 			sched_yield();
 
@@ -283,7 +294,7 @@ TEST(mapping_or_seal)
 		delay += step;
 		if (d.map != MAP_FAILED)
 			munmap(d.map, page_size());
-		close(d.fd);
+		both_ways_close(&object);
 	}
 	d.quit = true;
 	__atomic_add_fetch(&d.number, 1, __ATOMIC_RELEASE);

@@ -46,7 +46,8 @@ struct round {
 	unsigned int number;	/* odd while a round is on */
 	unsigned int inside;	/* workers that are in it */
 	bool quit;
-	int fd;
+	int fd;			/* the object's */
+	int other;		/* the way to its memory that workers take */
 	bool sealed;		/* a seal has returned 0 */
 	int64_t size;		/* valid when sealed: the object's, in bytes */
 	/* What workers found out, of all rounds. */
@@ -69,11 +70,17 @@ static inline void count(unsigned long *counter)
 	__atomic_add_fetch(counter, 1, __ATOMIC_RELAXED);
 }
 
-static inline void round_begin(struct round *r, int fd)
+static inline void round_begin_by(struct round *r, int fd, int other)
 {
 	r->fd = fd;
+	r->other = other;
 	r->sealed = false;
 	__atomic_add_fetch(&r->number, 1, __ATOMIC_RELEASE);
+}
+
+static inline void round_begin(struct round *r, int fd)
+{
+	round_begin_by(r, fd, fd);
 }
 
 static inline unsigned long round_done(const struct round *r)

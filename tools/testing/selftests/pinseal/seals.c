@@ -2,9 +2,9 @@
 /*
  * What seals forbid and what they allow, for each of the 32 sets of seals.
  *
- * Every test runs twice, on a memfd and on a pinseal object: the memfd variant
- * proves that the test asks for what memfd really does, the pinseal variant that
- * the object behaves alike.
+ * Every test runs on a memfd, on a pinseal object and on an imported memfd: the memfd
+ * variant proves that the test asks for what memfd really does, the others that the object
+ * behaves alike.
  */
 #include "harness.h"
 #include "bytes.h"
@@ -17,7 +17,7 @@ FIXTURE(seals) {
 	char *buf;
 };
 
-ON_BOTH_KINDS(seals);
+ON_EVERY_KIND(seals);
 
 FIXTURE_SETUP(seals)
 {

@@ -2,9 +2,9 @@
 /*
  * One object in several processes and threads.
  *
- * Every test runs twice, on a memfd and on a pinseal object: the memfd variant
- * proves that the test asks for what shmem really does, the pinseal variant that
- * the object behaves alike.
+ * Every test runs on a memfd, on a pinseal object and on an imported memfd: the memfd
+ * variant proves that the test asks for what shmem really does, the others that the
+ * object behaves alike.
  */
 #include <linux/futex.h>
 #include <pthread.h>
@@ -22,7 +22,7 @@ FIXTURE(sharing) {
 	char *buf;
 };
 
-ON_BOTH_KINDS(sharing);
+ON_EVERY_KIND(sharing);
 
 FIXTURE_SETUP(sharing)
 {

@@ -3,9 +3,11 @@
  * An object's pages can be swapped out like any other memory, come back with
  * their bytes, and are no obstacle to a seal while they are away.
  *
- * The swap is a zram device, made for each test. Every test runs twice, on a
- * memfd and on a pinseal object: the memfd variant proves that the test asks for
- * what shmem really does, the pinseal variant that the object behaves alike.
+ * The swap is a zram device, made for each test.
+ *
+ * Every test runs on a memfd, on a pinseal object and on an imported memfd: the memfd
+ * variant proves that the test asks for what shmem really does, the others that the object
+ * behaves alike.
  */
 #include <sched.h>
 
@@ -45,7 +47,7 @@ FIXTURE(swap) {
 	char *buf;
 };
 
-ON_BOTH_KINDS(swap);
+ON_EVERY_KIND(swap);
 
 /* Asks for all pages to go until most have gone: whether they have. */
 static bool page_out(FIXTURE_DATA(swap) *self)

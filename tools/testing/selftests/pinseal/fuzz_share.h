@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The fuzzer's other descriptors: REOPEN, EXPORT and IMPORT.
+ */
+#ifndef FUZZ_SHARE_H
+#define FUZZ_SHARE_H
+
+#include "fuzz_ioctl.h"
+
+/* What is sealed is sealed for a new descriptor, too. */
+static inline void check_descriptor(struct worker *w, struct target *t, int fd)
+{
+	int ret;
+
+	if (!(w->before.known & WRITE_SEALS))
+		return;
+	call_begin(w, t, "write(%lld, by a new descriptor)", t->number);
+	ret = call_end(w, sys(pwrite(fd, "s", 1, 0)));
+	if (ret >= 0)
+		call_wrote_bytes(w, "a new descriptor could be written to");
+	ret = ps_try_map(fd, page_size(), RW, MAP_SHARED);
+	if (!ret)
+		call_wrote_bytes(w, "a new descriptor could be mapped writable");
+}
+
+static inline void op_share(struct worker *w, struct target *t)
+{
+	bool export = once_in(&w->r, 2), readonly = once_in(&w->r, 2), may;
+	int fd;
+
+	choose_fd(w, t, false);
+	call_begin(w, t, export ? "EXPORT(%lld, %lld)" : "REOPEN(%lld, %lld)", t->number, readonly);
+	if (export)
+		fd = ps_export(w->fd, readonly ? PINSEAL_EXPORT_RDONLY : 0);
+	else
+		fd = ps_reopen(w->fd, readonly ? O_RDONLY : O_RDWR);
+	call_end(w, fd);
+	/* That is not about seals. */
+	if (fd != -EPERM)
+		call_allows(w, fd, EBADF);
+	may = t->access == O_RDWR || (t->access == O_RDONLY && (export || readonly));
+	if (fd == -EPERM && may && !w->doomed)
+		break_rule(RULE_RESULTS, "object %lld gives out no descriptor", t->number);
+	if (fd >= 0 && !may)
+		break_rule(RULE_STATE, "object %lld gives out more access than it has", t->number);
+	if (fd < 0)
+		return;
+	if (export)
+		write_once(t->used, true);
+	check_descriptor(w, t, fd);
+	close(fd);
+}
+
+/* Nothing here can be imported: an object's own memory, another object, nothing at all. */
+static inline void op_import(struct worker *w, struct target *t)
+{
+	int files[] = { t->inner, t->fd, -1, w->source[0] };
+	int file = files[random_below(&w->r, 4)], ret;
+
+	choose_fd(w, t, false);
+	call_begin(w, t, "IMPORT(%lld, %lld)", t->number, file);
+	ret = call_end(w, ps_import(w->fd, file));
+	if (ret != -EPERM && ret != -EBADF && ret != -EINVAL && ret != -EBUSY)
+		break_rule(RULE_STATE, "object %lld: IMPORT of what is not for it: %d", t->number,
+			   ret);
+}
+
+#endif /* FUZZ_SHARE_H */

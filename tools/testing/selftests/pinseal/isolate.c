@@ -1,0 +1,621 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * PINSEAL_SEAL_ISOLATE: pages that somebody holds are replaced by copies, so that the
+ * object can be sealed. Its bytes are after the call what they were before, whatever is
+ * written to the pages that were held.
+ */
+#include <linux/falloc.h>
+#include <pthread.h>
+
+#include "harness.h"
+#include "bytes.h"
+#include "content.h"
+#include "holders.h"
+#include "large_folio.h"
+#include "memcg.h"
+#include "sealer.h"
+#include "ways.h"
+#include "zram_swap.h"
+
+#define PAGES		16
+#define HELD_FROM	3
+#define HELD		5
+
+#define SEAL_ALL	(F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW)
+
+static struct pinseal_seal isolate_at_once(void)
+{
+	struct pinseal_seal arg = seal_write(0);
+
+	arg.seals = SEAL_ALL;
+	arg.flags = PINSEAL_SEAL_NOWAIT | PINSEAL_SEAL_ISOLATE;
+	return arg;
+}
+
+/* Each way to hold pages */
+
+FIXTURE(held) {
+	int fd;
+	size_t len, page;
+	long shmem;		/* pages of shared memory, before */
+	uint64_t bytes;
+	struct hold hold;
+};
+
+FIXTURE_VARIANT(held) {
+	enum hold_kind how;
+	enum object_kind kind;
+	bool writes;		/* when it ends */
+};
+
+FIXTURE_VARIANT_ADD(held, uring)		{ HOLD_URING, PINSEAL };
+FIXTURE_VARIANT_ADD(held, direct_read)		{ HOLD_DIRECT_READ, PINSEAL, true };
+FIXTURE_VARIANT_ADD(held, vm_writev)		{ HOLD_VM_WRITEV, PINSEAL, true };
+FIXTURE_VARIANT_ADD(held, vmsplice)		{ HOLD_VMSPLICE, PINSEAL };
+FIXTURE_VARIANT_ADD(held, splice)		{ HOLD_SPLICE, PINSEAL };
+FIXTURE_VARIANT_ADD(held, imported_uring)	{ HOLD_URING, IMPORTED };
+FIXTURE_VARIANT_ADD(held, imported_direct_read)	{ HOLD_DIRECT_READ, IMPORTED, true };
+FIXTURE_VARIANT_ADD(held, imported_vmsplice)	{ HOLD_VMSPLICE, IMPORTED };
+
+FIXTURE_SETUP(held)
+{
+	self->page = page_size();
+	self->len = PAGES * self->page;
+	self->shmem = shmem_pages();
+	self->fd = obj_create(variant->kind, self->len);
+	ASSERT_LE(0, self->fd);
+	ASSERT_EQ(0, fill_file(self->fd, self->len, 'h'));
+	self->bytes = checksum(self->fd, self->len);
+	ASSERT_EQ(0, hold_begin(&self->hold, variant->how, self->fd, HELD_FROM, HELD));
+}
+
+FIXTURE_TEARDOWN(held)
+{
+	close(self->fd);
+}
+
+#define EXPECT_AS_BEFORE(self)							\
+	do {									\
+		EXPECT_EQ((self)->bytes, checksum((self)->fd, (self)->len));	\
+		EXPECT_EQ((self)->bytes, checksum_mapped((self)->fd, (self)->len)); \
+	} while (0)
+
+TEST_F(held, is_sealed_at_once)
+{
+	struct pinseal_seal arg = isolate_at_once();
+
+	ASSERT_EQ(0, ps_seal(self->fd, &arg));
+	EXPECT_EQ(PINSEAL_OUTCOME_SEALED, arg.outcome);
+	EXPECT_EQ(HELD, arg.isolated_pages);
+	EXPECT_EQ(0, arg.pinned_pages);
+	EXPECT_EQ(PINSEAL_NO_PAGE, arg.first_pinned);
+	EXPECT_EQ(SEAL_ALL, ps_get_seals(self->fd));
+	EXPECT_AS_BEFORE(self);
+	ASSERT_EQ(0, hold_end(&self->hold));
+	EXPECT_AS_BEFORE(self);
+}
+
+TEST_F(held, is_nobodys_page_any_more)
+{
+	struct pinseal_seal arg = isolate_at_once();
+	struct pinseal_page vec[PAGES];
+	struct pinseal_pins pins;
+
+	ASSERT_EQ(0, ps_seal(self->fd, &arg));
+	ASSERT_EQ(0, ps_pins(self->fd, 0, vec, PAGES, &pins));
+	/* Copies may be on their way to the LRU lists. */
+	EXPECT_EQ(0, pins.dma_pinned_pages);
+	ASSERT_EQ(0, hold_end(&self->hold));
+}
+
+TEST_F(held, gives_its_memory_back)
+{
+	struct pinseal_seal arg = isolate_at_once();
+
+	ASSERT_EQ(0, ps_seal(self->fd, &arg));
+	ASSERT_EQ(0, hold_end(&self->hold));
+	EXPECT_GE(PAGES + SHMEM_NOISE, shmem_pages() - self->shmem);
+	close(self->fd);
+	self->fd = -1;
+	EXPECT_GE(SHMEM_NOISE, shmem_pages() - self->shmem);
+}
+
+TEST_F(held, is_not_isolated_when_it_is_let_go_in_time)
+{
+	struct pinseal_seal arg = seal_write(60 * NSEC_PER_SEC);
+	struct hold_ender ender;
+
+	/* Then its bytes change. */
+	if (variant->writes)
+		return;
+	arg.flags = PINSEAL_SEAL_ISOLATE;
+	ASSERT_EQ(0, hold_end_later(&ender, &self->hold, 20 * NSEC_PER_MSEC));
+	ASSERT_EQ(0, ps_seal(self->fd, &arg));
+	ASSERT_EQ(0, hold_ender_join(&ender));
+	EXPECT_EQ(0, arg.isolated_pages);
+	EXPECT_AS_BEFORE(self);
+}
+
+TEST_F(held, is_isolated_when_the_time_is_over)
+{
+	struct pinseal_seal arg = seal_write(20 * NSEC_PER_MSEC);
+
+	arg.flags = PINSEAL_SEAL_ISOLATE;
+	ASSERT_EQ(0, ps_seal(self->fd, &arg));
+	EXPECT_EQ(HELD, arg.isolated_pages);
+	EXPECT_LE(20 * NSEC_PER_MSEC, arg.waited_ns);
+	ASSERT_EQ(0, hold_end(&self->hold));
+	EXPECT_AS_BEFORE(self);
+}
+
+TEST_F(held, is_isolated_when_the_looks_are_used_up)
+{
+	struct pinseal_seal arg = seal_write(60 * NSEC_PER_SEC);
+
+	arg.flags = PINSEAL_SEAL_ISOLATE;
+	arg.max_scans = 3;
+	ASSERT_EQ(0, ps_seal(self->fd, &arg));
+	EXPECT_EQ(HELD, arg.isolated_pages);
+	EXPECT_EQ(3, arg.scans);
+	ASSERT_EQ(0, hold_end(&self->hold));
+	EXPECT_AS_BEFORE(self);
+}
+
+TEST_F(held, stays_the_same_for_who_has_it_mapped)
+{
+	char *shared, *private;
+	struct pinseal_seal arg = isolate_at_once();
+	int ro = ps_reopen(self->fd, O_RDONLY);
+
+	shared = ps_map(ro, self->len, PROT_READ, MAP_SHARED);
+	private = ps_map(self->fd, self->len, PROT_READ | PROT_WRITE, MAP_PRIVATE);
+	ASSERT_NE(MAP_FAILED, shared);
+	ASSERT_NE(MAP_FAILED, private);
+	ASSERT_EQ('h', shared[HELD_FROM * self->page]);
+	private[HELD_FROM * self->page] = 'p';
+	ASSERT_EQ('h', private[(HELD_FROM + 1) * self->page]);
+	ASSERT_EQ(0, ps_seal(self->fd, &arg));
+	EXPECT_EQ(HELD, arg.isolated_pages);
+	ASSERT_EQ(0, hold_end(&self->hold));
+	EXPECT_EQ(self->bytes, sum_bytes((unsigned char *)shared, self->len));
+	EXPECT_EQ('p', private[HELD_FROM * self->page]);
+	EXPECT_EQ('h', private[(HELD_FROM + 1) * self->page]);
+}
+
+TEST_F(held, comes_back_from_swap)
+{
+	struct pinseal_seal arg = isolate_at_once();
+	struct zram_swap swap;
+	char *p;
+
+	if (!zram_is_there())
+		SKIP(return, "no zram");
+	ASSERT_EQ(0, zram_swap_begin(&swap, 8 * self->len));
+	ASSERT_EQ(0, ps_seal(self->fd, &arg));
+	ASSERT_EQ(0, hold_end(&self->hold));
+	p = ps_map(self->fd, self->len, PROT_READ, MAP_PRIVATE);
+	for (int i = 0; i < 20; i++) {
+		EXPECT_EQ(self->bytes, sum_bytes((unsigned char *)p, self->len));
+		madvise(p, self->len, MADV_PAGEOUT);
+	}
+	EXPECT_AS_BEFORE(self);
+	munmap(p, self->len);
+	close(self->fd);
+	self->fd = -1;
+	zram_swap_end(&swap);
+}
+
+/* A device that writes all the time */
+
+struct writer {
+	struct uring ring;
+	char *map;		/* what was registered; unmapped */
+	int source;		/* a file that has other bytes */
+	size_t len;
+	bool over;
+	unsigned long writes;
+	int error;
+	pthread_t thread;
+};
+
+static void *writer_thread(void *data)
+{
+	struct writer *w = data;
+
+	while (!__atomic_load_n(&w->over, __ATOMIC_ACQUIRE) && !w->error) {
+		struct io_uring_sqe sqe = {
+			.opcode = IORING_OP_READ_FIXED,
+			.fd = w->source,
+			.addr = (uintptr_t)w->map,
+			.len = w->len,
+			.off = 0,
+		};
+		struct io_uring_cqe cqe;
+
+		w->error = uring_submit(&w->ring, &sqe) ?: uring_wait(&w->ring, &cqe);
+		if (!w->error && cqe.res != w->len)
+			w->error = cqe.res < 0 ? cqe.res : -EIO;
+		__atomic_add_fetch(&w->writes, 1, __ATOMIC_RELEASE);
+	}
+	return NULL;
+}
+
+/* Writes to the object as a device does: the bytes of another file, over and over. */
+static int writer_start(struct writer *w, int fd, size_t len)
+{
+	int ret;
+
+	memset(w, 0, sizeof(*w));
+	w->len = len;
+	w->source = memfd_open();
+	ret = fill_file(w->source, len, 'W');
+	w->map = ps_map(fd, len, PROT_READ | PROT_WRITE, MAP_SHARED);
+	if (ret || w->map == MAP_FAILED)
+		return ret ?: -ENOMEM;
+	ret = uring_open(&w->ring, 4, 0) ?: uring_register_buffer(&w->ring, w->map, len);
+	munmap(w->map, len);
+	return ret ?: -pthread_create(&w->thread, NULL, writer_thread, w);
+}
+
+static void writer_wait(struct writer *w, unsigned long n)
+{
+	unsigned long from = __atomic_load_n(&w->writes, __ATOMIC_ACQUIRE);
+
+	while (__atomic_load_n(&w->writes, __ATOMIC_ACQUIRE) < from + n && !w->error)
+		sched_yield();
+}
+
+static int writer_end(struct writer *w)
+{
+	__atomic_store_n(&w->over, true, __ATOMIC_RELEASE);
+	pthread_join(w->thread, NULL);
+	uring_unregister_buffers(&w->ring);
+	uring_close(&w->ring);
+	close(w->source);
+	return w->error;
+}
+
+TEST(a_device_that_writes_all_the_time_does_not_reach_it)
+{
+	size_t len = PAGES * page_size();
+
+	for (int i = 0; i < 50; i++) {
+		struct pinseal_seal arg = isolate_at_once();
+		int fd = ps_create(len);
+		struct writer w;
+		uint64_t bytes;
+
+		ASSERT_EQ(0, fill_file(fd, len, 'd'));
+		ASSERT_EQ(0, writer_start(&w, fd, len));
+		writer_wait(&w, i % 3);
+		ASSERT_EQ(0, ps_seal(fd, &arg));
+		EXPECT_EQ(PAGES, arg.isolated_pages);
+		bytes = checksum(fd, len);
+		writer_wait(&w, 3);
+		EXPECT_EQ(bytes, checksum(fd, len));
+		EXPECT_EQ(bytes, checksum_mapped(fd, len));
+		ASSERT_EQ(0, writer_end(&w));
+		EXPECT_EQ(bytes, checksum(fd, len));
+		close(fd);
+	}
+}
+
+/* Who is at it meanwhile */
+
+TEST(readers_see_the_same_bytes_all_the_time)
+{
+	size_t len = PAGES * page_size();
+	uint64_t until = now_ns() + 2 * NSEC_PER_SEC;
+	unsigned int rounds;
+
+	for (rounds = 0; rounds < 20 || now_ns() < until; rounds++) {
+		struct pinseal_seal arg = isolate_at_once();
+		int fd = ps_create(len), toreader[2];
+		struct hold hold;
+		uint64_t bytes;
+		pid_t pid;
+
+		ASSERT_EQ(0, fill_file(fd, len, 'r'));
+		ASSERT_EQ(0, pipe(toreader));
+		bytes = checksum(fd, len);
+		ASSERT_EQ(0, hold_begin(&hold, HOLD_VMSPLICE, fd, HELD_FROM, HELD));
+		pid = ps_fork();
+		if (!pid) {
+			char *p = ps_map(fd, len, PROT_READ, MAP_PRIVATE);
+			struct pollfd over = { .fd = toreader[0], .events = POLLIN };
+
+			close(toreader[1]);
+			while (!poll(&over, 1, 0)) {
+				if (sum_bytes((unsigned char *)p, len) != bytes ||
+				    checksum(fd, len) != bytes)
+					_exit(1);
+				madvise(p, len, MADV_DONTNEED);
+			}
+			_exit(0);
+		}
+		ASSERT_EQ(0, ps_seal(fd, &arg)) TH_LOG("round %u: outcome %u, %llu pages", rounds, arg.outcome,
+						       arg.pinned_pages);
+		EXPECT_LE(HELD, arg.isolated_pages);
+		close(toreader[1]);
+		close(toreader[0]);
+		EXPECT_EQ(0, ps_wait(pid));
+		ASSERT_EQ(0, hold_end(&hold));
+		EXPECT_EQ(bytes, checksum(fd, len));
+		close(fd);
+	}
+	TH_LOG("%u rounds", rounds);
+}
+
+/* Word @index of a file in /proc, or 0. */
+static uint64_t proc_word(const char *path, uint64_t index)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	uint64_t word;
+
+	if (pread(fd, &word, sizeof(word), index * sizeof(word)) != sizeof(word))
+		word = 0;
+	close(fd);
+	return word;
+}
+
+/* Whether a page is in the process' page tables, and kept in memory. */
+static bool is_there_and_locked(const void *p)
+{
+	uint64_t entry = proc_word("/proc/self/pagemap", (uintptr_t)p / page_size());
+	uint64_t pfn = entry & ((1ULL << 55) - 1);
+
+	/* Bit 63: present. KPF_MLOCKED, in linux/kernel-page-flags.h of the kernel only, is 33. */
+	return entry >> 63 && proc_word("/proc/kpageflags", pfn) >> 33 & 1;
+}
+
+/* Mappings that are locked in memory, of this process and of another one */
+
+FIXTURE(locked) {
+	size_t page, len;
+	struct both_ways object;
+	char *p;
+	pid_t pid;		/* the other one */
+	int ready, go;		/* ends of pipes to it */
+};
+
+BY_EVERY_WAY(locked);
+
+/* Whether all pages of a mapping are there. */
+static bool all_there_and_locked(const char *p, size_t len)
+{
+	for (size_t at = 0; at < len; at += page_size())
+		if (!is_there_and_locked(p + at))
+			return false;
+	return true;
+}
+
+/* Locks what it maps, by the other descriptor and not from the first page on. */
+static int lock_and_look(FIXTURE_DATA(locked) *self, int ready, int go)
+{
+	size_t len = self->len - self->page;
+	char *p = mmap(NULL, len, PROT_READ, MAP_PRIVATE, self->object.other, self->page), c;
+
+	if (p == MAP_FAILED || mlock(p, len) || !all_there_and_locked(p, len))
+		return 1;
+	if (write(ready, "x", 1) != 1 || read(go, &c, 1) != 1)
+		return 2;
+	if (!all_there_and_locked(p, len))
+		return 3;
+	return p[HELD_FROM * self->page] == 'l' ? 0 : 4;
+}
+
+FIXTURE_SETUP(locked)
+{
+	int ready[2], go[2];
+	char c;
+
+	self->page = page_size();
+	self->len = PAGES * self->page;
+	ASSERT_EQ(0, both_ways_open(&self->object, variant->way, self->len));
+	ASSERT_EQ(0, fill_file(self->object.fd, self->len, 'l'));
+	ASSERT_EQ(0, pipe(ready));
+	ASSERT_EQ(0, pipe(go));
+	self->pid = ps_fork();
+	if (!self->pid) {
+		close(ready[0]);
+		close(go[1]);
+		_exit(lock_and_look(self, ready[1], go[0]));
+	}
+	close(ready[1]);
+	close(go[0]);
+	self->ready = ready[0];
+	self->go = go[1];
+	ASSERT_EQ(1, read(self->ready, &c, 1));
+	self->p = ps_map(self->object.other, self->len, PROT_READ, MAP_PRIVATE);
+	ASSERT_NE(MAP_FAILED, self->p);
+	ASSERT_EQ(0, mlock(self->p, self->len));
+	ASSERT_TRUE(all_there_and_locked(self->p, self->len));
+}
+
+FIXTURE_TEARDOWN(locked)
+{
+	both_ways_close(&self->object);
+}
+
+#define EXPECT_ALL_LOCKED(self)							\
+	do {									\
+		EXPECT_TRUE(all_there_and_locked((self)->p, (self)->len));	\
+		EXPECT_EQ(1, write((self)->go, "x", 1));			\
+		EXPECT_EQ(0, ps_wait((self)->pid));				\
+	} while (0)
+
+TEST_F(locked, mappings_have_the_copies_when_it_returns)
+{
+	struct pinseal_seal arg = isolate_at_once();
+	struct hold hold;
+
+	/* The pages in it are those that are mapped. */
+	ASSERT_EQ(0, hold_begin(&hold, HOLD_VMSPLICE, self->object.fd, HELD_FROM, HELD));
+	ASSERT_EQ(0, ps_seal(self->object.fd, &arg));
+	EXPECT_LE(HELD, arg.isolated_pages);
+	EXPECT_ALL_LOCKED(self);
+	ASSERT_EQ(0, hold_end(&hold));
+}
+
+/* It has to take them out of page tables to see that nobody else has them. */
+TEST_F(locked, mappings_stay_so_when_it_is_sealed)
+{
+	ASSERT_EQ(0, ps_add_seals(self->object.fd, F_SEAL_WRITE));
+	EXPECT_ALL_LOCKED(self);
+}
+
+TEST_F(locked, mappings_stay_so_when_it_cannot_be_sealed)
+{
+	struct pinseal_seal arg = seal_write(5 * NSEC_PER_MSEC);
+	struct hold hold;
+
+	ASSERT_EQ(0, hold_begin(&hold, HOLD_VMSPLICE, self->object.fd, HELD_FROM, HELD));
+	EXPECT_EQ(-EBUSY, ps_seal(self->object.fd, &arg));
+	EXPECT_ALL_LOCKED(self);
+	ASSERT_EQ(0, hold_end(&hold));
+}
+
+/* What it cannot do, and what it does not */
+
+FIXTURE(object) {
+	int fd;
+	size_t len, page;
+};
+
+FIXTURE_SETUP(object)
+{
+	self->page = page_size();
+	self->len = PAGES * self->page;
+	self->fd = ps_create(self->len);
+	ASSERT_LE(0, self->fd);
+	ASSERT_EQ(0, fill_file(self->fd, self->len, 'o'));
+}
+
+FIXTURE_TEARDOWN(object)
+{
+	close(self->fd);
+}
+
+TEST_F(object, that_nobody_holds_is_left_alone)
+{
+	struct pinseal_seal arg = isolate_at_once();
+
+	ASSERT_EQ(0, ps_seal(self->fd, &arg));
+	EXPECT_EQ(0, arg.isolated_pages);
+}
+
+TEST_F(object, is_left_alone_by_other_seals)
+{
+	struct pinseal_seal arg = isolate_at_once();
+	struct hold hold;
+
+	ASSERT_EQ(0, hold_begin(&hold, HOLD_VMSPLICE, self->fd, 0, 1));
+	arg.seals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_FUTURE_WRITE;
+	ASSERT_EQ(0, ps_seal(self->fd, &arg));
+	EXPECT_EQ(0, arg.isolated_pages);
+	arg = seal_write(NSEC_PER_MSEC);
+	EXPECT_EQ(-EBUSY, ps_seal(self->fd, &arg));
+	ASSERT_EQ(0, hold_end(&hold));
+}
+
+TEST_F(object, mapped_writable_is_not_sealed)
+{
+	char *p = ps_map(self->fd, self->len, PROT_READ | PROT_WRITE, MAP_SHARED);
+	struct pinseal_seal arg = isolate_at_once();
+	struct hold hold;
+
+	ASSERT_EQ(0, hold_begin(&hold, HOLD_VMSPLICE, self->fd, 0, 1));
+	EXPECT_EQ(-EBUSY, ps_seal(self->fd, &arg));
+	EXPECT_EQ(PINSEAL_OUTCOME_WRITABLE_MAPPING, arg.outcome);
+	EXPECT_EQ(0, arg.isolated_pages);
+	p[0] = 'x';
+	ASSERT_EQ(0, hold_end(&hold));
+}
+
+TEST_F(object, with_a_large_folio_held_is_not_sealed)
+{
+	size_t size = large_folio_size();
+	struct pinseal_seal arg = isolate_at_once();
+	struct hold hold;
+	uint64_t bytes;
+	int fd;
+
+	if (!size)
+		SKIP(return, "no large folios here");
+	fd = ps_create(size);
+	ASSERT_EQ(0, make_large_folio(fd, size));
+	bytes = checksum(fd, size);
+	ASSERT_EQ(0, hold_begin(&hold, HOLD_URING, fd, 7, 1));
+	EXPECT_EQ(-EBUSY, ps_seal(fd, &arg));
+	EXPECT_EQ(PINSEAL_OUTCOME_LARGE_FOLIO, arg.outcome);
+	EXPECT_EQ(0, arg.isolated_pages);
+	EXPECT_EQ(size / self->page, arg.pinned_pages);
+	EXPECT_EQ(0, ps_get_seals(fd));
+	EXPECT_EQ(1, sys(pwrite(fd, "l", 1, 0)));
+	ASSERT_EQ(0, hold_end(&hold));
+	arg = isolate_at_once();
+	EXPECT_EQ(0, ps_seal(fd, &arg));
+	EXPECT_EQ(bytes, checksum(fd, size));
+	close(fd);
+}
+
+/* Each call takes so many, and the next one goes on. */
+TEST_F(object, with_very_many_pages_held_takes_some_calls)
+{
+	unsigned int pages = 2500, calls;
+	struct pinseal_seal arg;
+	unsigned long isolated = 0;
+	struct hold hold;
+	uint64_t bytes;
+	int ret = -EBUSY;
+
+	ASSERT_EQ(0, ps_resize(self->fd, pages * self->page));
+	ASSERT_EQ(0, fill_file(self->fd, pages * self->page, 'm'));
+	bytes = checksum(self->fd, pages * self->page);
+	ASSERT_EQ(0, hold_begin(&hold, HOLD_URING, self->fd, 0, pages));
+	for (calls = 0; ret == -EBUSY && calls < 10; calls++) {
+		arg = isolate_at_once();
+		ret = ps_seal(self->fd, &arg);
+		EXPECT_EQ(ret ? PINSEAL_OUTCOME_PINNED : PINSEAL_OUTCOME_SEALED, arg.outcome);
+		isolated += arg.isolated_pages;
+		EXPECT_EQ(ret ? pages - isolated : 0, arg.pinned_pages);
+	}
+	EXPECT_EQ(0, ret);
+	EXPECT_LT(1, calls);
+	EXPECT_EQ(pages, isolated);
+	EXPECT_EQ(bytes, checksum(self->fd, pages * self->page));
+	ASSERT_EQ(0, hold_end(&hold));
+	EXPECT_EQ(bytes, checksum(self->fd, pages * self->page));
+}
+
+TEST_F(object, keeps_the_charge_of_its_pages)
+{
+	struct memcg group;
+	struct pinseal_seal arg = isolate_at_once();
+	struct hold hold;
+	pid_t pid;
+
+	if (!memcg_is_there())
+		SKIP(return, "no cgroup2");
+	ASSERT_EQ(0, memcg_make(&group, NULL, "isolate"));
+	pid = ps_fork();
+	if (!pid) {
+		if (memcg_join(&group) || ps_resize(self->fd, 256 * self->page))
+			_exit(1);
+		_exit(fill_file(self->fd, 256 * self->page, 'c') != 0);
+	}
+	ASSERT_EQ(0, ps_wait(pid));
+	ASSERT_LE(200, memcg_shmem_pages(&group));
+	ASSERT_EQ(0, hold_begin(&hold, HOLD_VMSPLICE, self->fd, PAGES, 8));
+	ASSERT_EQ(0, ps_seal(self->fd, &arg));
+	EXPECT_EQ(8, arg.isolated_pages);
+	/* It is the group of the page that pays for the copy, not ours. */
+	EXPECT_LE(256 - PAGES, memcg_shmem_pages(&group));
+	ASSERT_EQ(0, hold_end(&hold));
+	close(self->fd);
+	self->fd = -1;
+	EXPECT_GE(8, memcg_shmem_pages(&group));
+	EXPECT_TRUE(memcg_remove(&group));
+}
+
+TEST_HARNESS_MAIN
