@@ -31,11 +31,15 @@ enum object_kind {
 #define ALL_SEALS (F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | \
 		   F_SEAL_FUTURE_WRITE)
 
-/* Fixture variants: every test of @fixture once on each kind of object. */
-#define ON_EVERY_KIND(fixture)						\
+/* Fixture variants: every test of @fixture on a memfd and on an object. */
+#define ON_BOTH_KINDS(fixture)						\
 	FIXTURE_VARIANT(fixture) { enum object_kind kind; };		\
 	FIXTURE_VARIANT_ADD(fixture, memfd) { .kind = MEMFD };		\
-	FIXTURE_VARIANT_ADD(fixture, pinseal) { .kind = PINSEAL };	\
+	FIXTURE_VARIANT_ADD(fixture, pinseal) { .kind = PINSEAL }
+
+/* The same, and on an imported memfd. */
+#define ON_EVERY_KIND(fixture)						\
+	ON_BOTH_KINDS(fixture);						\
 	FIXTURE_VARIANT_ADD(fixture, imported) { .kind = IMPORTED }
 
 /* A new empty memfd: its descriptor. */

@@ -7,9 +7,9 @@
  *	pressure			these tests
  *	pressure NAME [ARG...]		the test program NAME amid pressure: under_pressure.h
  *
- * Every test runs on a memfd, on a pinseal object and on an imported memfd: the memfd
- * variant proves that the test asks for what shmem really does, the others that the
- * object behaves alike. After each its memory cgroup must be free of shared memory
+ * Every test runs twice, on a memfd and on a pinseal object: the memfd variant proves
+ * that the test asks for what shmem really does, the pinseal variant that the object
+ * behaves alike. After each its memory cgroup must be free of shared memory
  * and swap, and the machine must use no more shared memory than before.
  */
 #include <pthread.h>
@@ -37,7 +37,7 @@ FIXTURE(pressure) {
 	struct machine_noise noise;
 };
 
-ON_EVERY_KIND(pressure);
+ON_BOTH_KINDS(pressure);
 
 #define SETUP(self, kind)							\
 	do {									\
