@@ -8,12 +8,12 @@
  */
 #include <linux/futex.h>
 #include <pthread.h>
-#include <sys/socket.h>
 #include <sys/syscall.h>
 
 #include "harness.h"
 #include "bytes.h"
 #include "object.h"
+#include "pass_fd.h"
 
 /* An empty object and a buffer of eight pages, filled. */
 FIXTURE(sharing) {
@@ -74,51 +74,6 @@ TEST_F(sharing, fork_does_not_share_private_copies)
 	}
 	ASSERT_EQ(0, ps_wait(pid));
 	EXPECT_EQ('p', p[0]);
-}
-
-static int send_fd(int sock, int fd)
-{
-	char byte = 0;
-	struct iovec iov = { &byte, 1 };
-	union {
-		char buf[CMSG_SPACE(sizeof(int))];
-		struct cmsghdr align;
-	} control = { 0 };
-	struct msghdr msg = {
-		.msg_iov = &iov, .msg_iovlen = 1,
-		.msg_control = control.buf, .msg_controllen = sizeof(control.buf),
-	};
-	struct cmsghdr *cmsg = CMSG_FIRSTHDR(&msg);
-
-	cmsg->cmsg_level = SOL_SOCKET;
-	cmsg->cmsg_type = SCM_RIGHTS;
-	cmsg->cmsg_len = CMSG_LEN(sizeof(int));
-	memcpy(CMSG_DATA(cmsg), &fd, sizeof(fd));
-	return sys(sendmsg(sock, &msg, 0));
-}
-
-static int receive_fd(int sock)
-{
-	char byte;
-	struct iovec iov = { &byte, 1 };
-	union {
-		char buf[CMSG_SPACE(sizeof(int))];
-		struct cmsghdr align;
-	} control = { 0 };
-	struct msghdr msg = {
-		.msg_iov = &iov, .msg_iovlen = 1,
-		.msg_control = control.buf, .msg_controllen = sizeof(control.buf),
-	};
-	struct cmsghdr *cmsg;
-	int fd;
-
-	if (recvmsg(sock, &msg, 0) != 1)
-		return -errno;
-	cmsg = CMSG_FIRSTHDR(&msg);
-	if (!cmsg || cmsg->cmsg_type != SCM_RIGHTS)
-		return -ENOMSG;
-	memcpy(&fd, CMSG_DATA(cmsg), sizeof(fd));
-	return fd;
 }
 
 TEST_F(sharing, passed_descriptor_shares)
