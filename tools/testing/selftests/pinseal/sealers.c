@@ -7,6 +7,7 @@
 #include <sched.h>
 
 #include "holders.h"
+#include "object.h"
 #include "rounds.h"
 
 #include "harness.h"
@@ -89,6 +90,88 @@ TEST(sealers)
 		close(fd);
 	}
 	TH_LOG("%u seals came too late", forbidden);
+}
+
+/*
+ * Sealers who do not know of each other
+ *
+ * A memfd that two objects have imported is sealed through both, and by its maker. When the
+ * call that sets F_SEAL_SEAL returns, the seals are what they will ever be.
+ */
+struct stranger {
+	int fd;
+	uint32_t seals;
+	int ret;
+	uint32_t seen;		/* after the call */
+	unsigned int *ready;
+	pthread_t thread;
+};
+
+#define STRANGERS	6
+
+static void *stranger_thread(void *data)
+{
+	struct stranger *s = data;
+
+	__atomic_add_fetch(s->ready, 1, __ATOMIC_SEQ_CST);
+	while (__atomic_load_n(s->ready, __ATOMIC_SEQ_CST) < STRANGERS)
+		sched_yield();
+	s->ret = obj_add_seals(s->fd, s->seals);
+	s->seen = obj_get_seals(s->fd);
+	return NULL;
+}
+
+TEST(strangers)
+{
+	uint64_t until = now_ns() + 3 * NSEC_PER_SEC;
+	unsigned int rounds, refused = 0, i;
+
+	for (rounds = 0; rounds < 100 || now_ns() < until; rounds++) {
+		int memfd = memfd_open(), a = import_open(memfd), b = import_open(memfd);
+		unsigned int ready = 0;
+		struct stranger s[STRANGERS] = {
+			{ .fd = memfd, .seals = F_SEAL_SEAL },
+			{ .fd = a, .seals = F_SEAL_WRITE },
+			{ .fd = b, .seals = F_SEAL_SHRINK },
+			{ .fd = a, .seals = F_SEAL_GROW },
+			{ .fd = b, .seals = F_SEAL_WRITE | F_SEAL_FUTURE_WRITE },
+			{ .fd = memfd, .seals = F_SEAL_WRITE },
+		};
+		uint32_t set = 0, final;
+
+		ASSERT_LE(0, memfd);
+		ASSERT_LE(0, a);
+		ASSERT_LE(0, b);
+		ASSERT_EQ(0, fill_file(memfd, SIZE, 's'));
+		for (i = 0; i < STRANGERS; i++) {
+			s[i].ready = &ready;
+			ASSERT_EQ(0, pthread_create(&s[i].thread, NULL, stranger_thread, &s[i]));
+		}
+		for (i = 0; i < STRANGERS; i++)
+			pthread_join(s[i].thread, NULL);
+		final = obj_get_seals(memfd);
+		for (i = 0; i < STRANGERS; i++) {
+			if (!s[i].ret) {
+				set |= s[i].seals;
+				EXPECT_EQ(s[i].seals, s[i].seen & s[i].seals);
+			} else {
+				/* A memfd takes what others do for somebody who holds a page. */
+				EXPECT_TRUE(s[i].ret == -EPERM || (s[i].fd == memfd &&
+								   s[i].ret == -EBUSY));
+				refused++;
+			}
+		}
+		EXPECT_EQ(set, final);
+		EXPECT_EQ(0, s[0].ret);
+		EXPECT_EQ(final, s[0].seen);
+		EXPECT_EQ(final, ps_get_seals(a));
+		EXPECT_EQ(final, ps_get_seals(b));
+		close(a);
+		close(b);
+		close(memfd);
+	}
+	TH_LOG("%u rounds, %u seals came too late", rounds, refused);
+	EXPECT_LT(0, refused);
 }
 
 /*
