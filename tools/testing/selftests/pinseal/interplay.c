@@ -88,10 +88,28 @@ static int try_everything(int fd, size_t len)
 	return checksum(fd, len) ? 0 : 5;
 }
 
-static void become_nobody(void)
+/* Sends a descriptor to a process of another user, which does @try there: 0, if that gave 0. */
+static int send_to_nobody(int fd, size_t len, int (*try)(int fd, size_t len))
 {
-	if (setresgid(65534, 65534, 65534) || setresuid(65534, 65534, 65534))
-		_exit(100);
+	int sock[2], ret;
+	pid_t pid;
+
+	if (socketpair(AF_UNIX, SOCK_STREAM, 0, sock))
+		return -errno;
+	pid = ps_fork();
+	if (!pid) {
+		int got;
+
+		close(fd);
+		if (setresgid(65534, 65534, 65534) || setresuid(65534, 65534, 65534))
+			_exit(100);
+		got = receive_fd(sock[1]);
+		_exit(got < 0 ? 101 : try(got, len));
+	}
+	ret = send_fd(sock[0], fd);
+	close(sock[0]);
+	close(sock[1]);
+	return ps_wait(pid) ?: ret < 0 ? ret : 0;
 }
 
 TEST_F(sealed, for_a_program_that_inherits_it)
@@ -113,21 +131,7 @@ TEST_F(sealed, for_a_program_that_inherits_it)
 
 TEST_F(sealed, for_another_user_who_was_sent_it)
 {
-	int sock[2];
-	pid_t pid;
-
-	ASSERT_EQ(0, socketpair(AF_UNIX, SOCK_STREAM, 0, sock));
-	pid = ps_fork();
-	if (!pid) {
-		int fd;
-
-		close(self->fd);
-		become_nobody();
-		fd = receive_fd(sock[1]);
-		_exit(fd < 0 ? 102 : try_everything(fd, self->len));
-	}
-	ASSERT_LE(0, send_fd(sock[0], self->fd));
-	EXPECT_EQ(0, ps_wait(pid));
+	EXPECT_EQ(0, send_to_nobody(self->fd, self->len, try_everything));
 	EXPECT_UNCHANGED(self);
 }
 
@@ -439,23 +443,14 @@ TEST_F(open, is_a_buffer_for_io_uring)
 	close(file);
 }
 
+static int try_writing(int fd, size_t len)
+{
+	return pwrite(fd, "n", 1, 0) == 1 && !ps_try_map(fd, len, RW, MAP_SHARED) ? 0 : 1;
+}
+
 TEST_F(open, is_written_by_another_user_who_was_sent_it)
 {
-	int sock[2];
-	pid_t pid;
-
-	ASSERT_EQ(0, socketpair(AF_UNIX, SOCK_STREAM, 0, sock));
-	pid = ps_fork();
-	if (!pid) {
-		int fd;
-
-		become_nobody();
-		fd = receive_fd(sock[1]);
-		_exit(fd < 0 || pwrite(fd, "n", 1, 0) != 1 ||
-		      ps_try_map(fd, self->len, RW, MAP_SHARED));
-	}
-	ASSERT_LE(0, send_fd(sock[0], self->fd));
-	EXPECT_EQ(0, ps_wait(pid));
+	EXPECT_EQ(0, send_to_nobody(self->fd, self->len, try_writing));
 	EXPECT_EQ('n', self->p[0]);
 }
 

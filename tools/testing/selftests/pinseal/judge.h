@@ -39,7 +39,8 @@ static inline void path_beside(char *path, size_t len, const char *name)
 }
 
 /* In the child: becomes this program, to run one check only. */
-static inline void __attribute__((noreturn)) check_exec(const char *name, const char *arg, bool preload)
+static inline void __attribute__((noreturn)) check_exec(const char *name, const char *arg,
+							bool preload)
 {
 	char lib[PATH_MAX];
 

@@ -9,6 +9,7 @@
 
 #include "harness.h"
 #include "bytes.h"
+#include "pass_fd.h"
 #include "pinseal_test.h"
 #include "sysfile.h"
 
@@ -175,25 +176,10 @@ TEST_F(module, stays_while_another_process_has_a_mapping)
 
 TEST_F(module, stays_while_a_descriptor_is_on_its_way)
 {
-	char byte = 0;
-	struct iovec iov = { &byte, 1 };
-	union {
-		char buf[CMSG_SPACE(sizeof(int))];
-		struct cmsghdr align;
-	} control = { 0 };
-	struct msghdr msg = {
-		.msg_iov = &iov, .msg_iovlen = 1,
-		.msg_control = control.buf, .msg_controllen = sizeof(control.buf),
-	};
-	struct cmsghdr *cmsg = CMSG_FIRSTHDR(&msg);
 	int socks[2];
 
 	ASSERT_EQ(0, socketpair(AF_UNIX, SOCK_STREAM, 0, socks));
-	cmsg->cmsg_level = SOL_SOCKET;
-	cmsg->cmsg_type = SCM_RIGHTS;
-	cmsg->cmsg_len = CMSG_LEN(sizeof(int));
-	memcpy(CMSG_DATA(cmsg), &self->fd, sizeof(int));
-	ASSERT_EQ(1, sys(sendmsg(socks[0], &msg, 0)));
+	ASSERT_EQ(1, send_fd(socks[0], self->fd));
 	close(self->fd);
 	self->fd = -1;
 	EXPECT_EQ(-EWOULDBLOCK, unload());

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * One object, made by memfd or by pinseal or by both (an imported memfd), and the operations for which the two
- * have different calls. A test written with these takes the same steps on both;
- * what memfd answers is what pinseal has to answer.
+ * One object, made by memfd or by pinseal or by both (an imported memfd), and the
+ * operations for which these have different calls. A test written with them takes the
+ * same steps on each; what memfd answers is what pinseal has to answer.
  *
  * Every function returns 0 (or what it says), or -errno.
  */
