@@ -66,8 +66,8 @@ impl kernel::InPlaceModule for PinsealModule {
 impl MiscDevice for Object {
     type Ptr = Arc<Self>;
 
-    fn open(_file: &File, _misc: &MiscDeviceRegistration<Self>) -> Result<Arc<Self>> {
-        Object::new()
+    fn open(file: &File, _misc: &MiscDeviceRegistration<Self>) -> Result<Arc<Self>> {
+        Object::new(file.cred())
     }
 
     fn read_iter(kiocb: Kiocb<'_, Self::Ptr>, iov: &mut IovIterDest<'_>) -> Result<usize> {
@@ -122,8 +122,7 @@ impl MemoryDevice for Object {
                 // Nor can it be made writable later.
                 vma.try_clear_maywrite()?;
             }
-            // The core has asked where the device lies, not where the memory does.
-            if seals.forbid_executable_mappings() || memory.is_noexec() {
+            if seals.forbid_executable_mappings() {
                 if vma.executable() {
                     return Err(EPERM);
                 }

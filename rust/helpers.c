@@ -5,9 +5,10 @@
 
 #include <linux/cpumask.h>
 #include <linux/cred.h>
-#include <linux/mount.h>
 #include <linux/pagemap.h>
+#include <linux/pid_namespace.h>
 #include <linux/sched/signal.h>
+#include <linux/userfaultfd_k.h>
 
 #include "helpers.h"
 
@@ -39,16 +40,6 @@ long pinseal_file_truncate(struct file *file, loff_t size)
 bool pinseal_file_is_on_kernel_mount(const struct file *file)
 {
 	return file_inode(file)->i_sb->s_flags & SB_KERNMOUNT;
-}
-
-bool pinseal_file_is_owned(const struct file *file)
-{
-	return inode_owner_or_capable(file_mnt_idmap(file), file_inode(file));
-}
-
-bool pinseal_file_is_noexec(const struct file *file)
-{
-	return file->f_path.mnt->mnt_flags & MNT_NOEXEC || file_inode(file)->i_sb->s_iflags & SB_I_NOEXEC;
 }
 
 int pinseal_inode_trylock(struct inode *inode)
@@ -138,7 +129,8 @@ struct folio *pinseal_folio_alloc_for(struct address_space *mapping)
 
 bool pinseal_folio_is_elsewhere(const struct folio *folio)
 {
-	return folio_mapped(folio) || folio_test_swapcache(folio) || folio_test_private(folio);
+	return folio_mapped(folio) || folio_test_swapcache(folio) ||
+	       folio_test_private(folio) || folio_test_hwpoison(folio);
 }
 
 bool pinseal_folio_test_uptodate(const struct folio *folio)
@@ -164,6 +156,16 @@ void pinseal_folio_set_locked(struct folio *folio)
 bool pinseal_vma_is_locked(const struct vm_area_struct *vma)
 {
 	return vma->vm_flags & VM_LOCKED;
+}
+
+bool pinseal_vma_is_locked_on_fault(const struct vm_area_struct *vma)
+{
+	return vma->vm_flags & VM_LOCKONFAULT;
+}
+
+bool pinseal_userfaultfd_armed(struct vm_area_struct *vma)
+{
+	return userfaultfd_armed(vma);
 }
 
 void pinseal_i_mmap_lock_read(struct address_space *mapping)
@@ -194,6 +196,21 @@ void pinseal_xas_unlock_irq(struct xa_state *xas)
 const struct cred *pinseal_current_cred(void)
 {
 	return current_cred();
+}
+
+const struct cred *pinseal_override_creds(const struct cred *cred)
+{
+	return override_creds(cred);
+}
+
+void pinseal_revert_creds(const struct cred *cred)
+{
+	revert_creds(cred);
+}
+
+int pinseal_memfd_noexec_scope(void)
+{
+	return pidns_memfd_noexec_scope(task_active_pid_ns(current));
 }
 
 bool pinseal_cpu_online(unsigned int cpu)

@@ -20,8 +20,6 @@ bool pinseal_shmem_file(struct file *file);
 void pinseal_file_set_seekable(struct file *file);
 long pinseal_file_truncate(struct file *file, loff_t size);
 bool pinseal_file_is_on_kernel_mount(const struct file *file);
-bool pinseal_file_is_owned(const struct file *file);
-bool pinseal_file_is_noexec(const struct file *file);
 int pinseal_inode_trylock(struct inode *inode);
 void pinseal_inode_unlock(struct inode *inode);
 loff_t pinseal_i_size_read(const struct inode *inode);
@@ -50,6 +48,8 @@ void pinseal_folio_mark_uptodate(struct folio *folio);
 void pinseal_folio_set_swapbacked(struct folio *folio);
 void pinseal_folio_set_locked(struct folio *folio);
 bool pinseal_vma_is_locked(const struct vm_area_struct *vma);
+bool pinseal_vma_is_locked_on_fault(const struct vm_area_struct *vma);
+bool pinseal_userfaultfd_armed(struct vm_area_struct *vma);
 void pinseal_i_mmap_lock_read(struct address_space *mapping);
 void pinseal_i_mmap_unlock_read(struct address_space *mapping);
 
@@ -58,8 +58,13 @@ void pinseal_xas_init(struct xa_state *xas, struct xarray *xa, unsigned long ind
 void pinseal_xas_lock_irq(struct xa_state *xas);
 void pinseal_xas_unlock_irq(struct xa_state *xas);
 
+/* linux/pid_namespace.h */
+int pinseal_memfd_noexec_scope(void);
+
 /* linux/cpumask.h, linux/cred.h, linux/sched.h */
 const struct cred *pinseal_current_cred(void);
+const struct cred *pinseal_override_creds(const struct cred *cred);
+void pinseal_revert_creds(const struct cred *cred);
 bool pinseal_cpu_online(unsigned int cpu);
 void pinseal_cond_resched(void);
 void pinseal_set_current_state_interruptible(void);

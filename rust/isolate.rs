@@ -9,7 +9,8 @@ use crate::{
     fs::shmem::LockedShmem,
     mm::{
         address_space::AddressSpace,
-        locked_folio::NewFolio, //
+        locked_folio::NewFolio,
+        lru::drain_this_cpu, //
     },
     scan::Unmapped, //
 };
@@ -63,6 +64,10 @@ fn isolate_page(
     };
     folio.unmap();
     unmapped.add(&folio.range());
+    if !folio.is_clean() {
+        // What was locked in memory is in a batch now.
+        drain_this_cpu();
+    }
     if folio.is_clean() {
         return Ok(false);
     }

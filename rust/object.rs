@@ -30,10 +30,12 @@ use crate::{
     }, //
 };
 use kernel::{
+    cred::Credential,
     new_mutex,
     prelude::*,
     str::CString,
     sync::{
+        aref::ARef,
         atomic::{
             Acquire,
             Atomic,
@@ -71,6 +73,8 @@ pub(crate) struct Object {
     /// into being.
     #[pin]
     name: Mutex<Option<CString>>,
+    /// Who opened it.
+    owner: ARef<Credential>,
     memory: SetOnce<Memory>,
     /// A [`SealSet`]: what the inode of the memory cannot say. The seals that the kernel does not
     /// know; `F_SEAL_SEAL` if the inode has that inborn; `F_SEAL_WRITE` if it was us who made sure
@@ -81,14 +85,15 @@ pub(crate) struct Object {
 }
 
 impl Object {
-    /// An empty object.
+    /// An empty object, whose memory is to belong to `owner`, whoever uses it first.
     ///
     /// # Errors
     ///
     /// `ENOMEM`.
-    pub(crate) fn new() -> Result<Arc<Self>> {
+    pub(crate) fn new(owner: &Credential) -> Result<Arc<Self>> {
         Arc::pin_init(
             pin_init!(Self {
+                owner: owner.into(),
                 name <- new_mutex!(None, "pinseal::Object::name"),
                 memory: SetOnce::new(),
                 seals_besides: Atomic::new(0),
@@ -110,10 +115,13 @@ impl Object {
         let name = self.name.lock();
         if self.memory.as_ref().is_none() {
             self.memory.populate(Memory {
-                file: ShmemFile::new(match &*name {
-                    Some(label) => label,
-                    None => c"pinseal",
-                })?,
+                file: ShmemFile::new(
+                    match &*name {
+                        Some(label) => label,
+                        None => c"pinseal",
+                    },
+                    &self.owner,
+                )?,
                 seal_seal: SealSeal::Inborn,
             });
         }
@@ -126,21 +134,21 @@ impl Object {
         self.memory.as_ref().map(|memory| &memory.file)
     }
 
-    /// Makes somebody else's file the memory.
+    /// Makes somebody else's memfd the memory.
+    ///
+    /// A file in a mounted tmpfs will not do: overlayfs shows such files as its own, and maps them
+    /// writable without asking for their seals, or being counted before it does.
     ///
     /// # Errors
     ///
     /// `EBUSY` when the object has been used. `EPERM` when the file is not to be sealed: a memfd
-    /// without `MFD_ALLOW_SEALING`, or with `F_SEAL_SEAL`; a file of somebody else's in a tmpfs.
+    /// without `MFD_ALLOW_SEALING`, or with `F_SEAL_SEAL`; a file in a tmpfs.
     pub(crate) fn adopt(&self, file: ShmemFile) -> Result {
-        let seal_seal = if !SealSet::from_kernel_bits(file.seals()).contains(Seal::Seal) {
-            SealSeal::Meant
-        } else if !file.is_on_kernel_mount() && file.is_owned() {
-            // No file of a tmpfs can be made without it, so it is not what the owner wants.
-            SealSeal::Inborn
-        } else {
+        if !file.is_on_kernel_mount() || !file.is_plain() {
             return Err(EPERM);
-        };
+        }
+        SealSet::from_kernel_bits(file.seals()).check_addable()?;
+        let seal_seal = SealSeal::Meant;
         let _name = self.name.lock();
         if !self.memory.populate(Memory { file, seal_seal }) {
             return Err(EBUSY);

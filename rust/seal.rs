@@ -315,13 +315,19 @@ impl<'a> Attempt<'a> {
             self.failed_looks = self.failed_looks.saturating_add(1);
             return Ok(Step::NotYet);
         };
-        // The file may have become executable since this was planned, but does not any more.
+        // The file may have become executable since this was planned.
         self.seals = self.seals.with_implied(self.memory.is_executable());
         if self.ends_writing() {
             return Ok(Step::EndsWriting);
         }
-        self.object.add_seals(&locked, self.seals)?;
+        self.set(&locked)?;
         Ok(Step::Sealed)
+    }
+
+    /// Sets the seals, with those that they imply for the file as it is now and will stay.
+    fn set(&mut self, locked: &LockedShmem<'_>) -> Result {
+        self.seals = self.seals.with_implied(locked.file().is_executable());
+        self.object.add_seals(locked, self.seals)
     }
 
     /// Looks at the pages and, when all pass, sets the seals.
@@ -385,7 +391,7 @@ impl<'a> Attempt<'a> {
             look = look.again_without_readers(pages, &mut self.unmapped);
         }
         if look.is_clean() {
-            self.object.add_seals(&locked, self.seals)?;
+            self.set(&locked)?;
             return Ok(Step::Sealed);
         }
         self.look = Some(look);
@@ -431,7 +437,7 @@ impl<'a> Attempt<'a> {
         drain_this_cpu();
         let look = Look::everywhere(pages).again_without_readers(pages, &mut self.unmapped);
         if look.is_clean() {
-            self.object.add_seals(&locked, self.seals)?;
+            self.set(&locked)?;
             return Ok(Outcome::Sealed);
         }
         self.look = Some(look);

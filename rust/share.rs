@@ -39,11 +39,14 @@ pub(crate) fn reopen(device: DeviceFile<'_, Object>, access: u32) -> Result<isiz
 
 /// Opens the memory of an object. `access` is `O_RDONLY` or `O_RDWR`. Returns a descriptor.
 ///
+/// With that, and `/proc/self/fd`, whoever the file's mode allows can open it for writing, so it is
+/// not for those who may only read.
+///
 /// # Errors
 ///
-/// `EPERM` when `device` was not opened for all of that, `EMFILE`, `ENFILE`, `ENOMEM`.
+/// `EPERM` when `device` was not opened for reading and writing, `EMFILE`, those of opening it.
 pub(crate) fn export(device: DeviceFile<'_, Object>, access: u32) -> Result<isize> {
-    check_access(device, access)?;
+    check_access(device, O_RDWR)?;
     new_descriptor(|| device.owner().memory()?.open_again(access))
 }
 

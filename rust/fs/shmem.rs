@@ -12,6 +12,7 @@ use crate::{
 };
 use core::ptr::NonNull;
 use kernel::{
+    cred::Credential,
     error::{
         from_err_ptr,
         to_result, //
@@ -24,6 +25,7 @@ use kernel::{
     fs::{
         file::flags::{
             O_ACCMODE,
+            O_NONBLOCK,
             O_RDWR, //
         },
         File,
@@ -46,6 +48,9 @@ use kernel::{
 /// What a file position can be at most, `MAX_LFS_FILESIZE` in C.
 const MAX_SIZE: i64 = i64::MAX;
 
+/// The bits of a file's mode that make it executable.
+const EXECUTABLE: u32 = bindings::S_IXUSR | bindings::S_IXGRP | bindings::S_IXOTH;
+
 /// A shmem file.
 ///
 /// # Invariants
@@ -60,14 +65,20 @@ impl ShmemFile {
     pub(crate) const MAX_PAGES: usize = (MAX_SIZE >> PAGE_SHIFT) as usize;
 
     /// Makes an empty file, like `memfd_create()` does. `name` is what it is called in
-    /// `/proc/PID/maps`.
+    /// `/proc/PID/maps`, `owner` whom it belongs to.
     ///
     /// # Errors
     ///
     /// `ENOMEM`, `ENFILE`.
-    pub(crate) fn new(name: &CStr) -> Result<Self> {
-        // SAFETY: `name` is a C string; it is copied.
-        let file = unsafe { bindings::pinseal_shmem_file_setup(name.as_char_ptr(), 0) };
+    pub(crate) fn new(name: &CStr, owner: &Credential) -> Result<Self> {
+        // SAFETY: `name` is a C string; it is copied. The current task has its own credentials back
+        // afterwards.
+        let file = unsafe {
+            let own = bindings::pinseal_override_creds(owner.as_ptr());
+            let file = bindings::pinseal_shmem_file_setup(name.as_char_ptr(), 0);
+            bindings::pinseal_revert_creds(own);
+            file
+        };
         let file = from_err_ptr(file).map_err(|err| match err {
             // What shmem says when there is no memory for an inode. There is no space to run out of.
             ENOSPC => ENOMEM,
@@ -77,6 +88,18 @@ impl ShmemFile {
         unsafe {
             bindings::pinseal_file_set_seekable(file);
             (*file).f_flags |= bindings::O_LARGEFILE;
+        }
+        // SAFETY: As above.
+        let no_exec = unsafe { bindings::pinseal_memfd_noexec_scope() } > 0;
+        if no_exec {
+            // What `vm.memfd_noexec` makes of memfds when nobody says what they want.
+            //
+            // SAFETY: The file, its inode and its seals are ours alone so far.
+            unsafe {
+                let inode = (*file).f_inode;
+                (*inode).i_mode &= !(EXECUTABLE as bindings::umode_t);
+                *bindings::pinseal_shmem_seals(inode) |= bindings::F_SEAL_EXEC;
+            }
         }
         // SAFETY: `from_err_ptr` returned a valid pointer.
         let file = unsafe { NonNull::new_unchecked(file) };
@@ -92,8 +115,8 @@ impl ShmemFile {
     ///
     /// # Errors
     ///
-    /// `EINVAL` (no shmem file, or no regular one), `EPERM` (not open for both), `ENFILE`, `ENOMEM`,
-    /// what security modules say.
+    /// `EINVAL` (no shmem file, or no regular one), `EPERM` (not open for both), and those of
+    /// [`ShmemFile::open_again`].
     pub(crate) fn of(file: &LocalFile) -> Result<Self> {
         let other = file.as_ptr();
         // SAFETY: The file is open, and keeps its inode alive. Its kind never changes.
@@ -117,7 +140,8 @@ impl ShmemFile {
     ///
     /// # Errors
     ///
-    /// `ENFILE`, `ENOMEM`, what security modules say.
+    /// `ENFILE`, `ENOMEM`, `ETXTBSY` (it is being executed), `EAGAIN` (somebody has a lease on it),
+    /// what security modules say.
     pub(crate) fn open_again(&self, access: u32) -> Result<ARef<File>> {
         // SAFETY: The file is open.
         unsafe { open_again(self.as_ptr(), access) }
@@ -130,23 +154,19 @@ impl ShmemFile {
         unsafe { bindings::pinseal_file_is_on_kernel_mount(self.as_ptr()) }
     }
 
-    /// Whether the current task may do with the file what only its owner may.
-    pub(crate) fn is_owned(&self) -> bool {
-        // SAFETY: The file is open.
-        unsafe { bindings::pinseal_file_is_owned(self.as_ptr()) }
-    }
-
-    /// Whether nothing of where the file lies may be executed.
-    pub(crate) fn is_noexec(&self) -> bool {
-        // SAFETY: The file is open.
-        unsafe { bindings::pinseal_file_is_noexec(self.as_ptr()) }
+    /// Whether nothing but seals says what may be done with the file: it is not append-only, nor
+    /// immutable.
+    pub(crate) fn is_plain(&self) -> bool {
+        // SAFETY: The file keeps its inode alive; the volatile read is a `READ_ONCE`.
+        let flags = unsafe { (&raw const (*self.inode()).i_flags).read_volatile() };
+        flags & (bindings::S_APPEND | bindings::S_IMMUTABLE) == 0
     }
 
     /// Whether the file's mode lets somebody execute it. It changes under the inode lock.
     pub(crate) fn is_executable(&self) -> bool {
         // SAFETY: The file keeps its inode alive; the volatile read is a `READ_ONCE`.
         let mode = unsafe { (&raw const (*self.inode()).i_mode).read_volatile() };
-        u32::from(mode) & (bindings::S_IXUSR | bindings::S_IXGRP | bindings::S_IXOTH) != 0
+        u32::from(mode) & EXECUTABLE != 0
     }
 
     /// The seals that shmem enforces. They are added under the inode lock.
@@ -362,7 +382,8 @@ impl ShmemFile {
 ///
 /// `file` must be open.
 pub(super) unsafe fn open_again(file: *mut bindings::file, access: u32) -> Result<ARef<File>> {
-    let flags = access | bindings::O_LARGEFILE;
+    // Nobody who has a lease on the file is waited for.
+    let flags = access | bindings::O_LARGEFILE | O_NONBLOCK;
     // SAFETY: The file is open and keeps its path alive; `current_cred()` of the current task are
     // valid for the call.
     let file = unsafe {
@@ -374,7 +395,9 @@ pub(super) unsafe fn open_again(file: *mut bindings::file, access: u32) -> Resul
         )
     };
     let file = from_err_ptr(file)?;
-    // SAFETY: `from_err_ptr` returned a valid pointer. We own the reference that came with the file,
+    // SAFETY: `from_err_ptr` returned a valid pointer, to a file that is ours alone so far.
+    unsafe { (*file).f_flags &= !O_NONBLOCK };
+    // SAFETY: As above. We own the reference that came with the file,
     // and nobody else has it, so there is no `fdget_pos` under way.
     Ok(unsafe { ARef::from_raw(NonNull::new_unchecked(file.cast())) })
 }

@@ -231,7 +231,7 @@ unsafe fn leaf<'a>(xas: *mut bindings::xa_state) -> Option<Leaf<'a>> {
 /// C: `xa_is_value()`, `xa_is_internal()` in
 /// [`include/linux/xarray.h`](srctree/include/linux/xarray.h).
 #[inline]
-fn is_pointer(entry: *mut c_void) -> bool {
+pub(super) fn is_pointer(entry: *mut c_void) -> bool {
     !entry.is_null() && entry.addr() & 3 == 0
 }
 

@@ -98,8 +98,8 @@ impl LockedFolio<'_> {
     ///
     /// # Errors
     ///
-    /// `EBUSY` (it is in a page table, or on its way to or from swap), `EHWPOISON` (the memory is
-    /// broken).
+    /// `EBUSY` (it is in a page table, on its way to or from swap, or broken), `EHWPOISON` (it breaks
+    /// now).
     pub(crate) fn replace(self, copy: NewFolio) -> Result {
         let (old, new) = (self.as_ptr(), copy.folio.as_ptr());
 

@@ -2,16 +2,20 @@
 
 //! Mappings that are locked in memory (`mlock()`): bringing pages back that were taken from them.
 //!
+//! The mappings are other people's as well, and what they do with theirs must not hold us up. So mmap
+//! locks are only tried, nothing is faulted but pages of the very file, and nobody's address space is
+//! torn down here.
+//!
 //! C headers: [`include/linux/fs.h`](srctree/include/linux/fs.h),
 //! [`include/linux/mm.h`](srctree/include/linux/mm.h)
 
-use super::address_space::AddressSpace;
+use super::address_space::{
+    is_pointer,
+    AddressSpace, //
+};
 use crate::{
     bindings,
-    sync::nap::{
-        is_dying,
-        nap, //
-    }, //
+    sync::nap::is_dying, //
 };
 use core::{
     ops::Range,
@@ -20,61 +24,119 @@ use core::{
 use kernel::{
     container_of,
     mm::{
+        virt::VmaRef,
         Mm,
-        MmWithUser, //
+        MmWithUser,
+        MmWithUserAsync,
+        MmapReadGuard, //
     },
-    page::{
-        PAGE_SHIFT,
-        PAGE_SIZE, //
-    },
+    page::PAGE_SHIFT,
     prelude::*,
-    sync::aref::ARef, //
+    sync::aref::ARef,
+    time::{
+        delay::fsleep,
+        Delta, //
+    }, //
 };
+
+/// How long to sleep before a mmap lock is tried again, in microseconds, and how many times in one
+/// call, for all address spaces together. Whoever keeps its own locked for longer has its pages back
+/// when it uses them.
+const LOCK_NAP_US: i64 = 100;
+const LOCK_NAPS: u32 = 50;
 
 /// Where a locked VMA had a part of a file when it was looked at.
 struct LockedPart {
-    mm: ARef<MmWithUser>,
+    /// Not to be torn down by us: that may have to wait for I/O.
+    mm: ARef<MmWithUserAsync>,
     /// Address of the first page of the part.
     address: usize,
     /// Indices in the file, in pages.
     pages: Range<usize>,
+    /// Whether it locks pages when they are used, and not before.
+    on_fault: bool,
 }
 
-/// How many times a mmap lock is tried, and how long to sleep in between, in nanoseconds. User space
-/// can hold one up for as long as it likes; whoever does that to its own gets its pages back when it
-/// uses them.
-const LOCK_TRIES: u32 = 50;
-const LOCK_NAP_NS: u64 = 100_000;
-
 impl AddressSpace {
-    /// Maps those of `pages` again that locked VMAs show, of whatever process. Returns when they are
-    /// there, or cannot be.
+    /// Maps those of `pages` again that locked VMAs show, of whatever process.
     ///
     /// Context: sleeps. Takes mmap locks.
     ///
     /// # Errors
     ///
-    /// `ENOMEM`: not all could be looked at.
+    /// `ENOMEM`: none could be looked at.
     pub(crate) fn map_where_locked(&self, pages: Range<usize>) -> Result {
+        let mut naps = LOCK_NAPS;
         for part in self.locked_parts(pages)?.iter() {
-            for (n, index) in part.pages.clone().enumerate() {
-                if self.has_page(index) && !part.fault_in(n) {
+            let mut from = part.pages.start;
+            while let Some(index) = self.next_page(from..part.pages.end, part.on_fault) {
+                if !self.map_page(part, index, &mut naps) {
                     break;
                 }
+                from = index + 1;
             }
         }
         Ok(())
     }
 
-    /// Whether there is a page at `index`, in memory or in swap.
-    fn has_page(&self, index: usize) -> bool {
-        // SAFETY: The mapping is alive by the type invariants. The entry is not looked into.
-        unsafe { !bindings::xa_load(&raw mut (*self.as_ptr()).i_pages, index).is_null() }
+    /// The first index of a page in the range; not in swap, if it must be `in_memory`.
+    fn next_page(&self, pages: Range<usize>, in_memory: bool) -> Option<usize> {
+        let mut index = pages.start;
+        while index < pages.end {
+            // SAFETY: The mapping is alive by the type invariants. The entry is not looked into.
+            let entry = unsafe {
+                let i_pages = &raw mut (*self.as_ptr()).i_pages;
+                bindings::xa_find(i_pages, &mut index, pages.end - 1, bindings::XA_PRESENT)
+            };
+            if entry.is_null() {
+                return None;
+            }
+            if is_pointer(entry) || !in_memory {
+                return Some(index);
+            }
+            index += 1;
+        }
+        None
+    }
+
+    /// Maps one page of a part. Returns whether there is any use in going on.
+    fn map_page(&self, part: &LockedPart, index: usize, naps: &mut u32) -> bool {
+        let address = part.address + ((index - part.pages.start) << PAGE_SHIFT);
+        let Some(guard) = try_lock(&part.mm, naps) else {
+            return false;
+        };
+        // Something else may be there by now, for which a fault could take as long as user space
+        // likes.
+        if guard
+            .vma_lookup(address)
+            .is_none_or(|vma| !self.is_locked_page(vma, address, index))
+        {
+            return false;
+        }
+        // SAFETY: The mmap lock is held, and stays held as no retry is allowed.
+        unsafe { bindings::fixup_user_fault(part.mm.as_raw(), address, 0, null_mut()) };
+        true
+    }
+
+    /// Whether a locked VMA shows the page with that index at `address`, and the kernel alone brings
+    /// it there.
+    fn is_locked_page(&self, vma: &VmaRef, address: usize, index: usize) -> bool {
+        let vma_ptr = vma.as_ptr();
+        // SAFETY: The VMA is locked against changes by the mmap lock, as we have a `VmaRef`. It keeps
+        // its file open.
+        unsafe {
+            let file = (*vma_ptr).vm_file;
+            !file.is_null()
+                && (*file).f_mapping == self.as_ptr()
+                && bindings::pinseal_vma_is_locked(vma_ptr)
+                && !bindings::pinseal_userfaultfd_armed(vma_ptr)
+                && (*vma_ptr).vm_pgoff + ((address - vma.start()) >> PAGE_SHIFT) == index
+        }
     }
 
     /// The parts of locked VMAs that show some of `pages`.
-    fn locked_parts(&self, pages: Range<usize>) -> Result<KVec<LockedPart>> {
-        let mut parts = KVec::new();
+    fn locked_parts(&self, pages: Range<usize>) -> Result<KVVec<LockedPart>> {
+        let mut parts = KVVec::new();
         loop {
             let mut without_room = 0;
             self.for_each_vma(|vma| {
@@ -82,8 +144,6 @@ impl AddressSpace {
                     return;
                 };
                 if parts.len() == parts.capacity() {
-                    // What a dropped reference to an `mm` may have to do takes the lock that is
-                    // held here: so there is none yet.
                     without_room += 1;
                 } else if let Some(part) = part.get() {
                     // There is room.
@@ -122,24 +182,20 @@ impl AddressSpace {
     }
 }
 
-impl LockedPart {
-    /// Maps the page with that number. Returns whether there is any use in going on.
-    fn fault_in(&self, n: usize) -> bool {
-        for _ in 0..LOCK_TRIES {
-            if is_dying() {
-                return false;
-            }
-            if let Some(_guard) = self.mm.mmap_read_trylock() {
-                let address = self.address + n * PAGE_SIZE;
-                // What has been unmapped since it was looked at gives an error, which is fine.
-                //
-                // SAFETY: The mmap lock is held, and stays held as no retry is allowed.
-                unsafe { bindings::fixup_user_fault(self.mm.as_raw(), address, 0, null_mut()) };
-                return true;
-            }
-            nap(LOCK_NAP_NS, || false);
+/// Locks an address space, for which it sleeps `naps` times at most.
+fn try_lock<'a>(mm: &'a MmWithUser, naps: &mut u32) -> Option<MmapReadGuard<'a>> {
+    loop {
+        if is_dying() {
+            return None;
         }
-        false
+        // SAFETY: There are no requirements.
+        unsafe { bindings::pinseal_cond_resched() };
+        let guard = mm.mmap_read_trylock();
+        if guard.is_some() || *naps == 0 {
+            return guard;
+        }
+        *naps -= 1;
+        fsleep(Delta::from_micros(LOCK_NAP_US));
     }
 }
 
@@ -174,6 +230,8 @@ impl<'a> LinkedVma<'a> {
             mm: unsafe { Mm::from_raw(self.vma.vm_mm) },
             address: start + ((part.start - shown.start) << PAGE_SHIFT),
             pages: part,
+            // SAFETY: The VMA is linked.
+            on_fault: unsafe { bindings::pinseal_vma_is_locked_on_fault(self.vma) },
         })
     }
 }
@@ -183,15 +241,17 @@ struct UncountedPart<'a> {
     mm: &'a Mm,
     address: usize,
     pages: Range<usize>,
+    on_fault: bool,
 }
 
 impl UncountedPart<'_> {
     /// Keeps the `mm`, unless it is on its way out.
     fn get(self) -> Option<LockedPart> {
         Some(LockedPart {
-            mm: self.mm.mmget_not_zero()?,
+            mm: MmWithUser::into_mmput_async(self.mm.mmget_not_zero()?),
             address: self.address,
             pages: self.pages,
+            on_fault: self.on_fault,
         })
     }
 }

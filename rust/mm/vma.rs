@@ -145,10 +145,8 @@ impl<'a, T: MappingOwner> NewDeviceVma<'a, T> {
             (*vma).vm_ops = ops;
             (*vma).vm_private_data = ARef::into_raw(device).as_ptr().cast();
         }
-        match admitted {
-            Some(admitted) if is_shared_maywrite(self) => admitted.made(),
-            // shmem knew of a seal that was set meanwhile, and took `VM_MAYWRITE` away.
-            Some(_) | None => {}
+        if let Some(admitted) = admitted {
+            admitted.made();
         }
         Ok(Shown::Made)
     }

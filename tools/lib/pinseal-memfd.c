@@ -269,7 +269,7 @@ POSIX_FALLOCATE(posix_fallocate64)
 
 /*
  * Runs @call, where `at` is the memory of the object @fd, or @fd itself if it is none. An
- * object that cannot be exported (opened for writing only) is asked as the device it is.
+ * object that cannot be exported (it may only be read) is asked as the device it is.
  */
 #define ON_MEMORY(fd, call) ({							\
 	int __memory = is_object(fd) ? export_memory(fd) : -1;			\
@@ -281,15 +281,41 @@ POSIX_FALLOCATE(posix_fallocate64)
 	__ret;									\
 })
 
+/* The size of an object that cannot be exported, or -1. */
+static off_t size_of_device(int fd)
+{
+	struct pinseal_info info;
+
+	return ioctl(fd, PINSEAL_IOC_INFO, &info) ? -1 : (off_t)info.size;
+}
+
+/* Makes what fstat() says of the device be about an object that may only be read. */
+#define AS_READ_ONLY_FILE(fd, st) do {						\
+	if (S_ISCHR((st)->st_mode) && is_object(fd)) {				\
+		(st)->st_mode = S_IFREG | 0444;					\
+		(st)->st_rdev = 0;						\
+		(st)->st_size = size_of_device(fd);				\
+	}									\
+} while (0)
+
 EXPORTED int fstat(int fd, struct stat *st)
 {
-	return ON_MEMORY(fd, real_fstat(at, st));
+	int ret = ON_MEMORY(fd, real_fstat(at, st));
+
+	if (!ret)
+		AS_READ_ONLY_FILE(fd, st);
+	return ret;
 }
 
 EXPORTED int fstat64(int fd, struct stat64 *st)
 {
+	int ret;
+
 	NEXT(fstat64);
-	return ON_MEMORY(fd, next(at, st));
+	ret = ON_MEMORY(fd, next(at, st));
+	if (!ret)
+		AS_READ_ONLY_FILE(fd, st);
+	return ret;
 }
 
 #define NOTHING_BUT_FD(path, flags) ((flags) & AT_EMPTY_PATH && !*(path))

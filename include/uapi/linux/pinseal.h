@@ -174,7 +174,8 @@ struct pinseal_seal {
  * no mapping of the object through /dev/pinseal may become executable any more, neither a
  * new one (mmap() gives EPERM) nor by mprotect() (EACCES). Those that are executable
  * already stay so. The kernel does not know this seal: it says nothing of mappings of an
- * exported or imported file, and F_GET_SEALS does not show it.
+ * exported or imported file, nor of what remap_file_pages() makes of one of ours, and
+ * F_GET_SEALS does not show it.
  */
 #define PINSEAL_F_SEAL_FUTURE_EXEC	(1U << 16)
 
@@ -250,8 +251,7 @@ struct pinseal_name {
 
 /**
  * struct pinseal_import - make somebody else's file the object's memory
- * @fd: in: a descriptor of a memfd, or of a file in a tmpfs, opened for reading and
- *	writing
+ * @fd: in: a descriptor of a memfd, opened for reading and writing
  * @flags: in: must be 0
  */
 struct pinseal_import {
@@ -343,11 +343,12 @@ struct pinseal_reopen {
  * it is sealed. F_SEAL_WRITE of somebody else's is not taken on trust: it can be added
  * again here, and then the pages are looked at.
  *
- * Errors: EBADF (no such descriptor), EINVAL (neither a memfd nor a file in a tmpfs: a
- * pipe, a file on a disk, in hugetlbfs, an object of pinseal's), EPERM (one of the two
- * descriptors was not opened for writing, or the file not for reading; the file has
- * F_SEAL_SEAL, as a memfd without MFD_ALLOW_SEALING has; or it is a file in a tmpfs
- * that belongs to somebody else), EBUSY (the object has been used).
+ * Errors: EBADF (no such descriptor), EINVAL (no shared memory: a pipe, a file on a disk,
+ * in hugetlbfs, an object of pinseal's), EPERM (one of the two descriptors was not opened
+ * for writing, or the file not for reading; the file has F_SEAL_SEAL, as a memfd without
+ * MFD_ALLOW_SEALING has; it is a file in a tmpfs, to which there are ways that know of no
+ * seals; it is append-only), EBUSY (the object has been used), ETXTBSY (it is being
+ * executed), EAGAIN (somebody has a lease on it), ENFILE, ENOMEM.
  */
 #define PINSEAL_IOC_IMPORT	_IOW(PINSEAL_IOC_MAGIC, 0x07, struct pinseal_import)
 
@@ -358,7 +359,12 @@ struct pinseal_reopen {
  * the object's and, unless the memory was imported, F_SEAL_SEAL: what a seal forbids
  * is refused there by the kernel itself, and seals are added here only.
  *
- * Errors: EPERM (not opened for reading), EMFILE, ENFILE.
+ * Like one of a memfd, a descriptor for reading can be opened anew for writing by way of
+ * /proc/self/fd, if the file's mode allows that. So only descriptors that were opened for
+ * reading and writing can be exported. (To give away what cannot be written, use REOPEN.)
+ *
+ * Errors: EPERM (not opened for reading and writing), EMFILE, ENFILE, ENOMEM, ETXTBSY (it
+ * is being executed), EAGAIN (somebody has a lease on it).
  */
 #define PINSEAL_IOC_EXPORT	_IOW(PINSEAL_IOC_MAGIC, 0x08, struct pinseal_export)
 
@@ -368,7 +374,7 @@ struct pinseal_reopen {
  * Returns a descriptor (O_CLOEXEC) of the same object with a position of its own.
  *
  * Errors: EINVAL (neither O_RDONLY nor O_RDWR), EPERM (this descriptor does not have
- * that access), EMFILE, ENFILE.
+ * that access), EMFILE, ENFILE, ENOMEM.
  */
 #define PINSEAL_IOC_REOPEN	_IOW(PINSEAL_IOC_MAGIC, 0x09, struct pinseal_reopen)
 

@@ -4,6 +4,7 @@
  * give, what they refuse, and that whatever is sealed is sealed by every way.
  */
 #include <linux/falloc.h>
+#include <linux/fs.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -304,14 +305,35 @@ TEST_F(object, exported_for_reading_cannot_be_written)
 	EXPECT_EQ(-EACCES, ps_try_map(fd, self->len, PROT_READ | PROT_WRITE, MAP_SHARED));
 }
 
-TEST_F(object, open_for_reading_exports_for_reading)
+/* Else it could be opened anew for writing, by way of /proc. */
+TEST_F(object, open_for_reading_is_not_exported)
 {
-	int ro = ps_reopen(self->fd, O_RDONLY), fd;
+	int ro = ps_reopen(self->fd, O_RDONLY);
 
 	ASSERT_LE(0, ro);
-	fd = ps_export(ro, 0);
-	ASSERT_LE(0, fd);
-	EXPECT_EQ(O_RDONLY, fcntl(fd, F_GETFL) & O_ACCMODE);
+	EXPECT_EQ(-EPERM, ps_export(ro, 0));
+	EXPECT_EQ(-EPERM, ps_export(ro, PINSEAL_EXPORT_RDONLY));
+}
+
+TEST_F(object, belongs_to_who_opened_it)
+{
+	int fd = ps_open(O_RDWR), exported;
+	struct stat st;
+	pid_t pid;
+
+	/* Somebody else uses it first. */
+	pid = ps_fork();
+	if (!pid) {
+		if (setresgid(65534, 65534, 65534) || setresuid(65534, 65534, 65534))
+			_exit(1);
+		_exit(pwrite(fd, "x", 1, 0) != 1);
+	}
+	ASSERT_EQ(0, ps_wait(pid));
+	exported = ps_export(fd, 0);
+	ASSERT_LE(0, exported);
+	ASSERT_EQ(0, fstat(exported, &st));
+	EXPECT_EQ(getuid(), st.st_uid);
+	EXPECT_EQ(getgid(), st.st_gid);
 }
 
 TEST_F(object, knows_no_other_flags_for_exporting)
@@ -541,6 +563,51 @@ TEST_F(import, refuses_what_is_not_to_be_sealed)
 	EXPECT_REFUSED(EPERM, exported);
 }
 
+/* Seals would not be all that says what may be done with it. */
+TEST_F(import, refuses_what_may_only_grow)
+{
+	int flags;
+
+	ASSERT_EQ(0, sys(ioctl(self->memfd, FS_IOC_GETFLAGS, &flags)));
+	flags |= FS_APPEND_FL;
+	ASSERT_EQ(0, sys(ioctl(self->memfd, FS_IOC_SETFLAGS, &flags)));
+	EXPECT_REFUSED(EPERM, dup(self->memfd));
+}
+
+/*
+ * A file in a tmpfs has F_SEAL_SEAL like any that was not made to be sealed. There are ways
+ * to it that know of no seals: overlayfs maps it as one of its own.
+ */
+TEST_F(import, refuses_a_file_in_a_tmpfs)
+{
+	char dir[] = "/tmp/tmpfs-XXXXXX", path[64];
+
+	ASSERT_NE(NULL, mkdtemp(dir));
+	ASSERT_EQ(0, sys(mount("tmpfs", dir, "tmpfs", 0, NULL)));
+	snprintf(path, sizeof(path), "%s/file", dir);
+	EXPECT_REFUSED(EPERM, open(path, O_RDWR | O_CREAT, 0600));
+	EXPECT_REFUSED(EPERM, open(dir, O_RDWR | O_TMPFILE, 0600));
+	umount2(dir, MNT_DETACH);
+	rmdir(dir);
+}
+
+/* It would have to be waited for. */
+TEST_F(import, does_not_wait_for_who_has_a_lease)
+{
+	char path[64];
+	int ro;
+
+	signal(SIGIO, SIG_IGN);
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", self->memfd);
+	ro = open(path, O_RDONLY | O_CLOEXEC);
+	ASSERT_LE(0, ro);
+	if (fcntl(ro, F_SETLEASE, F_RDLCK))
+		SKIP(return, "no leases here: %s", strerror(errno));
+	EXPECT_EQ(-EAGAIN, ps_import(self->fd, self->memfd));
+	ASSERT_EQ(0, fcntl(ro, F_SETLEASE, F_UNLCK));
+	EXPECT_EQ(0, ps_import(self->fd, self->memfd));
+}
+
 TEST_F(import, refuses_a_used_object)
 {
 	ASSERT_EQ(0, ps_resize(self->fd, 1));
@@ -558,106 +625,6 @@ TEST_F(import, knows_no_flags)
 		}
 	}
 	EXPECT_EQ(0, ps_import(self->fd, self->memfd));
-}
-
-/* IMPORT: files in a tmpfs, which all have F_SEAL_SEAL */
-
-FIXTURE(tmpfs) {
-	int fd;			/* a new object */
-	int file;		/* with a page in it, for everybody to write */
-	char dir[32];
-};
-
-FIXTURE_VARIANT(tmpfs) {
-	unsigned long flags;
-};
-
-FIXTURE_VARIANT_ADD(tmpfs, mounted) { .flags = 0 };
-FIXTURE_VARIANT_ADD(tmpfs, noexec) { .flags = MS_NOEXEC };
-
-FIXTURE_SETUP(tmpfs)
-{
-	char path[64];
-
-	self->fd = ps_open(O_RDWR);
-	ASSERT_LE(0, self->fd);
-	strcpy(self->dir, "/tmp/tmpfs-XXXXXX");
-	ASSERT_NE(NULL, mkdtemp(self->dir));
-	ASSERT_EQ(0, sys(mount("tmpfs", self->dir, "tmpfs", variant->flags, NULL)));
-	chmod(self->dir, 0777);
-	snprintf(path, sizeof(path), "%s/file", self->dir);
-	self->file = sys(open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666));
-	ASSERT_LE(0, self->file);
-	ASSERT_EQ(0, fchmod(self->file, 0666));
-	ASSERT_EQ(0, fill_file(self->file, page_size(), 't'));
-}
-
-FIXTURE_TEARDOWN(tmpfs)
-{
-	close(self->file);
-	close(self->fd);
-	umount2(self->dir, MNT_DETACH);
-	rmdir(self->dir);
-}
-
-TEST_F(tmpfs, file_can_be_imported_and_sealed)
-{
-	char path[64];
-	int again;
-
-	ASSERT_EQ(0, ps_import(self->fd, self->file));
-	EXPECT_EQ(0, ps_get_seals(self->fd));
-	ASSERT_EQ(0, ps_add_seals(self->fd, F_SEAL_WRITE | F_SEAL_SHRINK));
-	EXPECT_EQ(F_SEAL_WRITE | F_SEAL_SHRINK, ps_get_seals(self->fd));
-	EXPECT_EQ(F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_SEAL, fcntl(self->file, F_GET_SEALS));
-	/* Whoever opens it. */
-	snprintf(path, sizeof(path), "%s/file", self->dir);
-	again = sys(open(path, O_RDWR | O_CLOEXEC));
-	ASSERT_LE(0, again);
-	EXPECT_EQ(-EPERM, sys(pwrite(again, "x", 1, 0)));
-	EXPECT_EQ(-EPERM, sys(ftruncate(again, 0)));
-	EXPECT_EQ(-EPERM, sys(open(path, O_RDWR | O_TRUNC | O_CLOEXEC)));
-	ASSERT_EQ(0, ps_add_seals(self->fd, F_SEAL_SEAL));
-	EXPECT_EQ(-EPERM, ps_add_seals(self->fd, F_SEAL_GROW));
-}
-
-TEST_F(tmpfs, file_can_be_sealed_by_its_owner_only)
-{
-	pid_t pid = ps_fork();
-
-	if (!pid) {
-		int fd;
-
-		if (setresgid(65534, 65534, 65534) || setresuid(65534, 65534, 65534))
-			_exit(1);
-		fd = ps_open(O_RDWR);
-		if (fd < 0 || ps_import(fd, self->file) != -EPERM)
-			_exit(2);
-		_exit(ps_size(fd) != 0);
-	}
-	EXPECT_EQ(0, ps_wait(pid));
-	EXPECT_EQ(F_SEAL_SEAL, fcntl(self->file, F_GET_SEALS));
-}
-
-TEST_F(tmpfs, noexec_holds_for_the_object)
-{
-	bool may = !(variant->flags & MS_NOEXEC);
-	size_t page = page_size();
-	char *p;
-
-	/* The device itself may lie where nothing is to be executed. */
-	p = ps_map(self->fd, page, PROT_READ | PROT_EXEC, MAP_PRIVATE);
-	if (p == MAP_FAILED)
-		SKIP(return, "/dev is mounted noexec");
-	munmap(p, page);
-	close(self->fd);
-	self->fd = import_open(self->file);
-	ASSERT_LE(0, self->fd);
-	EXPECT_EQ(may ? 0 : -EPERM, ps_try_map(self->fd, page, PROT_READ | PROT_EXEC, MAP_PRIVATE));
-	EXPECT_EQ(may ? 0 : -EPERM, ps_try_map(self->fd, page, PROT_READ | PROT_EXEC, MAP_SHARED));
-	p = ps_map(self->fd, page, PROT_READ, MAP_PRIVATE);
-	ASSERT_NE(MAP_FAILED, p);
-	EXPECT_EQ(may ? 0 : -EACCES, sys(mprotect(p, page, PROT_READ | PROT_EXEC)));
 }
 
 TEST_HARNESS_MAIN

@@ -18,8 +18,8 @@
 #define PAGES		16
 #define HELD		3	/* the page that is held */
 
-#define LATE_NS		(SLACK * 50 * NSEC_PER_MSEC)
-#define LONG_NS		(20 * NSEC_PER_SEC)
+#define LATE_NS		(5 * NSEC_PER_SEC)
+#define LONG_NS		(60 * NSEC_PER_SEC)
 
 static volatile int signals_seen;
 

@@ -3,11 +3,14 @@
  * Seals about execution: F_SEAL_EXEC, as memfd has it, and
  * PINSEAL_F_SEAL_FUTURE_EXEC, which is ours.
  */
+#include <sched.h>
 #include <sys/personality.h>
 
 #include "harness.h"
 #include "bytes.h"
+#include "holders.h"
 #include "sealer.h"
+#include "sysfile.h"
 #include "ways.h"
 
 #define WX_SEALS	(F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_FUTURE_WRITE)
@@ -113,6 +116,61 @@ TEST_F(exec, waits_for_writers_like_a_seal_for_write)
 	EXPECT_EQ(0, obj_add_seals(self->fd, F_SEAL_EXEC));
 	EXPECT_EQ(F_SEAL_EXEC, obj_get_seals(self->fd));
 	p[0] = 'x';
+}
+
+/* What it is to imply is not known before the seals are set. */
+TEST_F(exec, of_what_becomes_executable_while_it_waits)
+{
+	struct pinseal_seal arg = {
+		.seals = F_SEAL_EXEC | F_SEAL_WRITE,
+		.timeout_ns = 60 * NSEC_PER_SEC,
+	};
+	struct sealer sealer;
+	struct hold hold;
+
+	/* A memfd locks out who would change the mode. */
+	if (variant->kind == MEMFD)
+		return;
+	ASSERT_EQ(0, fchmod(self->mode_fd, 0644));
+	ASSERT_EQ(1, sys(pwrite(self->fd, "x", 1, 0)));
+	ASSERT_EQ(0, hold_begin(&hold, HOLD_VMSPLICE, self->fd, 0, 1));
+	ASSERT_EQ(0, sealer_start(&sealer, self->fd, arg));
+	sleep_ns(50 * NSEC_PER_MSEC);
+	EXPECT_FALSE(sealer_done(&sealer));
+	ASSERT_EQ(0, fchmod(self->mode_fd, 0755));
+	ASSERT_EQ(0, hold_end(&hold));
+	EXPECT_EQ(0, sealer_join(&sealer));
+	EXPECT_EQ(F_SEAL_EXEC | WX_SEALS, obj_get_seals(self->fd));
+}
+
+/* vm.memfd_noexec, in a PID namespace of its own. */
+TEST_F(exec, follows_the_rule_for_memfds)
+{
+	pid_t pid = ps_fork();
+
+	if (!pid) {
+		if (unshare(CLONE_NEWPID))
+			_exit(1);
+		pid = ps_fork();
+		if (!pid) {
+			int fd, mode_fd;
+
+			if (write_text("/proc/sys/vm/memfd_noexec", "1"))
+				_exit(2);
+			fd = variant->kind == PINSEAL ? ps_open(O_RDWR) :
+			     sys(memfd_create("rule", MFD_CLOEXEC | MFD_ALLOW_SEALING));
+			if (variant->kind == IMPORTED)
+				fd = import_open(fd);
+			mode_fd = variant->kind == MEMFD ? fd : ps_export(fd, 0);
+			if (mode_of(mode_fd) != 0666)
+				_exit(3);
+			if (obj_get_seals(fd) != F_SEAL_EXEC)
+				_exit(4);
+			_exit(fchmod(mode_fd, 0777) ? 0 : 5);
+		}
+		_exit(ps_wait(pid));
+	}
+	EXPECT_EQ(0, ps_wait(pid));
 }
 
 /*

@@ -38,7 +38,7 @@ static inline void op_share(struct worker *w, struct target *t)
 	/* That is not about seals. */
 	if (fd != -EPERM)
 		call_allows(w, fd, EBADF);
-	may = t->access == O_RDWR || (t->access == O_RDONLY && (export || readonly));
+	may = t->access == O_RDWR || (t->access == O_RDONLY && !export && readonly);
 	if (fd == -EPERM && may && !w->doomed)
 		break_rule(RULE_RESULTS, "object %lld gives out no descriptor", t->number);
 	if (fd >= 0 && !may)

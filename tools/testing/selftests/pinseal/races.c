@@ -219,6 +219,7 @@ struct duel {
 	unsigned int number;	/* of the round; the mapper follows */
 	unsigned int mapped;	/* the last round in which the mapper is through */
 	unsigned int delay;	/* of the mapper, in turns of a loop */
+	int prot;		/* of the mapping */
 	bool quit;
 	char *map;
 	pthread_t thread;
@@ -243,7 +244,7 @@ static void *duel_thread(void *data)
 			return NULL;
 		number++;
 		loop_for(d->delay);
-		d->map = ps_map(d->fd, page_size(), PROT_READ | PROT_WRITE, MAP_SHARED);
+		d->map = ps_map(d->fd, page_size(), d->prot, MAP_SHARED);
 		__atomic_store_n(&d->mapped, number, __ATOMIC_RELEASE);
 	}
 }
@@ -254,7 +255,7 @@ TEST_F(mapping, or_seal)
 	unsigned int mapped = 0, sealed = 0, neither = 0, both = 0;
 	int delay = 0;		/* of the seal; negative: of the mapping */
 	int step = 100;
-	struct duel d = { 0 };
+	struct duel d = { .prot = PROT_READ | PROT_WRITE };
 	struct random random = { 99 };
 
 	run_on_cpu(0);
@@ -302,6 +303,55 @@ TEST_F(mapping, or_seal)
 	TH_LOG("%u times the mapping, %u times the seal, %u times neither", mapped, sealed,
 	       neither);
 	EXPECT_EQ(0, both);
+}
+
+/*
+ * The same with F_SEAL_FUTURE_WRITE and a mapping that could become writable: it is made
+ * in any case, before the seal as it is, and after it as one that cannot. In between the
+ * kernel finds the seal when we did not. Whatever came of it, once it is gone nobody is in
+ * the way of a seal for write.
+ */
+TEST_F(mapping, and_future_write)
+{
+	uint64_t until = now_ns() + 2 * NSEC_PER_SEC;
+	unsigned int before = 0, after = 0, tries;
+	struct duel d = { .prot = PROT_READ };
+	struct random random = { 98 };
+	int delay = 0;
+
+	run_on_cpu(0);
+	ASSERT_EQ(0, pthread_create(&d.thread, NULL, duel_thread, &d));
+	for (tries = 0; before < ENOUGH || after < ENOUGH || now_ns() < until; tries++) {
+		struct pinseal_seal arg = seal_write(NSEC_PER_SEC);
+		struct both_ways object;
+		int ret;
+
+		ASSERT_EQ(0, both_ways_open(&object, variant->way, page_size()));
+		d.fd = object.other;
+		d.delay = random_bits(&random) % 512 + (delay < 0 ? -delay : 0);
+		__atomic_store_n(&d.number, d.number + 1, __ATOMIC_RELEASE);
+		loop_for(random_bits(&random) % 512 + (delay > 0 ? delay : 0));
+		ASSERT_EQ(0, ps_add_seals(object.fd, F_SEAL_FUTURE_WRITE));
+		while (__atomic_load_n(&d.mapped, __ATOMIC_ACQUIRE) != d.number)
+			sched_yield();
+		ASSERT_NE(MAP_FAILED, d.map);
+		ret = mprotect(d.map, page_size(), PROT_READ | PROT_WRITE);
+		if (ret) {
+			after++;
+			delay += 20;
+		} else {
+			before++;
+			delay -= 20;
+		}
+		munmap(d.map, page_size());
+		ret = ps_seal(object.fd, &arg);
+		ASSERT_EQ(0, ret) TH_LOG("try %u: outcome %u", tries, arg.outcome);
+		both_ways_close(&object);
+	}
+	d.quit = true;
+	__atomic_add_fetch(&d.number, 1, __ATOMIC_RELEASE);
+	pthread_join(d.thread, NULL);
+	TH_LOG("%u times the mapping came first, %u times the seal", before, after);
 }
 
 /*
