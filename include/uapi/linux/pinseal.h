@@ -295,7 +295,9 @@ struct pinseal_reopen {
  *
  * Errors: EINVAL (not opened for writing, size over 2^63 - 1), EPERM (a seal
  * forbids it), EFBIG (RLIMIT_FSIZE), EINTR (a signal came while another thread
- * was sealing), EAGAIN (the same, and the descriptor has O_NONBLOCK).
+ * was sealing), EAGAIN (the same, and the descriptor has O_NONBLOCK), ENOMEM (at the
+ * first use). For exported and imported memory those of truncate() as well: EACCES (its
+ * mode does not let the caller write), ETXTBSY (it is being executed).
  */
 #define PINSEAL_IOC_RESIZE	_IOW(PINSEAL_IOC_MAGIC, 0x01, struct pinseal_resize)
 
@@ -318,7 +320,8 @@ struct pinseal_reopen {
  * why.
  *
  * Errors: EPERM (not opened for writing, or F_SEAL_SEAL is set), EINVAL (unknown
- * seal), EBUSY, EINTR (see &enum pinseal_outcome).
+ * seal), EBUSY, EINTR (see &enum pinseal_outcome), ENOMEM (the same, and at the first
+ * use: then the struct is left as it was).
  */
 #define PINSEAL_IOC_SEAL	_IOWR(PINSEAL_IOC_MAGIC, 0x03, struct pinseal_seal)
 

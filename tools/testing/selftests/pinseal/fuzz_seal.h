@@ -139,7 +139,7 @@ static inline void count_outcome(const struct window *before, const struct pinse
 		note(N_SEALED);
 	if (!ret && out->seals & ~before->known & F_SEAL_WRITE)
 		note(N_WRITE_SEALED);
-	if (!ret && out->isolated_pages)
+	if ((!ret || ret == -EBUSY) && out->isolated_pages)
 		note(N_ISOLATED);
 }
 
