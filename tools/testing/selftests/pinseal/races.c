@@ -168,7 +168,7 @@ static struct round *new_shared_round(void)
 TEST_F(mapping, against_sealing)
 {
 	struct round *r = new_shared_round();
-	uint64_t until = now_ns() + 2 * NSEC_PER_SEC;
+	uint64_t until = now_ns() + NSEC_PER_SEC;
 	unsigned int rounds = 0, refused = 0;
 	struct worker w[2];
 
@@ -251,7 +251,7 @@ static void *duel_thread(void *data)
 
 TEST_F(mapping, or_seal)
 {
-	uint64_t until = now_ns() + 3 * NSEC_PER_SEC / 2;
+	uint64_t until = now_ns() + NSEC_PER_SEC;
 	unsigned int mapped = 0, sealed = 0, neither = 0, both = 0;
 	int delay = 0;		/* of the seal; negative: of the mapping */
 	int step = 100;
@@ -313,7 +313,7 @@ TEST_F(mapping, or_seal)
  */
 TEST_F(mapping, and_future_write)
 {
-	uint64_t until = now_ns() + 2 * NSEC_PER_SEC;
+	uint64_t until = now_ns() + NSEC_PER_SEC / 2;
 	unsigned int before = 0, after = 0, tries;
 	struct duel d = { .prot = PROT_READ };
 	struct random random = { 98 };
