@@ -148,12 +148,14 @@ impl Object {
             return Err(EPERM);
         }
         SealSet::from_kernel_bits(file.seals()).check_addable()?;
-        let seal_seal = SealSeal::Meant;
         let _name = self.name.lock();
-        if !self.memory.populate(Memory { file, seal_seal }) {
-            return Err(EBUSY);
+        match self.memory.populate(Memory {
+            file,
+            seal_seal: SealSeal::Meant,
+        }) {
+            true => Ok(()),
+            false => Err(EBUSY),
         }
-        Ok(())
     }
 
     /// Size in bytes.
@@ -207,8 +209,7 @@ impl Object {
     ///
     /// `EPERM` when somebody with another way to the memory has put an end to that.
     pub(crate) fn add_seals(&self, locked: &LockedShmem<'_>, seals: SealSet) -> Result {
-        let now = self.seals();
-        now.check_addable()?;
+        self.seals().check_addable()?;
         locked.add_seals(seals.kernel_bits());
         let mut besides = seals.besides_kernel() | seals.only(Seal::Write);
         if let Some(SealSeal::Inborn) = self.memory.as_ref().map(|memory| memory.seal_seal) {

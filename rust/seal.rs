@@ -320,11 +320,12 @@ impl<'a> Attempt<'a> {
         if self.ends_writing() {
             return Ok(Step::EndsWriting);
         }
-        self.set(&locked)?;
+        self.object.add_seals(&locked, self.seals)?;
         Ok(Step::Sealed)
     }
 
-    /// Sets the seals, with those that they imply for the file as it is now and will stay.
+    /// Sets seals that end writing, with those that they imply for the file as it is now and will
+    /// stay.
     fn set(&mut self, locked: &LockedShmem<'_>) -> Result {
         self.seals = self.seals.with_implied(locked.file().is_executable());
         self.object.add_seals(locked, self.seals)

@@ -14,6 +14,23 @@ use kernel::types::Opaque;
 /// C: `GUP_PIN_COUNTING_BIAS` in [`include/linux/mm.h`](srctree/include/linux/mm.h).
 const PIN_BIAS: u32 = 1 << 10;
 
+/// Index of a folio's first page in its file, in pages.
+///
+/// # Safety
+///
+/// The folio must be in the page cache, and something must keep it there: a lock.
+#[inline]
+pub(super) unsafe fn index_of(folio: *mut bindings::folio) -> usize {
+    // SAFETY: By the safety requirements; the index does not change then.
+    unsafe {
+        (*folio)
+            .__bindgen_anon_1
+            .__bindgen_anon_1
+            .__bindgen_anon_2
+            .index
+    }
+}
+
 /// A folio in the page cache, seen under the `i_pages` lock.
 ///
 /// Its reference count may change at any time, but not become zero.
@@ -87,15 +104,8 @@ impl CachedFolio {
     /// Index of the folio's first page in its file, in pages.
     #[inline]
     fn index(&self) -> usize {
-        // SAFETY: The folio is alive by the type invariants, and its index does not change while it
-        // is in the page cache.
-        unsafe {
-            (*self.as_ptr())
-                .__bindgen_anon_1
-                .__bindgen_anon_1
-                .__bindgen_anon_2
-                .index
-        }
+        // SAFETY: By the type invariants.
+        unsafe { index_of(self.as_ptr()) }
     }
 
     /// The folio's pages, as indices in its file.

@@ -5,7 +5,10 @@
 //! C headers: [`include/linux/pagemap.h`](srctree/include/linux/pagemap.h),
 //! [`include/linux/swap.h`](srctree/include/linux/swap.h)
 
-use super::address_space::AddressSpace;
+use super::{
+    address_space::AddressSpace,
+    folio::index_of, //
+};
 use crate::bindings;
 use core::{
     ops::Range,
@@ -63,20 +66,10 @@ impl LockedFolio<'_> {
         unsafe { bindings::pinseal_folio_nr_pages(self.as_ptr()) }
     }
 
-    fn index(&self) -> usize {
-        // SAFETY: We have a reference to the folio, whose index does not change while it is locked.
-        unsafe {
-            (*self.as_ptr())
-                .__bindgen_anon_1
-                .__bindgen_anon_1
-                .__bindgen_anon_2
-                .index
-        }
-    }
-
     /// The folio's pages, as indices in its file.
     pub(crate) fn range(&self) -> Range<usize> {
-        let index = self.index();
+        // SAFETY: By the type invariants.
+        let index = unsafe { index_of(self.as_ptr()) };
         index..index + self.pages()
     }
 

@@ -18,10 +18,13 @@ SPLAT = re.compile(
 # What the kernel says, with a trace, about an allocation that was made to fail.
 INJECTED = re.compile(r"page allocation failure|vmalloc error")
 INJECTORS = ("faults",)
-# A report of the race detector is framed. The kernel has races of its own, by design or not;
-# those are ours in which a function of the module takes part.
+# A report of the race detector is framed. The kernel has races of its own, by design or not,
+# also in what it does for the module. Ours are those of which one access is the module's: made
+# by a function of it, or by one that it has called for that.
 RACE = re.compile(r"BUG: KCSAN:")
 FRAME = re.compile(r"={60,}$")
+ACCESS = re.compile(r"\b(?:read|write|assert).*\bby (?:task|interrupt)\b.*:$")
+ACCESS_FRAMES = 2
 OURS = "[pinseal]"
 # Lines that belong to one complaint at most.
 LONGEST = 60
@@ -35,7 +38,13 @@ def culprit(kind, name):
 
 def is_ours(complaint):
     """False for a data race that is none of the module's."""
-    return not RACE.search(complaint[0]) or any(OURS in line for line in complaint)
+    if not RACE.search(complaint[0]):
+        return True
+    for number, line in enumerate(complaint):
+        frames = complaint[number + 1 : number + 1 + ACCESS_FRAMES]
+        if ACCESS.search(line) and any(OURS in frame for frame in frames):
+            return True
+    return False
 
 
 def splats(text):

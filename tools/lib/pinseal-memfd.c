@@ -344,16 +344,30 @@ EXPORTED int statx(int dir, const char *path, int flags, unsigned int mask, stru
 	return ON_MEMORY(dir, next(at, path, flags, mask, st));
 }
 
+/*
+ * The same for what changes the inode. That of the device is everybody's: an object that
+ * cannot be exported gives the error of that.
+ */
+#define CHANGING_MEMORY(fd, call) ({						\
+	bool __is_object = is_object(fd);					\
+	int at = __is_object ? export_memory(fd) : (fd);			\
+	int __ret = __is_object && at < 0 ? -1 : (call);			\
+										\
+	if (__is_object && at >= 0)						\
+		close_quietly(at);						\
+	__ret;									\
+})
+
 EXPORTED int fchmod(int fd, mode_t mode)
 {
 	NEXT(fchmod);
-	return ON_MEMORY(fd, next(at, mode));
+	return CHANGING_MEMORY(fd, next(at, mode));
 }
 
 EXPORTED int fchown(int fd, uid_t owner, gid_t group)
 {
 	NEXT(fchown);
-	return ON_MEMORY(fd, next(at, owner, group));
+	return CHANGING_MEMORY(fd, next(at, owner, group));
 }
 
 /* Opening anew */

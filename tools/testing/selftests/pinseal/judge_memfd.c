@@ -38,6 +38,34 @@ SHARE(share_mmap)
 SHARE(share_open)
 SHARE(share_fork)
 
+/*
+ * Ours, of the library: what it cannot do for a descriptor that is open for reading it must
+ * not do to the device instead, whose inode is everybody's.
+ */
+static void check_reader(int argc, char **argv)
+{
+	struct stat before, after, st;
+	int fd, reader;
+
+	if (stat(PINSEAL_DEV, &before))
+		abort();
+	fd = mfd_assert_new("reader", mfd_def_size, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	reader = mfd_assert_open(fd, O_RDONLY, 0);
+	mfd_assert_size(reader, mfd_def_size);
+	if (fstat(reader, &st) || !S_ISREG(st.st_mode))
+		abort();
+	/* A memfd's owner may. */
+	fchmod(reader, 0600);
+	fchown(reader, 1, 1);
+	if (stat(PINSEAL_DEV, &after) || after.st_mode != before.st_mode ||
+	    after.st_uid != before.st_uid || after.st_gid != before.st_gid) {
+		printf("the device has been changed\n");
+		chmod(PINSEAL_DEV, before.st_mode & 07777);
+		chown(PINSEAL_DEV, before.st_uid, before.st_gid);
+		abort();
+	}
+}
+
 #define CHECK(test)		{ #test, check_##test }
 #define CHECKS(test)		CHECK(test), CHECK(test##_in_threads)
 
@@ -66,6 +94,7 @@ static const struct check checks[] = {
 	{ "share_open", check_share_open, OPENED_FOR_READING },
 	{ "share_open_in_threads", check_share_open_in_threads, OPENED_FOR_READING },
 	CHECKS(share_fork),
+	CHECK(reader),
 };
 
 FIXTURE(on) {};
@@ -115,6 +144,7 @@ TEST_OF(share_open)
 TEST_OF(share_open_in_threads)
 TEST_OF(share_fork)
 TEST_OF(share_fork_in_threads)
+TEST_OF(reader)
 
 int main(int argc, char **argv)
 {
