@@ -12,6 +12,7 @@
     improper_ctypes,
     missing_docs,
     non_camel_case_types,
+    non_upper_case_globals,
     unreachable_pub
 )]
 mod helpers {

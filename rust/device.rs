@@ -6,12 +6,14 @@ use crate::{
     fs::{
         device_file::DeviceFile,
         memory_device::{
-            file_flags,
+            is_nonblocking,
+            Attention,
             MemoryDevice,
             Registration, //
         },
         shmem::ShmemFile, //
     },
+    gate::HasGate,
     ioctl,
     mm::vma::{
         MappingOwner,
@@ -19,11 +21,15 @@ use crate::{
         ShmemVmOps,
         Shown, //
     },
-    object::Object, //
+    object::Object,
+    opened::OpenObject,
+    sync::{
+        own_queue::OwnQueue,
+        poll_queue::Poller, //
+    }, //
 };
 use kernel::{
     fs::{
-        file::flags::O_NONBLOCK,
         File,
         Kiocb, //
     },
@@ -47,27 +53,36 @@ use kernel::{
     }, //
 };
 
+/// How many seals in the background take a step at the same time. They take no more CPUs than that,
+/// however many objects somebody has sealed.
+const STEPS_AT_ONCE: i32 = 4;
+
 /// The loaded module.
 #[pin_data]
 pub(crate) struct PinsealModule {
     #[pin]
-    _device: Registration<Object>,
+    _device: Registration<OpenObject>,
 }
 
 impl kernel::InPlaceModule for PinsealModule {
     fn init(module: &'static ThisModule) -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
-            _device <- Registration::register(module, c"pinseal"),
+            _device <- Registration::register(
+                module,
+                c"pinseal",
+                Arc::new(OwnQueue::new(c"pinseal", STEPS_AT_ONCE)?, GFP_KERNEL)?,
+            ),
         })
     }
 }
 
 #[vtable]
-impl MiscDevice for Object {
+impl MiscDevice for OpenObject {
     type Ptr = Arc<Self>;
 
-    fn open(file: &File, _misc: &MiscDeviceRegistration<Self>) -> Result<Arc<Self>> {
-        Object::new(file.cred())
+    fn open(file: &File, device: &MiscDeviceRegistration<Self>) -> Result<Arc<Self>> {
+        let queue = Registration::shared(device).clone();
+        OpenObject::new(Object::new(file.cred())?, queue)
     }
 
     fn read_iter(kiocb: Kiocb<'_, Self::Ptr>, iov: &mut IovIterDest<'_>) -> Result<usize> {
@@ -78,9 +93,7 @@ impl MiscDevice for Object {
 
     fn write_iter(kiocb: Kiocb<'_, Self::Ptr>, iov: &mut IovIterSource<'_>) -> Result<usize> {
         let object = kiocb.file();
-        object
-            .gate()
-            .wait_for_sealer(file_flags(&kiocb) & O_NONBLOCK != 0)?;
+        object.gate().wait_for_sealer(is_nonblocking(&kiocb))?;
         object.memory()?.write_iter(&kiocb, iov)
     }
 
@@ -88,19 +101,34 @@ impl MiscDevice for Object {
         seq_print!(m, "size:\t{}\n", object.size());
         seq_print!(m, "seals:\t{:#x}\n", object.seals().bits());
         object.with_name(|name| seq_print!(m, "name:\t{name}\n"));
+        if let Some(seals) = object.used_background().and_then(|used| used.seals()) {
+            seq_print!(m, "sealing:\t{:#x}\n", seals.bits());
+        }
     }
 }
 
-impl MemoryDevice for Object {
+impl MemoryDevice for OpenObject {
     // Memory is charged and swappable as any memfd's, so that everybody may have some.
     const MODE: u16 = 0o666;
 
+    type Shared = Arc<OwnQueue>;
+
     fn memory(&self) -> Result<&ShmemFile> {
-        Object::memory(self)
+        self.object().memory()
     }
 
     fn command(device: DeviceFile<'_, Self>, cmd: u32, arg: usize) -> Result<isize> {
         ioctl::dispatch(device, cmd, arg)
+    }
+
+    fn poll(device: DeviceFile<'_, Self>, poller: Poller<'_>) -> Attention {
+        match device.owner().background() {
+            Err(_) => Attention::Error,
+            Ok(background) => match background.poll(&poller) {
+                true => Attention::Wanted,
+                false => Attention::NotWanted,
+            },
+        }
     }
 
     fn wait_to_write(&self, nonblock: bool) -> Result {
@@ -140,9 +168,9 @@ impl MemoryDevice for Object {
 }
 
 /// VMA operations of all mappings of all objects.
-static VM_OPS: ShmemVmOps<Object> = ShmemVmOps::new();
+static VM_OPS: ShmemVmOps<OpenObject> = ShmemVmOps::new();
 
-impl MappingOwner for Object {
+impl MappingOwner for OpenObject {
     fn vm_ops() -> &'static ShmemVmOps<Self> {
         &VM_OPS
     }

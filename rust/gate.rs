@@ -10,13 +10,7 @@
 //! `queue` is innermost: nothing is taken or slept for while it is held. It may be taken under the
 //! mmap lock (faults) and under the inode lock (sealing).
 
-use crate::{
-    budget::{
-        Budget,
-        WaitFor, //
-    },
-    sync::nap::is_pending, //
-};
+use crate::sync::nap::is_pending;
 use kernel::{
     new_condvar,
     new_spinlock,
@@ -26,6 +20,7 @@ use kernel::{
             Atomic,
             Relaxed, //
         },
+        Arc,
         CondVar,
         SpinLock,
         SpinLockGuard, //
@@ -56,13 +51,10 @@ struct Queue {
     waiters: u32,
 }
 
-/// Why waiting for a turn ended without one.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum NoTurn {
-    /// The time was used up.
-    Expired,
-    /// The current task should go back to user space.
-    Interrupted,
+/// What has a gate.
+pub(crate) trait HasGate {
+    /// Its gate.
+    fn gate(&self) -> &Gate;
 }
 
 /// The gate.
@@ -179,26 +171,14 @@ impl Gate {
         }
     }
 
-    /// Takes the turn to seal, waiting for it within `budget`.
-    pub(crate) fn take_turn(&self, budget: &mut Budget) -> Result<SealingTurn<'_>, NoTurn> {
+    /// Waits while somebody seals: for `ns` nanoseconds at most, or until [`is_pending`].
+    pub(crate) fn wait_for_turn(&self, ns: u64) {
         let mut queue = self.queue.lock();
-
-        while queue.turn == Turn::Taken {
-            budget.start_clock();
-            let left_ns = budget.left_ns(WaitFor::Kernel);
-            if left_ns == 0 {
-                return Err(NoTurn::Expired);
-            }
+        if queue.turn == Turn::Taken {
             // Rounded up: a turn that comes is noticed at once, only its absence a bit late.
-            let left_ms = left_ns.div_ceil(1_000_000).try_into().unwrap_or(u32::MAX);
-            self.wait(&mut queue, msecs_to_jiffies(left_ms));
-            // When the turn came all the same, it is for the caller to see.
-            if is_pending() && queue.turn == Turn::Taken {
-                return Err(NoTurn::Interrupted);
-            }
+            let ms = ns.div_ceil(1_000_000).try_into().unwrap_or(u32::MAX);
+            self.wait(&mut queue, msecs_to_jiffies(ms));
         }
-        queue.turn = Turn::Taken;
-        Ok(SealingTurn { gate: self })
     }
 
     /// Waits until something changes, the time is up, or [`is_pending`].
@@ -222,56 +202,79 @@ impl Gate {
 }
 
 /// The turn to seal: nobody else adds seals until it is dropped.
-pub(crate) struct SealingTurn<'a> {
-    gate: &'a Gate,
+pub(crate) struct SealingTurn<T: HasGate> {
+    owner: Arc<T>,
 }
 
-impl SealingTurn<'_> {
+impl<T: HasGate> SealingTurn<T> {
+    /// Takes the turn, if nobody has it.
+    pub(crate) fn try_take(owner: &Arc<T>) -> Option<Self> {
+        let mut queue = owner.gate().queue.lock();
+        if queue.turn == Turn::Taken {
+            return None;
+        }
+        queue.turn = Turn::Taken;
+        drop(queue);
+        Some(Self {
+            owner: owner.clone(),
+        })
+    }
+
+    /// Whose turn it is: what is sealed.
+    pub(crate) fn owner(&self) -> &T {
+        &self.owner
+    }
+
+    fn gate(&self) -> &Gate {
+        self.owner.gate()
+    }
+
     /// Lets writers and those who change the size wait until the turn is over.
     pub(crate) fn hold_writers(&self) {
-        self.gate.hold_writers.store(true, Relaxed);
+        self.gate().hold_writers.store(true, Relaxed);
     }
 
     /// Lets readers wait until [`SealingTurn::release_readers`], or until the turn is over. To be
     /// used for moments.
     pub(crate) fn hold_readers(&self) {
-        self.gate.hold_readers.store(true, Relaxed);
+        self.gate().hold_readers.store(true, Relaxed);
     }
 
     /// Lets readers go on.
     pub(crate) fn release_readers(&self) {
-        self.release(&self.gate.hold_readers);
+        self.release(&self.gate().hold_readers);
     }
 
     /// Lets those who lock the inode in order to read wait until [`SealingTurn::release_seekers`],
     /// or until the turn is over. To be used while somebody has it locked.
     pub(crate) fn hold_seekers(&self) {
-        self.gate.hold_seekers.store(true, Relaxed);
+        self.gate().hold_seekers.store(true, Relaxed);
     }
 
     /// Whether they wait.
     pub(crate) fn holds_seekers(&self) -> bool {
-        self.gate.hold_seekers.load(Relaxed)
+        self.gate().hold_seekers.load(Relaxed)
     }
 
     /// Lets them go on.
     pub(crate) fn release_seekers(&self) {
-        self.release(&self.gate.hold_seekers);
+        self.release(&self.gate().hold_seekers);
     }
 
     fn release(&self, hold: &Atomic<bool>) {
         if hold.load(Relaxed) {
-            self.gate.change(|_| hold.store(false, Relaxed));
+            self.gate().change(|_| hold.store(false, Relaxed));
         }
     }
 }
 
-impl Drop for SealingTurn<'_> {
+impl<T: HasGate> Drop for SealingTurn<T> {
     fn drop(&mut self) {
-        self.gate.change(|queue| {
-            self.gate.hold_writers.store(false, Relaxed);
-            self.gate.hold_readers.store(false, Relaxed);
-            self.gate.hold_seekers.store(false, Relaxed);
+        let gate = self.gate();
+        gate.change(|queue| {
+            gate.hold_writers.store(false, Relaxed);
+            gate.hold_readers.store(false, Relaxed);
+            gate.hold_seekers.store(false, Relaxed);
             queue.turn = Turn::Free;
         });
     }

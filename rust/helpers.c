@@ -237,3 +237,23 @@ bool pinseal_fatal_signal_pending(struct task_struct *task)
 {
 	return fatal_signal_pending(task);
 }
+
+void pinseal_wait_queue_lock(struct wait_queue_head *head)
+{
+	spin_lock_irq(&head->lock);
+}
+
+void pinseal_wait_queue_unlock(struct wait_queue_head *head)
+{
+	spin_unlock_irq(&head->lock);
+}
+
+bool pinseal_wait_queue_active(struct wait_queue_head *head)
+{
+	return waitqueue_active(head);
+}
+
+struct workqueue_struct *pinseal_alloc_workqueue(const char *name, int max_active)
+{
+	return alloc_workqueue("%s", WQ_UNBOUND | WQ_FREEZABLE, max_active, name);
+}

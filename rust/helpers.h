@@ -9,6 +9,8 @@
 #include <linux/fs.h>
 #include <linux/mm.h>
 #include <linux/shmem_fs.h>
+#include <linux/wait.h>
+#include <linux/workqueue.h>
 #include <linux/xarray.h>
 
 /* linux/shmem_fs.h */
@@ -17,6 +19,7 @@ unsigned int *pinseal_shmem_seals(struct inode *inode);
 bool pinseal_shmem_file(struct file *file);
 
 /* linux/fs.h */
+static const int pinseal_IOCB_NOWAIT = (__force int)IOCB_NOWAIT;
 void pinseal_file_set_seekable(struct file *file);
 long pinseal_file_truncate(struct file *file, loff_t size);
 bool pinseal_file_is_on_kernel_mount(const struct file *file);
@@ -60,6 +63,12 @@ void pinseal_xas_unlock_irq(struct xa_state *xas);
 
 /* linux/pid_namespace.h */
 int pinseal_memfd_noexec_scope(void);
+
+/* linux/wait.h, linux/workqueue.h */
+void pinseal_wait_queue_lock(struct wait_queue_head *head);
+void pinseal_wait_queue_unlock(struct wait_queue_head *head);
+bool pinseal_wait_queue_active(struct wait_queue_head *head);
+struct workqueue_struct *pinseal_alloc_workqueue(const char *name, int max_active);
 
 /* linux/cpumask.h, linux/cred.h, linux/sched.h */
 const struct cred *pinseal_current_cred(void);

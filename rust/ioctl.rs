@@ -9,16 +9,18 @@
 use crate::{
     budget::Budget,
     fs::device_file::DeviceFile,
+    gate::HasGate,
     mm::folio::References,
     object::Object,
+    opened::OpenObject,
     pins,
-    seal::{
-        add_seals,
+    request::{
         Outcome,
         SealReport,
         SealRequest,
         DEFAULT_TIMEOUT_NS, //
     },
+    seal::add_seals,
     seals::SealSet,
     share,
     uapi, //
@@ -44,10 +46,16 @@ use zerocopy::{
 };
 
 /// Flags of `struct pinseal_seal` that this build knows.
-const SEAL_FLAGS: u32 = uapi::PINSEAL_SEAL_NOWAIT | uapi::PINSEAL_SEAL_ISOLATE;
+const SEAL_FLAGS: u32 = uapi::PINSEAL_SEAL_NOWAIT
+    | uapi::PINSEAL_SEAL_ISOLATE
+    | uapi::PINSEAL_SEAL_ASYNC
+    | uapi::PINSEAL_SEAL_CANCEL;
+
+/// Only what is asynchronous can be cancelled.
+const ASYNC_CANCEL: u32 = uapi::PINSEAL_SEAL_ASYNC | uapi::PINSEAL_SEAL_CANCEL;
 
 /// Runs a command of an open file. Returns 0 or, where the command makes one, a descriptor.
-pub(crate) fn dispatch(device: DeviceFile<'_, Object>, cmd: u32, arg: usize) -> Result<isize> {
+pub(crate) fn dispatch(device: DeviceFile<'_, OpenObject>, cmd: u32, arg: usize) -> Result<isize> {
     if _IOC_TYPE(cmd) != uapi::PINSEAL_IOC_MAGIC {
         return Err(ENOTTY);
     }
@@ -157,7 +165,7 @@ fn info(object: &Object, arg: Argument) -> Result {
     })
 }
 
-fn resize(device: DeviceFile<'_, Object>, arg: Argument) -> Result {
+fn resize(device: DeviceFile<'_, OpenObject>, arg: Argument) -> Result {
     let request: uapi::pinseal_resize = arg.read()?;
     check_zero(request.flags | request.pad)?;
     let size = request.size.try_into().map_err(|_| EINVAL)?;
@@ -169,7 +177,7 @@ fn resize(device: DeviceFile<'_, Object>, arg: Argument) -> Result {
     object.memory()?.resize(size)
 }
 
-fn fallocate(device: DeviceFile<'_, Object>, arg: Argument) -> Result {
+fn fallocate(device: DeviceFile<'_, OpenObject>, arg: Argument) -> Result {
     let request: uapi::pinseal_fallocate = arg.read()?;
     check_zero(request.flags)?;
     let offset = request.offset.try_into().map_err(|_| EINVAL)?;
@@ -184,9 +192,12 @@ fn fallocate(device: DeviceFile<'_, Object>, arg: Argument) -> Result {
     object.memory()?.fallocate(mode, offset, len)
 }
 
-fn seal(device: DeviceFile<'_, Object>, arg: Argument) -> Result {
+fn seal(device: DeviceFile<'_, OpenObject>, arg: Argument) -> Result {
     let mut request: uapi::pinseal_seal = arg.read()?;
     check_zero(request.pad | (request.flags & !SEAL_FLAGS))?;
+    if request.flags & ASYNC_CANCEL == uapi::PINSEAL_SEAL_CANCEL {
+        return Err(EINVAL);
+    }
     let seals = SealSet::from_bits(request.seals)?;
     if !device.is_writable() {
         return Err(EPERM);
@@ -198,28 +209,39 @@ fn seal(device: DeviceFile<'_, Object>, arg: Argument) -> Result {
         0 => DEFAULT_TIMEOUT_NS,
         timeout_ns => timeout_ns,
     };
-    let report = add_seals(
-        &device.owner(),
-        SealRequest {
-            seals,
-            budget: Budget::new(
-                timeout_ns,
-                request.flags & uapi::PINSEAL_SEAL_NOWAIT != 0,
-                request.max_scans,
-                request.waited_ns,
-                request.scans,
-            ),
-            isolate: request.flags & uapi::PINSEAL_SEAL_ISOLATE != 0,
-        },
-    )?;
+    // What goes on in the background is not restarted: nothing was used up before.
+    let (waited_ns, scans) = match request.flags & uapi::PINSEAL_SEAL_ASYNC {
+        0 => (request.waited_ns, request.scans),
+        _ => (0, 0),
+    };
+    let opened = device.owner();
+    let wanted = SealRequest {
+        seals,
+        budget: Budget::new(
+            timeout_ns,
+            request.flags & uapi::PINSEAL_SEAL_NOWAIT != 0,
+            request.max_scans,
+            waited_ns,
+            scans,
+        ),
+        isolate: request.flags & uapi::PINSEAL_SEAL_ISOLATE != 0,
+    };
+    let report = if request.flags & uapi::PINSEAL_SEAL_CANCEL != 0 {
+        opened.used_background().ok_or(ENOENT)?.cancel(seals)?
+    } else if request.flags & uapi::PINSEAL_SEAL_ASYNC != 0 {
+        let background = opened.background()?;
+        background.as_arc_borrow().seal(opened.object(), wanted)?
+    } else {
+        add_seals(opened.object().clone(), wanted)?
+    };
     fill_in(&mut request, &report);
     let written = arg.write(&request);
 
     match report.outcome {
-        // Seals that are set stay, also when the caller has unmapped the struct since it was
-        // found to be writable. Then there is nobody to read a report, but a call that failed
-        // would have changed something.
-        Outcome::Sealed => Ok(()),
+        // What is done is done, also when the caller has unmapped the struct since it was found to
+        // be writable. Then there is nobody to read a report, but a call that failed would have
+        // changed something.
+        Outcome::Sealed | Outcome::Pending | Outcome::Cancelled => Ok(()),
         _ if written.is_err() => written,
         Outcome::WritableMapping | Outcome::Pinned | Outcome::LargeFolio => Err(EBUSY),
         Outcome::NoMemory => Err(ENOMEM),
@@ -243,6 +265,8 @@ fn fill_in(request: &mut uapi::pinseal_seal, report: &SealReport) {
         Outcome::NoMemory => uapi::pinseal_outcome_PINSEAL_OUTCOME_NO_MEMORY,
         Outcome::LargeFolio => uapi::pinseal_outcome_PINSEAL_OUTCOME_LARGE_FOLIO,
         Outcome::Interrupted => uapi::pinseal_outcome_PINSEAL_OUTCOME_INTERRUPTED,
+        Outcome::Pending => uapi::pinseal_outcome_PINSEAL_OUTCOME_PENDING,
+        Outcome::Cancelled => uapi::pinseal_outcome_PINSEAL_OUTCOME_CANCELLED,
     };
 }
 
@@ -305,7 +329,7 @@ fn page_entry(references: &References) -> uapi::pinseal_page {
     }
 }
 
-fn set_name(device: DeviceFile<'_, Object>, arg: Argument) -> Result {
+fn set_name(device: DeviceFile<'_, OpenObject>, arg: Argument) -> Result {
     let request: uapi::pinseal_name = arg.read()?;
     let name = CStr::from_bytes_until_nul(request.name.as_bytes())
         .map_err(|_| EINVAL)?
@@ -320,7 +344,7 @@ fn set_name(device: DeviceFile<'_, Object>, arg: Argument) -> Result {
     device.owner().set_name(name)
 }
 
-fn import(device: DeviceFile<'_, Object>, arg: Argument) -> Result {
+fn import(device: DeviceFile<'_, OpenObject>, arg: Argument) -> Result {
     let request: uapi::pinseal_import = arg.read()?;
     check_zero(request.flags)?;
     if !device.is_writable() {
@@ -329,7 +353,7 @@ fn import(device: DeviceFile<'_, Object>, arg: Argument) -> Result {
     share::import(&device.owner(), request.fd)
 }
 
-fn export(device: DeviceFile<'_, Object>, arg: Argument) -> Result<isize> {
+fn export(device: DeviceFile<'_, OpenObject>, arg: Argument) -> Result<isize> {
     let request: uapi::pinseal_export = arg.read()?;
     check_zero(request.pad | (request.flags & !uapi::PINSEAL_EXPORT_RDONLY))?;
     let access = if request.flags & uapi::PINSEAL_EXPORT_RDONLY != 0 {
@@ -340,7 +364,7 @@ fn export(device: DeviceFile<'_, Object>, arg: Argument) -> Result<isize> {
     share::export(device, access)
 }
 
-fn reopen(device: DeviceFile<'_, Object>, arg: Argument) -> Result<isize> {
+fn reopen(device: DeviceFile<'_, OpenObject>, arg: Argument) -> Result<isize> {
     let request: uapi::pinseal_reopen = arg.read()?;
     check_zero(request.pad)?;
     if !matches!(request.flags, flags::O_RDONLY | flags::O_RDWR) {

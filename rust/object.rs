@@ -23,7 +23,10 @@ use crate::{
         LockedShmem,
         ShmemFile, //
     },
-    gate::Gate,
+    gate::{
+        Gate,
+        HasGate, //
+    },
     seals::{
         Seal,
         SealSet, //
@@ -226,9 +229,10 @@ impl Object {
     pub(crate) fn adding_ends_writing(&self, seals: SealSet) -> bool {
         SealSet::from_valid_bits(self.seals_besides.load(Acquire)).adding_ends_writing(seals)
     }
+}
 
-    /// The gate, where others wait while somebody seals.
-    pub(crate) fn gate(&self) -> &Gate {
+impl HasGate for Object {
+    fn gate(&self) -> &Gate {
         &self.gate
     }
 }

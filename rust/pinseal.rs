@@ -8,12 +8,17 @@
 //! |--------------|--------------------------------------------------------------|
 //! | [`device`]   | the open file `/dev/pinseal`: its operations, registration   |
 //! | [`ioctl`]    | command word to typed request; sizes, flags, padding         |
-//! | [`object`]   | the object behind an open file, and its states               |
-//! | [`seal`]     | the procedure of adding seals                                |
+//! | [`opened`]   | what all open files of one object have in common             |
 //! | [`share`]    | other descriptors, exporting and importing the memory        |
+//! | [`seal`]     | adding seals, and waiting for that                           |
+//! | [`async_seal`] | the same in the background                                 |
+//! | [`attempt`]  | an attempt to add seals, as a sequence of steps              |
+//! | [`request`]  | what somebody wants sealed, and what becomes of it           |
+//! | [`tries`]    | one try to set them, and what is learned from it             |
 //! | [`pins`]     | listing folios that have extra references                    |
 //! | [`isolate`]  | copies in the place of pages that somebody holds             |
 //! | [`scan`]     | looking for extra references, and getting rid of mappings    |
+//! | [`object`]   | the object: its memory, its seals                            |
 //! | [`gate`]     | whose turn to seal it is, and who waits meanwhile            |
 //! | [`budget`]   | how long and how often a caller wants to wait                |
 //! | [`seals`], [`backoff`], [`ranges`] | pure rules without kernel state        |
@@ -24,6 +29,8 @@
 
 use kernel::prelude::*;
 
+mod async_seal;
+mod attempt;
 mod backoff;
 mod bindings;
 mod budget;
@@ -34,13 +41,16 @@ mod ioctl;
 mod isolate;
 mod mm;
 mod object;
+mod opened;
 mod pins;
 mod ranges;
+mod request;
 mod scan;
 mod seal;
 mod seals;
 mod share;
 mod sync;
+mod tries;
 mod uapi;
 
 module! {

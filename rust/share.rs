@@ -8,7 +8,8 @@ use crate::{
         device_file::DeviceFile,
         shmem::ShmemFile, //
     },
-    object::Object, //
+    object::Object,
+    opened::OpenObject, //
 };
 use kernel::{
     fs::{
@@ -32,7 +33,7 @@ use kernel::{
 /// # Errors
 ///
 /// `EPERM` when `device` was not opened for all of that, `EMFILE`, those of opening the device.
-pub(crate) fn reopen(device: DeviceFile<'_, Object>, access: u32) -> Result<isize> {
+pub(crate) fn reopen(device: DeviceFile<'_, OpenObject>, access: u32) -> Result<isize> {
     check_access(device, access)?;
     new_descriptor(|| device.reopen(access))
 }
@@ -45,7 +46,7 @@ pub(crate) fn reopen(device: DeviceFile<'_, Object>, access: u32) -> Result<isiz
 /// # Errors
 ///
 /// `EPERM` when `device` was not opened for reading and writing, `EMFILE`, those of opening it.
-pub(crate) fn export(device: DeviceFile<'_, Object>, access: u32) -> Result<isize> {
+pub(crate) fn export(device: DeviceFile<'_, OpenObject>, access: u32) -> Result<isize> {
     check_access(device, O_RDWR)?;
     new_descriptor(|| device.owner().memory()?.open_again(access))
 }
@@ -63,7 +64,7 @@ pub(crate) fn import(object: &Object, descriptor: i32) -> Result {
 }
 
 /// A descriptor gives no access that the one it is made from does not give.
-fn check_access(device: DeviceFile<'_, Object>, access: u32) -> Result {
+fn check_access(device: DeviceFile<'_, OpenObject>, access: u32) -> Result {
     if !device.is_readable() || (access == O_RDWR && !device.is_writable()) {
         return Err(EPERM);
     }

@@ -4,3 +4,5 @@
 //! until it can move there.
 
 pub(crate) mod nap;
+pub(crate) mod own_queue;
+pub(crate) mod poll_queue;

@@ -15,10 +15,15 @@ use crate::{
     mm::vma::{
         MappingOwner,
         NewDeviceVma, //
-    }, //
+    },
+    sync::poll_queue::Poller, //
 };
-use core::marker::PhantomData;
+use core::{
+    marker::PhantomData,
+    ptr, //
+};
 use kernel::{
+    container_of,
     error::to_result,
     ffi::{
         c_int,
@@ -33,7 +38,8 @@ use kernel::{
     },
     miscdevice::{
         MiscDevice,
-        MiscDeviceOptions, //
+        MiscDeviceOptions,
+        MiscDeviceRegistration, //
     },
     mm::virt::VmaNew,
     prelude::*,
@@ -47,10 +53,24 @@ use kernel::{
     }, //
 };
 
+/// What `poll()` says besides that memory can be read and written.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Attention {
+    /// Nothing.
+    NotWanted,
+    /// That there is something to be taken notice of.
+    Wanted,
+    /// That it cannot be told.
+    Error,
+}
+
 /// A misc device over memory.
 pub(crate) trait MemoryDevice: MiscDevice<Ptr = Arc<Self>> + MappingOwner {
     /// Permissions of the device node.
     const MODE: u16;
+
+    /// What all files of the device share.
+    type Shared: Send + Sync + 'static;
 
     /// The memory, made at first use.
     ///
@@ -64,6 +84,9 @@ pub(crate) trait MemoryDevice: MiscDevice<Ptr = Arc<Self>> + MappingOwner {
 
     /// Runs a command. What it returns that is not negative is what `ioctl()` returns.
     fn command(device: DeviceFile<'_, Self>, cmd: u32, arg: usize) -> Result<isize>;
+
+    /// Whether something is to be taken notice of. Has whoever polls woken up when that becomes so.
+    fn poll(device: DeviceFile<'_, Self>, poller: Poller<'_>) -> Attention;
 
     /// Called before something is written, where waiting harms nobody else.
     ///
@@ -85,11 +108,16 @@ pub(crate) trait MemoryDevice: MiscDevice<Ptr = Arc<Self>> + MappingOwner {
     fn map(&self, vma: NewDeviceVma<'_, Self>) -> Result;
 }
 
-/// The flags of the file that an I/O request is for, `O_*` as in [`kernel::fs::file::flags`].
-pub(crate) fn file_flags<T: ForeignOwnable>(kiocb: &Kiocb<'_, T>) -> u32 {
+/// Whether an I/O request is not to wait: because of the file, or by itself. io_uring makes those that
+/// are not, until it finds a task for one that is.
+pub(crate) fn is_nonblocking<T: ForeignOwnable>(kiocb: &Kiocb<'_, T>) -> bool {
+    let kiocb = kiocb.as_raw();
     // SAFETY: The file of a request stays open while the request is under way, and is not at its
     // start or end.
-    unsafe { File::from_raw_file((*kiocb.as_raw()).ki_filp) }.flags()
+    let file = unsafe { File::from_raw_file((*kiocb).ki_filp) };
+    // SAFETY: The request is valid for as long as we have it.
+    let request_flags = unsafe { (*kiocb).ki_flags };
+    file.flags() & O_NONBLOCK != 0 || request_flags & bindings::pinseal_IOCB_NOWAIT != 0
 }
 
 /// A registered [`MemoryDevice`].
@@ -98,8 +126,9 @@ pub(crate) fn file_flags<T: ForeignOwnable>(kiocb: &Kiocb<'_, T>) -> u32 {
 ///
 /// `inner` is registered with `misc_register()`, and refers to `operations`.
 #[pin_data(PinnedDrop)]
-pub(crate) struct Registration<T> {
+pub(crate) struct Registration<T: MemoryDevice> {
     operations: bindings::file_operations,
+    shared: T::Shared,
     /// In `open` the kernel crate has this as a `MiscDeviceRegistration`.
     #[pin]
     inner: Opaque<bindings::miscdevice>,
@@ -107,17 +136,19 @@ pub(crate) struct Registration<T> {
 }
 
 // SAFETY: A misc device may be deregistered by another thread than the one that registered it.
-unsafe impl<T> Send for Registration<T> {}
-// SAFETY: There is nothing that `&self` gives access to.
-unsafe impl<T> Sync for Registration<T> {}
+unsafe impl<T: MemoryDevice> Send for Registration<T> {}
+// SAFETY: All that `&self` gives access to is `T::Shared`.
+unsafe impl<T: MemoryDevice> Sync for Registration<T> {}
 
 impl<T: MemoryDevice> Registration<T> {
     /// Registers the device under `name`. `module` stays loaded while a file of it is open.
     pub(crate) fn register(
         module: &'static ThisModule,
         name: &'static CStr,
+        shared: T::Shared,
     ) -> impl PinInit<Self, Error> {
         try_pin_init!(&this in Self {
+            shared,
             operations: bindings::file_operations {
                 // The kernel crate leaves this out before Linux 7.3.
                 owner: module.as_ptr(),
@@ -141,10 +172,20 @@ impl<T: MemoryDevice> Registration<T> {
             _device: PhantomData,
         })
     }
+
+    /// What all files of the device share, of which one is being opened.
+    pub(crate) fn shared(device: &MiscDeviceRegistration<T>) -> &T::Shared {
+        let inner = ptr::from_ref(device)
+            .cast::<Opaque<bindings::miscdevice>>()
+            .cast_mut();
+        // SAFETY: There is only one kind of registration that has the operations by which a `T` is
+        // opened, and it is this one. It stays for as long as a file is open.
+        unsafe { &(*container_of!(inner, Self, inner)).shared }
+    }
 }
 
 #[pinned_drop]
-impl<T> PinnedDrop for Registration<T> {
+impl<T: MemoryDevice> PinnedDrop for Registration<T> {
     fn drop(self: Pin<&mut Self>) {
         // SAFETY: By the type invariants the device is registered.
         unsafe { bindings::misc_deregister(self.inner.get()) };
@@ -161,6 +202,7 @@ impl<T: MemoryDevice> Operations<T> {
         splice_write: Some(Self::splice_write),
         get_unmapped_area: Some(Self::get_unmapped_area),
         mmap: Some(Self::mmap),
+        poll: Some(Self::poll),
         unlocked_ioctl: Some(Self::ioctl),
         #[cfg(CONFIG_COMPAT)]
         compat_ioctl: bindings::compat_ptr_ioctl,
@@ -208,6 +250,30 @@ impl<T: MemoryDevice> Operations<T> {
             Ok(()) => 0,
             Err(err) => err.to_errno(),
         }
+    }
+
+    /// # Safety
+    ///
+    /// `file` must be a file of this device, `table` as for `poll`.
+    unsafe extern "C" fn poll(
+        file: *mut bindings::file,
+        table: *mut bindings::poll_table_struct,
+    ) -> bindings::__poll_t {
+        // SAFETY: The caller holds the file open. `poll` is not called between `fdget_pos` and its
+        // end. The private data of a file of this device is an `Arc<T>`.
+        let device = unsafe { DeviceFile::<T>::new(File::from_raw_file(file)) };
+        // SAFETY: By the safety requirements, and because nobody but `T::poll` gets it.
+        let poller = unsafe { Poller::new(device.file(), table) };
+        // Memory can always be read and written.
+        bindings::POLLIN
+            | bindings::POLLOUT
+            | bindings::POLLRDNORM
+            | bindings::POLLWRNORM
+            | match T::poll(device, poller) {
+                Attention::NotWanted => 0,
+                Attention::Wanted => bindings::POLLPRI,
+                Attention::Error => bindings::POLLERR,
+            }
     }
 
     /// # Safety

@@ -197,6 +197,16 @@ impl ShmemFile {
         unsafe { AddressSpace::from_raw((*self.as_ptr()).f_mapping) }
     }
 
+    /// Refuses shared writable mappings from now on, unless there are some: then `None`.
+    pub(crate) fn deny_writable(&self) -> Option<WritableDenied> {
+        // INVARIANT: The denial was counted.
+        self.pages().deny_writable().then(|| WritableDenied {
+            file: Some(Self {
+                file: self.file.clone(),
+            }),
+        })
+    }
+
     /// Size in bytes.
     pub(crate) fn size(&self) -> u64 {
         // SAFETY: The file keeps its inode alive.
@@ -254,7 +264,9 @@ impl ShmemFile {
         unsafe {
             inner.ki_filp = self.as_ptr();
             inner.ki_pos = (*outer).ki_pos;
-            inner.ki_flags = (*outer).ki_flags;
+            // shmem knows no such requests. They are as quick as others, but for the inode lock and
+            // for swap.
+            inner.ki_flags = (*outer).ki_flags & !bindings::pinseal_IOCB_NOWAIT;
             inner.ki_ioprio = (*outer).ki_ioprio;
         }
         // SAFETY: The operation belongs to the file in `inner`; `iov` is valid.
@@ -400,6 +412,31 @@ pub(super) unsafe fn open_again(file: *mut bindings::file, access: u32) -> Resul
     // SAFETY: As above. We own the reference that came with the file,
     // and nobody else has it, so there is no `fdget_pos` under way.
     Ok(unsafe { ARef::from_raw(NonNull::new_unchecked(file.cast())) })
+}
+
+/// While it lives, and after [`WritableDenied::forever`], no shared writable mapping of the file can be
+/// made.
+///
+/// # Invariants
+///
+/// While there is a file, it holds one denial of the file's mapping.
+pub(crate) struct WritableDenied {
+    file: Option<ShmemFile>,
+}
+
+impl WritableDenied {
+    /// Makes the denial permanent.
+    pub(crate) fn forever(mut self) {
+        self.file = None;
+    }
+}
+
+impl Drop for WritableDenied {
+    fn drop(&mut self) {
+        if let Some(file) = &self.file {
+            file.pages().allow_writable();
+        }
+    }
 }
 
 /// A shmem file whose inode is locked for writing: nobody writes with `write()`, changes its size,

@@ -76,12 +76,17 @@ impl AddressSpace {
         unsafe { bindings::pinseal_mapping_unmap_writable(self.as_ptr()) };
     }
 
-    /// Refuses shared writable mappings from now on, unless there are some: then `None`.
-    pub(crate) fn deny_writable(&self) -> Option<WritableDenied<'_>> {
+    /// Refuses shared writable mappings, unless there are some: then it returns `false`. Denials are
+    /// counted.
+    pub(crate) fn deny_writable(&self) -> bool {
         // SAFETY: The mapping is alive by the type invariants.
-        let ret = unsafe { bindings::pinseal_mapping_deny_writable(self.as_ptr()) };
-        // INVARIANT: The denial was counted.
-        (ret == 0).then(|| WritableDenied { mapping: self })
+        unsafe { bindings::pinseal_mapping_deny_writable(self.as_ptr()) == 0 }
+    }
+
+    /// Takes back one [`AddressSpace::deny_writable`], which the caller must have made.
+    pub(crate) fn allow_writable(&self) {
+        // SAFETY: The mapping is alive by the type invariants.
+        unsafe { bindings::pinseal_mapping_allow_writable(self.as_ptr()) };
     }
 
     /// Whether any VMA maps the file.
@@ -255,29 +260,5 @@ impl WritableAdmitted<'_> {
 impl Drop for WritableAdmitted<'_> {
     fn drop(&mut self) {
         self.mapping.writable_gone();
-    }
-}
-
-/// While it lives, and after [`WritableDenied::forever`], no shared writable mapping of the file
-/// can be made.
-///
-/// # Invariants
-///
-/// It holds one denial in `i_mmap_writable` of the mapping.
-pub(crate) struct WritableDenied<'a> {
-    mapping: &'a AddressSpace,
-}
-
-impl WritableDenied<'_> {
-    /// Makes the denial permanent.
-    pub(crate) fn forever(self) {
-        let _ = ManuallyDrop::new(self);
-    }
-}
-
-impl Drop for WritableDenied<'_> {
-    fn drop(&mut self) {
-        // SAFETY: The mapping is alive, and by the type invariants the denial is ours to undo.
-        unsafe { bindings::pinseal_mapping_allow_writable(self.mapping.as_ptr()) };
     }
 }

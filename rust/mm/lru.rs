@@ -14,16 +14,17 @@ use kernel::{
     ffi::c_int,
     prelude::*,
     static_lock_class,
-    sync::atomic::{
-        Acquire,
-        Atomic,
-        Relaxed,
-        Release, //
+    sync::{
+        aref::ARef,
+        atomic::{
+            Acquire,
+            Atomic,
+            Relaxed,
+            Release, //
+        },
     },
-    types::{
-        NotThreadSafe,
-        Opaque, //
-    }, //
+    task::Task,
+    types::Opaque, //
 };
 
 /// Drains the batches of the CPU that this runs on.
@@ -45,8 +46,8 @@ struct Share {
 struct Common {
     /// Shares that are not done.
     left: Atomic<u32>,
-    /// Who waits for them.
-    waiter: *mut bindings::task_struct,
+    /// Who sleeps until then, if anybody does.
+    waiter: Option<ARef<Task>>,
 }
 
 /// # Safety
@@ -58,13 +59,13 @@ unsafe extern "C" fn drain_work(work: *mut bindings::work_struct) {
     let common = unsafe { &*(*work.cast::<Share>()).common };
     // ORDERING: Release, so that who sees that nothing is left sees folios without our references.
     if common.left.fetch_sub(1, Release) == 1 {
-        // SAFETY: The task that waits owns the `Draining`, so it is alive.
-        unsafe { bindings::wake_up_process(common.waiter) };
+        if let Some(waiter) = &common.waiter {
+            waiter.wake_up();
+        }
     }
 }
 
-/// The batches of every CPU, being drained by work items on each. The task that started it is woken
-/// up when all are done.
+/// The batches of every CPU, being drained by work items on each.
 ///
 /// A CPU that goes offline meanwhile is drained by the kernel's own hotplug callback, so no lock
 /// against hotplug is needed.
@@ -74,32 +75,34 @@ unsafe extern "C" fn drain_work(work: *mut bindings::work_struct) {
 /// # Invariants
 ///
 /// The items in `shares` are initialised, and stay where they are until none is queued any more;
-/// so does what they point to. `waiter` is the task that owns this.
+/// so does what they point to.
 pub(crate) struct Draining {
     shares: KVVec<Share>,
     common: KBox<Common>,
-    /// The task that waits is this one.
-    _not_send: NotThreadSafe,
 }
+
+// SAFETY: Work items may be taken back by another thread than the one that queued them, and what
+// they have in common is made for being shared.
+unsafe impl Send for Draining {}
 
 impl Draining {
     /// Begins to drain. Does not wait: a CPU that runs a real-time task may not get to it for long.
+    /// `waiter` is woken up when all are done.
     ///
     /// # Errors
     ///
     /// `ENOMEM`.
-    pub(crate) fn start() -> Result<Self> {
+    pub(crate) fn start(waiter: Option<ARef<Task>>) -> Result<Self> {
         // Room for all is made first, for a queued item must not move.
         let mut draining = Self {
             shares: KVVec::with_capacity(nr_cpu_ids() as usize, GFP_KERNEL)?,
             common: KBox::new(
                 Common {
                     left: Atomic::new(1),
-                    waiter: current!().as_ptr(),
+                    waiter,
                 },
                 GFP_KERNEL,
             )?,
-            _not_send: NotThreadSafe,
         };
 
         for cpu in 0..nr_cpu_ids() {

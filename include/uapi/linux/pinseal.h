@@ -94,11 +94,16 @@ struct pinseal_fallocate {
  * PINSEAL_SEAL_ISOLATE: when pages are still held in the end, give the object copies of
  * them, 1024 in a call at most. Who holds one keeps the old page, which is not the
  * object's any more: what is written to it does not reach the object.
+ *
+ * PINSEAL_SEAL_ASYNC: seal in the background; see PINSEAL_IOC_SEAL.
+ *
+ * PINSEAL_SEAL_CANCEL: with PINSEAL_SEAL_ASYNC (EINVAL without it): put an end to that.
  */
 #define PINSEAL_SEAL_NOWAIT	(1U << 0)
 #define PINSEAL_SEAL_ISOLATE	(1U << 1)
 #define PINSEAL_SEAL_REVOKE	(1U << 2)
 #define PINSEAL_SEAL_ASYNC	(1U << 3)
+#define PINSEAL_SEAL_CANCEL	(1U << 4)
 
 /**
  * enum pinseal_outcome - why a seal call ended, finer than errno
@@ -113,7 +118,8 @@ struct pinseal_fallocate {
  * @PINSEAL_OUTCOME_NO_MEMORY: ENOMEM: no memory for a copy (isolating)
  * @PINSEAL_OUTCOME_LARGE_FOLIO: EBUSY: isolation met a pinned large folio
  * @PINSEAL_OUTCOME_PENDING: the asynchronous seal has not ended; returned 0
- * @PINSEAL_OUTCOME_CANCELLED: the asynchronous seal was cancelled
+ * @PINSEAL_OUTCOME_CANCELLED: the asynchronous seal was cancelled, and nothing has
+ *	changed; %PINSEAL_SEAL_CANCEL returned 0
  */
 enum pinseal_outcome {
 	PINSEAL_OUTCOME_SEALED			= 0,
@@ -319,9 +325,22 @@ struct pinseal_reopen {
  * kernel. When it fails, nothing has changed, and &pinseal_seal.outcome tells
  * why.
  *
+ * With PINSEAL_SEAL_ASYNC it begins, and returns 0 at once with PINSEAL_OUTCOME_PENDING.
+ * The same call, with the same seals, then tells what became of it: PENDING with how far
+ * it got (the out fields, @scans and @waited_ns), or the result as if the call had waited,
+ * once. poll() on any descriptor of the object reports EPOLLPRI while there is a result
+ * that nobody has fetched. (EPOLLIN and EPOLLOUT are always reported; EPOLLERR when there
+ * is no memory to watch.) The bounds are those of the call that began; the other calls'
+ * are not looked at. An object has one asynchronous seal at a time. It belongs to all
+ * descriptors of the object, and goes on until it has ended by itself, is cancelled with
+ * PINSEAL_SEAL_CANCEL, or the last of them is closed and the last mapping gone: then
+ * nothing of it is left. PINSEAL_SEAL_CANCEL tells what became of it, too: CANCELLED, or
+ * the result if it had ended. While it goes on, others wait as for any sealer.
+ *
  * Errors: EPERM (not opened for writing, or F_SEAL_SEAL is set), EINVAL (unknown
  * seal), EBUSY, EINTR (see &enum pinseal_outcome), ENOMEM (the same, and at the first
- * use: then the struct is left as it was).
+ * use: then the struct is left as it was), EALREADY (asynchronous: it is other seals that
+ * are being added, or were and nobody has been told), ENOENT (nothing to cancel).
  */
 #define PINSEAL_IOC_SEAL	_IOWR(PINSEAL_IOC_MAGIC, 0x03, struct pinseal_seal)
 

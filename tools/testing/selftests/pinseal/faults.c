@@ -9,6 +9,7 @@
 #include <linux/falloc.h>
 
 #include "harness.h"
+#include "async.h"
 #include "bytes.h"
 #include "content.h"
 #include "fault_injection.h"
@@ -212,6 +213,50 @@ static int call_seal_pinned(struct scene *s)
 	return 0;
 }
 
+static int seal_in_background(struct scene *s, uint32_t flags, unsigned int outcome)
+{
+	struct pinseal_seal arg = seal_async(F_SEAL_WRITE, UINT64_MAX);
+	int ret;
+
+	arg.flags |= flags;
+	arg.outcome = UINT32_MAX;
+	ret = ps_seal(s->fd, &arg);
+	/* When the report cannot be written any more, it is done all the same. */
+	return ret ?: arg.outcome == outcome || arg.outcome == UINT32_MAX ? 0 : -EUCLEAN;
+}
+
+static int call_begin(struct scene *s)
+{
+	return seal_in_background(s, 0, PINSEAL_OUTCOME_PENDING);
+}
+
+/* The first page is held, so nothing comes of it. */
+static int begin(struct scene *s)
+{
+	return pin(s) ?: call_begin(s);
+}
+
+static int call_ask(struct scene *s)
+{
+	return call_begin(s);
+}
+
+static int call_cancel(struct scene *s)
+{
+	return seal_in_background(s, PINSEAL_SEAL_CANCEL, PINSEAL_OUTCOME_CANCELLED);
+}
+
+static int call_poll(struct scene *s)
+{
+	int ret = ready_within(s->fd, ALWAYS_READY | POLLPRI, 0);
+
+	if (ret < 0)
+		return ret;
+	if (ret & POLLERR)
+		return -ENOMEM;
+	return ret == ALWAYS_READY ? 0 : -EUCLEAN;
+}
+
 static int call_isolate(struct scene *s)
 {
 	struct pinseal_seal arg = {
@@ -412,6 +457,10 @@ CALL(seal);
 CALL(seal_size);
 CALL(seal_pinned, .before = pin);
 CALL(isolate, .before = pin);
+CALL(begin, .before = pin);
+CALL(ask, .before = begin);
+CALL(cancel, .before = begin);
+CALL(poll);
 CALL(reopen);
 CALL(export);
 CALL(import, .before = make_import);
@@ -433,8 +482,23 @@ CALL(splice_out, .before = make_pipe);
 CALL(splice_in, .before = fill_pipe);
 CALL(fdinfo);
 
+static volatile unsigned int armed;
+
+/* No call here may end like this. Tells what it was, from the kernel (SI_KERNEL) or of a load. */
+static void tell_fault(int sig, siginfo_t *info, void *context)
+{
+	printf("# fault %u: signal %d, code %d, address %p\n", armed, sig, info->si_code,
+	       info->si_addr);
+	fflush(stdout);
+	signal(sig, SIG_DFL);
+	raise(sig);
+}
+
 FIXTURE_SETUP(faults)
 {
+	struct sigaction sa = { .sa_sigaction = tell_fault, .sa_flags = SA_SIGINFO };
+
+	sigaction(SIGSEGV, &sa, NULL);
 	ASSERT_EQ(0, faults_begin());
 	self->shmem = shmem_pages();
 }
@@ -464,6 +528,7 @@ TEST_F(faults, walk)
 			ASSERT_EQ(0, variant->before(&s));
 		before = fingerprint(&s);
 
+		armed = nth;
 		fault_arm(nth);
 		ret = variant->call(&s);
 		hit = fault_disarm();
@@ -497,6 +562,7 @@ TEST_F(faults, seal_after_all)
 		ASSERT_EQ(0, scene_begin(&s));
 		if (variant->before)
 			ASSERT_EQ(0, variant->before(&s));
+		armed = nth;
 		fault_arm(nth);
 		variant->call(&s);
 		hit = fault_disarm();
@@ -515,10 +581,26 @@ TEST_F(faults, seal_after_all)
 	}
 }
 
+/*
+ * Has the C library leave rseq alone. The kernel updates that area on its way back to user
+ * space when it has taken the CPU away meanwhile. If that needs a page, after fork() for
+ * instance, and this is the allocation that fails, the task gets SIGSEGV.
+ */
+static void without_rseq(char **argv)
+{
+	if (getenv("GLIBC_TUNABLES"))
+		return;
+	setenv("GLIBC_TUNABLES", "glibc.pthread.rseq=0", 1);
+	execv("/proc/self/exe", argv);
+	abort();
+}
+
 int main(int argc, char **argv)
 {
-	int ret = faults_init();
+	int ret;
 
+	without_rseq(argv);
+	ret = faults_init();
 	if (ret) {
 		printf("TAP version 13\n1..0 # SKIP this kernel cannot make calls fail: %s\n",
 		       strerror(-ret));

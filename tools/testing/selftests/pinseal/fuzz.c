@@ -56,6 +56,10 @@ static const char *const counters[COUNTERS] = {
 	[N_FORKS]		= "children",
 	[N_CHECKS]		= "looks at sealed bytes",
 	[N_ISOLATED]		= "seals with copies",
+	[N_PENDING]		= "times seals pending in the background",
+	[N_TOLD]		= "set there",
+	[N_CANCELLED]		= "cancelled",
+	[N_BY_MAKER]		= "seals by who made the memory",
 };
 
 /* The size of an object of two large folios, if there are any and it is not too large. */

@@ -31,11 +31,13 @@ struct target {
 	long long number;		/* what the logs call it */
 	int fd;				/* the device file */
 	int inner;			/* the shmem file behind it, or -1 */
+	bool imported;			/* that is a memfd, and was there first */
 	int doomed;			/* a number that is closed and opened all the time */
 	int access;			/* O_RDWR, O_RDONLY or O_WRONLY */
 	size_t span;			/* where most happens: the first so many bytes */
 	bool stays;			/* nobody takes pages of the span away */
 	bool isolates;			/* pages that are held may be replaced by copies */
+	bool background;		/* it may be sealed in the background */
 	uint32_t wanted;		/* seals that are asked for ... */
 	unsigned int ripe;		/* ... and the turn from which on writing may be ended */
 
@@ -74,7 +76,7 @@ enum image_state {
 enum counter {
 	N_SEALED, N_WRITE_SEALED, N_MAPPED, N_PINNED, N_INTERRUPTED, N_FORBIDDEN,
 	N_MAPS, N_MAPS_REFUSED, N_WRITES, N_WRITES_REFUSED, N_RESIZES, N_HOLDS, N_FORKS, N_CHECKS,
-	N_ISOLATED,
+	N_ISOLATED, N_PENDING, N_TOLD, N_CANCELLED, N_BY_MAKER,
 	COUNTERS,
 };
 

@@ -14,6 +14,7 @@
 #include "fuzz_grip.h"
 #include "fuzz_io.h"
 #include "fuzz_ioctl.h"
+#include "fuzz_async.h"
 #include "fuzz_seal.h"
 #include "fuzz_share.h"
 #include "fuzz_view.h"
@@ -39,7 +40,8 @@ static const struct operation {
 } operations[] = {
 	/*			  MIXED RACING	MAPPING HOLDING SIZING CHECKING */
 	{ op_seal,		{ 10,	10,	10,	10,	8,	8 } },
-	{ op_add_seals,		{ 1,	0,	0,	0,	0,	1 } },
+	{ op_background,	{ 6,	4,	4,	4,	3,	3 } },
+	{ op_add_seals,		{ 2,	1,	1,	0,	1,	1 } },
 	{ op_get_seals,		{ 4,	1,	3,	3,	4,	4 } },
 	{ op_info,		{ 3,	0,	1,	1,	6,	2 } },
 	{ op_resize,		{ 4,	0,	0,	1,	14,	3 } },
@@ -194,10 +196,17 @@ static inline int new_object(struct target *t, struct random *r, size_t span)
 	if (once_in(r, 2))
 		t->wanted |= SIZE_SEALS;
 	t->isolates = once_in(r, 2);
+	t->background = once_in(r, 2);
 	t->ripe = (t->number * turns + random_below(r, turns)) / TARGETS;
 	/* Some are used by the workers first. */
 	if (access == O_RDONLY || once_in(r, 8))
 		return 0;
+	if (access == O_RDWR && once_in(r, 4)) {
+		t->inner = memfd_open();
+		t->imported = true;
+		if (t->inner < 0 || ps_import(fd, t->inner))
+			return -EIO;
+	}
 	t->used = true;
 	t->stays = once_in(r, 2);
 	if (ps_resize(fd, span))
@@ -205,7 +214,7 @@ static inline int new_object(struct target *t, struct random *r, size_t span)
 	/* Some have holes. */
 	if (!once_in(r, 4) && fill_file(fd, span, 1 + random_below(r, 255)))
 		return -EIO;
-	if (access == O_RDWR && once_in(r, 2))
+	if (access == O_RDWR && !t->imported && once_in(r, 2))
 		t->inner = open_inner(fd);
 	return 0;
 }
@@ -238,6 +247,7 @@ static inline void check_released(struct worker *w, struct target *t)
 	uint32_t seals;
 	int ret;
 
+	end_background(t);
 	call_begin(w, t, "GET_SEALS(%lld) in the end", t->number);
 	seals = call_end(w, ps_get_seals(t->fd));
 	check_seals(t, &w->before, seals);

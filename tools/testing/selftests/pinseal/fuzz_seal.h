@@ -64,7 +64,9 @@ static inline void spoil(struct worker *w, struct pinseal_seal *arg)
 		arg->seals |= (F_SEAL_EXEC << 1) << random_below(&w->r, 10);
 		break;
 	case 1:
-		arg->flags |= (PINSEAL_SEAL_ISOLATE << 1) << random_below(&w->r, 30);
+		/* Unknown, and what is only for the other one. */
+		arg->flags |= once_in(&w->r, 2) ? (PINSEAL_SEAL_CANCEL << 1) << random_below(&w->r, 27) :
+						  one_of(&w->r, PINSEAL_SEAL_REVOKE, PINSEAL_SEAL_CANCEL);
 		break;
 	default:
 		arg->pad = 1U << random_below(&w->r, 32);
@@ -235,12 +237,42 @@ static inline void op_seal(struct worker *w, struct target *t)
 		;
 }
 
+/*
+ * Who made an imported memfd seals it as well. Not for write: what fcntl() sees is not to
+ * be relied upon.
+ */
+static inline void seal_by_maker(struct worker *w, struct target *t)
+{
+	uint32_t seals = random_below(&w->r, 2 * F_SEAL_FUTURE_WRITE) & ~F_SEAL_WRITE & t->wanted;
+	int ret;
+
+	choose_fd(w, t, false);
+	seals_asked(t, seals);
+	call_begin(w, t, "F_ADD_SEALS(%lld, %#llx) by its maker", t->number, seals);
+	ret = call_end(w, sys(fcntl(t->inner, F_ADD_SEALS, seals)));
+	call_allows(w, ret, EPERM);
+	call_forbidden_by(w, ret, F_SEAL_SEAL);
+	if (ret) {
+		seals_failed(t, seals);
+		return;
+	}
+	if (w->before.known & F_SEAL_SEAL)
+		break_rule(RULE_STATE, "object %lld was sealed by its maker after F_SEAL_SEAL",
+			   t->number);
+	seals_known(t, seals);
+	note(N_BY_MAKER);
+}
+
 /* fcntl() has no say: the device has no seals of its own, and its memory no more to give. */
 static inline void op_add_seals(struct worker *w, struct target *t)
 {
 	uint32_t seals = random_below(&w->r, 2 * F_SEAL_FUTURE_WRITE);
 	int ret;
 
+	if (t->imported) {
+		seal_by_maker(w, t);
+		return;
+	}
 	choose_fd(w, t, true);
 	call_begin(w, t, "F_ADD_SEALS(%lld, %#llx)", t->number, seals);
 	ret = call_end(w, sys(fcntl(w->fd, F_ADD_SEALS, seals)));

@@ -13,6 +13,7 @@
 #include "holders.h"
 #include "large_folio.h"
 #include "memcg.h"
+#include "pagemap.h"
 #include "sealer.h"
 #include "ways.h"
 #include "zram_swap.h"
@@ -205,6 +206,54 @@ TEST_F(held, comes_back_from_swap)
 	zram_swap_end(&swap);
 }
 
+/* How many pages of a mapping of the object are in memory. */
+static size_t in_memory(void *p, size_t len)
+{
+	unsigned char there[PAGES];
+	size_t pages = 0;
+
+	if (mincore(p, len, there))
+		return SIZE_MAX;
+	for (size_t i = 0; i < len / page_size(); i++)
+		pages += there[i] & 1;
+	return pages;
+}
+
+TEST_F(held, leaves_its_neighbours_in_swap)
+{
+	struct pinseal_seal arg = isolate_at_once();
+	struct zram_swap swap;
+	size_t left;
+	char *p;
+
+	if (!zram_is_there())
+		SKIP(return, "no zram");
+	ASSERT_EQ(0, zram_swap_begin(&swap, 8 * self->len));
+	p = ps_map(self->fd, self->len, PROT_READ, MAP_PRIVATE);
+	ASSERT_NE(MAP_FAILED, p);
+	for (int i = 0; i < 500 && in_memory(p, self->len) > HELD; i++) {
+		/* Only what is mapped is looked for. */
+		for (size_t at = 0; at < self->len && i % 50 == 0; at += self->page)
+			(void)((volatile char *)p)[at];
+		madvise(p, self->len, MADV_PAGEOUT);
+		sleep_ns(NSEC_PER_MSEC);
+	}
+	left = in_memory(p, self->len);
+	/* What is held stays; of the others, some do. */
+	ASSERT_LE(HELD, left);
+	ASSERT_GT(PAGES - HELD, left);
+	ASSERT_EQ(0, ps_seal(self->fd, &arg));
+	EXPECT_EQ(HELD, arg.isolated_pages);
+	EXPECT_EQ(left, in_memory(p, self->len));
+	EXPECT_EQ(self->bytes, sum_bytes((unsigned char *)p, self->len));
+	ASSERT_EQ(0, hold_end(&self->hold));
+	EXPECT_AS_BEFORE(self);
+	munmap(p, self->len);
+	close(self->fd);
+	self->fd = -1;
+	zram_swap_end(&swap);
+}
+
 /* A device that writes all the time */
 
 struct writer {
@@ -344,28 +393,6 @@ TEST(readers_see_the_same_bytes_all_the_time)
 		close(fd);
 	}
 	TH_LOG("%u rounds", rounds);
-}
-
-/* Word @index of a file in /proc, or 0. */
-static uint64_t proc_word(const char *path, uint64_t index)
-{
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	uint64_t word;
-
-	if (pread(fd, &word, sizeof(word), index * sizeof(word)) != sizeof(word))
-		word = 0;
-	close(fd);
-	return word;
-}
-
-/* Whether a page is in the process' page tables, and kept in memory. */
-static bool is_there_and_locked(const void *p)
-{
-	uint64_t entry = proc_word("/proc/self/pagemap", (uintptr_t)p / page_size());
-	uint64_t pfn = entry & ((1ULL << 55) - 1);
-
-	/* Bit 63: present. KPF_MLOCKED, in linux/kernel-page-flags.h of the kernel only, is 33. */
-	return entry >> 63 && proc_word("/proc/kpageflags", pfn) >> 33 & 1;
 }
 
 /* Mappings that are locked in memory, of this process and of another one */

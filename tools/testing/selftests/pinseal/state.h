@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The state of an object as one can ask for it: size, seals, name, fdinfo. To see
+ * The state of an object as one can ask for it: size, seals, name, what is being sealed. To see
  * that a call that failed has changed nothing.
  */
 #ifndef STATE_H
@@ -13,6 +13,7 @@ struct state {
 	int64_t size;
 	int seals;
 	char name[256];
+	char sealing[16];		/* in the background */
 };
 
 /* The rest of the line "@key:" of the descriptor's fdinfo: 0, or -errno. */
@@ -46,6 +47,7 @@ static inline struct state get_state(int fd)
 	struct state state = { .size = ps_size(fd), .seals = ps_get_seals(fd) };
 
 	fdinfo_value(fd, "name", state.name, sizeof(state.name));
+	fdinfo_value(fd, "sealing", state.sealing, sizeof(state.sealing));
 	return state;
 }
 
@@ -54,7 +56,7 @@ static inline bool same_state(int fd, const struct state *before)
 	struct state now = get_state(fd);
 
 	return now.size == before->size && now.seals == before->seals &&
-	       !strcmp(now.name, before->name);
+	       !strcmp(now.name, before->name) && !strcmp(now.sealing, before->sealing);
 }
 
 #endif /* STATE_H */

@@ -1,0 +1,298 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! An attempt to add seals, as a sequence of steps that never wait for anybody.
+//!
+//! 1. Take the turn: sealers of one object come one after the other.
+//! 2. Deny writable mappings of the memory: from here on nobody can make a shared writable mapping,
+//!    and there is none.
+//! 3. Look at all pages under the inode lock. When all pass, set the seals under that same hold of
+//!    the lock. This is the common case.
+//! 4. When readers may be what does not pass, hold new ones up for a moment, clear page tables, and
+//!    look again.
+//! 5. Otherwise let go of the inode lock and look at those that did not pass, with pauses in between
+//!    and without any lock, until they pass; then go to 3, because somebody with another way to the
+//!    memory than ours may have come meanwhile.
+//! 6. When the caller's bounds are used up, pages that are still held are replaced by copies, if the
+//!    caller wants that, and the seals set under the same hold of the inode lock.
+//! 7. When that is not wanted or cannot be done, or a signal comes, undo 2 and report.
+//!
+//! The turn and the denial belong to the attempt, whoever takes its steps. Why this is sound is
+//! argued in `Documentation/design.rst`.
+
+use crate::{
+    backoff::Backoff,
+    fs::shmem::WritableDenied,
+    gate::{
+        HasGate,
+        SealingTurn, //
+    },
+    object::Object,
+    request::{
+        Outcome,
+        SealReport,
+        SealRequest, //
+    },
+    scan::Look,
+    sync::nap::nap,
+    tries::{
+        Driver,
+        Tried,
+        Tries, //
+    }, //
+};
+use kernel::{
+    prelude::*,
+    sync::Arc,
+    time::{
+        Instant,
+        Monotonic, //
+    }, //
+};
+
+/// How long to sleep after LRU batches began to be drained, in nanoseconds, unless that is over sooner:
+/// a look before would be in vain, but a CPU that does not get to it must not keep us from looking.
+const DRAIN_NS: u64 = 300_000;
+
+/// How many times [`DRAIN_NS`] that may take before pages are isolated.
+const DRAIN_PAUSES: u32 = 33;
+
+/// How many times isolating is tried, and how long to sleep in between, in nanoseconds.
+const ISOLATE_TRIES: u32 = 50;
+const ISOLATE_NAP_NS: u64 = 100_000;
+
+/// Where an attempt is after a step.
+#[must_use]
+pub(crate) enum Progress {
+    /// It has ended.
+    Ended(Outcome),
+    /// The next step is to be taken when this is over.
+    NotYet(Pause),
+}
+
+/// A pause between two steps. Times are in nanoseconds.
+#[derive(Clone, Copy)]
+pub(crate) enum Pause {
+    /// Until the turn is free, but not longer than this.
+    UntilTurn(u64),
+    /// So long, within the bounds of the attempt.
+    BetweenLooks(u64),
+    /// So long. The bounds are used up: there are few of these, all short.
+    BetweenLastTries(u64),
+}
+
+/// What an attempt is at, once it has the turn.
+enum Phase {
+    /// What the seals imply, and so what it takes to set them, is to be found out.
+    Planning,
+    /// They do not depend on the pages, and only have to be set.
+    Setting,
+    /// Pages are being looked at.
+    Looking,
+    /// In vain: once LRU batches are drained, what is held will be replaced. So many pauses are left
+    /// for that.
+    Draining(u32),
+    /// What is held is being replaced. So many tries are left.
+    Isolating(u32),
+}
+
+/// An attempt to add seals.
+pub(crate) struct Attempt {
+    object: Arc<Object>,
+    driver: Driver,
+    /// Whether to isolate pages in the end.
+    isolate: bool,
+    phase: Phase,
+    /// From [`Phase::Looking`] on.
+    denied: Option<WritableDenied>,
+    /// Since it came.
+    turn: Option<SealingTurn<Object>>,
+    /// The pauses, since the first.
+    backoff: Option<Backoff>,
+    tries: Tries,
+}
+
+impl Attempt {
+    /// An attempt of which nothing is done yet.
+    ///
+    /// # Errors
+    ///
+    /// `EPERM` when no seals can be added (any more); when this is the first use of the object, those
+    /// of [`Object::memory`].
+    pub(crate) fn new(object: Arc<Object>, request: SealRequest, driver: Driver) -> Result<Self> {
+        object.seals().check_addable()?;
+        object.memory()?;
+        Ok(Self {
+            object,
+            driver,
+            isolate: request.isolate,
+            phase: Phase::Planning,
+            denied: None,
+            turn: None,
+            backoff: None,
+            tries: Tries::new(driver, request.seals, request.budget),
+        })
+    }
+
+    /// Takes a step. After it has ended, none is to be taken any more.
+    ///
+    /// Context: sleeps, but not for anything that takes long.
+    ///
+    /// # Errors
+    ///
+    /// `EPERM` when somebody has put an end to adding seals. Then it has ended.
+    pub(crate) fn step(&mut self) -> Result<Progress> {
+        if self.turn.is_none() {
+            self.turn = SealingTurn::try_take(&self.object);
+            if self.turn.is_some() {
+                // The holder of the turn before may have added seals.
+                self.object.seals().check_addable()?;
+            }
+        }
+        // No pause follows from how long the first step took, which is to be quick.
+        let began = self.backoff.is_some().then(Instant::<Monotonic>::now);
+        loop {
+            if let Some(progress) = self.advance(began)? {
+                return Ok(progress);
+            }
+        }
+    }
+
+    /// Does the next thing. Returns what the step comes to, if it is over with that.
+    fn advance(&mut self, began: Option<Instant<Monotonic>>) -> Result<Option<Progress>> {
+        let object = &*self.object;
+        let memory = object.memory()?;
+        let tries = &mut self.tries;
+        let Some(turn) = &self.turn else {
+            return Ok(Some(match tries.left_without_turn_ns() {
+                Some(ns) => Progress::NotYet(Pause::UntilTurn(ns)),
+                None => {
+                    // Tell what that one waits for.
+                    tries.only_look(memory);
+                    Progress::Ended(Outcome::Pinned)
+                }
+            }));
+        };
+
+        let tried = match &mut self.phase {
+            Phase::Planning => {
+                self.backoff = None;
+                self.phase = match tries.ends_writing(object, memory) {
+                    false => Phase::Setting,
+                    true => Phase::Looking,
+                };
+                if let Phase::Looking = self.phase {
+                    self.denied = memory.deny_writable();
+                    if self.denied.is_none() {
+                        return Ok(Some(Progress::Ended(Outcome::WritableMapping)));
+                    }
+                }
+                return Ok(None);
+            }
+            Phase::Setting => tries.set_seals(memory, turn)?,
+            Phase::Looking => tries.look_and_set_seals(memory, turn)?,
+            Phase::Draining(pauses) => {
+                if *pauses == 0 || tries.is_drained() {
+                    tries.stop_draining();
+                    self.phase = Phase::Isolating(ISOLATE_TRIES);
+                    return Ok(None);
+                }
+                *pauses -= 1;
+                return Ok(Some(Progress::NotYet(Pause::BetweenLastTries(DRAIN_NS))));
+            }
+            Phase::Isolating(_) => tries.isolate_and_set_seals(memory, turn)?,
+        };
+        let outcome = match tried {
+            Tried::Sealed => {
+                if let Some(denied) = self.denied.take() {
+                    denied.forever();
+                }
+                return Ok(Some(Progress::Ended(Outcome::Sealed)));
+            }
+            Tried::EndsWriting => {
+                self.phase = Phase::Planning;
+                return Ok(None);
+            }
+            Tried::Failed(outcome) => return Ok(Some(Progress::Ended(outcome))),
+            Tried::InTheWay(outcome) => outcome,
+        };
+        turn.hold_writers();
+
+        Ok(self.after(outcome, began))
+    }
+
+    /// What follows when something was in the way.
+    fn after(&mut self, outcome: Outcome, began: Option<Instant<Monotonic>>) -> Option<Progress> {
+        if let Phase::Isolating(left) = &mut self.phase {
+            *left = left.saturating_sub(1);
+            return Some(match *left {
+                0 => Progress::Ended(outcome),
+                _ => Progress::NotYet(Pause::BetweenLastTries(ISOLATE_NAP_NS)),
+            });
+        }
+        let Some(left_ns) = self.tries.left_ns() else {
+            if let (true, Phase::Looking) = (self.isolate, &self.phase) {
+                // What is merely on its way to the LRU lists is not to be copied.
+                self.tries.drain_anyhow();
+                self.phase = Phase::Draining(DRAIN_PAUSES);
+                return None;
+            }
+            return Some(Progress::Ended(outcome));
+        };
+        if let Some(turn) = &self.turn {
+            self.tries.release_readers_for_now(turn);
+        }
+        let backoff = self
+            .backoff
+            .get_or_insert_with(|| Backoff::new(self.driver.pace()));
+        let ns = match self.tries.take_just_draining() {
+            true => DRAIN_NS.min(left_ns),
+            false => {
+                // CAST: The clock is monotonic, so this is never negative.
+                let look_ns = began.map_or(0, |began| began.elapsed().as_nanos() as u64);
+                backoff.next(look_ns, self.tries.budget().waited_ns(), left_ns)
+            }
+        };
+        Some(Progress::NotYet(Pause::BetweenLooks(ns)))
+    }
+
+    /// Sleeps between two steps, until the time is up, what is waited for has come, or the current
+    /// task should go back to user space.
+    ///
+    /// Context: sleeps.
+    pub(crate) fn pause(&self, pause: Pause) {
+        match pause {
+            Pause::UntilTurn(ns) => self.object.gate().wait_for_turn(ns),
+            Pause::BetweenLooks(ns) | Pause::BetweenLastTries(ns) => {
+                nap(ns, || self.tries.is_drained())
+            }
+        }
+    }
+
+    /// How far it got.
+    pub(crate) fn report(&self, outcome: Outcome) -> SealReport {
+        let look = match outcome {
+            Outcome::Sealed => None,
+            _ => self.tries.last_look(),
+        };
+        SealReport {
+            outcome,
+            scans: self.tries.budget().scans(),
+            waited_ns: self.tries.budget().waited_ns(),
+            pinned_pages: look.map_or(0, Look::pinned_pages),
+            first_pinned: look.and_then(Look::first_pinned),
+            isolated_pages: self.tries.isolated_pages(),
+        }
+    }
+
+    /// Lets go of the turn, and no longer denies mappings unless the seals are set; and reports.
+    ///
+    /// Context: sleeps, and takes mmap locks.
+    pub(crate) fn end(self, ended: Result<Outcome>) -> Result<SealReport> {
+        let report = ended.map(|outcome| self.report(outcome));
+        drop(self.denied);
+        drop(self.turn);
+        let memory = self.object.memory()?;
+        self.tries.unmapped().map_where_locked(memory.pages());
+        report
+    }
+}

@@ -1,0 +1,395 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! One try to set seals, and what is learned from it for the next.
+
+use crate::{
+    backoff::Pace,
+    budget::{
+        Budget,
+        WaitFor, //
+    },
+    fs::shmem::{
+        LockedShmem,
+        ShmemFile, //
+    },
+    gate::SealingTurn,
+    isolate::{
+        isolate,
+        Stopped,
+        MOST_ISOLATED, //
+    },
+    mm::lru::{
+        drain_this_cpu,
+        Draining, //
+    },
+    object::Object,
+    request::Outcome,
+    scan::{
+        Look,
+        Unmapped, //
+    },
+    seals::SealSet, //
+};
+use core::mem::take;
+use kernel::{
+    prelude::*,
+    time::{
+        delay::udelay,
+        Delta, //
+    }, //
+};
+
+/// For how long readers are held up at the beginning of a wait, sleeps included, in nanoseconds.
+const READERS_HELD_NS: u64 = 2_000_000;
+
+/// After that, readers are held up for the first [`READERS_HELD_LOOKS`] of so many looks.
+const READERS_HELD_EVERY: u32 = 16;
+const READERS_HELD_LOOKS: u32 = 2;
+
+/// How many times the inode lock is tried in a row, and the time in between, in microseconds. Most
+/// who hold it are through then.
+const LOCK_TRIES: u32 = 8;
+const LOCK_TRY_US: i64 = 3;
+
+/// After how many looks that failed LRU batches are drained: the powers of two up to the period, and
+/// then whenever the period is over.
+const DRAIN_PERIOD: u32 = 64;
+
+/// The turn to seal the object that this is about.
+type Turn = SealingTurn<Object>;
+
+/// Who takes the steps of an attempt.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Driver {
+    /// Always the same task, which sleeps in between.
+    Caller,
+    /// Whoever comes when a pause is over.
+    Background,
+}
+
+impl Driver {
+    /// How often it may look.
+    pub(crate) fn pace(self) -> Pace {
+        match self {
+            Driver::Caller => Pace::Waiting,
+            Driver::Background => Pace::Background,
+        }
+    }
+}
+
+/// What one try to set the seals came to.
+#[must_use]
+pub(crate) enum Tried {
+    /// They are set.
+    Sealed,
+    /// Something was in the way. When there is no other try, that is the outcome.
+    InTheWay(Outcome),
+    /// They imply seals by which writing ends, which takes more than this.
+    EndsWriting,
+    /// There is no use in trying further.
+    Failed(Outcome),
+}
+
+/// The tries of an attempt, and what was learned from them.
+pub(crate) struct Tries {
+    driver: Driver,
+    seals: SealSet,
+    budget: Budget,
+    /// How many pages were replaced by copies.
+    isolated_pages: usize,
+    /// What was removed from page tables so far.
+    unmapped: Unmapped,
+    /// The last look, when there was one.
+    look: Option<Look>,
+    /// How many times pages did not pass.
+    failed_looks: u32,
+    /// Every CPU's LRU batches, while they are being drained.
+    draining: Option<Draining>,
+    /// Whether that began with the last look.
+    just_draining: bool,
+    /// What was in the way the last time.
+    waiting_for: WaitFor,
+}
+
+impl Tries {
+    /// None so far.
+    pub(crate) fn new(driver: Driver, seals: SealSet, budget: Budget) -> Self {
+        Self {
+            driver,
+            seals,
+            budget,
+            isolated_pages: 0,
+            unmapped: Unmapped::new(),
+            look: None,
+            failed_looks: 0,
+            draining: None,
+            just_draining: false,
+            waiting_for: WaitFor::Holders,
+        }
+    }
+
+    /// The last look, when there was one.
+    pub(crate) fn last_look(&self) -> Option<&Look> {
+        self.look.as_ref()
+    }
+
+    /// How many pages were replaced by copies.
+    pub(crate) fn isolated_pages(&self) -> usize {
+        self.isolated_pages
+    }
+
+    /// What was removed from page tables.
+    pub(crate) fn unmapped(&self) -> &Unmapped {
+        &self.unmapped
+    }
+
+    /// The bounds, and what of them is used up.
+    pub(crate) fn budget(&self) -> &Budget {
+        &self.budget
+    }
+
+    /// Lets the time run, if it does not yet. Returns what is left of it in nanoseconds, `None` when
+    /// the bounds are used up.
+    pub(crate) fn left_ns(&mut self) -> Option<u64> {
+        self.budget.start_clock();
+        let left_ns = self.budget.left_ns(self.waiting_for);
+        (left_ns != 0 && self.budget.allows_scan()).then_some(left_ns)
+    }
+
+    /// The same, while somebody else has the turn.
+    pub(crate) fn left_without_turn_ns(&mut self) -> Option<u64> {
+        self.budget.start_clock();
+        let left_ns = self.budget.left_ns(WaitFor::Kernel);
+        (left_ns != 0).then_some(left_ns)
+    }
+
+    /// Looks at the pages for the sake of the report.
+    pub(crate) fn only_look(&mut self, memory: &ShmemFile) {
+        self.budget.count_scan();
+        self.look = Some(Look::everywhere(memory.pages()));
+    }
+
+    /// Adds what the seals imply for the file as it is now, and tells whether writing ends with them.
+    pub(crate) fn ends_writing(&mut self, object: &Object, memory: &ShmemFile) -> bool {
+        self.seals = self.seals.with_implied(memory.is_executable());
+        object.adding_ends_writing(self.seals)
+    }
+
+    /// Sets seals that do not depend on the pages.
+    pub(crate) fn set_seals(&mut self, memory: &ShmemFile, turn: &Turn) -> Result<Tried> {
+        let Some(locked) = self.try_lock(memory, turn) else {
+            self.failed_looks = self.failed_looks.saturating_add(1);
+            return Ok(Tried::InTheWay(Outcome::Pinned));
+        };
+        // The file may have become executable since this was planned.
+        if self.ends_writing(turn.owner(), memory) {
+            return Ok(Tried::EndsWriting);
+        }
+        turn.owner().add_seals(&locked, self.seals)?;
+        Ok(Tried::Sealed)
+    }
+
+    /// Sets seals that end writing, with those that they imply for the file as it is now and will
+    /// stay.
+    fn set(&mut self, locked: &LockedShmem<'_>, turn: &Turn) -> Result {
+        self.seals = self.seals.with_implied(locked.file().is_executable());
+        turn.owner().add_seals(locked, self.seals)
+    }
+
+    /// Looks at the pages and, when all pass, sets the seals.
+    pub(crate) fn look_and_set_seals(&mut self, memory: &ShmemFile, turn: &Turn) -> Result<Tried> {
+        self.budget.count_scan();
+        // Asked before looking: what was drained by now does not show in this look.
+        if self.is_drained() {
+            self.draining = None;
+        }
+        self.waiting_for = match self.draining {
+            None => WaitFor::Holders,
+            Some(_) => WaitFor::Kernel,
+        };
+        if !self.candidates_pass(memory, turn) {
+            // The inode lock is not what this waits for now. But whoever has it, if somebody has,
+            // keeps seekers waiting anyhow, and may be what did not pass.
+            if turn.holds_seekers() && memory.try_lock().is_some() {
+                turn.release_seekers();
+            }
+        } else if self.confirm_and_set_seals(memory, turn)? {
+            return Ok(Tried::Sealed);
+        }
+        self.failed_looks = self.failed_looks.saturating_add(1);
+        self.drain_if_due();
+        Ok(Tried::InTheWay(Outcome::Pinned))
+    }
+
+    /// Looks again at what did not pass before. Returns whether it does now.
+    fn candidates_pass(&mut self, memory: &ShmemFile, turn: &Turn) -> bool {
+        let Some(look) = self.look.take() else {
+            return true;
+        };
+        let pages = memory.pages();
+        let look = if look.may_be_readers() && self.should_hold_readers() {
+            turn.hold_readers();
+            look.again_without_readers(pages, &mut self.unmapped)
+        } else {
+            look.again(pages)
+        };
+        let passes = look.is_clean();
+        self.look = Some(look);
+        passes
+    }
+
+    /// Looks at all pages with the inode locked and, when all pass, sets the seals under that same
+    /// lock. Returns whether they are; when not, the look is left in `self.look`.
+    fn confirm_and_set_seals(&mut self, memory: &ShmemFile, turn: &Turn) -> Result<bool> {
+        let pages = memory.pages();
+        let Some(locked) = self.try_lock(memory, turn) else {
+            self.look = Some(Look::everywhere(pages));
+            return Ok(false);
+        };
+
+        drain_this_cpu();
+        let mut look = Look::everywhere(pages);
+        if self.failed_looks == 0 && look.may_be_batched() && !pages.is_mapped() {
+            // That is likelier than a reader then, and the other CPUs are to get at it at once.
+            self.drain();
+        } else if look.may_be_readers() {
+            turn.hold_readers();
+            look = look.again_without_readers(pages, &mut self.unmapped);
+        }
+        if look.is_clean() {
+            self.set(&locked, turn)?;
+            return Ok(true);
+        }
+        self.look = Some(look);
+        Ok(false)
+    }
+
+    /// Replaces pages that are held by copies and, when all pages pass then, sets the seals.
+    ///
+    /// A reader may have one of the copies already, or somebody the inode lock. So this is worth
+    /// trying some times, as long as it comes to [`Tried::InTheWay`].
+    pub(crate) fn isolate_and_set_seals(
+        &mut self,
+        memory: &ShmemFile,
+        turn: &Turn,
+    ) -> Result<Tried> {
+        turn.hold_readers();
+        let pages = memory.pages();
+        let Some(locked) = self.try_lock(memory, turn) else {
+            return Ok(Tried::InTheWay(Outcome::Pinned));
+        };
+
+        let most = MOST_ISOLATED - self.isolated_pages.min(MOST_ISOLATED);
+        let Ok(held) = Look::held(pages, most) else {
+            return Ok(Tried::Failed(Outcome::NoMemory));
+        };
+        let stopped = isolate(&locked, &held, &mut self.isolated_pages, &mut self.unmapped);
+        // Copies are on their way to the LRU lists.
+        drain_this_cpu();
+        let look = Look::everywhere(pages).again_without_readers(pages, &mut self.unmapped);
+        if look.is_clean() {
+            self.set(&locked, turn)?;
+            return Ok(Tried::Sealed);
+        }
+        self.look = Some(look);
+        Ok(match stopped {
+            Err(Stopped::NoMemory) => Tried::Failed(Outcome::NoMemory),
+            Err(Stopped::LargeFolio) => Tried::InTheWay(Outcome::LargeFolio),
+            Ok(()) if self.isolated_pages >= MOST_ISOLATED => Tried::Failed(Outcome::Pinned),
+            Ok(()) => Tried::InTheWay(Outcome::Pinned),
+        })
+    }
+
+    /// Locks the inode, if whoever has it locked is soon through.
+    ///
+    /// Otherwise it is somebody who writes or seeks. They will be gone, and nobody new comes.
+    fn try_lock<'a>(&mut self, memory: &'a ShmemFile, turn: &Turn) -> Option<LockedShmem<'a>> {
+        let mut locked = memory.try_lock();
+        if locked.is_none() {
+            turn.hold_writers();
+            turn.hold_seekers();
+        }
+        for _ in 0..LOCK_TRIES {
+            if locked.is_some() {
+                break;
+            }
+            udelay(Delta::from_micros(LOCK_TRY_US));
+            locked = memory.try_lock();
+        }
+        match locked {
+            Some(_) => turn.release_seekers(),
+            None => self.waiting_for = WaitFor::Kernel,
+        }
+        locked
+    }
+
+    /// Lets readers go on, unless the next try is better off without.
+    pub(crate) fn release_readers_for_now(&self, turn: &Turn) {
+        if !self.should_hold_readers() {
+            turn.release_readers();
+        }
+    }
+
+    /// Whether new readers are to be held up when they may be in the way.
+    ///
+    /// At first, and then now and then: with pages that are held for long, readers should hardly
+    /// notice; and those who never rest should not be in the way for long.
+    fn should_hold_readers(&self) -> bool {
+        self.budget.waited_ns() < READERS_HELD_NS
+            || self.failed_looks % READERS_HELD_EVERY < READERS_HELD_LOOKS
+    }
+
+    /// Has every CPU drain its LRU batches, if it is time for that.
+    ///
+    /// What does not pass may merely be on its way to the LRU lists, on a CPU that has no reason to
+    /// do anything about it. A writer who was not through yet, or pages that come back from swap,
+    /// make it so again after it was mended; so it is mended again, but less often.
+    fn drain_if_due(&mut self) {
+        let due = if !self.budget.waits_for_holders() {
+            self.failed_looks == 1
+        } else if self.failed_looks < DRAIN_PERIOD {
+            self.failed_looks.is_power_of_two()
+        } else {
+            self.failed_looks % DRAIN_PERIOD == 0
+        };
+        if due {
+            self.drain();
+        }
+    }
+
+    /// Has every CPU drain its LRU batches, if none is at it and it can be of use.
+    fn drain(&mut self) {
+        if self.draining.is_none() && self.budget.may_wait() {
+            self.drain_anyhow();
+            self.just_draining = self.draining.is_some();
+            self.waiting_for = WaitFor::Kernel;
+        }
+    }
+
+    /// Has every CPU drain its LRU batches, if none is at it.
+    pub(crate) fn drain_anyhow(&mut self) {
+        if self.draining.is_none() {
+            let waiter = match self.driver {
+                Driver::Caller => Some((&**current!()).into()),
+                Driver::Background => None,
+            };
+            // Without memory for it, we look on.
+            self.draining = Draining::start(waiter).ok();
+        }
+    }
+
+    /// Whether that began since this was last asked.
+    pub(crate) fn take_just_draining(&mut self) -> bool {
+        take(&mut self.just_draining)
+    }
+
+    /// No longer cares whether they are drained.
+    pub(crate) fn stop_draining(&mut self) {
+        self.draining = None;
+    }
+
+    /// Whether LRU batches were being drained, and all are by now.
+    pub(crate) fn is_drained(&self) -> bool {
+        self.draining.as_ref().is_some_and(Draining::is_done)
+    }
+}

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The fuzzer's SEAL in the background: beginning, asking, cancelling, polling. Who is told
+ * of a result need not be who began, so less is known than of a call that waits: what was
+ * asked for may be set from then on.
+ */
+#ifndef FUZZ_ASYNC_H
+#define FUZZ_ASYNC_H
+
+#include "async.h"
+#include "fuzz_seal.h"
+#include "state.h"
+
+static inline void check_async(struct worker *w, struct target *t, int ret,
+			       const struct pinseal_seal *in, const struct pinseal_seal *out)
+{
+	bool cancel = in->flags & PINSEAL_SEAL_CANCEL;
+
+	call_allows(w, ret, EPERM, EBUSY, EALREADY, ENOENT);
+	if (ret >= 0 && t->access == O_RDONLY)
+		break_rule(RULE_STATE, "object %lld is sealed without write access", t->number);
+	if (t->access != O_RDONLY)
+		call_forbidden_by(w, ret, F_SEAL_SEAL);
+	if (ret == -ENOENT && !cancel)
+		wrong_report("ENOENT, but there is nothing to find");
+	call_took_at_most(w, 0);
+
+	if (ret && ret != -EBUSY) {
+		if (ret != -EBADF && memcmp(in, out, sizeof(*in)))
+			wrong_report("%s changed the struct", strerrorname_np(-ret));
+		return;
+	}
+	write_once(t->used, true);
+	if (ret == -EBUSY && out->outcome != PINSEAL_OUTCOME_PINNED &&
+	    out->outcome != PINSEAL_OUTCOME_WRITABLE_MAPPING &&
+	    out->outcome != PINSEAL_OUTCOME_LARGE_FOLIO)
+		wrong_report("EBUSY with outcome %u", out->outcome);
+	if (!ret && out->outcome != PINSEAL_OUTCOME_SEALED &&
+	    out->outcome != (cancel ? PINSEAL_OUTCOME_CANCELLED : PINSEAL_OUTCOME_PENDING))
+		wrong_report("returned 0 with outcome %u", out->outcome);
+	if (!out->pinned_pages != (out->first_pinned == PINSEAL_NO_PAGE))
+		wrong_report("%llu pages are pinned, the first is %#llx", out->pinned_pages,
+			     out->first_pinned);
+	if (!ret && out->outcome == PINSEAL_OUTCOME_SEALED && out->pinned_pages)
+		wrong_report("sealed with %llu pinned pages", out->pinned_pages);
+	if (out->isolated_pages && !t->isolates)
+		wrong_report("%llu pages isolated that nobody asked for", out->isolated_pages);
+	if (out->revoked_pages || out->pad || out->seals != in->seals ||
+	    out->flags != in->flags || out->timeout_ns != in->timeout_ns ||
+	    out->max_scans != in->max_scans)
+		wrong_report("changed what it should not, or did what nobody asked for");
+}
+
+static inline void ask(struct worker *w, struct target *t)
+{
+	struct pinseal_seal in = random_request(w, t), out;
+	int ret;
+
+	in.flags |= PINSEAL_SEAL_ASYNC;
+	/* Who is to be told of the other's must ask for the same. */
+	if (!once_in(&w->r, 3))
+		in.seals = w->turn < t->ripe ? 0 : F_SEAL_WRITE;
+	if (once_in(&w->r, 4))
+		in.flags |= PINSEAL_SEAL_CANCEL;
+	out = in;
+	choose_fd(w, t, false);
+	if (!(in.flags & PINSEAL_SEAL_CANCEL))
+		seals_asked(t, in.seals);
+	call_begin(w, t, "SEAL(%lld, %#llx, flags %#llx, in the background, %lld ns)", t->number,
+		   in.seals, in.flags, in.timeout_ns);
+	ret = call_end(w, ps_seal(w->fd, &out));
+	check_async(w, t, ret, &in, &out);
+	/* Then it was not this call that began. */
+	if (ret && !(in.flags & PINSEAL_SEAL_CANCEL))
+		seals_failed(t, in.seals);
+	if (ret)
+		return;
+	if (out.outcome == PINSEAL_OUTCOME_PENDING)
+		note(N_PENDING);
+	if (out.outcome == PINSEAL_OUTCOME_CANCELLED)
+		note(N_CANCELLED);
+	if (out.outcome == PINSEAL_OUTCOME_SEALED) {
+		note(N_TOLD);
+		seals_known(t, in.seals);
+	}
+}
+
+static inline void op_background(struct worker *w, struct target *t)
+{
+	unsigned int times = 1 + random_below(&w->r, 4);
+	int ready;
+
+	if (!t->background)
+		return;
+	while (times--)
+		ask(w, t);
+	choose_fd(w, t, false);
+	call_begin(w, t, "poll(%lld)", t->number);
+	ready = call_end(w, ready_within(w->fd, ALWAYS_READY | POLLPRI, 0));
+	if (ready >= 0 && !w->doomed && (ready & ~POLLPRI) != ALWAYS_READY)
+		break_rule(RULE_RESULTS, "object %lld: poll() says %#x", t->number, ready);
+}
+
+/* Puts an end to whatever goes on. */
+static inline void end_background(struct target *t)
+{
+	struct pinseal_seal arg = seal_async(0, 0);
+	char seals[32];
+
+	if (fdinfo_value(t->fd, "sealing", seals, sizeof(seals)))
+		return;
+	arg.seals = strtoul(seals, NULL, 0);
+	async_cancel(t->fd, &arg);
+}
+
+#endif /* FUZZ_ASYNC_H */

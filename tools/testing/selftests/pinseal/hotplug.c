@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Memory that is taken away from the machine while objects have pages in it: the kernel
+ * moves them elsewhere. What is sealed keeps its bytes and its seals; what is not can be
+ * sealed.
+ */
+#include <pthread.h>
+
+#include "harness.h"
+#include "bytes.h"
+#include "content.h"
+#include "object.h"
+#include "pagemap.h"
+#include "random.h"
+#include "sysfile.h"
+
+#define MEMORY		"/sys/devices/system/memory"
+
+/* For how long the kernel may try to move pages before it is told to stop. */
+#define PATIENCE_S	10
+
+/* More than what batches and the like keep away from a block. */
+#define SIZE		(4UL << 20)
+
+static int block_path(char *path, size_t size, long block, const char *file)
+{
+	return snprintf(path, size, MEMORY "/memory%ld/%s", block, file);
+}
+
+/* Sets a block's state: 0, or -errno; -EINTR when pages cannot be moved away in time. */
+static int block_set(long block, const char *state)
+{
+	char path[96];
+	int ret;
+
+	block_path(path, sizeof(path), block, "state");
+	alarm(PATIENCE_S);
+	ret = write_text(path, state);
+	alarm(0);
+	return ret;
+}
+
+static bool block_is(long block, const char *state)
+{
+	char path[96], text[32];
+
+	block_path(path, sizeof(path), block, "state");
+	return !read_text(path, text, sizeof(text)) && !strcmp(text, state);
+}
+
+static size_t block_size(void)
+{
+	char text[32];
+
+	read_text(MEMORY "/block_size_bytes", text, sizeof(text));
+	return strtoul(text, NULL, 16);
+}
+
+/* How many pages of a mapping, all of which are touched, are in the block. */
+static size_t pages_in_block(const volatile char *p, size_t len, long block)
+{
+	size_t pages = 0;
+
+	for (size_t at = 0; at < len; at += page_size()) {
+		uint64_t frame;
+
+		(void)p[at];
+		frame = page_frame((const char *)p + at);
+		pages += frame && frame * page_size() / block_size() == block;
+	}
+	return pages;
+}
+
+static void nothing(int sig)
+{
+}
+
+/* A block of memory that can be taken away: what is movable comes into it first. */
+FIXTURE(block) {
+	long number;
+	int fd;
+	char *p;		/* the object, read-only */
+};
+
+ON_EVERY_KIND(block);
+
+FIXTURE_SETUP(block)
+{
+	/* Without SA_RESTART: it is to end a write(). */
+	struct sigaction sa = { .sa_handler = nothing };
+
+	self->fd = -1;
+	self->number = -1;
+	sigaction(SIGALRM, &sa, NULL);
+	if (access(MEMORY "/block_size_bytes", R_OK))
+		SKIP(return, "no memory hotplug");
+	for (long i = 255; i >= 0 && self->number < 0; i--)
+		if (block_is(i, "online") && !block_set(i, "offline"))
+			self->number = i;
+	if (self->number < 0)
+		SKIP(return, "no memory that the kernel can do without");
+	ASSERT_EQ(0, block_set(self->number, "online_movable"));
+
+	self->fd = obj_create(variant->kind, SIZE);
+	ASSERT_LE(0, self->fd);
+	ASSERT_EQ(0, fill_file(self->fd, SIZE, 'h'));
+	self->p = ps_map(self->fd, SIZE, PROT_READ, MAP_PRIVATE);
+	ASSERT_NE(MAP_FAILED, self->p);
+	ASSERT_LT(0, pages_in_block(self->p, SIZE, self->number));
+}
+
+FIXTURE_TEARDOWN(block)
+{
+	if (self->fd >= 0) {
+		munmap(self->p, SIZE);
+		close(self->fd);
+	}
+	if (self->number >= 0) {
+		block_set(self->number, "offline");
+		EXPECT_EQ(0, block_set(self->number, "online"));
+	}
+}
+
+TEST_F(block, with_a_sealed_object)
+{
+	uint64_t bytes = checksum(self->fd, SIZE);
+
+	ASSERT_EQ(0, obj_add_seals(self->fd, F_SEAL_WRITE));
+	ASSERT_EQ(0, block_set(self->number, "offline"));
+	EXPECT_EQ(0, pages_in_block(self->p, SIZE, self->number));
+	EXPECT_EQ(bytes, checksum(self->fd, SIZE));
+	EXPECT_EQ(bytes, checksum_mapped(self->fd, SIZE));
+	EXPECT_EQ(bytes, sum_bytes((unsigned char *)self->p, SIZE));
+	EXPECT_EQ(F_SEAL_WRITE, obj_get_seals(self->fd) & F_SEAL_WRITE);
+	EXPECT_EQ(-EPERM, sys(pwrite(self->fd, "x", 1, 0)));
+	EXPECT_EQ(-EPERM, ps_try_map(self->fd, SIZE, RW, MAP_SHARED));
+	ASSERT_EQ(0, block_set(self->number, "online_movable"));
+	EXPECT_EQ(bytes, checksum(self->fd, SIZE));
+}
+
+TEST_F(block, with_an_object_that_is_sealed_then)
+{
+	uint64_t bytes = checksum(self->fd, SIZE);
+
+	ASSERT_EQ(0, block_set(self->number, "offline"));
+	EXPECT_EQ(0, pages_in_block(self->p, SIZE, self->number));
+	EXPECT_EQ(bytes, checksum(self->fd, SIZE));
+	EXPECT_EQ(0, obj_add_seals(self->fd, F_SEAL_WRITE));
+	EXPECT_EQ(bytes, checksum(self->fd, SIZE));
+	ASSERT_EQ(0, block_set(self->number, "online_movable"));
+}
+
+/* The block comes and goes; objects are made, sealed and read. */
+
+struct mover {
+	long block;
+	bool quit;
+	unsigned int times;
+	pthread_t thread;
+};
+
+static void *move_all_the_time(void *data)
+{
+	struct mover *m = data;
+
+	while (!__atomic_load_n(&m->quit, __ATOMIC_ACQUIRE)) {
+		m->times += !block_set(m->block, "offline");
+		block_set(m->block, "online_movable");
+	}
+	return NULL;
+}
+
+TEST_F(block, that_comes_and_goes)
+{
+	uint64_t until = now_ns() + 2 * NSEC_PER_SEC;
+	struct mover m = { .block = self->number };
+	unsigned int rounds, refused = 0;
+
+	sigset_t alarms;
+
+	ASSERT_EQ(0, pthread_create(&m.thread, NULL, move_all_the_time, &m));
+	/* They are for the mover. */
+	sigemptyset(&alarms);
+	sigaddset(&alarms, SIGALRM);
+	pthread_sigmask(SIG_BLOCK, &alarms, NULL);
+	for (rounds = 0; rounds < 5 || now_ns() < until; rounds++) {
+		int fd = obj_create(variant->kind, SIZE), ret;
+		uint64_t bytes;
+
+		ASSERT_LE(0, fd);
+		ASSERT_EQ(0, fill_file(fd, SIZE, 'a' + rounds % 20));
+		bytes = checksum(fd, SIZE);
+		ret = obj_add_seals(fd, F_SEAL_WRITE);
+		/* A page that is being moved is one that memfd cannot tell from a pinned one. */
+		if (ret == -EBUSY && variant->kind == MEMFD)
+			refused++;
+		else
+			EXPECT_EQ(0, ret);
+		EXPECT_EQ(bytes, checksum(fd, SIZE));
+		if (!ret)
+			EXPECT_EQ(bytes, checksum_mapped(fd, SIZE));
+		close(fd);
+	}
+	__atomic_store_n(&m.quit, true, __ATOMIC_RELEASE);
+	pthread_join(m.thread, NULL);
+	pthread_sigmask(SIG_UNBLOCK, &alarms, NULL);
+	TH_LOG("%u objects, %u refused; the block went %u times", rounds, refused, m.times);
+	EXPECT_LT(0, m.times);
+}
+
+TEST_HARNESS_MAIN

@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What outlives the module, and what does not: memory that was exported or imported stays,
+ * with its seals; nothing that goes on in the background does. The module is unloaded here
+ * and loaded again, so nobody else may use it meanwhile.
+ */
+#include <sys/syscall.h>
+
+#include "async.h"
+#include "bytes.h"
+#include "content.h"
+#include "holders.h"
+#include "object.h"
+
+#include "harness.h"
+
+/* Where the module comes from: where a guest has it. */
+#define MODULE_FILE	"/pinseal.ko"
+
+#define PAGES		8
+
+/* Unloads, as soon as what was closed is gone: 0, or -errno. */
+static int unload(void)
+{
+	uint64_t until = now_ns() + SOON_NS;
+	int ret;
+
+	do
+		ret = sys(syscall(SYS_delete_module, "pinseal", O_NONBLOCK));
+	while (ret == -EWOULDBLOCK && now_ns() < until);
+	return ret;
+}
+
+static int load(void)
+{
+	int fd = open(MODULE_FILE, O_RDONLY | O_CLOEXEC);
+	int ret = fd < 0 ? -errno : sys(syscall(SYS_finit_module, fd, "", 0));
+
+	if (fd >= 0)
+		close(fd);
+	return ret;
+}
+
+FIXTURE(module) {
+	size_t len;
+};
+
+FIXTURE_SETUP(module)
+{
+	self->len = PAGES * page_size();
+	if (access(MODULE_FILE, R_OK))
+		SKIP(return, "no " MODULE_FILE " to load again");
+}
+
+FIXTURE_TEARDOWN(module)
+{
+	/* A test that failed in between must not take the module from the others. */
+	if (access(PINSEAL_DEV, F_OK) && !access(MODULE_FILE, R_OK)) {
+		EXPECT_EQ(0, load());
+	}
+}
+
+TEST_F(module, can_be_unloaded_and_loaded_again)
+{
+	for (int i = 0; i < 3; i++) {
+		ASSERT_EQ(0, unload());
+		EXPECT_EQ(-ENOENT, ps_open(O_RDWR));
+		ASSERT_EQ(0, load());
+	}
+}
+
+TEST_F(module, is_not_needed_by_exported_memory)
+{
+	int fd = ps_create(self->len), memory = ps_export(fd, 0);
+	char *p = ps_map(memory, self->len, RW, MAP_SHARED);
+
+	ASSERT_NE(MAP_FAILED, p);
+	ASSERT_EQ(0, fill_file(fd, self->len, 'e'));
+	close(fd);
+	ASSERT_EQ(0, unload());
+
+	EXPECT_EQ('e', p[self->len - 1]);
+	p[0] = 'f';
+	EXPECT_EQ(1, sys(pwrite(memory, "g", 1, 1)));
+	EXPECT_EQ('g', p[1]);
+	EXPECT_EQ(F_SEAL_SEAL, obj_get_seals(memory));
+	EXPECT_EQ(0, sys(ftruncate(memory, 2 * self->len)));
+	munmap(p, self->len);
+	EXPECT_EQ(0, ps_try_map(memory, self->len, RW, MAP_SHARED));
+	close(memory);
+	ASSERT_EQ(0, load());
+}
+
+TEST_F(module, is_not_needed_by_seals)
+{
+	int fd = ps_create(self->len), exported = ps_export(fd, 0), imported = memfd_open();
+	int importer = import_open(imported);
+	int memory[] = { exported, imported };
+
+	ASSERT_LE(0, exported);
+	ASSERT_LE(0, importer);
+	ASSERT_EQ(0, ps_resize(importer, self->len));
+	ASSERT_EQ(0, ps_add_seals(fd, F_SEAL_WRITE | F_SEAL_GROW));
+	ASSERT_EQ(0, ps_add_seals(importer, F_SEAL_WRITE | F_SEAL_GROW));
+	close(fd);
+	close(importer);
+	ASSERT_EQ(0, unload());
+
+	for (size_t i = 0; i < ARRAY_SIZE(memory); i++) {
+		EXPECT_EQ(F_SEAL_WRITE | F_SEAL_GROW, obj_get_seals(memory[i]) & ~F_SEAL_SEAL);
+		EXPECT_EQ(-EPERM, sys(pwrite(memory[i], "x", 1, 0)));
+		EXPECT_EQ(-EPERM, sys(ftruncate(memory[i], 2 * self->len)));
+		EXPECT_EQ(-EPERM, ps_try_map(memory[i], self->len, RW, MAP_SHARED));
+		EXPECT_EQ(0, ps_try_map(memory[i], self->len, PROT_READ, MAP_SHARED));
+		close(memory[i]);
+	}
+	ASSERT_EQ(0, load());
+}
+
+/* At every moment of a seal in the background: what was denied for it is allowed again. */
+TEST_F(module, goes_in_the_middle_of_a_seal)
+{
+	for (int i = 0; i < 20; i++) {
+		struct pinseal_seal arg = seal_async(F_SEAL_WRITE, UINT64_MAX);
+		int fd = ps_create(self->len), memory = ps_export(fd, 0);
+		struct hold hold;
+
+		ASSERT_LE(0, memory);
+		ASSERT_EQ(0, hold_begin(&hold, HOLD_VMSPLICE, fd, 1, 1));
+		ASSERT_EQ(0, ps_seal(fd, &arg));
+		sleep_ns(i * 50000);
+		close(fd);
+		ASSERT_EQ(0, unload());
+		EXPECT_EQ(F_SEAL_SEAL, obj_get_seals(memory));
+		EXPECT_EQ(0, ps_try_map(memory, self->len, RW, MAP_SHARED));
+		ASSERT_EQ(0, hold_end(&hold));
+		close(memory);
+		ASSERT_EQ(0, load());
+	}
+}
+
+TEST_HARNESS_MAIN
