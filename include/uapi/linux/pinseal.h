@@ -325,17 +325,21 @@ struct pinseal_reopen {
  * kernel. When it fails, nothing has changed, and &pinseal_seal.outcome tells
  * why.
  *
- * With PINSEAL_SEAL_ASYNC it begins, and returns 0 at once with PINSEAL_OUTCOME_PENDING.
- * The same call, with the same seals, then tells what became of it: PENDING with how far
- * it got (the out fields, @scans and @waited_ns), or the result as if the call had waited,
- * once. poll() on any descriptor of the object reports EPOLLPRI while there is a result
- * that nobody has fetched. (EPOLLIN and EPOLLOUT are always reported; EPOLLERR when there
- * is no memory to watch.) The bounds are those of the call that began; the other calls'
- * are not looked at. An object has one asynchronous seal at a time. It belongs to all
- * descriptors of the object, and goes on until it has ended by itself, is cancelled with
- * PINSEAL_SEAL_CANCEL, or the last of them is closed and the last mapping gone: then
- * nothing of it is left. PINSEAL_SEAL_CANCEL tells what became of it, too: CANCELLED, or
- * the result if it had ended. While it goes on, others wait as for any sealer.
+ * With PINSEAL_SEAL_ASYNC it begins, and returns 0 at once with PINSEAL_OUTCOME_PENDING. The
+ * same call, with the same seals, then tells what became of it: PENDING with how far it got
+ * (the out fields, @scans and @waited_ns), or the result as if the call had waited, once.
+ * poll() on any descriptor of the object reports EPOLLPRI while there is a result that nobody
+ * has fetched. (EPOLLIN and EPOLLOUT are always reported. EPOLLERR says that there is no
+ * memory to watch: poll again; to an epoll instance, add it again.) The bounds are those of
+ * the call that began; the other calls' are not looked at. @scans and @waited_ns are out only:
+ * what they were before does not count. When the struct cannot be written any more in the end,
+ * what it would have told is lost (EFAULT, unless the seals are set). An object has one
+ * asynchronous seal at a time. It belongs to all descriptors of the object, and goes on until
+ * it has ended by itself, is cancelled with PINSEAL_SEAL_CANCEL, or the last of them is closed
+ * and the last mapping gone: then nothing of it is left. Until a result is fetched, the line
+ * "sealing:" of fdinfo tells the seals; who fetches what another has fetched begins anew.
+ * PINSEAL_SEAL_CANCEL tells what became of it, too: CANCELLED, or the result if it had ended.
+ * While it goes on, others wait as for any sealer.
  *
  * Errors: EPERM (not opened for writing, or F_SEAL_SEAL is set), EINVAL (unknown
  * seal), EBUSY, EINTR (see &enum pinseal_outcome), ENOMEM (the same, and at the first

@@ -8,6 +8,7 @@
 #include <pthread.h>
 
 #include "harness.h"
+#include "async.h"
 #include "bytes.h"
 #include "content.h"
 #include "holders.h"
@@ -498,6 +499,34 @@ TEST_F(locked, mappings_stay_so_when_it_cannot_be_sealed)
 
 	ASSERT_EQ(0, hold_begin(&hold, HOLD_VMSPLICE, self->object.fd, HELD_FROM, HELD));
 	EXPECT_EQ(-EBUSY, ps_seal(self->object.fd, &arg));
+	EXPECT_ALL_LOCKED(self);
+	ASSERT_EQ(0, hold_end(&hold));
+}
+
+/* The same when somebody else does it: after it has ended, or was cancelled. */
+TEST_F(locked, mappings_have_the_copies_when_it_has_ended_in_the_background)
+{
+	struct pinseal_seal arg = isolate_at_once();
+	struct hold hold;
+
+	arg.flags |= PINSEAL_SEAL_ASYNC;
+	ASSERT_EQ(0, hold_begin(&hold, HOLD_VMSPLICE, self->object.fd, HELD_FROM, HELD));
+	ASSERT_EQ(0, ps_seal(self->object.fd, &arg));
+	ASSERT_EQ(0, async_wait(self->object.fd, &arg));
+	EXPECT_LE(HELD, arg.isolated_pages);
+	EXPECT_ALL_LOCKED(self);
+	ASSERT_EQ(0, hold_end(&hold));
+}
+
+TEST_F(locked, mappings_stay_so_when_it_is_cancelled)
+{
+	struct pinseal_seal arg = seal_async(F_SEAL_WRITE, UINT64_MAX);
+	struct hold hold;
+
+	ASSERT_EQ(0, hold_begin(&hold, HOLD_VMSPLICE, self->object.fd, HELD_FROM, HELD));
+	ASSERT_EQ(0, async_wait_for_a_look(self->object.fd, &arg));
+	ASSERT_EQ(0, async_cancel(self->object.fd, &arg));
+	EXPECT_EQ(PINSEAL_OUTCOME_CANCELLED, arg.outcome);
 	EXPECT_ALL_LOCKED(self);
 	ASSERT_EQ(0, hold_end(&hold));
 }
