@@ -56,9 +56,8 @@ const DRAIN_NS: u64 = 300_000;
 /// How many times [`DRAIN_NS`] that may take before pages are isolated.
 const DRAIN_PAUSES: u32 = 33;
 
-/// How many times isolating is tried, and how long to sleep in between, in nanoseconds.
+/// How many times isolating is tried. In between there is one such pause at most.
 const ISOLATE_TRIES: u32 = 50;
-const ISOLATE_NAP_NS: u64 = 100_000;
 
 /// Where an attempt is after a step.
 #[must_use]
@@ -89,10 +88,10 @@ enum Phase {
     /// Pages are being looked at.
     Looking,
     /// In vain: once LRU batches are drained, what is held will be replaced. So many pauses are left
-    /// for that.
-    Draining(u32),
-    /// What is held is being replaced. So many tries are left.
-    Isolating(u32),
+    /// for that, and so many tries.
+    Draining { pauses: u32, tries: u32 },
+    /// What is held is being replaced. So many tries are left, this one included.
+    Isolating { tries: u32 },
 }
 
 /// An attempt to add seals.
@@ -190,16 +189,19 @@ impl Attempt {
             }
             Phase::Setting => tries.set_seals(memory, turn)?,
             Phase::Looking => tries.look_and_set_seals(memory, turn)?,
-            Phase::Draining(pauses) => {
+            Phase::Draining {
+                pauses,
+                tries: left,
+            } => {
                 if *pauses == 0 || tries.is_drained() {
                     tries.stop_draining();
-                    self.phase = Phase::Isolating(ISOLATE_TRIES);
+                    self.phase = Phase::Isolating { tries: *left };
                     return Ok(None);
                 }
                 *pauses -= 1;
                 return Ok(Some(Progress::NotYet(Pause::BetweenLastTries(DRAIN_NS))));
             }
-            Phase::Isolating(_) => tries.isolate_and_set_seals(memory, turn)?,
+            Phase::Isolating { .. } => tries.isolate_and_set_seals(memory, turn)?,
         };
         let outcome = match tried {
             Tried::Sealed => {
@@ -222,19 +224,17 @@ impl Attempt {
 
     /// What follows when something was in the way.
     fn after(&mut self, outcome: Outcome, began: Option<Instant<Monotonic>>) -> Option<Progress> {
-        if let Phase::Isolating(left) = &mut self.phase {
-            *left = left.saturating_sub(1);
-            return Some(match *left {
-                0 => Progress::Ended(outcome),
-                _ => Progress::NotYet(Pause::BetweenLastTries(ISOLATE_NAP_NS)),
-            });
+        if let Phase::Isolating { tries } = self.phase {
+            if tries <= 1 {
+                return Some(Progress::Ended(outcome));
+            }
+            // Copies may be on their way to the LRU lists, on a CPU that this ran on before.
+            return self.drain_and_isolate(1, tries - 1);
         }
         let Some(left_ns) = self.tries.left_ns() else {
             if let (true, Phase::Looking) = (self.isolate, &self.phase) {
                 // What is merely on its way to the LRU lists is not to be copied.
-                self.tries.drain_anyhow();
-                self.phase = Phase::Draining(DRAIN_PAUSES);
-                return None;
+                return self.drain_and_isolate(DRAIN_PAUSES, ISOLATE_TRIES);
             }
             return Some(Progress::Ended(outcome));
         };
@@ -253,6 +253,12 @@ impl Attempt {
             }
         };
         Some(Progress::NotYet(Pause::BetweenLooks(ns)))
+    }
+
+    fn drain_and_isolate(&mut self, pauses: u32, tries: u32) -> Option<Progress> {
+        self.tries.drain_anyhow();
+        self.phase = Phase::Draining { pauses, tries };
+        None
     }
 
     /// Sleeps between two steps, until the time is up, what is waited for has come, or the current
