@@ -57,6 +57,9 @@ static inline void ask(struct worker *w, struct target *t)
 	int ret;
 
 	in.flags |= PINSEAL_SEAL_ASYNC;
+	/* No signal would end it, and who writes meanwhile waits. */
+	if (in.timeout_ns > NSEC_PER_SEC)
+		in.timeout_ns = 10 * NSEC_PER_MSEC;
 	/* Who is to be told of the other's must ask for the same. */
 	if (!once_in(&w->r, 3))
 		in.seals = w->turn < t->ripe ? 0 : F_SEAL_WRITE;
