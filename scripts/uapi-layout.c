@@ -75,6 +75,18 @@ FIELD(pinseal_pins, dma_pinned_pages, 56, 8);
 FIELD(pinseal_pins, flags, 64, 4);
 FIELD(pinseal_pins, pad, 68, 4);
 
+SIZE(pinseal_import, 8);
+FIELD(pinseal_import, fd, 0, 4);
+FIELD(pinseal_import, flags, 4, 4);
+
+SIZE(pinseal_export, 8);
+FIELD(pinseal_export, flags, 0, 4);
+FIELD(pinseal_export, pad, 4, 4);
+
+SIZE(pinseal_reopen, 8);
+FIELD(pinseal_reopen, flags, 0, 4);
+FIELD(pinseal_reopen, pad, 4, 4);
+
 SIZE(pinseal_name, 64);
 FIELD(pinseal_name, name, 0, 64);
 
@@ -84,4 +96,7 @@ COMMAND(PINSEAL_IOC_FALLOCATE, 0x4020b902);
 COMMAND(PINSEAL_IOC_SEAL, 0xc048b903);
 COMMAND(PINSEAL_IOC_GET_SEALS, 0x8004b904);
 COMMAND(PINSEAL_IOC_PINS, 0xc048b905);
+COMMAND(PINSEAL_IOC_IMPORT, 0x4008b907);
+COMMAND(PINSEAL_IOC_EXPORT, 0x4008b908);
+COMMAND(PINSEAL_IOC_REOPEN, 0x4008b909);
 COMMAND(PINSEAL_IOC_SET_NAME, 0x4040b90a);
