@@ -7,6 +7,7 @@
 
 #include <poll.h>
 
+#include "object.h"
 #include "sealer.h"
 
 /* What poll() says of an object at all times. */
@@ -66,5 +67,14 @@ static inline int async_cancel(int fd, struct pinseal_seal *arg)
 	arg->flags &= ~PINSEAL_SEAL_CANCEL;
 	return ret;
 }
+
+/* Nobody seals the memory, and nobody ever did. */
+#define EXPECT_UNTOUCHED(memory)						\
+	do {									\
+		EXPECT_EQ(F_SEAL_SEAL, obj_get_seals(memory));			\
+		EXPECT_EQ(1, sys(pwrite(memory, "u", 1, 0)));			\
+		EXPECT_EQ(0, ps_try_map(memory, page_size(),			\
+					PROT_READ | PROT_WRITE, MAP_SHARED));	\
+	} while (0)
 
 #endif /* ASYNC_H */

@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Sealing in the background, many at once: of many objects, and everybody against everybody
+ * at one.
+ */
+#include <dirent.h>
+
+#include "async.h"
+#include "holders.h"
+#include "rounds.h"
+#include "sysfile.h"
+
+#include "harness.h"
+
+#define FOR_EVER	UINT64_MAX
+
+/* The workers that the kernel has. */
+static int kernel_workers(void)
+{
+	DIR *tasks = opendir("/proc");
+	struct dirent *task;
+	int workers = 0;
+
+	while (tasks && (task = readdir(tasks))) {
+		char path[300], name[32];
+
+		snprintf(path, sizeof(path), "/proc/%s/comm", task->d_name);
+		if (atoi(task->d_name) && !read_text(path, name, sizeof(name)) &&
+		    !strncmp(name, "kworker", 7))
+			workers++;
+	}
+	if (tasks)
+		closedir(tasks);
+	return workers;
+}
+
+TEST(many_at_once)
+{
+	enum { MANY = 300 };
+	static int fds[MANY];
+	static struct hold holds[MANY];
+	int before = kernel_workers(), during;
+
+	ASSERT_LT(0, before);
+	for (int i = 0; i < MANY; i++) {
+		struct pinseal_seal arg = seal_async(F_SEAL_WRITE, FOR_EVER);
+
+		fds[i] = ps_create(page_size());
+		ASSERT_LE(0, fds[i]);
+		ASSERT_EQ(0, hold_begin(&holds[i], HOLD_VMSPLICE, fds[i], 0, 1));
+		ASSERT_EQ(0, ps_seal(fds[i], &arg));
+	}
+	sleep_ns(100 * NSEC_PER_MSEC);
+	during = kernel_workers();
+	TH_LOG("%d workers before, %d with %d seals under way", before, during, MANY);
+	/* None for each. */
+	EXPECT_GT(before + MANY / 4, during);
+	for (int i = 0; i < MANY; i++)
+		ASSERT_EQ(0, hold_end(&holds[i]));
+	for (int i = 0; i < MANY; i++) {
+		struct pinseal_seal arg = seal_async(F_SEAL_WRITE, FOR_EVER);
+
+		EXPECT_EQ(0, async_wait(fds[i], &arg));
+		EXPECT_EQ(F_SEAL_WRITE, ps_get_seals(fds[i]));
+		close(fds[i]);
+	}
+}
+
+/*
+ * One who cancels against the step that seals: they are told what is true. The delay makes
+ * them meet.
+ */
+TEST(cancelled_or_sealed)
+{
+	uint64_t until = now_ns() + 2 * NSEC_PER_SEC;
+	unsigned int cancelled = 0, sealed = 0;
+	int64_t delay_ns = 0, step = 1000;
+
+	while (cancelled < ENOUGH || sealed < ENOUGH || now_ns() < until) {
+		struct pinseal_seal arg = seal_async(F_SEAL_WRITE, FOR_EVER);
+		uint64_t then;
+		int fd = new_object();
+
+		ASSERT_LE(0, fd);
+		ASSERT_EQ(0, ps_seal(fd, &arg));
+		then = now_ns() + (delay_ns > 0 ? delay_ns : 0);
+		while (now_ns() < then)
+			;
+		ASSERT_EQ(0, async_cancel(fd, &arg));
+		if (arg.outcome == PINSEAL_OUTCOME_CANCELLED) {
+			EXPECT_EQ(0, ps_get_seals(fd));
+			EXPECT_EQ(1, sys(pwrite(fd, "c", 1, 0)));
+			cancelled++;
+		} else {
+			EXPECT_EQ(PINSEAL_OUTCOME_SEALED, arg.outcome);
+			EXPECT_EQ(F_SEAL_WRITE, ps_get_seals(fd));
+			sealed++;
+		}
+		/* Later when it was too early, and by less when they are close. */
+		if ((arg.outcome == PINSEAL_OUTCOME_CANCELLED) != (step > 0))
+			step = step > 0 ? -1000 : 1000;
+		else if (llabs(step) < 100000)
+			step += step / 2;
+		delay_ns += step;
+		close(fd);
+		ASSERT_EQ(0, _metadata->exit_code);
+	}
+	TH_LOG("%u times cancelled, %u times sealed", cancelled, sealed);
+}
+
+/*
+ * Everybody against everybody: who begins, asks, cancels, seals as others do, maps and
+ * writes. Once somebody is told that the object is sealed, it is; and in the end nobody
+ * has the turn, nor denies anything.
+ */
+static void meddle(struct worker *w, unsigned int number)
+{
+	bool was_sealed = is_sealed(w->round);
+	uint32_t value = random_bits(&w->random);
+	struct pinseal_seal arg = seal_async(F_SEAL_WRITE, value % (2 * NSEC_PER_MSEC));
+	int ret;
+
+	switch (value >> 28) {
+	case 0 ... 6:
+		ret = ps_seal(w->round->fd, &arg);
+		break;
+	case 7 ... 8:
+		ret = async_cancel(w->round->fd, &arg);
+		break;
+	case 9:
+		arg.flags = 0;
+		ret = ps_seal(w->round->fd, &arg);
+		break;
+	case 10:
+		ret = ps_try_map(w->round->other, SIZE, PROT_READ | PROT_WRITE, MAP_SHARED);
+		if (!ret && was_sealed)
+			count(&w->round->violations);
+		return;
+	default:
+		ret = sys(pwrite(w->round->other, &value, sizeof(value),
+				 value % (SIZE - sizeof(value))));
+		if (ret >= 0 && was_sealed)
+			count(&w->round->violations);
+		return;
+	}
+	if (ret && ret != -EBUSY && ret != -ENOENT && ret != -EBADF)
+		count(&w->round->violations);
+	if (!ret && arg.outcome == PINSEAL_OUTCOME_SEALED) {
+		__atomic_store_n(&w->round->sealed, true, __ATOMIC_SEQ_CST);
+		count(&w->round->done);
+	} else {
+		count(&w->round->refused);
+	}
+}
+
+TEST(everybody)
+{
+	uint64_t until = now_ns() + 3 * NSEC_PER_SEC;
+	unsigned int rounds, sealed = 0;
+	struct round r = { 0 };
+	struct worker w[4];
+
+	ASSERT_EQ(0, workers_start(w, ARRAY_SIZE(w), &r, meddle));
+	for (rounds = 0; rounds < 2 * ENOUGH || now_ns() < until; rounds++) {
+		struct pinseal_seal arg = seal_write(LONG_NS);
+		struct hold hold;
+		uint64_t before;
+		int fd = new_object(), other = ps_export(fd, 0);
+		bool held = rounds % 2;
+
+		ASSERT_LE(0, fd);
+		ASSERT_LE(0, other);
+		if (held)
+			ASSERT_EQ(0, hold_begin(&hold, HOLD_SPLICE, fd, 1, 1));
+		round_begin_by(&r, fd, other);
+		sleep_ns(rounds % 8 * NSEC_PER_MSEC / 2);
+		if (held) {
+			EXPECT_FALSE(is_sealed(&r));
+			ASSERT_EQ(0, hold_end(&hold));
+		}
+		if (rounds % 4 < 2) {
+			/* Closed while they are at it. */
+			close(fd);
+			round_end(&r);
+			if (!(obj_get_seals(other) & F_SEAL_WRITE)) {
+				EXPECT_UNTOUCHED(other);
+			}
+			close(other);
+			continue;
+		}
+		while (!is_sealed(&r))
+			sched_yield();
+		sealed++;
+		before = checksum(fd, SIZE);
+		sleep_ns(NSEC_PER_MSEC);
+		EXPECT_EQ(before, checksum(fd, SIZE));
+		round_end(&r);
+		/* Whatever still goes on does not keep the turn. */
+		arg.seals = F_SEAL_GROW;
+		EXPECT_EQ(0, ps_seal(fd, &arg));
+		close(fd);
+		close(other);
+	}
+	workers_stop(w, ARRAY_SIZE(w), &r);
+	TH_LOG("%u rounds, %u sealed; told %lu times so, and %lu times something else", rounds,
+	       sealed, r.done, r.refused);
+	EXPECT_EQ(0, r.violations);
+	EXPECT_LT(ENOUGH / 2, sealed);
+}
+
+TEST_HARNESS_MAIN
