@@ -7,14 +7,19 @@
 //!
 //! # Lock order
 //!
-//! `state` is taken with no other lock held but that of the `OpenObject` that goes, and is held over
-//! a step: above everything that [`Object`] names, the turn to seal included.
+//! `state` is taken with no other lock held but that of the `OpenObject` that goes. Under it, an attempt
+//! that begins may take `Object::name`, to make the memory. Else nothing is waited for, except that a
+//! timer which has just gone off is through.
 
 use crate::{
     attempt::{
         Attempt,
         Pause,
         Progress, //
+    },
+    driver::{
+        Cancellation,
+        Driver, //
     },
     object::Object,
     request::{
@@ -32,8 +37,7 @@ use crate::{
             PollQueue,
             Poller, //
         }, //
-    },
-    tries::Driver, //
+    }, //
 };
 use core::mem::replace;
 use kernel::{
@@ -89,10 +93,10 @@ struct Pending {
 enum State {
     /// There is none of which anybody would want to know.
     Idle,
-    /// It goes on.
+    /// It goes on, and is in a pause.
     Pending(Pending),
-    /// It has ended, but the worker still clears up.
-    Ending { seals: SealSet, so_far: SealReport },
+    /// It goes on, or has ended and is being cleared up: a worker has it.
+    Stepping { seals: SealSet, so_far: SealReport },
     /// It has ended, and nobody has asked since then.
     Ended {
         seals: SealSet,
@@ -106,7 +110,7 @@ impl State {
         match self {
             State::Idle => None,
             State::Pending(Pending { seals, .. })
-            | State::Ending { seals, .. }
+            | State::Stepping { seals, .. }
             | State::Ended { seals, .. } => Some(*seals),
         }
     }
@@ -131,9 +135,11 @@ impl State {
 pub(crate) struct AsyncSeal {
     #[pin]
     state: Mutex<State>,
-    /// It is not [`State::Ending`] any more.
+    /// It is not [`State::Stepping`] any more.
     #[pin]
     settled: CondVar,
+    /// Set under the lock of `state`, for the worker that has the attempt.
+    cancellation: Arc<Cancellation>,
     /// Whether it is [`State::Ended`].
     has_ended: Atomic<bool>,
     #[pin]
@@ -152,10 +158,12 @@ impl AsyncSeal {
     ///
     /// `ENOMEM`.
     pub(crate) fn new(queue: Arc<OwnQueue>) -> Result<Arc<Self>> {
+        let cancellation = Arc::new(Cancellation::new(), GFP_KERNEL)?;
         Arc::pin_init(
             pin_init!(Self {
                 state <- new_mutex!(State::Idle, "pinseal::AsyncSeal::state"),
                 settled <- new_condvar!("pinseal::AsyncSeal::settled"),
+                cancellation,
                 has_ended: Atomic::new(false),
                 pollers <- PollQueue::new(c"pinseal::AsyncSeal::pollers"),
                 queue,
@@ -183,7 +191,9 @@ impl AsyncSeal {
         state.check_seals(seals)?;
         match &*state {
             State::Idle => {
-                let attempt = Attempt::new(object.clone(), request, Driver::Background)?;
+                let driver = Driver::Background(self.cancellation.clone());
+                let attempt = Attempt::new(object.clone(), request, driver)?;
+                self.cancellation.set(false);
                 let report = attempt.report(Outcome::Pending);
                 *state = State::Pending(Pending {
                     seals,
@@ -194,7 +204,7 @@ impl AsyncSeal {
                 Ok(report)
             }
             State::Pending(pending) => Ok(pending.attempt.report(Outcome::Pending)),
-            State::Ending { so_far, .. } => Ok(*so_far),
+            State::Stepping { so_far, .. } => Ok(*so_far),
             State::Ended { result, .. } => {
                 let result = *result;
                 *state = State::Idle;
@@ -213,19 +223,22 @@ impl AsyncSeal {
     /// had ended by itself.
     pub(crate) fn cancel(&self, seals: SealSet) -> Result<SealReport> {
         let mut state = self.state.lock();
-        while let State::Ending { .. } = *state {
+        state.check_seals(seals)?;
+        while let State::Stepping { .. } = *state {
+            self.cancellation.set(true);
             if self.settled.wait_interruptible(&mut state) {
                 return Err(ERESTARTNOINTR);
             }
+            // Others may have asked meanwhile.
+            state.check_seals(seals)?;
         }
-        state.check_seals(seals)?;
         let old = replace(&mut *state, State::Idle);
         self.has_ended.store(false, Release);
         drop(state);
         match old {
             State::Pending(pending) => pending.cancel(),
             State::Ended { result, .. } => result,
-            State::Idle | State::Ending { .. } => Err(ENOENT),
+            State::Idle | State::Stepping { .. } => Err(ENOENT),
         }
     }
 
@@ -233,7 +246,11 @@ impl AsyncSeal {
     ///
     /// Context: sleeps.
     pub(crate) fn stop(self: &Arc<Self>) {
-        let old = replace(&mut *self.state.lock(), State::Idle);
+        let mut state = self.state.lock();
+        // A worker that has the attempt ends it.
+        self.cancellation.set(true);
+        let old = replace(&mut *state, State::Idle);
+        drop(state);
         if let State::Pending(pending) = old {
             let _ = pending.cancel();
         }
@@ -261,27 +278,22 @@ impl AsyncSeal {
 
     /// Takes a step, and arranges for the next.
     fn step(self: &Arc<Self>) {
-        let mut state = self.state.lock();
-        let State::Pending(pending) = &mut *state else {
+        let Some(mut pending) = self.take_pending() else {
             // It was cancelled meanwhile.
             return;
         };
-        let ended = match pending.attempt.step() {
-            Err(err) => Err(err),
-            Ok(Progress::Ended(outcome)) => Ok(outcome),
+        let progress = pending.attempt.step();
+
+        let mut state = self.state.lock();
+        let ended = match progress {
+            Ok(Progress::NotYet(_)) if self.cancellation.is_wanted() => Ok(Outcome::Cancelled),
             Ok(Progress::NotYet(pause)) => {
-                // There is one timer: the pause before has to be gone before the next begins.
-                pending.pause = None;
                 pending.pause = Some(self.clone().start(duration(pause)));
+                *state = State::Pending(pending);
                 return;
             }
-        };
-        let ending = State::Ending {
-            seals: pending.seals,
-            so_far: pending.attempt.report(Outcome::Pending),
-        };
-        let State::Pending(pending) = replace(&mut *state, ending) else {
-            return;
+            Ok(Progress::Ended(outcome)) => Ok(outcome),
+            Err(err) => Err(err),
         };
         // That may have to wait for other people, and those who ask how far it is should not.
         drop(state);
@@ -289,7 +301,7 @@ impl AsyncSeal {
 
         let mut state = self.state.lock();
         // Unless it was stopped meanwhile, and nobody is there to be told.
-        if let State::Ending { seals, .. } = *state {
+        if let State::Stepping { seals, .. } = *state {
             *state = State::Ended { seals, result };
             // ORDERING: Release, see `poll`.
             self.has_ended.store(true, Release);
@@ -297,6 +309,24 @@ impl AsyncSeal {
         drop(state);
         self.settled.notify_all();
         self.pollers.wake();
+    }
+
+    /// Takes what is pending, to take a step with it.
+    fn take_pending(&self) -> Option<Pending> {
+        let mut state = self.state.lock();
+        let State::Pending(pending) = &mut *state else {
+            return None;
+        };
+        // There is one timer: the pause before has to be gone before the next begins.
+        pending.pause = None;
+        let stepping = State::Stepping {
+            seals: pending.seals,
+            so_far: pending.attempt.report(Outcome::Pending),
+        };
+        match replace(&mut *state, stepping) {
+            State::Pending(pending) => Some(pending),
+            _ => None,
+        }
     }
 }
 

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! An attempt to add seals, as a sequence of steps that never wait for anybody.
+//! An attempt to add seals, as a sequence of steps none of which waits for what user space does.
 //!
 //! 1. Take the turn: sealers of one object come one after the other.
 //! 2. Deny writable mappings of the memory: from here on nobody can make a shared writable mapping,
 //!    and there is none.
-//! 3. Look at all pages under the inode lock. When all pass, set the seals under that same hold of
-//!    the lock. This is the common case.
+//! 3. Look at all pages under the inode lock, and have those in swap come back for it. When all pass,
+//!    set the seals under that same hold of the lock. This is the common case.
 //! 4. When readers may be what does not pass, hold new ones up for a moment, clear page tables, and
 //!    look again.
 //! 5. Otherwise let go of the inode lock and look at those that did not pass, with pauses in between
@@ -21,6 +21,7 @@
 
 use crate::{
     backoff::Backoff,
+    driver::Driver,
     fs::shmem::WritableDenied,
     gate::{
         HasGate,
@@ -35,7 +36,6 @@ use crate::{
     scan::Look,
     sync::nap::nap,
     tries::{
-        Driver,
         Tried,
         Tries, //
     }, //
@@ -97,7 +97,6 @@ enum Phase {
 /// An attempt to add seals.
 pub(crate) struct Attempt {
     object: Arc<Object>,
-    driver: Driver,
     /// Whether to isolate pages in the end.
     isolate: bool,
     phase: Phase,
@@ -122,7 +121,6 @@ impl Attempt {
         object.memory()?;
         Ok(Self {
             object,
-            driver,
             isolate: request.isolate,
             phase: Phase::Planning,
             denied: None,
@@ -134,7 +132,7 @@ impl Attempt {
 
     /// Takes a step. After it has ended, none is to be taken any more.
     ///
-    /// Context: sleeps, but not for anything that takes long.
+    /// Context: sleeps, but for nothing that takes long except for swap.
     ///
     /// # Errors
     ///
@@ -243,7 +241,7 @@ impl Attempt {
         }
         let backoff = self
             .backoff
-            .get_or_insert_with(|| Backoff::new(self.driver.pace()));
+            .get_or_insert_with(|| Backoff::new(self.tries.pace()));
         let ns = match self.tries.take_just_draining() {
             true => DRAIN_NS.min(left_ns),
             false => {

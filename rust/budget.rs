@@ -65,6 +65,11 @@ impl Budget {
         self.scans = self.scans.saturating_add(1);
     }
 
+    /// Takes back the last [`Budget::count_scan`]: a look that was cut short is none.
+    pub(crate) fn uncount_scan(&mut self) {
+        self.scans = self.scans.saturating_sub(1);
+    }
+
     /// Lets the time run, if it does not yet.
     pub(crate) fn start_clock(&mut self) {
         self.waiting_since.get_or_insert_with(Instant::now);

@@ -55,7 +55,7 @@ use kernel::{
 
 /// How many seals in the background take a step at the same time. They take no more CPUs than that,
 /// however many objects somebody has sealed.
-const STEPS_AT_ONCE: i32 = 4;
+const STEPS_AT_ONCE: i32 = 16;
 
 /// The loaded module.
 #[pin_data]

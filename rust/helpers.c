@@ -122,6 +122,12 @@ struct folio *pinseal_filemap_lock_folio(struct address_space *mapping, unsigned
 	return filemap_lock_folio(mapping, index);
 }
 
+struct folio *pinseal_shmem_read_folio(struct address_space *mapping, unsigned long index)
+{
+	return shmem_read_folio_gfp(mapping, index, mapping_gfp_mask(mapping) |
+				    __GFP_RETRY_MAYFAIL | __GFP_NOWARN);
+}
+
 struct folio *pinseal_folio_alloc_for(struct address_space *mapping)
 {
 	return folio_alloc(mapping_gfp_mask(mapping) | __GFP_ZERO | __GFP_NOWARN, 0);
@@ -218,6 +224,16 @@ bool pinseal_cpu_online(unsigned int cpu)
 	return cpu_online(cpu);
 }
 
+void pinseal_migrate_disable(void)
+{
+	migrate_disable();
+}
+
+void pinseal_migrate_enable(void)
+{
+	migrate_enable();
+}
+
 void pinseal_cond_resched(void)
 {
 	cond_resched();
@@ -231,6 +247,11 @@ void pinseal_set_current_state_interruptible(void)
 void pinseal_set_current_state_running(void)
 {
 	__set_current_state(TASK_RUNNING);
+}
+
+bool pinseal_task_sigpending(struct task_struct *task)
+{
+	return task_sigpending(task);
 }
 
 bool pinseal_fatal_signal_pending(struct task_struct *task)

@@ -44,6 +44,7 @@ void pinseal_folio_put(struct folio *folio);
 
 /* linux/pagemap.h */
 struct folio *pinseal_filemap_lock_folio(struct address_space *mapping, unsigned long index);
+struct folio *pinseal_shmem_read_folio(struct address_space *mapping, unsigned long index);
 struct folio *pinseal_folio_alloc_for(struct address_space *mapping);
 bool pinseal_folio_is_elsewhere(const struct folio *folio);
 bool pinseal_folio_test_uptodate(const struct folio *folio);
@@ -75,9 +76,12 @@ const struct cred *pinseal_current_cred(void);
 const struct cred *pinseal_override_creds(const struct cred *cred);
 void pinseal_revert_creds(const struct cred *cred);
 bool pinseal_cpu_online(unsigned int cpu);
+void pinseal_migrate_disable(void);
+void pinseal_migrate_enable(void);
 void pinseal_cond_resched(void);
 void pinseal_set_current_state_interruptible(void);
 void pinseal_set_current_state_running(void);
+bool pinseal_task_sigpending(struct task_struct *task);
 bool pinseal_fatal_signal_pending(struct task_struct *task);
 
 #endif /* PINSEAL_HELPERS_H */

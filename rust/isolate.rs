@@ -59,7 +59,7 @@ fn isolate_page(
     // Before anything is locked: getting memory may have to wait for somebody who wants that folio.
     let copy = NewFolio::for_mapping(pages).map_err(|_| Stopped::NoMemory)?;
     let Some(folio) = pages.lock_folio(index) else {
-        // A hole, or in swap: nobody holds it.
+        // A hole, or gone to swap: the look that follows has it come back.
         return Ok(false);
     };
     folio.unmap();

@@ -35,6 +35,7 @@ mod backoff;
 mod bindings;
 mod budget;
 mod device;
+mod driver;
 mod fs;
 mod gate;
 mod ioctl;

@@ -29,7 +29,7 @@ pub(crate) enum Outcome {
     WritableMapping,
     /// Pages had extra references until the bounds were used up.
     Pinned,
-    /// There was no memory to copy a page that was held.
+    /// There was no memory to copy a page that was held, or for one to come back from swap.
     NoMemory,
     /// A folio of more than one page was held, which cannot be replaced.
     LargeFolio,

@@ -6,9 +6,23 @@
 //! Once it has passed while nobody can map the file writable nor write to it, nobody can get a
 //! reference to write through any more: what is seen later of that folio are readers. So it is
 //! enough that each folio passes at some instant, not all at the same.
+//!
+//! A page in swap is not known to have passed: `memfd_pin_folios()` may have pinned it while it went
+//! there, and then it is still in memory, and is what comes back. So it is brought back and looked
+//! at.
 
 use crate::{
-    mm::address_space::AddressSpace,
+    fs::shmem::LockedShmem,
+    mm::{
+        address_space::{
+            AddressSpace,
+            Entry, //
+        },
+        lru::{
+            drain_this_cpu,
+            SameCpu, //
+        }, //
+    },
     ranges::Ranges, //
 };
 use core::{
@@ -19,15 +33,27 @@ use core::{
     slice::from_ref, //
 };
 use kernel::{
+    page::PAGE_SIZE,
     prelude::*,
     time::{
-        delay::udelay,
+        delay::{
+            fsleep,
+            udelay, //
+        },
         Delta, //
     }, //
 };
 
 /// Every page that a file can have.
 const ALL_PAGES: Range<usize> = 0..usize::MAX;
+
+/// How many times [`Look::closer`] looks. What came back from swap may have gone again, or somebody
+/// look at it for a moment: a reader, or the kernel for its next victim.
+const CLOSER_TRIES: u32 = 16;
+
+/// How long it is left to them in between, in microseconds, and for how many folios of a look.
+const CLOSER_TRY_US: i64 = 100;
+const PATIENCE: u32 = 16;
 
 /// How many times [`Look::again_without_readers`] looks, and how long it lets readers get on in
 /// between, in microseconds. A fault or a TLB flush that is under way on another CPU is over then.
@@ -87,13 +113,41 @@ impl Unmapped {
     }
 }
 
+/// The first page in a range that does not pass, or is in swap.
+fn first_not_passing(pages: &AddressSpace, range: Range<usize>) -> Option<usize> {
+    let mut first = None;
+    pages.for_each_entry(range.clone(), |entry| {
+        first = match entry {
+            Entry::Folio(folio) if folio.is_clean() => None,
+            // A folio may begin before the range.
+            Entry::Folio(folio) => Some(folio.range().start.max(range.start)),
+            Entry::Swapped(index) => Some(index),
+        };
+        match first {
+            Some(_) => ControlFlow::Break(()),
+            None => ControlFlow::Continue(()),
+        }
+    });
+    first
+}
+
 /// What a look at the pages found.
 pub(crate) struct Look {
     pinned_pages: u64,
     first_pinned: Option<usize>,
     may_be_readers: bool,
     may_be_batched: bool,
+    /// Whether pages were in swap, which this look, or one before of which it is a part, did not see.
+    has_swapped: bool,
     candidates: Candidates,
+}
+
+/// Why a look was not taken to its end.
+pub(crate) enum CutShort {
+    /// There is no memory for what is to come back from swap.
+    NoMemory,
+    /// The one who looks was asked to stop.
+    Stopped,
 }
 
 impl Look {
@@ -103,11 +157,12 @@ impl Look {
             first_pinned: None,
             may_be_readers: false,
             may_be_batched: false,
+            has_swapped: false,
             candidates: Candidates::Nowhere,
         }
     }
 
-    /// Looks at every page.
+    /// Looks at every page in memory.
     ///
     /// Context: may sleep.
     pub(crate) fn everywhere(pages: &AddressSpace) -> Self {
@@ -116,11 +171,94 @@ impl Look {
         look
     }
 
+    /// Looks at every page, and has those in swap come back for that, one by one. Takes as long as
+    /// that takes, unless `stop` says so.
+    ///
+    /// Context: sleeps. Takes folio locks, and `i_mmap_rwsem` of the mapping.
+    ///
+    /// # Errors
+    ///
+    /// See [`CutShort`].
+    pub(crate) fn everywhere_and_in_swap(
+        locked: &LockedShmem<'_>,
+        unmapped: &mut Unmapped,
+        stop: impl Fn() -> bool,
+    ) -> Result<Self, CutShort> {
+        let pages = locked.file().pages();
+        let mut look = Self::nothing();
+        let mut patience = PATIENCE;
+        let mut from = 0;
+        // What is beyond the end in swap cannot come back, and nobody could pin it: who pins is
+        // within the size, and shrinking frees what was.
+        //
+        // CAST: In pages, a size fits.
+        let end = locked.file().size().div_ceil(PAGE_SIZE as u64) as usize;
+        while let Some(index) = first_not_passing(pages, from..end) {
+            if stop() {
+                return Err(CutShort::Stopped);
+            }
+            from = look.closer(locked, index, unmapped, &mut patience)?;
+        }
+        look.sweep(pages, from.max(end)..usize::MAX);
+        look.has_swapped = false;
+        Ok(look)
+    }
+
+    /// Looks at one folio with patience: has it come back from swap, and removes it from page tables.
+    /// Returns the index to go on from.
+    fn closer(
+        &mut self,
+        locked: &LockedShmem<'_>,
+        index: usize,
+        unmapped: &mut Unmapped,
+        patience: &mut u32,
+    ) -> Result<usize, CutShort> {
+        let pages = locked.file().pages();
+        let mut range = index..index + 1;
+        for _ in 0..CLOSER_TRIES {
+            let same_cpu = SameCpu::stay();
+            let folio = match pages.lock_folio(index) {
+                Some(folio) => folio,
+                None => match locked.bring_back(index) {
+                    Ok(()) => continue,
+                    // It has no content any more that could change.
+                    Err(EIO) => return Ok(index + 1),
+                    Err(ENOMEM) => return Err(CutShort::NoMemory),
+                    Err(_) => break,
+                },
+            };
+            range = folio.range();
+            // It may be on its way to an LRU list.
+            drain_this_cpu();
+            if !folio.is_clean() && pages.is_mapped() {
+                folio.unmap();
+                unmapped.add(&range);
+                drain_this_cpu();
+            }
+            if folio.is_clean() {
+                return Ok(range.end);
+            }
+            drop(folio);
+            drop(same_cpu);
+            if *patience == 0 {
+                break;
+            }
+            fsleep(Delta::from_micros(CLOSER_TRY_US));
+        }
+        *patience = patience.saturating_sub(1);
+        let end = range.end;
+        self.may_be_readers = true;
+        self.may_be_batched = true;
+        self.record(range);
+        Ok(end)
+    }
+
     /// Looks again at what did not pass.
     ///
     /// Context: may sleep.
     pub(crate) fn again(&self, pages: &AddressSpace) -> Self {
         let mut look = Self::nothing();
+        look.has_swapped = self.has_swapped;
         for range in self.candidates.ranges() {
             look.sweep(pages, range.clone());
         }
@@ -173,6 +311,11 @@ impl Look {
 
     /// Whether all pages passed.
     pub(crate) fn is_clean(&self) -> bool {
+        self.is_clean_in_memory() && !self.has_swapped
+    }
+
+    /// Whether all pages in memory passed.
+    pub(crate) fn is_clean_in_memory(&self) -> bool {
         self.first_pinned.is_none()
     }
 
@@ -234,7 +377,14 @@ impl Look {
         let mut from = range.start;
         loop {
             let mut no_room_for = None;
-            pages.for_each_folio(from..range.end, |folio| {
+            pages.for_each_entry(from..range.end, |entry| {
+                let folio = match entry {
+                    Entry::Folio(folio) => folio,
+                    Entry::Swapped(_) => {
+                        self.has_swapped = true;
+                        return ControlFlow::Continue(());
+                    }
+                };
                 if folio.is_clean() {
                     return ControlFlow::Continue(());
                 }

@@ -11,14 +11,14 @@ use crate::{
         Pause,
         Progress, //
     },
+    driver::Driver,
     object::Object,
     request::{
         Outcome,
         SealReport,
         SealRequest, //
     },
-    sync::nap::is_pending,
-    tries::Driver, //
+    sync::nap::is_pending, //
 };
 use kernel::{
     prelude::*,

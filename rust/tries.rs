@@ -8,6 +8,7 @@ use crate::{
         Budget,
         WaitFor, //
     },
+    driver::Driver,
     fs::shmem::{
         LockedShmem,
         ShmemFile, //
@@ -25,6 +26,7 @@ use crate::{
     object::Object,
     request::Outcome,
     scan::{
+        CutShort,
         Look,
         Unmapped, //
     },
@@ -35,7 +37,9 @@ use kernel::{
     prelude::*,
     time::{
         delay::udelay,
-        Delta, //
+        Delta,
+        Instant,
+        Monotonic, //
     }, //
 };
 
@@ -57,25 +61,6 @@ const DRAIN_PERIOD: u32 = 64;
 
 /// The turn to seal the object that this is about.
 type Turn = SealingTurn<Object>;
-
-/// Who takes the steps of an attempt.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Driver {
-    /// Always the same task, which sleeps in between.
-    Caller,
-    /// Whoever comes when a pause is over.
-    Background,
-}
-
-impl Driver {
-    /// How often it may look.
-    pub(crate) fn pace(self) -> Pace {
-        match self {
-            Driver::Caller => Pace::Waiting,
-            Driver::Background => Pace::Background,
-        }
-    }
-}
 
 /// What one try to set the seals came to.
 #[must_use]
@@ -141,6 +126,11 @@ impl Tries {
     /// What was removed from page tables.
     pub(crate) fn unmapped(&self) -> &Unmapped {
         &self.unmapped
+    }
+
+    /// How often they may come.
+    pub(crate) fn pace(&self) -> Pace {
+        self.driver.pace()
     }
 
     /// The bounds, and what of them is used up.
@@ -213,8 +203,11 @@ impl Tries {
             if turn.holds_seekers() && memory.try_lock().is_some() {
                 turn.release_seekers();
             }
-        } else if self.confirm_and_set_seals(memory, turn)? {
-            return Ok(Tried::Sealed);
+        } else {
+            match self.confirm_and_set_seals(memory, turn)? {
+                Tried::InTheWay(Outcome::Pinned) => (),
+                tried => return Ok(tried),
+            }
         }
         self.failed_looks = self.failed_looks.saturating_add(1);
         self.drain_if_due();
@@ -233,18 +226,18 @@ impl Tries {
         } else {
             look.again(pages)
         };
-        let passes = look.is_clean();
+        let passes = look.is_clean_in_memory();
         self.look = Some(look);
         passes
     }
 
     /// Looks at all pages with the inode locked and, when all pass, sets the seals under that same
-    /// lock. Returns whether they are; when not, the look is left in `self.look`.
-    fn confirm_and_set_seals(&mut self, memory: &ShmemFile, turn: &Turn) -> Result<bool> {
+    /// lock. When pages do not, that look is left in `self.look`.
+    fn confirm_and_set_seals(&mut self, memory: &ShmemFile, turn: &Turn) -> Result<Tried> {
         let pages = memory.pages();
         let Some(locked) = self.try_lock(memory, turn) else {
             self.look = Some(Look::everywhere(pages));
-            return Ok(false);
+            return Ok(Tried::InTheWay(Outcome::Pinned));
         };
 
         drain_this_cpu();
@@ -256,12 +249,48 @@ impl Tries {
             turn.hold_readers();
             look = look.again_without_readers(pages, &mut self.unmapped);
         }
+        self.set_if_clean(&locked, turn, look)
+    }
+
+    /// Sets the seals when all pages passed in a look under this hold of the inode lock, and those in
+    /// swap do when they come back. When not, the look is left in `self.look`.
+    fn set_if_clean(
+        &mut self,
+        locked: &LockedShmem<'_>,
+        turn: &Turn,
+        mut look: Look,
+    ) -> Result<Tried> {
+        if look.is_clean_in_memory() && !look.is_clean() {
+            // This may take long. Who has another descriptor waits for the lock meanwhile, but we
+            // need not make it worse.
+            turn.hold_writers();
+            turn.release_readers();
+            let driver = &self.driver;
+            let began = Instant::<Monotonic>::now();
+            let stop = || driver.gives_up().is_some() || !driver.may_look_on(began.elapsed());
+            look = match Look::everywhere_and_in_swap(locked, &mut self.unmapped, stop) {
+                Ok(look) => look,
+                Err(CutShort::NoMemory) => return Ok(Tried::InTheWay(Outcome::NoMemory)),
+                Err(CutShort::Stopped) => {
+                    return Ok(match driver.gives_up() {
+                        Some(outcome) => {
+                            if let Outcome::Interrupted = outcome {
+                                // When the call is restarted, its bounds should allow it again.
+                                self.budget.uncount_scan();
+                            }
+                            Tried::Failed(outcome)
+                        }
+                        None => Tried::InTheWay(Outcome::Pinned),
+                    });
+                }
+            };
+        }
         if look.is_clean() {
-            self.set(&locked, turn)?;
-            return Ok(true);
+            self.set(locked, turn)?;
+            return Ok(Tried::Sealed);
         }
         self.look = Some(look);
-        Ok(false)
+        Ok(Tried::InTheWay(Outcome::Pinned))
     }
 
     /// Replaces pages that are held by copies and, when all pages pass then, sets the seals.
@@ -287,11 +316,12 @@ impl Tries {
         // Copies are on their way to the LRU lists.
         drain_this_cpu();
         let look = Look::everywhere(pages).again_without_readers(pages, &mut self.unmapped);
-        if look.is_clean() {
-            self.set(&locked, turn)?;
-            return Ok(Tried::Sealed);
+        match self.set_if_clean(&locked, turn, look)? {
+            Tried::InTheWay(Outcome::Pinned) => (),
+            // It was tried before, with time left to the bounds.
+            Tried::InTheWay(outcome) => return Ok(Tried::Failed(outcome)),
+            tried => return Ok(tried),
         }
-        self.look = Some(look);
         Ok(match stopped {
             Err(Stopped::NoMemory) => Tried::Failed(Outcome::NoMemory),
             Err(Stopped::LargeFolio) => Tried::InTheWay(Outcome::LargeFolio),
@@ -369,12 +399,8 @@ impl Tries {
     /// Has every CPU drain its LRU batches, if none is at it.
     pub(crate) fn drain_anyhow(&mut self) {
         if self.draining.is_none() {
-            let waiter = match self.driver {
-                Driver::Caller => Some((&**current!()).into()),
-                Driver::Background => None,
-            };
             // Without memory for it, we look on.
-            self.draining = Draining::start(waiter).ok();
+            self.draining = Draining::start(self.driver.sleeper()).ok();
         }
     }
 

@@ -456,6 +456,24 @@ impl LockedShmem<'_> {
         self.file
     }
 
+    /// Has what is in swap at `index` come back. It may go again at once.
+    ///
+    /// Context: sleeps for swap and for memory, but nobody is killed for lack of that.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`. `EIO` when it cannot be read, and never will be. `EINVAL` beyond the end of the file.
+    pub(crate) fn bring_back(&self, index: usize) -> Result {
+        let pages = self.file.pages();
+        // SAFETY: By the invariants of `ShmemFile` it is the mapping of a shmem file. Nobody makes a
+        // hole of what was there, for the inode is locked, so nothing new is allocated.
+        let folio = unsafe { bindings::pinseal_shmem_read_folio(pages.as_ptr(), index) };
+        let folio = from_err_ptr(folio)?;
+        // SAFETY: It came with a reference, which is ours.
+        unsafe { bindings::pinseal_folio_put(folio) };
+        Ok(())
+    }
+
     /// Adds seals that shmem enforces from now on, for whoever has a way to the file.
     pub(crate) fn add_seals(&self, seals: u32) {
         // SAFETY: The invariants of `ShmemFile` make it a shmem inode; its seals are protected by

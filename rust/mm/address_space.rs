@@ -47,7 +47,7 @@ impl AddressSpace {
     }
 
     #[inline]
-    pub(super) fn as_ptr(&self) -> *mut bindings::address_space {
+    pub(crate) fn as_ptr(&self) -> *mut bindings::address_space {
         self.inner.get()
     }
 
@@ -108,19 +108,33 @@ impl AddressSpace {
         unsafe { bindings::unmap_mapping_pages(self.as_ptr(), pages.start, pages.len(), false) };
     }
 
-    /// Calls `visit` for each folio in the range that is in memory, in order of their index, under
-    /// the `i_pages` lock, until it breaks.
-    ///
-    /// Between batches the lock is dropped. Folios that are replaced meanwhile (migration, huge
-    /// pages) may be seen twice or in their new form, but a page that stays in memory is not
-    /// missed. A folio that the range cuts is visited as a whole.
-    ///
-    /// Context: may sleep, but `visit` may not: it runs in atomic context.
+    /// Calls `visit` for each folio in the range that is in memory, as
+    /// [`AddressSpace::for_each_entry`] does.
     #[inline]
     pub(crate) fn for_each_folio(
         &self,
         pages: Range<usize>,
         mut visit: impl FnMut(&CachedFolio) -> ControlFlow<()>,
+    ) {
+        self.for_each_entry(pages, |entry| match entry {
+            Entry::Folio(folio) => visit(folio),
+            Entry::Swapped(_) => ControlFlow::Continue(()),
+        });
+    }
+
+    /// Calls `visit` for what there is in the range, in order of the index, under the `i_pages` lock,
+    /// until it breaks.
+    ///
+    /// Between batches the lock is dropped. Folios that are replaced meanwhile (migration, huge
+    /// pages) may be seen twice or in their new form, but a page that stays is not missed. A folio
+    /// that the range cuts is visited as a whole.
+    ///
+    /// Context: may sleep, but `visit` may not: it runs in atomic context.
+    #[inline]
+    pub(crate) fn for_each_entry(
+        &self,
+        pages: Range<usize>,
+        mut visit: impl FnMut(Entry<'_>) -> ControlFlow<()>,
     ) {
         if pages.is_empty() {
             return;
@@ -146,17 +160,22 @@ impl AddressSpace {
             // SAFETY: The lock is held, and `xas` has just found something.
             let leaf = unsafe { leaf(xas) };
             // A node at a time: that is what makes looking at many pages cheap.
-            let entries = match &leaf {
-                Some(leaf) => leaf.entries_up_to(last),
-                None => from_ref(&entry),
+            let (start, entries) = match &leaf {
+                Some(leaf) => (leaf.start, leaf.entries_up_to(last)),
+                // SAFETY: The lock is held, and `xas` has just found something.
+                None => (unsafe { (*xas).xa_index }, from_ref(&entry)),
             };
-            let visited = entries.iter().try_for_each(|&entry| {
-                if !is_pointer(entry) {
-                    return ControlFlow::Continue(());
+            let visited = entries.iter().enumerate().try_for_each(|(i, &entry)| {
+                if is_pointer(entry) {
+                    // SAFETY: Entries of `i_pages` that are pointers are folios, in the page cache.
+                    // The lock is held until after the call.
+                    return visit(Entry::Folio(unsafe { CachedFolio::from_raw(entry.cast()) }));
                 }
-                // SAFETY: Entries of `i_pages` that are pointers are folios, in the page cache. The
-                // lock is held until after the call.
-                visit(unsafe { CachedFolio::from_raw(entry.cast()) })
+                match is_value(entry) {
+                    // What went as one may begin before the range.
+                    true => visit(Entry::Swapped((start + i).max(from))),
+                    false => ControlFlow::Continue(()),
+                }
             });
             if visited.is_break() {
                 break;
@@ -183,6 +202,14 @@ impl AddressSpace {
         // SAFETY: The lock is held.
         unsafe { bindings::pinseal_xas_unlock_irq(xas) };
     }
+}
+
+/// What there is of a file at some index.
+pub(crate) enum Entry<'a> {
+    /// A folio in memory.
+    Folio(&'a CachedFolio),
+    /// A page that went to swap, at this index. More may have gone with it, also from before.
+    Swapped(usize),
 }
 
 /// What a lowest node of `i_pages` has from some index on.
@@ -230,14 +257,22 @@ unsafe fn leaf<'a>(xas: *mut bindings::xa_state) -> Option<Leaf<'a>> {
     })
 }
 
-/// Whether an entry of `i_pages` is a pointer: not nothing, not a value (which is what swapped-out
-/// pages leave there), and not internal (what follows the beginning of a large folio).
+/// Whether an entry of `i_pages` is a pointer: not nothing, not a value, and not internal (what
+/// follows the beginning of a large folio).
 ///
 /// C: `xa_is_value()`, `xa_is_internal()` in
 /// [`include/linux/xarray.h`](srctree/include/linux/xarray.h).
 #[inline]
 pub(super) fn is_pointer(entry: *mut c_void) -> bool {
     !entry.is_null() && entry.addr() & 3 == 0
+}
+
+/// Whether an entry of `i_pages` is a value, which is what pages leave there that are swapped out.
+///
+/// C: `xa_is_value()` in [`include/linux/xarray.h`](srctree/include/linux/xarray.h).
+#[inline]
+fn is_value(entry: *mut c_void) -> bool {
+    entry.addr() & 1 != 0
 }
 
 /// A shared writable VMA that is being made. Not counted any more when dropped, unless

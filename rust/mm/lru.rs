@@ -24,7 +24,10 @@ use kernel::{
         },
     },
     task::Task,
-    types::Opaque, //
+    types::{
+        NotThreadSafe,
+        Opaque, //
+    }, //
 };
 
 /// Drains the batches of the CPU that this runs on.
@@ -33,6 +36,30 @@ pub(crate) fn drain_this_cpu() {
 
     // SAFETY: `batch` is a valid empty batch: nothing is released, but draining comes first.
     unsafe { bindings::__folio_batch_release(&mut batch) };
+}
+
+/// While it lives, the current task stays on its CPU, also when it sleeps: what it puts into a batch
+/// is in one that [`drain_this_cpu`] drains.
+pub(crate) struct SameCpu {
+    _not_send: NotThreadSafe,
+}
+
+impl SameCpu {
+    /// Stays.
+    pub(crate) fn stay() -> Self {
+        // SAFETY: It is undone when dropped, which is by this task.
+        unsafe { bindings::pinseal_migrate_disable() };
+        Self {
+            _not_send: NotThreadSafe,
+        }
+    }
+}
+
+impl Drop for SameCpu {
+    fn drop(&mut self) {
+        // SAFETY: By this task, which has called the counterpart once for this.
+        unsafe { bindings::pinseal_migrate_enable() };
+    }
 }
 
 /// One CPU's share of a [`Draining`].

@@ -15,6 +15,12 @@ pub(crate) fn is_pending() -> bool {
     current!().signal_pending()
 }
 
+/// Whether there is a signal for the current task.
+pub(crate) fn is_signalled() -> bool {
+    // SAFETY: The pointer of the current task is valid.
+    unsafe { bindings::pinseal_task_sigpending(current!().as_ptr()) }
+}
+
 /// Whether the current task is being killed.
 pub(crate) fn is_dying() -> bool {
     // SAFETY: The pointer of the current task is valid.

@@ -115,7 +115,8 @@ struct pinseal_fallocate {
  *	&pinseal_seal.pinned_pages is 0, a write() or another sealer was under
  *	way all that time
  * @PINSEAL_OUTCOME_INTERRUPTED: EINTR: a signal handler ran
- * @PINSEAL_OUTCOME_NO_MEMORY: ENOMEM: no memory for a copy (isolating)
+ * @PINSEAL_OUTCOME_NO_MEMORY: ENOMEM: no memory for a copy (isolating), or for a
+ *	page that has to come back from swap to be looked at
  * @PINSEAL_OUTCOME_LARGE_FOLIO: EBUSY: isolation met a pinned large folio
  * @PINSEAL_OUTCOME_PENDING: the asynchronous seal has not ended; returned 0
  * @PINSEAL_OUTCOME_CANCELLED: the asynchronous seal was cancelled, and nothing has
@@ -142,7 +143,8 @@ enum pinseal_outcome {
  *	&pinseal_info.seals. 0 adds none and tells whether one could.
  * @flags: in: %PINSEAL_SEAL_*; see &pinseal_info.seal_flags
  * @timeout_ns: in: longest wait in nanoseconds, 0 for the default of
- *	&pinseal_info.default_timeout_ns
+ *	&pinseal_info.default_timeout_ns. A look that has begun is taken to its end,
+ *	which takes long when pages come back from swap for it; signals end it.
  * @max_scans: in: most looks at the pages, 0 for as many as the time allows.
  *	A call that has to look (for %F_SEAL_WRITE) looks at least once.
  * @scans: in/out: looks taken so far; start with 0

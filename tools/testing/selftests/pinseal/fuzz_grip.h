@@ -6,9 +6,8 @@
 #ifndef FUZZ_GRIP_H
 #define FUZZ_GRIP_H
 
-#include <linux/udmabuf.h>
-
 #include "fuzz_ioctl.h"
+#include "udmabuf.h"
 
 /* A way to hold pages that no mapping is needed for, but the file behind the device. */
 #define HOLD_UDMABUF	HOLD_KINDS
@@ -50,28 +49,12 @@ static inline struct grip *find_grip(struct worker *w, struct target *t)
 	return NULL;
 }
 
-/* Makes a DMA buffer of pages of a shmem file: its descriptor, or -errno. */
-static inline int make_udmabuf(int file, uint64_t from, uint64_t to)
-{
-	struct udmabuf_create arg = {
-		.memfd = file,
-		.flags = UDMABUF_FLAGS_CLOEXEC,
-		.offset = from,
-		.size = to - from,
-	};
-	int dev = open("/dev/udmabuf", O_RDWR | O_CLOEXEC);
-	int ret = dev < 0 ? -errno : sys(ioctl(dev, UDMABUF_CREATE, &arg));
-
-	close(dev);
-	return ret;
-}
-
 static inline int grip_begin(struct grip *g, struct target *t, int fd)
 {
 	if (g->kind != HOLD_UDMABUF)
 		return hold_begin(&g->hold, g->kind, fd, g->from / page_size(),
 				  (g->to - g->from) / page_size());
-	g->dmabuf = make_udmabuf(t->inner, g->from, g->to);
+	g->dmabuf = udmabuf_make(t->inner, g->from, g->to);
 	return g->dmabuf < 0 ? g->dmabuf : 0;
 }
 

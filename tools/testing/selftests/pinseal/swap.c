@@ -10,10 +10,13 @@
  * behaves alike.
  */
 #include <sched.h>
+#include <sys/time.h>
 
 #include "harness.h"
+#include "async.h"
 #include "bytes.h"
 #include "object.h"
+#include "random.h"
 #include "zram_swap.h"
 
 #define PAGES		256
@@ -147,11 +150,102 @@ TEST_F(swap, is_no_obstacle_to_a_seal)
 	EXPECT_TRUE(is_filled(self->buf, self->len, 1));
 }
 
-TEST_F(swap, is_not_undone_by_a_seal)
+/* memfd does not care who holds a page in swap: udmabuf.c. */
+TEST_F(swap, is_undone_by_a_seal_that_looks)
 {
 	munmap(self->p, self->len);
 	ASSERT_EQ(0, obj_add_seals(self->fd, F_SEAL_WRITE));
-	EXPECT_LT(PAGES / 2, swapped());
+	EXPECT_EQ(variant->kind != MEMFD, swap_is_freed());
+}
+
+/* What could be in it, was it not beyond the end, and cannot be read. */
+TEST_F(swap, beyond_the_end_is_left_alone_by_a_seal)
+{
+	ASSERT_EQ(0, obj_fallocate(self->fd, FALLOC_FL_KEEP_SIZE, self->len, self->len));
+	ASSERT_TRUE(page_out(self));
+	munmap(self->p, self->len);
+	ASSERT_EQ(0, obj_add_seals(self->fd, F_SEAL_WRITE));
+	ASSERT_EQ(self->len, sys(pread(self->fd, self->buf, self->len, 0)));
+	EXPECT_TRUE(is_filled(self->buf, self->len, 1));
+}
+
+static void ignore(int sig)
+{
+}
+
+/* It takes some time for the pages to come back. */
+TEST_F(swap, keeps_no_sealer_from_a_signal)
+{
+	struct sigaction sa = { .sa_handler = ignore };
+	struct random random = { 5 };
+	unsigned int times = 0, tries;
+
+	if (variant->kind == MEMFD)
+		return;
+	ASSERT_EQ(0, sigaction(SIGALRM, &sa, NULL));
+	for (tries = 0; times < 3 && tries < 200; tries++) {
+		struct itimerval in = { .it_value.tv_usec = 1 + random_below(&random, 5000) };
+		struct pinseal_seal arg = seal_write(10 * NSEC_PER_SEC);
+		int ret;
+
+		munmap(self->p, self->len);
+		ASSERT_EQ(0, setitimer(ITIMER_REAL, &in, NULL));
+		ret = ps_seal(self->fd, &arg);
+		EXPECT_EQ(ret ? 0 : F_SEAL_WRITE, ps_get_seals(self->fd));
+		times += ret == -EINTR && arg.outcome == PINSEAL_OUTCOME_INTERRUPTED;
+		if (!ret) {
+			/* The timer was late. */
+			close(self->fd);
+			self->fd = obj_create(variant->kind, self->len);
+			ASSERT_LE(0, self->fd);
+		}
+		self->p = ps_map(self->fd, self->len, RW, MAP_SHARED);
+		ASSERT_NE(MAP_FAILED, self->p);
+		fill(self->p, self->len, 1);
+		ASSERT_TRUE(page_out(self));
+	}
+	TH_LOG("%u tries, %u times interrupted", tries, times);
+	EXPECT_EQ(3, times);
+	munmap(self->p, self->len);
+	EXPECT_EQ(0, ps_add_seals(self->fd, F_SEAL_WRITE));
+	ASSERT_EQ(self->len, sys(pread(self->fd, self->buf, self->len, 0)));
+	EXPECT_TRUE(is_filled(self->buf, self->len, 1));
+}
+
+TEST_F(swap, keeps_nobody_from_cancelling)
+{
+	struct random random = { 6 };
+	unsigned int cancelled = 0, tries;
+
+	if (variant->kind == MEMFD)
+		return;
+	for (tries = 0; cancelled < 3 && tries < 200; tries++) {
+		struct pinseal_seal arg = seal_async(F_SEAL_WRITE, 10 * NSEC_PER_SEC);
+		int ret;
+
+		munmap(self->p, self->len);
+		ASSERT_EQ(0, ps_seal(self->fd, &arg));
+		sleep_ns(random_below(&random, 5 * NSEC_PER_MSEC));
+		ret = async_cancel(self->fd, &arg);
+		ASSERT_EQ(0, ret);
+		if (arg.outcome == PINSEAL_OUTCOME_CANCELLED) {
+			EXPECT_EQ(0, ps_get_seals(self->fd));
+			/* It had begun to look. */
+			cancelled += arg.scans == 1;
+		} else {
+			EXPECT_EQ(PINSEAL_OUTCOME_SEALED, arg.outcome);
+			EXPECT_EQ(F_SEAL_WRITE, ps_get_seals(self->fd));
+			close(self->fd);
+			self->fd = obj_create(variant->kind, self->len);
+			ASSERT_LE(0, self->fd);
+		}
+		self->p = ps_map(self->fd, self->len, RW, MAP_SHARED);
+		ASSERT_NE(MAP_FAILED, self->p);
+		fill(self->p, self->len, 1);
+		ASSERT_TRUE(page_out(self));
+	}
+	TH_LOG("%u tries, %u times cancelled", tries, cancelled);
+	EXPECT_EQ(3, cancelled);
 }
 
 TEST_F(swap, works_for_a_sealed_object)
