@@ -17,6 +17,7 @@ use crate::{
         Pause,
         Progress, //
     },
+    compat::ealready,
     driver::{
         Cancellation,
         Driver, //
@@ -122,7 +123,7 @@ impl State {
     /// `EALREADY` when it is others.
     fn check_seals(&self, wanted: SealSet) -> Result {
         match self.seals() {
-            Some(seals) if seals != wanted => Err(EALREADY),
+            Some(seals) if seals != wanted => Err(ealready()),
             _ => Ok(()),
         }
     }

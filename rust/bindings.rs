@@ -3,7 +3,7 @@
 //! Raw bindings: the kernel crate's and those of `helpers.h`.
 //!
 //! For [`fs`](crate::fs), [`mm`](crate::mm) and [`sync`](crate::sync) only, which put safe types
-//! over them.
+//! over them, and for [`compat`](crate::compat).
 
 #[allow(
     clippy::all,

@@ -34,6 +34,7 @@ mod attempt;
 mod backoff;
 mod bindings;
 mod budget;
+mod compat;
 mod device;
 mod driver;
 mod fs;
