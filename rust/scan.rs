@@ -36,10 +36,7 @@ use kernel::{
     page::PAGE_SIZE,
     prelude::*,
     time::{
-        delay::{
-            fsleep,
-            udelay, //
-        },
+        delay::udelay,
         Delta, //
     }, //
 };
@@ -47,13 +44,8 @@ use kernel::{
 /// Every page that a file can have.
 const ALL_PAGES: Range<usize> = 0..usize::MAX;
 
-/// How many times [`Look::closer`] looks. What came back from swap may have gone again, or somebody
-/// look at it for a moment: a reader, or the kernel for its next victim.
+/// How many times [`Look::closer`] has a page come back that has gone to swap again.
 const CLOSER_TRIES: u32 = 16;
-
-/// How long it is left to them in between, in microseconds, and for how many folios of a look.
-const CLOSER_TRY_US: i64 = 100;
-const PATIENCE: u32 = 16;
 
 /// How many times [`Look::again_without_readers`] looks, and how long it lets readers get on in
 /// between, in microseconds. A fault or a TLB flush that is under way on another CPU is over then.
@@ -184,51 +176,76 @@ impl Look {
         unmapped: &mut Unmapped,
         stop: impl Fn() -> bool,
     ) -> Result<Self, CutShort> {
-        let pages = locked.file().pages();
         let mut look = Self::nothing();
-        let mut patience = PATIENCE;
-        let mut from = 0;
+        look.closely(locked, ALL_PAGES, unmapped, &stop)?;
+        Ok(look)
+    }
+
+    /// The same for what did not pass in this look, which was taken under the same hold of the lock.
+    pub(crate) fn again_and_in_swap(
+        &self,
+        locked: &LockedShmem<'_>,
+        unmapped: &mut Unmapped,
+        stop: impl Fn() -> bool,
+    ) -> Result<Self, CutShort> {
+        let mut look = Self::nothing();
+        for range in self.candidates.ranges() {
+            look.closely(locked, range.clone(), unmapped, &stop)?;
+        }
+        Ok(look)
+    }
+
+    /// Looks at the pages of a range, and has those in swap come back. Ranges must come in ascending
+    /// order.
+    fn closely(
+        &mut self,
+        locked: &LockedShmem<'_>,
+        range: Range<usize>,
+        unmapped: &mut Unmapped,
+        stop: &impl Fn() -> bool,
+    ) -> Result<(), CutShort> {
+        let pages = locked.file().pages();
         // What is beyond the end in swap cannot come back, and nobody could pin it: who pins is
         // within the size, and shrinking frees what was.
         //
         // CAST: In pages, a size fits.
-        let end = locked.file().size().div_ceil(PAGE_SIZE as u64) as usize;
+        let size = locked.file().size().div_ceil(PAGE_SIZE as u64) as usize;
+        let end = size.clamp(range.start, range.end);
+        let mut from = range.start;
         while let Some(index) = first_not_passing(pages, from..end) {
             if stop() {
                 return Err(CutShort::Stopped);
             }
-            from = look.closer(locked, index, unmapped, &mut patience)?;
+            from = self.closer(locked, index, unmapped)?;
         }
-        look.sweep(pages, from.max(end)..usize::MAX);
-        look.has_swapped = false;
-        Ok(look)
+        self.sweep(pages, from.max(end)..range.end);
+        self.has_swapped = false;
+        Ok(())
     }
 
-    /// Looks at one folio with patience: has it come back from swap, and removes it from page tables.
-    /// Returns the index to go on from.
+    /// Looks at one folio that did not pass: has it come back from swap, and removes it from page
+    /// tables. Returns the index to go on from.
     fn closer(
         &mut self,
         locked: &LockedShmem<'_>,
         index: usize,
         unmapped: &mut Unmapped,
-        patience: &mut u32,
     ) -> Result<usize, CutShort> {
         let pages = locked.file().pages();
         let mut range = index..index + 1;
         for _ in 0..CLOSER_TRIES {
-            let same_cpu = SameCpu::stay();
-            let folio = match pages.lock_folio(index) {
-                Some(folio) => folio,
-                None => match locked.bring_back(index) {
+            // It may be on its way to an LRU list then, but on no other CPU's.
+            let _same_cpu = SameCpu::stay();
+            let Some(folio) = pages.lock_folio(index) else {
+                match locked.bring_back(index) {
                     Ok(()) => continue,
                     // It has no content any more that could change.
                     Err(EIO) => return Ok(index + 1),
                     Err(ENOMEM) => return Err(CutShort::NoMemory),
                     Err(_) => break,
-                },
+                }
             };
             range = folio.range();
-            // It may be on its way to an LRU list.
             drain_this_cpu();
             if !folio.is_clean() && pages.is_mapped() {
                 folio.unmap();
@@ -238,14 +255,8 @@ impl Look {
             if folio.is_clean() {
                 return Ok(range.end);
             }
-            drop(folio);
-            drop(same_cpu);
-            if *patience == 0 {
-                break;
-            }
-            fsleep(Delta::from_micros(CLOSER_TRY_US));
+            break;
         }
-        *patience = patience.saturating_sub(1);
         let end = range.end;
         self.may_be_readers = true;
         self.may_be_batched = true;

@@ -36,7 +36,10 @@ use core::mem::take;
 use kernel::{
     prelude::*,
     time::{
-        delay::udelay,
+        delay::{
+            fsleep,
+            udelay, //
+        },
         Delta,
         Instant,
         Monotonic, //
@@ -54,6 +57,12 @@ const READERS_HELD_LOOKS: u32 = 2;
 /// who hold it are through then.
 const LOCK_TRIES: u32 = 8;
 const LOCK_TRY_US: i64 = 3;
+
+/// For how long a look at pages in swap looks again at what did not pass, in nanoseconds, and the time
+/// in between, in microseconds. Who has another descriptor waits for the inode lock meanwhile.
+const AGAIN_LEAST_NS: u64 = 2_000_000;
+const AGAIN_MOST_NS: u64 = 1_000_000_000;
+const AGAIN_US: i64 = 100;
 
 /// After how many looks that failed LRU batches are drained: the powers of two up to the period, and
 /// then whenever the period is over.
@@ -265,14 +274,11 @@ impl Tries {
             // need not make it worse.
             turn.hold_writers();
             turn.release_readers();
-            let driver = &self.driver;
-            let began = Instant::<Monotonic>::now();
-            let stop = || driver.gives_up().is_some() || !driver.may_look_on(began.elapsed());
-            look = match Look::everywhere_and_in_swap(locked, &mut self.unmapped, stop) {
+            look = match self.look_in_swap(locked) {
                 Ok(look) => look,
                 Err(CutShort::NoMemory) => return Ok(Tried::InTheWay(Outcome::NoMemory)),
                 Err(CutShort::Stopped) => {
-                    return Ok(match driver.gives_up() {
+                    return Ok(match self.driver.gives_up() {
                         Some(outcome) => {
                             if let Outcome::Interrupted = outcome {
                                 // When the call is restarted, its bounds should allow it again.
@@ -291,6 +297,37 @@ impl Tries {
         }
         self.look = Some(look);
         Ok(Tried::InTheWay(Outcome::Pinned))
+    }
+
+    /// Looks at all pages, those in swap as well.
+    ///
+    /// That may take so long that somebody is always at one page or another for a moment: the kernel,
+    /// for a larger folio or its next victim. So that such a look is not for nothing, it is given
+    /// about as long again for what did not pass, within the bounds.
+    fn look_in_swap(&mut self, locked: &LockedShmem<'_>) -> Result<Look, CutShort> {
+        let began = Instant::<Monotonic>::now();
+        let driver = &self.driver;
+        let stop = || driver.gives_up().is_some() || !driver.may_look_on(began.elapsed());
+        let mut look = Look::everywhere_and_in_swap(locked, &mut self.unmapped, stop)?;
+        if look.is_clean() {
+            return Ok(look);
+        }
+
+        let took = began.elapsed();
+        self.budget.start_clock();
+        // CAST: The clock is monotonic, so this is never negative.
+        let patience_ns = (took.as_nanos() as u64)
+            .min(self.budget.left_ns(WaitFor::Kernel))
+            .clamp(AGAIN_LEAST_NS, AGAIN_MOST_NS);
+        while !look.is_clean() && ((began.elapsed() - took).as_nanos() as u64) < patience_ns {
+            fsleep(Delta::from_micros(AGAIN_US));
+            match look.again_and_in_swap(locked, &mut self.unmapped, stop) {
+                Ok(again) => look = again,
+                // Then there is that look.
+                Err(_) => break,
+            }
+        }
+        Ok(look)
     }
 
     /// Replaces pages that are held by copies and, when all pages pass then, sets the seals.
