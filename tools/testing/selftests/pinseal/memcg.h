@@ -178,7 +178,9 @@ struct memcg_use {
  */
 static inline bool memcg_is_free(const struct memcg *g, struct memcg_use *use)
 {
-	for (int i = 0; i < 50; i++) {
+	uint64_t until = now_ns() + 5 * NSEC_PER_SEC;
+
+	for (int i = 0; i < 10 || now_ns() < until; i++) {
 		memcg_sync(g);
 		*use = (struct memcg_use){
 			.shmem = memcg_stat(g, "shmem"),
