@@ -11,6 +11,7 @@
 
 #include "holders.h"
 #include "noise.h"
+#include "opponent.h"
 #include "rounds.h"
 #include "ways.h"
 
@@ -215,14 +216,11 @@ TEST_F(mapping, against_sealing)
  * seal begins; but here nobody unmaps, so it is never both.
  */
 struct duel {
+	struct opponent mapper;
 	int fd;			/* what is mapped */
-	unsigned int number;	/* of the round; the mapper follows */
-	unsigned int mapped;	/* the last round in which the mapper is through */
 	unsigned int delay;	/* of the mapper, in turns of a loop */
 	int prot;		/* of the mapping */
-	bool quit;
 	char *map;
-	pthread_t thread;
 };
 
 static void loop_for(unsigned int turns)
@@ -231,22 +229,12 @@ static void loop_for(unsigned int turns)
 		__asm__ volatile("" ::: "memory");
 }
 
-static void *duel_thread(void *data)
+static void duel_map(void *data)
 {
 	struct duel *d = data;
-	unsigned int number = 0;
 
-	run_on_cpu(1);
-	for (;;) {
-		while (__atomic_load_n(&d->number, __ATOMIC_ACQUIRE) == number)
-			;
-		if (d->quit)
-			return NULL;
-		number++;
-		loop_for(d->delay);
-		d->map = ps_map(d->fd, page_size(), d->prot, MAP_SHARED);
-		__atomic_store_n(&d->mapped, number, __ATOMIC_RELEASE);
-	}
+	loop_for(d->delay);
+	d->map = ps_map(d->fd, page_size(), d->prot, MAP_SHARED);
 }
 
 TEST_F(mapping, or_seal)
@@ -258,8 +246,7 @@ TEST_F(mapping, or_seal)
 	struct duel d = { .prot = PROT_READ | PROT_WRITE };
 	struct random random = { 99 };
 
-	run_on_cpu(0);
-	ASSERT_EQ(0, pthread_create(&d.thread, NULL, duel_thread, &d));
+	ASSERT_EQ(0, opponent_start(&d.mapper, duel_map, &d));
 	while ((mapped < ENOUGH || sealed < ENOUGH || now_ns() < until) && !both) {
 		struct pinseal_seal arg = seal_write(1);
 		struct both_ways object;
@@ -269,11 +256,10 @@ TEST_F(mapping, or_seal)
 		ASSERT_EQ(1, sys(pwrite(object.fd, "d", 1, 0)));
 		d.fd = object.other;
 		d.delay = random_bits(&random) % 2048 + (delay < 0 ? -delay : 0);
-		__atomic_store_n(&d.number, d.number + 1, __ATOMIC_RELEASE);
+		opponent_go(&d.mapper);
 		loop_for(random_bits(&random) % 2048 + (delay > 0 ? delay : 0));
 		ret = ps_seal(object.fd, &arg);
-		while (__atomic_load_n(&d.mapped, __ATOMIC_ACQUIRE) != d.number)
-			sched_yield();
+		opponent_wait(&d.mapper);
 
 		if (!ret && d.map != MAP_FAILED)
 			both++;
@@ -297,9 +283,7 @@ TEST_F(mapping, or_seal)
 			munmap(d.map, page_size());
 		both_ways_close(&object);
 	}
-	d.quit = true;
-	__atomic_add_fetch(&d.number, 1, __ATOMIC_RELEASE);
-	pthread_join(d.thread, NULL);
+	opponent_stop(&d.mapper);
 	TH_LOG("%u times the mapping, %u times the seal, %u times neither", mapped, sealed,
 	       neither);
 	EXPECT_EQ(0, both);
@@ -319,8 +303,7 @@ TEST_F(mapping, and_future_write)
 	struct random random = { 98 };
 	int delay = 0;
 
-	run_on_cpu(0);
-	ASSERT_EQ(0, pthread_create(&d.thread, NULL, duel_thread, &d));
+	ASSERT_EQ(0, opponent_start(&d.mapper, duel_map, &d));
 	for (tries = 0; before < ENOUGH || after < ENOUGH || now_ns() < until; tries++) {
 		struct pinseal_seal arg = seal_write(NSEC_PER_SEC);
 		struct both_ways object;
@@ -329,11 +312,10 @@ TEST_F(mapping, and_future_write)
 		ASSERT_EQ(0, both_ways_open(&object, variant->way, page_size()));
 		d.fd = object.other;
 		d.delay = random_bits(&random) % 512 + (delay < 0 ? -delay : 0);
-		__atomic_store_n(&d.number, d.number + 1, __ATOMIC_RELEASE);
+		opponent_go(&d.mapper);
 		loop_for(random_bits(&random) % 512 + (delay > 0 ? delay : 0));
 		ASSERT_EQ(0, ps_add_seals(object.fd, F_SEAL_FUTURE_WRITE));
-		while (__atomic_load_n(&d.mapped, __ATOMIC_ACQUIRE) != d.number)
-			sched_yield();
+		opponent_wait(&d.mapper);
 		ASSERT_NE(MAP_FAILED, d.map);
 		ret = mprotect(d.map, page_size(), PROT_READ | PROT_WRITE);
 		if (ret) {
@@ -348,9 +330,7 @@ TEST_F(mapping, and_future_write)
 		ASSERT_EQ(0, ret) TH_LOG("try %u: outcome %u", tries, arg.outcome);
 		both_ways_close(&object);
 	}
-	d.quit = true;
-	__atomic_add_fetch(&d.number, 1, __ATOMIC_RELEASE);
-	pthread_join(d.thread, NULL);
+	opponent_stop(&d.mapper);
 	TH_LOG("%u times the mapping came first, %u times the seal", before, after);
 }
 

@@ -64,6 +64,24 @@ static bool page_out(FIXTURE_DATA(swap) *self)
 	return false;
 }
 
+/* Maps and fills the object, and has its pages swapped out: whether they have been. */
+static bool fill_and_page_out(FIXTURE_DATA(swap) *self)
+{
+	self->p = ps_map(self->fd, self->len, RW, MAP_SHARED);
+	if (self->p == MAP_FAILED)
+		return false;
+	fill(self->p, self->len, 1);
+	return page_out(self);
+}
+
+/* The same with another object. */
+static bool begin_anew(FIXTURE_DATA(swap) *self, enum object_kind kind)
+{
+	close(self->fd);
+	self->fd = obj_create(kind, self->len);
+	return self->fd >= 0 && fill_and_page_out(self);
+}
+
 FIXTURE_SETUP(swap)
 {
 	cpu_set_t cpus;
@@ -83,10 +101,7 @@ FIXTURE_SETUP(swap)
 	ASSERT_NE(NULL, self->buf);
 	self->fd = obj_create(variant->kind, self->len);
 	ASSERT_LE(0, self->fd);
-	self->p = ps_map(self->fd, self->len, RW, MAP_SHARED);
-	ASSERT_NE(MAP_FAILED, self->p);
-	fill(self->p, self->len, 1);
-	ASSERT_TRUE(page_out(self)) {
+	ASSERT_TRUE(fill_and_page_out(self)) {
 		TH_LOG("%ld pages swapped", swapped());
 	}
 }
@@ -193,16 +208,8 @@ TEST_F(swap, keeps_no_sealer_from_a_signal)
 		ret = ps_seal(self->fd, &arg);
 		EXPECT_EQ(ret ? 0 : F_SEAL_WRITE, ps_get_seals(self->fd));
 		times += ret == -EINTR && arg.outcome == PINSEAL_OUTCOME_INTERRUPTED;
-		if (!ret) {
-			/* The timer was late. */
-			close(self->fd);
-			self->fd = obj_create(variant->kind, self->len);
-			ASSERT_LE(0, self->fd);
-		}
-		self->p = ps_map(self->fd, self->len, RW, MAP_SHARED);
-		ASSERT_NE(MAP_FAILED, self->p);
-		fill(self->p, self->len, 1);
-		ASSERT_TRUE(page_out(self));
+		/* When it is sealed, the timer was late. */
+		ASSERT_TRUE(ret ? fill_and_page_out(self) : begin_anew(self, variant->kind));
 	}
 	TH_LOG("%u tries, %u times interrupted", tries, times);
 	EXPECT_EQ(3, times);
@@ -232,17 +239,12 @@ TEST_F(swap, keeps_nobody_from_cancelling)
 			EXPECT_EQ(0, ps_get_seals(self->fd));
 			/* It had begun to look. */
 			cancelled += arg.scans == 1;
+			ASSERT_TRUE(fill_and_page_out(self));
 		} else {
 			EXPECT_EQ(PINSEAL_OUTCOME_SEALED, arg.outcome);
 			EXPECT_EQ(F_SEAL_WRITE, ps_get_seals(self->fd));
-			close(self->fd);
-			self->fd = obj_create(variant->kind, self->len);
-			ASSERT_LE(0, self->fd);
+			ASSERT_TRUE(begin_anew(self, variant->kind));
 		}
-		self->p = ps_map(self->fd, self->len, RW, MAP_SHARED);
-		ASSERT_NE(MAP_FAILED, self->p);
-		fill(self->p, self->len, 1);
-		ASSERT_TRUE(page_out(self));
 	}
 	TH_LOG("%u tries, %u times cancelled", tries, cancelled);
 	EXPECT_EQ(3, cancelled);

@@ -7,11 +7,8 @@
  * The memfd variant tells whether the kernel does that at all: for memfd's own seals it
  * matters, too, and nothing is expected of them.
  */
-#include <pthread.h>
-#include <sched.h>
-
 #include "harness.h"
-#include "noise.h"
+#include "opponent.h"
 #include "rounds.h"
 #include "udmabuf.h"
 #include "ways.h"
@@ -21,39 +18,22 @@
 #define TRY_NS		(3 * NSEC_PER_SEC)
 #define TRIES		100
 
-/* Who makes the buffer, at some moment of a try. */
-struct maker {
-	unsigned int number;	/* of the try */
-	bool quit;		/* there is none any more */
-	unsigned int made;	/* the last try in which it is through */
+/* The buffer that is made, at some moment of a try. */
+struct buffer {
+	struct opponent maker;
 	int file;		/* what to make it of */
 	uint64_t delay_ns;
 	int dmabuf;		/* its descriptor, or -errno */
-	pthread_t thread;
 };
 
-static void wait_until(uint64_t ns)
+static void make_buffer(void *data)
 {
-	while (now_ns() < ns)
+	struct buffer *b = data;
+	uint64_t at = now_ns() + b->delay_ns;
+
+	while (now_ns() < at)
 		;
-}
-
-static void *maker_thread(void *data)
-{
-	struct maker *m = data;
-	unsigned int number = 0;
-
-	run_on_cpu(1);
-	for (;;) {
-		while (__atomic_load_n(&m->number, __ATOMIC_ACQUIRE) == number)
-			;
-		number++;
-		if (m->quit)
-			return NULL;
-		wait_until(now_ns() + m->delay_ns);
-		m->dmabuf = udmabuf_make(m->file, 0, page_size());
-		__atomic_store_n(&m->made, number, __ATOMIC_RELEASE);
-	}
+	b->dmabuf = udmabuf_make(b->file, 0, page_size());
 }
 
 /* What one try came to. */
@@ -66,7 +46,7 @@ enum tried {
 
 FIXTURE(udmabuf) {
 	struct zram_swap swap;
-	struct maker maker;
+	struct buffer buffer;
 	struct random random;
 	uint64_t longest_ns;	/* that going to swap took, once */
 };
@@ -89,17 +69,14 @@ FIXTURE_SETUP(udmabuf)
 		SKIP(return, "needs zram and udmabuf");
 	ASSERT_EQ(0, zram_swap_begin(&self->swap, 32 << 20));
 	self->random = (struct random){ 77 };
-	run_on_cpu(0);
-	ASSERT_EQ(0, pthread_create(&self->maker.thread, NULL, maker_thread, &self->maker));
+	ASSERT_EQ(0, opponent_start(&self->buffer.maker, make_buffer, &self->buffer));
 }
 
 FIXTURE_TEARDOWN(udmabuf)
 {
 	if (self->swap.id < 0)
 		return;
-	self->maker.quit = true;
-	__atomic_add_fetch(&self->maker.number, 1, __ATOMIC_RELEASE);
-	pthread_join(self->maker.thread, NULL);
+	opponent_stop(&self->buffer.maker);
 	zram_swap_end(&self->swap);
 }
 
@@ -116,7 +93,7 @@ static int seal(int fd, uint32_t flags)
 static enum tried try_once(FIXTURE_DATA(udmabuf) *self, struct __test_metadata *_metadata,
 			   const FIXTURE_VARIANT(udmabuf) *variant, uint32_t flags)
 {
-	struct maker *m = &self->maker;
+	struct buffer *b = &self->buffer;
 	size_t page = page_size();
 	struct both_ways object = { -1, -1 };
 	enum tried tried = NOT_SEALED;
@@ -139,10 +116,10 @@ static enum tried try_once(FIXTURE_DATA(udmabuf) *self, struct __test_metadata *
 		EXPECT_LE(0, object.other);
 	}
 
-	m->file = object.other;
-	m->delay_ns = random_bits(&self->random) % (self->longest_ns * 3 / 2 + 1);
+	b->file = object.other;
+	b->delay_ns = random_bits(&self->random) % (self->longest_ns * 3 / 2 + 1);
 	began = now_ns();
-	__atomic_add_fetch(&m->number, 1, __ATOMIC_RELEASE);
+	opponent_go(&b->maker);
 	madvise(p, page, MADV_PAGEOUT);
 	if (now_ns() - began > self->longest_ns && self->longest_ns < NSEC_PER_MSEC)
 		self->longest_ns = now_ns() - began;
@@ -151,14 +128,13 @@ static enum tried try_once(FIXTURE_DATA(udmabuf) *self, struct __test_metadata *
 	other_page = ps_map(object.fd, 2 * page, PROT_READ, MAP_PRIVATE);
 	EXPECT_NE(MAP_FAILED, other_page);
 	EXPECT_EQ(0, other_page[page]);
-	while (__atomic_load_n(&m->made, __ATOMIC_ACQUIRE) != m->number)
-		sched_yield();
+	opponent_wait(&b->maker);
 
-	if (m->dmabuf < 0) {
+	if (b->dmabuf < 0) {
 		tried = NOT_MADE;
 	} else if (!seal(object.fd, flags)) {
 		tried = SEALED;
-		p = ps_map(m->dmabuf, page, PROT_READ | PROT_WRITE, MAP_SHARED);
+		p = ps_map(b->dmabuf, page, PROT_READ | PROT_WRITE, MAP_SHARED);
 		EXPECT_NE(MAP_FAILED, p);
 		memset(p, 'c', page);
 		munmap(p, page);
@@ -166,8 +142,8 @@ static enum tried try_once(FIXTURE_DATA(udmabuf) *self, struct __test_metadata *
 		if (byte != 'b')
 			tried = SEALED_AND_CHANGED;
 	}
-	if (m->dmabuf >= 0)
-		close(m->dmabuf);
+	if (b->dmabuf >= 0)
+		close(b->dmabuf);
 	munmap(other_page, 2 * page);
 	both_ways_close(&object);
 	return tried;
