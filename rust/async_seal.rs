@@ -17,7 +17,6 @@ use crate::{
         Pause,
         Progress, //
     },
-    compat::ealready,
     driver::{
         Cancellation,
         Driver, //
@@ -38,7 +37,8 @@ use crate::{
             PollQueue,
             Poller, //
         }, //
-    }, //
+    },
+    sys::compat::ealready, //
 };
 use core::mem::replace;
 use kernel::{

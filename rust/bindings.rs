@@ -2,8 +2,8 @@
 
 //! Raw bindings: the kernel crate's and those of `helpers.h`.
 //!
-//! For [`fs`](crate::fs), [`mm`](crate::mm) and [`sync`](crate::sync) only, which put safe types
-//! over them, and for [`compat`](crate::compat).
+//! For [`fs`](crate::fs), [`mm`](crate::mm), [`sync`](crate::sync) and [`sys`](crate::sys) only,
+//! which put safe types over them.
 
 #[allow(
     clippy::all,

@@ -22,7 +22,7 @@
 //! | [`gate`]     | whose turn to seal it is, and who waits meanwhile            |
 //! | [`budget`]   | how long and how often a caller wants to wait                |
 //! | [`seals`], [`backoff`], [`ranges`] | pure rules without kernel state        |
-//! | [`fs`], [`mm`], [`sync`] | our extension of the kernel crate: the only place for `unsafe` |
+//! | [`fs`], [`mm`], [`sync`], [`sys`] | our extension of the kernel crate: the only place for `unsafe` |
 //! | [`uapi`]     | the structs of `include/uapi/linux/pinseal.h`                |
 //!
 //! Why a seal is sound is argued in `Documentation/design.rst`.
@@ -34,7 +34,6 @@ mod attempt;
 mod backoff;
 mod bindings;
 mod budget;
-mod compat;
 mod device;
 mod driver;
 mod fs;
@@ -52,6 +51,7 @@ mod seal;
 mod seals;
 mod share;
 mod sync;
+mod sys;
 mod tries;
 mod uapi;
 
