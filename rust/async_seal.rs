@@ -21,6 +21,7 @@ use crate::{
         Cancellation,
         Driver, //
     },
+    gate::Wake,
     object::Object,
     request::{
         Outcome,
@@ -46,6 +47,7 @@ use kernel::{
     new_condvar,
     new_mutex,
     prelude::*,
+    static_lock_class,
     sync::{
         atomic::{
             Acquire,
@@ -68,6 +70,7 @@ use kernel::{
             RelativeMode, //
         },
         Delta,
+        Instant,
         Monotonic, //
     },
     workqueue::{
@@ -82,12 +85,18 @@ use kernel::{
 /// nanoseconds.
 const TURN_NS: u64 = 500_000;
 
+/// How long a pause is at least, in nanoseconds, also when somebody lets go of pages in it: who does
+/// so over and over is not to keep a worker busy.
+const LEAST_PAUSE_NS: i64 = 50_000;
+
 /// An attempt that goes on.
 struct Pending {
     seals: SealSet,
     attempt: Attempt,
     /// The pause it is in. Dropping it stops the timer.
     pause: Option<ArcHrTimerHandle<AsyncSeal>>,
+    /// When that began.
+    since: Option<Instant<Monotonic>>,
 }
 
 /// What became of the last attempt.
@@ -166,7 +175,7 @@ impl AsyncSeal {
                 settled <- new_condvar!("pinseal::AsyncSeal::settled"),
                 cancellation,
                 has_ended: Atomic::new(false),
-                pollers <- PollQueue::new(c"pinseal::AsyncSeal::pollers"),
+                pollers <- PollQueue::new(c"pinseal::AsyncSeal::pollers", static_lock_class!()),
                 queue,
                 timer <- HrTimer::new(),
                 work <- new_work!("pinseal::AsyncSeal::work"),
@@ -193,13 +202,15 @@ impl AsyncSeal {
         match &*state {
             State::Idle => {
                 let driver = Driver::Background(self.cancellation.clone());
-                let attempt = Attempt::new(object.clone(), request, driver)?;
+                let waker = KBox::new(StepSoon(self.into()), GFP_KERNEL)?;
+                let attempt = Attempt::new(object.clone(), request, driver)?.wake_by(waker);
                 self.cancellation.set(false);
                 let report = attempt.report(Outcome::Pending);
                 *state = State::Pending(Pending {
                     seals,
                     attempt,
                     pause: None,
+                    since: None,
                 });
                 self.enqueue();
                 Ok(report)
@@ -289,6 +300,7 @@ impl AsyncSeal {
         let ended = match progress {
             Ok(Progress::NotYet(_)) if self.cancellation.is_wanted() => Ok(Outcome::Cancelled),
             Ok(Progress::NotYet(pause)) => {
+                pending.since = Some(Instant::now());
                 pending.pause = Some(self.clone().start(duration(pause)));
                 *state = State::Pending(pending);
                 return;
@@ -312,14 +324,22 @@ impl AsyncSeal {
         self.pollers.wake();
     }
 
-    /// Takes what is pending, to take a step with it.
-    fn take_pending(&self) -> Option<Pending> {
+    /// Takes what is pending, to take a step with it, unless it is too early for that.
+    fn take_pending(self: &Arc<Self>) -> Option<Pending> {
         let mut state = self.state.lock();
         let State::Pending(pending) = &mut *state else {
             return None;
         };
         // There is one timer: the pause before has to be gone before the next begins.
         pending.pause = None;
+        let rested_ns = pending
+            .since
+            .map_or(i64::MAX, |since| since.elapsed().as_nanos());
+        if rested_ns < LEAST_PAUSE_NS {
+            let left = Delta::from_nanos(LEAST_PAUSE_NS - rested_ns);
+            pending.pause = Some(self.clone().start(left));
+            return None;
+        }
         let stepping = State::Stepping {
             seals: pending.seals,
             so_far: pending.attempt.report(Outcome::Pending),
@@ -328,6 +348,15 @@ impl AsyncSeal {
             State::Pending(pending) => Some(pending),
             _ => None,
         }
+    }
+}
+
+/// Has the next step taken at once.
+struct StepSoon(Arc<AsyncSeal>);
+
+impl Wake for StepSoon {
+    fn wake(&self) {
+        self.0.as_arc_borrow().enqueue();
     }
 }
 

@@ -20,14 +20,17 @@
 //! argued in `Documentation/design.rst`.
 
 use crate::{
-    backoff::Backoff,
     driver::Driver,
     fs::shmem::WritableDenied,
     gate::{
         HasGate,
-        SealingTurn, //
+        SealingTurn,
+        Sleeper,
+        Wake, //
     },
+    lease::Asking,
     object::Object,
+    patience::DRAIN_NS,
     request::{
         Outcome,
         SealReport,
@@ -35,6 +38,7 @@ use crate::{
     },
     scan::Look,
     sync::nap::nap,
+    sys::trace,
     tries::{
         Tried,
         Tries, //
@@ -48,10 +52,6 @@ use kernel::{
         Monotonic, //
     }, //
 };
-
-/// How long to sleep after LRU batches began to be drained, in nanoseconds, unless that is over sooner:
-/// a look before would be in vain, but a CPU that does not get to it must not keep us from looking.
-const DRAIN_NS: u64 = 300_000;
 
 /// How many times [`DRAIN_NS`] that may take before pages are isolated.
 const DRAIN_PAUSES: u32 = 33;
@@ -99,13 +99,15 @@ pub(crate) struct Attempt {
     object: Arc<Object>,
     /// Whether to isolate pages in the end.
     isolate: bool,
+    /// Who asks for leased pages, if that is wanted; from the first pause on.
+    asking: Option<Asking>,
     phase: Phase,
     /// From [`Phase::Looking`] on.
     denied: Option<WritableDenied>,
     /// Since it came.
     turn: Option<SealingTurn<Object>>,
-    /// The pauses, since the first.
-    backoff: Option<Backoff>,
+    /// Who is to be told when pages are let go of, until it has the turn.
+    waker: Option<KBox<dyn Wake>>,
     tries: Tries,
 }
 
@@ -119,15 +121,30 @@ impl Attempt {
     pub(crate) fn new(object: Arc<Object>, request: SealRequest, driver: Driver) -> Result<Self> {
         object.seals().check_addable()?;
         object.memory()?;
+        trace::seal_begin(
+            object.number(),
+            request.seals.bits(),
+            request.flags,
+            request.budget.timeout_ns(),
+        );
         Ok(Self {
             object,
             isolate: request.isolate,
+            asking: request
+                .revoke
+                .map(|taken| Asking::new(current!().group_leader().into(), 0..usize::MAX, taken)),
             phase: Phase::Planning,
             denied: None,
             turn: None,
-            backoff: None,
+            waker: None,
             tries: Tries::new(driver, request.seals, request.budget),
         })
+    }
+
+    /// Has `waker` told when it may be worth taking the next step before the pause is over.
+    pub(crate) fn wake_by(mut self, waker: KBox<dyn Wake>) -> Self {
+        self.waker = Some(waker);
+        self
     }
 
     /// Takes a step. After it has ended, none is to be taken any more.
@@ -140,13 +157,18 @@ impl Attempt {
     pub(crate) fn step(&mut self) -> Result<Progress> {
         if self.turn.is_none() {
             self.turn = SealingTurn::try_take(&self.object);
-            if self.turn.is_some() {
+            if let Some(turn) = &self.turn {
+                if let Some(waker) = self.waker.take() {
+                    turn.tell(|| Sleeper::Other(waker));
+                }
                 // The holder of the turn before may have added seals.
                 self.object.seals().check_addable()?;
             }
         }
-        // No pause follows from how long the first step took, which is to be quick.
-        let began = self.backoff.is_some().then(Instant::<Monotonic>::now);
+        let began = self.tries.patience().look_begins();
+        if let Some(turn) = &self.turn {
+            turn.begin_to_look();
+        }
         loop {
             if let Some(progress) = self.advance(began)? {
                 return Ok(progress);
@@ -160,7 +182,7 @@ impl Attempt {
         let memory = object.memory()?;
         let tries = &mut self.tries;
         let Some(turn) = &self.turn else {
-            return Ok(Some(match tries.left_without_turn_ns() {
+            return Ok(Some(match tries.patience().left_without_turn_ns() {
                 Some(ns) => Progress::NotYet(Pause::UntilTurn(ns)),
                 None => {
                     // Tell what that one waits for.
@@ -172,7 +194,7 @@ impl Attempt {
 
         let tried = match &mut self.phase {
             Phase::Planning => {
-                self.backoff = None;
+                tries.patience().start_anew();
                 self.phase = match tries.ends_writing(object, memory) {
                     false => Phase::Setting,
                     true => Phase::Looking,
@@ -186,20 +208,30 @@ impl Attempt {
                 return Ok(None);
             }
             Phase::Setting => tries.set_seals(memory, turn)?,
-            Phase::Looking => tries.look_and_set_seals(memory, turn)?,
+            Phase::Looking => {
+                let tried = tries.look_and_set_seals(memory, turn)?;
+                tries.trace(object.number());
+                tried
+            }
             Phase::Draining {
                 pauses,
                 tries: left,
             } => {
-                if *pauses == 0 || tries.is_drained() {
-                    tries.stop_draining();
+                let patience = tries.patience();
+                if *pauses == 0 || patience.is_drained() {
+                    patience.stop_draining();
                     self.phase = Phase::Isolating { tries: *left };
                     return Ok(None);
                 }
                 *pauses -= 1;
                 return Ok(Some(Progress::NotYet(Pause::BetweenLastTries(DRAIN_NS))));
             }
-            Phase::Isolating { .. } => tries.isolate_and_set_seals(memory, turn)?,
+            Phase::Isolating { .. } => {
+                let before = tries.isolated_pages();
+                let tried = tries.isolate_and_set_seals(memory, turn)?;
+                trace::isolate(object.number(), tries.isolated_pages() - before);
+                tried
+            }
         };
         let outcome = match tried {
             Tried::Sealed => {
@@ -229,7 +261,16 @@ impl Attempt {
             // Copies may be on their way to the LRU lists, on a CPU that this ran on before.
             return self.drain_and_isolate(1, tries - 1);
         }
-        let Some(left_ns) = self.tries.left_ns() else {
+        let left_ns = self.tries.patience().left_ns();
+        if let (Some(asking), true) = (&mut self.asking, self.tries.is_held_by_somebody()) {
+            // Taken is only what one more look is left for.
+            if self.tries.budget().allows_scan()
+                && asking.go_on(self.object.holdings(), left_ns.is_some())
+            {
+                return None;
+            }
+        }
+        let Some(left_ns) = left_ns else {
             if let (true, Phase::Looking) = (self.isolate, &self.phase) {
                 // What is merely on its way to the LRU lists is not to be copied.
                 return self.drain_and_isolate(DRAIN_PAUSES, ISOLATE_TRIES);
@@ -239,22 +280,12 @@ impl Attempt {
         if let Some(turn) = &self.turn {
             self.tries.release_readers_for_now(turn);
         }
-        let backoff = self
-            .backoff
-            .get_or_insert_with(|| Backoff::new(self.tries.pace()));
-        let ns = match self.tries.take_just_draining() {
-            true => DRAIN_NS.min(left_ns),
-            false => {
-                // CAST: The clock is monotonic, so this is never negative.
-                let look_ns = began.map_or(0, |began| began.elapsed().as_nanos() as u64);
-                backoff.next(look_ns, self.tries.budget().waited_ns(), left_ns)
-            }
-        };
+        let ns = self.tries.patience().next_pause(left_ns, began);
         Some(Progress::NotYet(Pause::BetweenLooks(ns)))
     }
 
     fn drain_and_isolate(&mut self, pauses: u32, tries: u32) -> Option<Progress> {
-        self.tries.drain_anyhow();
+        self.tries.patience().drain_anyhow();
         self.phase = Phase::Draining { pauses, tries };
         None
     }
@@ -267,7 +298,11 @@ impl Attempt {
         match pause {
             Pause::UntilTurn(ns) => self.object.gate().wait_for_turn(ns),
             Pause::BetweenLooks(ns) | Pause::BetweenLastTries(ns) => {
-                nap(ns, || self.tries.is_drained())
+                let Some(turn) = &self.turn else {
+                    return;
+                };
+                turn.tell(|| Sleeper::Task((&**current!()).into()));
+                nap(ns, || self.tries.is_drained() || turn.pages_released());
             }
         }
     }
@@ -285,6 +320,7 @@ impl Attempt {
             pinned_pages: look.map_or(0, Look::pinned_pages),
             first_pinned: look.and_then(Look::first_pinned),
             isolated_pages: self.tries.isolated_pages(),
+            revoked_pages: self.asking.as_ref().map_or(0, Asking::taken),
         }
     }
 
@@ -293,6 +329,20 @@ impl Attempt {
     /// Context: sleeps, and takes mmap locks.
     pub(crate) fn end(self, ended: Result<Outcome>) -> Result<SealReport> {
         let report = ended.map(|outcome| self.report(outcome));
+        let so_far = self.report(Outcome::Pending);
+        trace::seal_end(
+            self.object.number(),
+            match ended {
+                // CAST: Small.
+                Ok(outcome) => outcome.number() as i32,
+                Err(err) => err.to_errno(),
+            },
+            so_far.scans,
+            so_far.waited_ns,
+            so_far.isolated_pages,
+            so_far.revoked_pages,
+        );
+        drop(self.asking);
         drop(self.denied);
         drop(self.turn);
         let memory = self.object.memory()?;

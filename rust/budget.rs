@@ -100,6 +100,11 @@ impl Budget {
         timeout_ns.saturating_sub(self.waited_ns())
     }
 
+    /// The longest wait, in nanoseconds.
+    pub(crate) fn timeout_ns(&self) -> u64 {
+        self.timeout_ns
+    }
+
     /// Whether others who hold pages are waited for.
     pub(crate) fn waits_for_holders(&self) -> bool {
         !self.nowait

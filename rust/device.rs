@@ -98,9 +98,14 @@ impl MiscDevice for OpenObject {
     }
 
     fn show_fdinfo(object: ArcBorrow<'_, Self>, m: &SeqFile, _file: &File) {
+        seq_print!(m, "object:\t{}\n", object.number());
         seq_print!(m, "size:\t{}\n", object.size());
         seq_print!(m, "seals:\t{:#x}\n", object.seals().bits());
         object.with_name(|name| seq_print!(m, "name:\t{name}\n"));
+        let holdings = object.holdings().count();
+        seq_print!(m, "pins:\t{}\n", holdings.all);
+        seq_print!(m, "leases:\t{}\n", holdings.leased);
+        seq_print!(m, "waiters:\t{}\n", object.gate().waiters());
         if let Some(seals) = object.used_background().and_then(|used| used.seals()) {
             seq_print!(m, "sealing:\t{:#x}\n", seals.bits());
         }

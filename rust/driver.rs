@@ -41,15 +41,16 @@ impl Driver {
         }
     }
 
-    /// Whether a look that waits for swap, and has taken this long, may go on.
+    /// Whether a look that waits for swap, and has taken this long, is to end before it is through.
     ///
     /// In the background others wait for their turn on the queue meanwhile, and so does a machine that
     /// is to be suspended. What has come back is there when the next look comes.
-    pub(crate) fn may_look_on(&self, so_far: Delta) -> bool {
-        match self {
-            Driver::Caller => true,
-            Driver::Background(_) => so_far.as_millis() < BACKGROUND_LOOK_MS,
-        }
+    pub(crate) fn ends_look(&self, so_far: Delta) -> bool {
+        self.gives_up().is_some()
+            || match self {
+                Driver::Caller => false,
+                Driver::Background(_) => so_far.as_millis() >= BACKGROUND_LOOK_MS,
+            }
     }
 
     /// Who sleeps between steps, and is to be woken up when there is no reason to sleep on.

@@ -4,5 +4,6 @@
 //! can move there.
 
 pub(crate) mod device_file;
+pub(crate) mod handle_file;
 pub(crate) mod memory_device;
 pub(crate) mod shmem;

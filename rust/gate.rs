@@ -7,8 +7,9 @@
 //!
 //! # Lock order
 //!
-//! `queue` is innermost: nothing is taken or slept for while it is held. It may be taken under the
-//! mmap lock (faults) and under the inode lock (sealing).
+//! Under `queue` nothing is slept for, and nothing taken but what waking somebody up takes: locks of
+//! the scheduler, of a wait queue, of a work queue. It may be taken under the mmap lock (faults) and
+//! under the inode lock (sealing).
 
 use crate::sync::nap::is_pending;
 use kernel::{
@@ -16,15 +17,19 @@ use kernel::{
     new_spinlock,
     prelude::*,
     sync::{
+        aref::ARef,
         atomic::{
             Atomic,
-            Relaxed, //
+            Full,
+            Relaxed,
+            Release, //
         },
         Arc,
         CondVar,
         SpinLock,
         SpinLockGuard, //
     },
+    task::Task,
     time::{
         msecs_to_jiffies,
         Jiffies, //
@@ -49,6 +54,31 @@ enum Turn {
 struct Queue {
     turn: Turn,
     waiters: u32,
+    /// The holder of the turn, when that one waits for pages.
+    sleeper: Option<Sleeper>,
+}
+
+/// How to tell somebody that pages were let go of, from whatever thread, and without sleeping.
+pub(crate) trait Wake: Send + Sync {
+    /// Tells.
+    fn wake(&self);
+}
+
+/// Who wants to be told that pages were let go of.
+pub(crate) enum Sleeper {
+    /// A task that sleeps, perhaps.
+    Task(ARef<Task>),
+    /// Somebody who is told otherwise.
+    Other(KBox<dyn Wake>),
+}
+
+impl Sleeper {
+    fn wake(&self) {
+        match self {
+            Sleeper::Task(task) => task.wake_up(),
+            Sleeper::Other(other) => other.wake(),
+        }
+    }
 }
 
 /// What has a gate.
@@ -67,6 +97,8 @@ pub(crate) struct Gate {
     /// Whether those wait who lock the inode in order to read. Likewise, but only while that lock
     /// is what the seal waits for.
     hold_seekers: Atomic<bool>,
+    /// Whether somebody let go of pages since the holder of the turn has begun to look.
+    released: Atomic<bool>,
     #[pin]
     queue: SpinLock<Queue>,
     /// Somebody gave up the turn, or lets readers go on.
@@ -81,15 +113,22 @@ impl Gate {
             hold_writers: Atomic::new(false),
             hold_readers: Atomic::new(false),
             hold_seekers: Atomic::new(false),
+            released: Atomic::new(false),
             queue <- new_spinlock!(
                 Queue {
                     turn: Turn::Free,
                     waiters: 0,
+                    sleeper: None,
                 },
                 "pinseal::Gate::queue"
             ),
             changed <- new_condvar!("pinseal::Gate::changed"),
         })
+    }
+
+    /// How many wait at the gate, those who want to seal included.
+    pub(crate) fn waiters(&self) -> u32 {
+        self.queue.lock().waiters
     }
 
     /// Waits while somebody seals, before a write or a change of size.
@@ -171,6 +210,19 @@ impl Gate {
         }
     }
 
+    /// To be called after pages were let go of: who seals need not wait for the next look then.
+    pub(crate) fn pages_released(&self) {
+        let queue = self.queue.lock();
+        if queue.turn == Turn::Free {
+            return;
+        }
+        // ORDERING: Release, so that who sees this sees the pages without the references, too.
+        self.released.store(true, Release);
+        if let Some(sleeper) = &queue.sleeper {
+            sleeper.wake();
+        }
+    }
+
     /// Waits while somebody seals: for `ns` nanoseconds at most, or until [`is_pending`].
     pub(crate) fn wait_for_turn(&self, ns: u64) {
         let mut queue = self.queue.lock();
@@ -214,6 +266,7 @@ impl<T: HasGate> SealingTurn<T> {
             return None;
         }
         queue.turn = Turn::Taken;
+        owner.gate().released.store(false, Relaxed);
         drop(queue);
         Some(Self {
             owner: owner.clone(),
@@ -227,6 +280,26 @@ impl<T: HasGate> SealingTurn<T> {
 
     fn gate(&self) -> &Gate {
         self.owner.gate()
+    }
+
+    /// Has `sleeper` told when pages are let go of, until the turn is over, unless somebody is told
+    /// already.
+    pub(crate) fn tell(&self, sleeper: impl FnOnce() -> Sleeper) {
+        let mut queue = self.gate().queue.lock();
+        if queue.sleeper.is_none() {
+            queue.sleeper = Some(sleeper());
+        }
+    }
+
+    /// Whether pages were let go of since [`SealingTurn::begin_to_look`].
+    pub(crate) fn pages_released(&self) -> bool {
+        self.gate().released.load(Relaxed)
+    }
+
+    /// What is let go of from now on does not show, perhaps, in the look that begins.
+    pub(crate) fn begin_to_look(&self) {
+        // ORDERING: Acquire (and more), see `Gate::pages_released`.
+        self.gate().released.xchg(false, Full);
     }
 
     /// Lets writers and those who change the size wait until the turn is over.
@@ -271,11 +344,13 @@ impl<T: HasGate> SealingTurn<T> {
 impl<T: HasGate> Drop for SealingTurn<T> {
     fn drop(&mut self) {
         let gate = self.gate();
+        let mut sleeper = None;
         gate.change(|queue| {
             gate.hold_writers.store(false, Relaxed);
             gate.hold_readers.store(false, Relaxed);
             gate.hold_seekers.store(false, Relaxed);
             queue.turn = Turn::Free;
+            sleeper = queue.sleeper.take();
         });
     }
 }

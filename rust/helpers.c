@@ -5,9 +5,11 @@
 
 #include <linux/cpumask.h>
 #include <linux/cred.h>
+#include <linux/highmem.h>
 #include <linux/pagemap.h>
 #include <linux/pid_namespace.h>
 #include <linux/sched/signal.h>
+#include <linux/sched/user.h>
 #include <linux/userfaultfd_k.h>
 
 #include "helpers.h"
@@ -277,4 +279,55 @@ bool pinseal_wait_queue_active(struct wait_queue_head *head)
 struct workqueue_struct *pinseal_alloc_workqueue(const char *name, int max_active)
 {
 	return alloc_workqueue("%s", WQ_UNBOUND | WQ_FREEZABLE, max_active, name);
+}
+
+struct file *pinseal_anon_inode_getfile(const char *name, const struct file_operations *fops,
+					void *priv, int flags)
+{
+	return anon_inode_getfile_fmode(name, fops, priv, flags, FMODE_LSEEK | FMODE_PREAD | FMODE_PWRITE);
+}
+
+struct page *pinseal_folio_page(struct folio *folio, unsigned long n)
+{
+	return folio_page(folio, n);
+}
+
+bool pinseal_page_is_poisoned(const struct page *page)
+{
+	return PageHWPoison(page);
+}
+
+void pinseal_memcpy_from_page(char *to, struct page *page, size_t offset, size_t len)
+{
+	memcpy_from_page(to, page, offset, len);
+}
+
+void pinseal_memcpy_to_page(struct page *page, size_t offset, const char *from, size_t len)
+{
+	memcpy_to_page(page, offset, from, len);
+}
+
+struct user_struct *pinseal_get_current_user(void)
+{
+	return get_uid(current_user());
+}
+
+bool pinseal_user_try_set_locked(struct user_struct *user, long *old, long new)
+{
+	return atomic_long_try_cmpxchg(&user->locked_vm, old, new);
+}
+
+void pinseal_user_sub_locked(struct user_struct *user, long pages)
+{
+	atomic_long_sub(pages, &user->locked_vm);
+}
+
+void pinseal_mm_add_pinned(struct mm_struct *mm, long pages)
+{
+	atomic64_add(pages, &mm->pinned_vm);
+}
+
+unsigned long pinseal_rlimit_memlock(void)
+{
+	return rlimit(RLIMIT_MEMLOCK);
 }

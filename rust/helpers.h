@@ -6,6 +6,7 @@
 #ifndef PINSEAL_HELPERS_H
 #define PINSEAL_HELPERS_H
 
+#include <linux/anon_inodes.h>
 #include <linux/fs.h>
 #include <linux/mm.h>
 #include <linux/shmem_fs.h>
@@ -33,7 +34,20 @@ void pinseal_mapping_allow_writable(struct address_space *mapping);
 int pinseal_mapping_mapped(const struct address_space *mapping);
 int pinseal_vfs_mmap(struct file *file, struct vm_area_struct *vma);
 
+/* linux/anon_inodes.h */
+struct file *pinseal_anon_inode_getfile(const char *name, const struct file_operations *fops,
+					void *priv, int flags);
+
 /* linux/mm.h */
+struct page *pinseal_folio_page(struct folio *folio, unsigned long n);
+bool pinseal_page_is_poisoned(const struct page *page);
+void pinseal_memcpy_from_page(char *to, struct page *page, size_t offset, size_t len);
+void pinseal_memcpy_to_page(struct page *page, size_t offset, const char *from, size_t len);
+struct user_struct *pinseal_get_current_user(void);
+bool pinseal_user_try_set_locked(struct user_struct *user, long *old, long new);
+void pinseal_user_sub_locked(struct user_struct *user, long pages);
+void pinseal_mm_add_pinned(struct mm_struct *mm, long pages);
+unsigned long pinseal_rlimit_memlock(void);
 unsigned long pinseal_folio_nr_pages(const struct folio *folio);
 int pinseal_folio_mapcount(const struct folio *folio);
 int pinseal_folio_ref_count(const struct folio *folio);
@@ -83,5 +97,16 @@ void pinseal_set_current_state_interruptible(void);
 void pinseal_set_current_state_running(void);
 bool pinseal_task_sigpending(struct task_struct *task);
 bool pinseal_fatal_signal_pending(struct task_struct *task);
+
+/* trace/events/pinseal.h */
+void pinseal_trace_seal_begin(u64 object, u32 seals, u32 flags, u64 timeout_ns);
+void pinseal_trace_seal_scan(u64 object, u32 scans, u64 pinned_pages, u64 first_pinned);
+void pinseal_trace_seal_end(u64 object, s32 outcome, u32 scans, u64 waited_ns, u64 isolated_pages,
+			    u64 revoked_pages);
+void pinseal_trace_isolate(u64 object, u64 pages);
+void pinseal_trace_pin(u64 object, u64 start, u64 count, u32 flags, u64 grace_ns);
+void pinseal_trace_unpin(u64 object, u64 start, u64 count, u64 held_ns);
+void pinseal_trace_lease_asked(u64 object, u64 start, u64 count, u64 until_ns);
+void pinseal_trace_lease_revoked(u64 object, u64 start, u64 count, u64 held_ns);
 
 #endif /* PINSEAL_HELPERS_H */

@@ -8,6 +8,8 @@
 pub(crate) mod address_space;
 pub(crate) mod folio;
 pub(crate) mod locked_folio;
+pub(crate) mod locked_memory;
 pub(crate) mod lru;
 pub(crate) mod mlocked;
+pub(crate) mod pinned;
 pub(crate) mod vma;

@@ -27,6 +27,7 @@ use crate::{
         Gate,
         HasGate, //
     },
+    lease::Holdings,
     seals::{
         Seal,
         SealSet, //
@@ -51,6 +52,9 @@ use kernel::{
     }, //
 };
 
+/// The number of the object that was made last. They begin with 1.
+static LAST_NUMBER: Atomic<i64> = Atomic::new(0);
+
 /// What stands before the name of an object in `/proc/PID/maps`.
 const LABEL_PREFIX: &str = "pinseal:";
 
@@ -72,6 +76,8 @@ struct Memory {
 /// The object.
 #[pin_data]
 pub(crate) struct Object {
+    /// What it is called in traces and in fdinfo.
+    number: u64,
     /// What the memory is called in `/proc/PID/maps`, if it was named. Fixed when the memory comes
     /// into being.
     #[pin]
@@ -85,6 +91,8 @@ pub(crate) struct Object {
     seals_besides: Atomic<u32>,
     #[pin]
     gate: Gate,
+    #[pin]
+    holdings: Holdings,
 }
 
 impl Object {
@@ -96,14 +104,21 @@ impl Object {
     pub(crate) fn new(owner: &Credential) -> Result<Arc<Self>> {
         Arc::pin_init(
             pin_init!(Self {
+                number: LAST_NUMBER.fetch_add(1, Relaxed).wrapping_add(1) as u64,
                 owner: owner.into(),
                 name <- new_mutex!(None, "pinseal::Object::name"),
                 memory: SetOnce::new(),
                 seals_besides: Atomic::new(0),
                 gate <- Gate::new(),
+                holdings <- Holdings::new(),
             }),
             GFP_KERNEL,
         )
+    }
+
+    /// A number that no other object has or had.
+    pub(crate) fn number(&self) -> u64 {
+        self.number
     }
 
     /// The memory, made now if this is its first use.
@@ -159,6 +174,11 @@ impl Object {
             true => Ok(()),
             false => Err(EBUSY),
         }
+    }
+
+    /// What is held of it by pin handles.
+    pub(crate) fn holdings(&self) -> &Holdings {
+        &self.holdings
     }
 
     /// Size in bytes.

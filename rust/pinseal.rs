@@ -15,6 +15,7 @@
 //! | [`attempt`]  | an attempt to add seals, as a sequence of steps              |
 //! | [`request`]  | what somebody wants sealed, and what becomes of it           |
 //! | [`tries`]    | one try to set them, and what is learned from it             |
+//! | [`pin`]      | handles that hold pages pinned                               |
 //! | [`pins`]     | listing folios that have extra references                    |
 //! | [`isolate`]  | copies in the place of pages that somebody holds             |
 //! | [`scan`]     | looking for extra references, and getting rid of mappings    |
@@ -40,9 +41,12 @@ mod fs;
 mod gate;
 mod ioctl;
 mod isolate;
+mod lease;
 mod mm;
 mod object;
 mod opened;
+mod patience;
+mod pin;
 mod pins;
 mod ranges;
 mod request;
@@ -53,6 +57,7 @@ mod share;
 mod sync;
 mod sys;
 mod tries;
+mod truncate;
 mod uapi;
 
 module! {

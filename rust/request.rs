@@ -4,7 +4,8 @@
 
 use crate::{
     budget::Budget,
-    seals::SealSet, //
+    seals::SealSet,
+    uapi, //
 };
 
 /// How long to wait when the caller does not say, in nanoseconds: as long as memfd waits.
@@ -14,10 +15,15 @@ pub(crate) const DEFAULT_TIMEOUT_NS: u64 = 150_000_000;
 pub(crate) struct SealRequest {
     /// Seals to add.
     pub(crate) seals: SealSet,
+    /// `PINSEAL_SEAL_*`, for traces.
+    pub(crate) flags: u32,
     /// Bounds, and what of them was used up before.
     pub(crate) budget: Budget,
     /// Whether pages that are held when the bounds are used up are to be replaced by copies.
     pub(crate) isolate: bool,
+    /// Whether leased pages are to be asked for, and taken; and how many were, before the call was
+    /// restarted.
+    pub(crate) revoke: Option<u64>,
 }
 
 /// Why a seal call ended.
@@ -42,6 +48,22 @@ pub(crate) enum Outcome {
     Cancelled,
 }
 
+impl Outcome {
+    /// Its number in `enum pinseal_outcome`.
+    pub(crate) fn number(self) -> u32 {
+        match self {
+            Outcome::Sealed => uapi::pinseal_outcome_PINSEAL_OUTCOME_SEALED,
+            Outcome::WritableMapping => uapi::pinseal_outcome_PINSEAL_OUTCOME_WRITABLE_MAPPING,
+            Outcome::Pinned => uapi::pinseal_outcome_PINSEAL_OUTCOME_PINNED,
+            Outcome::NoMemory => uapi::pinseal_outcome_PINSEAL_OUTCOME_NO_MEMORY,
+            Outcome::LargeFolio => uapi::pinseal_outcome_PINSEAL_OUTCOME_LARGE_FOLIO,
+            Outcome::Interrupted => uapi::pinseal_outcome_PINSEAL_OUTCOME_INTERRUPTED,
+            Outcome::Pending => uapi::pinseal_outcome_PINSEAL_OUTCOME_PENDING,
+            Outcome::Cancelled => uapi::pinseal_outcome_PINSEAL_OUTCOME_CANCELLED,
+        }
+    }
+}
+
 /// How a seal call ended, or how far it got.
 #[derive(Clone, Copy)]
 pub(crate) struct SealReport {
@@ -57,4 +79,6 @@ pub(crate) struct SealReport {
     pub(crate) first_pinned: Option<usize>,
     /// Pages that were replaced by copies.
     pub(crate) isolated_pages: usize,
+    /// Leased pages that were taken.
+    pub(crate) revoked_pages: u64,
 }

@@ -163,6 +163,15 @@ impl Look {
         look
     }
 
+    /// Looks at the pages of a range that are in memory.
+    ///
+    /// Context: may sleep.
+    pub(crate) fn within(pages: &AddressSpace, range: Range<usize>) -> Self {
+        let mut look = Self::nothing();
+        look.sweep(pages, range);
+        look
+    }
+
     /// Looks at every page, and has those in swap come back for that, one by one. Takes as long as
     /// that takes, unless `stop` says so.
     ///

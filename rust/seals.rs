@@ -128,6 +128,11 @@ impl SealSet {
         new.contains(Seal::Write) && !self.contains(Seal::Write)
     }
 
+    /// Whether nobody may write, in whatever way that is new.
+    pub(crate) fn forbid_writing(self) -> bool {
+        self.contains_any(Seal::Write | Seal::FutureWrite)
+    }
+
     /// Whether new shared mappings may not be writable.
     pub(crate) fn forbid_writable_mappings(self) -> bool {
         self.contains_any(Seal::Write | Seal::FutureWrite)

@@ -71,7 +71,12 @@ fn check_access(device: DeviceFile<'_, OpenObject>, access: u32) -> Result {
     Ok(())
 }
 
-fn new_descriptor(open: impl FnOnce() -> Result<ARef<File>>) -> Result<isize> {
+/// Makes a descriptor, with `O_CLOEXEC`, of the file that `open` opens.
+///
+/// # Errors
+///
+/// `EMFILE`, and those of `open`.
+pub(crate) fn new_descriptor(open: impl FnOnce() -> Result<ARef<File>>) -> Result<isize> {
     let reservation = FileDescriptorReservation::get_unused_fd_flags(O_CLOEXEC)?;
     let file = open()?;
     // CAST: Descriptors are small.

@@ -4,3 +4,4 @@
 //! kernels that this is built for.
 
 pub(crate) mod compat;
+pub(crate) mod trace;

@@ -3,7 +3,6 @@
 //! One try to set seals, and what is learned from it for the next.
 
 use crate::{
-    backoff::Pace,
     budget::{
         Budget,
         WaitFor, //
@@ -19,20 +18,18 @@ use crate::{
         Stopped,
         MOST_ISOLATED, //
     },
-    mm::lru::{
-        drain_this_cpu,
-        Draining, //
-    },
+    mm::lru::drain_this_cpu,
     object::Object,
+    patience::Patience,
     request::Outcome,
     scan::{
         CutShort,
         Look,
         Unmapped, //
     },
-    seals::SealSet, //
+    seals::SealSet,
+    sys::trace, //
 };
-use core::mem::take;
 use kernel::{
     prelude::*,
     time::{
@@ -46,27 +43,14 @@ use kernel::{
     }, //
 };
 
-/// For how long readers are held up at the beginning of a wait, sleeps included, in nanoseconds.
-const READERS_HELD_NS: u64 = 2_000_000;
-
-/// After that, readers are held up for the first [`READERS_HELD_LOOKS`] of so many looks.
-const READERS_HELD_EVERY: u32 = 16;
-const READERS_HELD_LOOKS: u32 = 2;
-
 /// How many times the inode lock is tried in a row, and the time in between, in microseconds. Most
 /// who hold it are through then.
 const LOCK_TRIES: u32 = 8;
 const LOCK_TRY_US: i64 = 3;
 
-/// For how long a look at pages in swap looks again at what did not pass, in nanoseconds, and the time
-/// in between, in microseconds. Who has another descriptor waits for the inode lock meanwhile.
-const AGAIN_LEAST_NS: u64 = 2_000_000;
-const AGAIN_MOST_NS: u64 = 1_000_000_000;
+/// How long a look at pages in swap pauses before it looks again at what did not pass, in
+/// microseconds.
 const AGAIN_US: i64 = 100;
-
-/// After how many looks that failed LRU batches are drained: the powers of two up to the period, and
-/// then whenever the period is over.
-const DRAIN_PERIOD: u32 = 64;
 
 /// The turn to seal the object that this is about.
 type Turn = SealingTurn<Object>;
@@ -86,45 +70,38 @@ pub(crate) enum Tried {
 
 /// The tries of an attempt, and what was learned from them.
 pub(crate) struct Tries {
-    driver: Driver,
     seals: SealSet,
-    budget: Budget,
+    patience: Patience,
     /// How many pages were replaced by copies.
     isolated_pages: usize,
     /// What was removed from page tables so far.
     unmapped: Unmapped,
     /// The last look, when there was one.
     look: Option<Look>,
-    /// How many times pages did not pass.
-    failed_looks: u32,
-    /// Every CPU's LRU batches, while they are being drained.
-    draining: Option<Draining>,
-    /// Whether that began with the last look.
-    just_draining: bool,
-    /// What was in the way the last time.
-    waiting_for: WaitFor,
 }
 
 impl Tries {
     /// None so far.
     pub(crate) fn new(driver: Driver, seals: SealSet, budget: Budget) -> Self {
         Self {
-            driver,
             seals,
-            budget,
+            patience: Patience::new(driver, budget),
             isolated_pages: 0,
             unmapped: Unmapped::new(),
             look: None,
-            failed_looks: 0,
-            draining: None,
-            just_draining: false,
-            waiting_for: WaitFor::Holders,
         }
     }
 
     /// The last look, when there was one.
     pub(crate) fn last_look(&self) -> Option<&Look> {
         self.look.as_ref()
+    }
+
+    /// Whether pages did not pass in the last look.
+    pub(crate) fn is_held_by_somebody(&self) -> bool {
+        self.look
+            .as_ref()
+            .is_some_and(|look| !look.is_clean_in_memory())
     }
 
     /// How many pages were replaced by copies.
@@ -137,34 +114,35 @@ impl Tries {
         &self.unmapped
     }
 
-    /// How often they may come.
-    pub(crate) fn pace(&self) -> Pace {
-        self.driver.pace()
+    /// How long there may be tries, and when the next is to come.
+    pub(crate) fn patience(&mut self) -> &mut Patience {
+        &mut self.patience
+    }
+
+    /// Whether LRU batches were being drained, and all are by now.
+    pub(crate) fn is_drained(&self) -> bool {
+        self.patience.is_drained()
     }
 
     /// The bounds, and what of them is used up.
     pub(crate) fn budget(&self) -> &Budget {
-        &self.budget
+        self.patience.budget()
     }
 
-    /// Lets the time run, if it does not yet. Returns what is left of it in nanoseconds, `None` when
-    /// the bounds are used up.
-    pub(crate) fn left_ns(&mut self) -> Option<u64> {
-        self.budget.start_clock();
-        let left_ns = self.budget.left_ns(self.waiting_for);
-        (left_ns != 0 && self.budget.allows_scan()).then_some(left_ns)
-    }
-
-    /// The same, while somebody else has the turn.
-    pub(crate) fn left_without_turn_ns(&mut self) -> Option<u64> {
-        self.budget.start_clock();
-        let left_ns = self.budget.left_ns(WaitFor::Kernel);
-        (left_ns != 0).then_some(left_ns)
+    /// Tells who traces of the last look.
+    pub(crate) fn trace(&self, object: u64) {
+        let look = self.look.as_ref();
+        trace::seal_scan(
+            object,
+            self.budget().scans(),
+            look.map_or(0, Look::pinned_pages),
+            look.and_then(Look::first_pinned),
+        );
     }
 
     /// Looks at the pages for the sake of the report.
     pub(crate) fn only_look(&mut self, memory: &ShmemFile) {
-        self.budget.count_scan();
+        self.patience.begin_look();
         self.look = Some(Look::everywhere(memory.pages()));
     }
 
@@ -177,7 +155,7 @@ impl Tries {
     /// Sets seals that do not depend on the pages.
     pub(crate) fn set_seals(&mut self, memory: &ShmemFile, turn: &Turn) -> Result<Tried> {
         let Some(locked) = self.try_lock(memory, turn) else {
-            self.failed_looks = self.failed_looks.saturating_add(1);
+            self.patience.look_failed();
             return Ok(Tried::InTheWay(Outcome::Pinned));
         };
         // The file may have become executable since this was planned.
@@ -197,15 +175,7 @@ impl Tries {
 
     /// Looks at the pages and, when all pass, sets the seals.
     pub(crate) fn look_and_set_seals(&mut self, memory: &ShmemFile, turn: &Turn) -> Result<Tried> {
-        self.budget.count_scan();
-        // Asked before looking: what was drained by now does not show in this look.
-        if self.is_drained() {
-            self.draining = None;
-        }
-        self.waiting_for = match self.draining {
-            None => WaitFor::Holders,
-            Some(_) => WaitFor::Kernel,
-        };
+        self.patience.begin_look();
         if !self.candidates_pass(memory, turn) {
             // The inode lock is not what this waits for now. But whoever has it, if somebody has,
             // keeps seekers waiting anyhow, and may be what did not pass.
@@ -218,8 +188,8 @@ impl Tries {
                 tried => return Ok(tried),
             }
         }
-        self.failed_looks = self.failed_looks.saturating_add(1);
-        self.drain_if_due();
+        self.patience.look_failed();
+        self.patience.drain_if_due();
         Ok(Tried::InTheWay(Outcome::Pinned))
     }
 
@@ -229,7 +199,7 @@ impl Tries {
             return true;
         };
         let pages = memory.pages();
-        let look = if look.may_be_readers() && self.should_hold_readers() {
+        let look = if look.may_be_readers() && self.patience.should_hold_readers() {
             turn.hold_readers();
             look.again_without_readers(pages, &mut self.unmapped)
         } else {
@@ -251,9 +221,9 @@ impl Tries {
 
         drain_this_cpu();
         let mut look = Look::everywhere(pages);
-        if self.failed_looks == 0 && look.may_be_batched() && !pages.is_mapped() {
+        if self.patience.is_first() && look.may_be_batched() && !pages.is_mapped() {
             // That is likelier than a reader then, and the other CPUs are to get at it at once.
-            self.drain();
+            self.patience.drain();
         } else if look.may_be_readers() {
             turn.hold_readers();
             look = look.again_without_readers(pages, &mut self.unmapped);
@@ -278,11 +248,11 @@ impl Tries {
                 Ok(look) => look,
                 Err(CutShort::NoMemory) => return Ok(Tried::InTheWay(Outcome::NoMemory)),
                 Err(CutShort::Stopped) => {
-                    return Ok(match self.driver.gives_up() {
+                    return Ok(match self.patience.driver().gives_up() {
                         Some(outcome) => {
                             if let Outcome::Interrupted = outcome {
                                 // When the call is restarted, its bounds should allow it again.
-                                self.budget.uncount_scan();
+                                self.patience.look_does_not_count();
                             }
                             Tried::Failed(outcome)
                         }
@@ -306,20 +276,18 @@ impl Tries {
     /// about as long again for what did not pass, within the bounds.
     fn look_in_swap(&mut self, locked: &LockedShmem<'_>) -> Result<Look, CutShort> {
         let began = Instant::<Monotonic>::now();
-        let driver = &self.driver;
-        let stop = || driver.gives_up().is_some() || !driver.may_look_on(began.elapsed());
+        let driver = self.patience.driver();
+        let stop = || driver.ends_look(began.elapsed());
         let mut look = Look::everywhere_and_in_swap(locked, &mut self.unmapped, stop)?;
         if look.is_clean() {
             return Ok(look);
         }
 
         let took = began.elapsed();
-        self.budget.start_clock();
-        // CAST: The clock is monotonic, so this is never negative.
-        let patience_ns = (took.as_nanos() as u64)
-            .min(self.budget.left_ns(WaitFor::Kernel))
-            .clamp(AGAIN_LEAST_NS, AGAIN_MOST_NS);
-        while !look.is_clean() && ((began.elapsed() - took).as_nanos() as u64) < patience_ns {
+        let until = took + self.patience.again(took);
+        let driver = self.patience.driver();
+        let stop = || driver.ends_look(began.elapsed());
+        while !look.is_clean() && began.elapsed() < until {
             fsleep(Delta::from_micros(AGAIN_US));
             match look.again_and_in_swap(locked, &mut self.unmapped, stop) {
                 Ok(again) => look = again,
@@ -385,74 +353,15 @@ impl Tries {
         }
         match locked {
             Some(_) => turn.release_seekers(),
-            None => self.waiting_for = WaitFor::Kernel,
+            None => self.patience.waits_for(WaitFor::Kernel),
         }
         locked
     }
 
     /// Lets readers go on, unless the next try is better off without.
     pub(crate) fn release_readers_for_now(&self, turn: &Turn) {
-        if !self.should_hold_readers() {
+        if !self.patience.should_hold_readers() {
             turn.release_readers();
         }
-    }
-
-    /// Whether new readers are to be held up when they may be in the way.
-    ///
-    /// At first, and then now and then: with pages that are held for long, readers should hardly
-    /// notice; and those who never rest should not be in the way for long.
-    fn should_hold_readers(&self) -> bool {
-        self.budget.waited_ns() < READERS_HELD_NS
-            || self.failed_looks % READERS_HELD_EVERY < READERS_HELD_LOOKS
-    }
-
-    /// Has every CPU drain its LRU batches, if it is time for that.
-    ///
-    /// What does not pass may merely be on its way to the LRU lists, on a CPU that has no reason to
-    /// do anything about it. A writer who was not through yet, or pages that come back from swap,
-    /// make it so again after it was mended; so it is mended again, but less often.
-    fn drain_if_due(&mut self) {
-        let due = if !self.budget.waits_for_holders() {
-            self.failed_looks == 1
-        } else if self.failed_looks < DRAIN_PERIOD {
-            self.failed_looks.is_power_of_two()
-        } else {
-            self.failed_looks % DRAIN_PERIOD == 0
-        };
-        if due {
-            self.drain();
-        }
-    }
-
-    /// Has every CPU drain its LRU batches, if none is at it and it can be of use.
-    fn drain(&mut self) {
-        if self.draining.is_none() && self.budget.may_wait() {
-            self.drain_anyhow();
-            self.just_draining = self.draining.is_some();
-            self.waiting_for = WaitFor::Kernel;
-        }
-    }
-
-    /// Has every CPU drain its LRU batches, if none is at it.
-    pub(crate) fn drain_anyhow(&mut self) {
-        if self.draining.is_none() {
-            // Without memory for it, we look on.
-            self.draining = Draining::start(self.driver.sleeper()).ok();
-        }
-    }
-
-    /// Whether that began since this was last asked.
-    pub(crate) fn take_just_draining(&mut self) -> bool {
-        take(&mut self.just_draining)
-    }
-
-    /// No longer cares whether they are drained.
-    pub(crate) fn stop_draining(&mut self) {
-        self.draining = None;
-    }
-
-    /// Whether LRU batches were being drained, and all are by now.
-    pub(crate) fn is_drained(&self) -> bool {
-        self.draining.as_ref().is_some_and(Draining::is_done)
     }
 }

@@ -27,18 +27,26 @@ FIELD(pinseal_info, seal_flags, 12, 4);
 FIELD(pinseal_info, size, 16, 8);
 FIELD(pinseal_info, default_timeout_ns, 24, 8);
 
-SIZE(pinseal_resize, 24);
+SIZE(pinseal_resize, 56);
 FIELD(pinseal_resize, size, 0, 8);
 FIELD(pinseal_resize, timeout_ns, 8, 8);
 FIELD(pinseal_resize, flags, 16, 4);
 FIELD(pinseal_resize, pad, 20, 4);
+FIELD(pinseal_resize, waited_ns, 24, 8);
+FIELD(pinseal_resize, pinned_pages, 32, 8);
+FIELD(pinseal_resize, first_pinned, 40, 8);
+FIELD(pinseal_resize, revoked_pages, 48, 8);
 
-SIZE(pinseal_fallocate, 32);
+SIZE(pinseal_fallocate, 64);
 FIELD(pinseal_fallocate, mode, 0, 4);
 FIELD(pinseal_fallocate, flags, 4, 4);
 FIELD(pinseal_fallocate, offset, 8, 8);
 FIELD(pinseal_fallocate, len, 16, 8);
 FIELD(pinseal_fallocate, timeout_ns, 24, 8);
+FIELD(pinseal_fallocate, waited_ns, 32, 8);
+FIELD(pinseal_fallocate, pinned_pages, 40, 8);
+FIELD(pinseal_fallocate, first_pinned, 48, 8);
+FIELD(pinseal_fallocate, revoked_pages, 56, 8);
 
 SIZE(pinseal_seal, 72);
 FIELD(pinseal_seal, seals, 0, 4);
@@ -75,6 +83,23 @@ FIELD(pinseal_pins, dma_pinned_pages, 56, 8);
 FIELD(pinseal_pins, flags, 64, 4);
 FIELD(pinseal_pins, pad, 68, 4);
 
+SIZE(pinseal_pin, 32);
+FIELD(pinseal_pin, start, 0, 8);
+FIELD(pinseal_pin, count, 8, 8);
+FIELD(pinseal_pin, grace_ns, 16, 8);
+FIELD(pinseal_pin, flags, 24, 4);
+FIELD(pinseal_pin, pad, 28, 4);
+
+SIZE(pinseal_lease, 48);
+FIELD(pinseal_lease, start, 0, 8);
+FIELD(pinseal_lease, count, 8, 8);
+FIELD(pinseal_lease, grace_ns, 16, 8);
+FIELD(pinseal_lease, until_ns, 24, 8);
+FIELD(pinseal_lease, asker, 32, 4);
+FIELD(pinseal_lease, state, 36, 4);
+FIELD(pinseal_lease, flags, 40, 4);
+FIELD(pinseal_lease, pad, 44, 4);
+
 SIZE(pinseal_import, 8);
 FIELD(pinseal_import, fd, 0, 4);
 FIELD(pinseal_import, flags, 4, 4);
@@ -91,11 +116,13 @@ SIZE(pinseal_name, 64);
 FIELD(pinseal_name, name, 0, 64);
 
 COMMAND(PINSEAL_IOC_INFO, 0x8020b900);
-COMMAND(PINSEAL_IOC_RESIZE, 0x4018b901);
-COMMAND(PINSEAL_IOC_FALLOCATE, 0x4020b902);
+COMMAND(PINSEAL_IOC_RESIZE, 0x4038b901);
+COMMAND(PINSEAL_IOC_FALLOCATE, 0x4040b902);
 COMMAND(PINSEAL_IOC_SEAL, 0xc048b903);
 COMMAND(PINSEAL_IOC_GET_SEALS, 0x8004b904);
 COMMAND(PINSEAL_IOC_PINS, 0xc048b905);
+COMMAND(PINSEAL_IOC_PIN, 0x4020b906);
+COMMAND(PINSEAL_PIN_IOC_LEASE, 0x8030b920);
 COMMAND(PINSEAL_IOC_IMPORT, 0x4008b907);
 COMMAND(PINSEAL_IOC_EXPORT, 0x4008b908);
 COMMAND(PINSEAL_IOC_REOPEN, 0x4008b909);

@@ -4,7 +4,10 @@
 //!
 //! C header: [`include/linux/fs.h`](srctree/include/linux/fs.h)
 
-use crate::fs::shmem::open_again;
+use crate::{
+    bindings,
+    fs::shmem::open_again, //
+};
 use core::marker::PhantomData;
 use kernel::{
     fs::{
@@ -63,6 +66,12 @@ impl<'a, T: Send + Sync + 'static> DeviceFile<'a, T> {
     pub(crate) fn owner(&self) -> ArcBorrow<'a, T> {
         // SAFETY: The file is open; by the type invariants its private data is an `Arc<T>`.
         unsafe { <Arc<T>>::borrow((*self.file.as_ptr()).private_data) }
+    }
+
+    /// The module that the file belongs to.
+    pub(super) fn module(&self) -> *mut bindings::module {
+        // SAFETY: The file is open; its operations never change.
+        unsafe { (*(*self.file.as_ptr()).f_op).owner }
     }
 
     /// How the file was opened: one of `O_RDONLY`, `O_WRONLY`, `O_RDWR`.

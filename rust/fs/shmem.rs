@@ -10,7 +10,13 @@ use crate::{
     bindings,
     mm::address_space::AddressSpace, //
 };
-use core::ptr::NonNull;
+use core::{
+    ops::Deref,
+    ptr::{
+        self,
+        NonNull, //
+    }, //
+};
 use kernel::{
     cred::Credential,
     error::{
@@ -205,6 +211,34 @@ impl ShmemFile {
                 file: self.file.clone(),
             }),
         })
+    }
+
+    /// Locks the inode for reading.
+    ///
+    /// Context: sleeps. Who has it locked may have user space fault something in.
+    ///
+    /// # Errors
+    ///
+    /// `ERESTARTSYS` when there is a signal, or task work to do.
+    pub(crate) fn lock_shared(&self) -> Result<SharedShmem<'_>> {
+        // SAFETY: The file keeps its inode alive.
+        let ret = unsafe { bindings::down_read_interruptible(&raw mut (*self.inode()).i_rwsem) };
+        to_result(ret).map_err(|_| ERESTARTSYS)?;
+        // INVARIANT: We just took the lock.
+        Ok(SharedShmem {
+            file: self,
+            _not_send: NotThreadSafe,
+        })
+    }
+
+    /// The folio at `index`, read back from swap or allocated if need be. It may be gone again.
+    fn read_folio(&self, index: usize) -> Result<*const bindings::folio> {
+        // SAFETY: By the type invariants it is the mapping of a shmem file.
+        let folio = unsafe { bindings::pinseal_shmem_read_folio(self.pages().as_ptr(), index) };
+        let folio = from_err_ptr(folio)?;
+        // SAFETY: It came with a reference, which is ours.
+        unsafe { bindings::pinseal_folio_put(folio) };
+        Ok(folio)
     }
 
     /// Size in bytes.
@@ -439,6 +473,46 @@ impl Drop for WritableDenied {
     }
 }
 
+/// A shmem file whose inode is locked for reading: nobody writes with `write()`, changes its size, or
+/// adds seals, but others may have it locked like this as well.
+///
+/// # Invariants
+///
+/// This thread holds the `i_rwsem` of the inode for reading.
+pub(crate) struct SharedShmem<'a> {
+    file: &'a ShmemFile,
+    _not_send: NotThreadSafe,
+}
+
+impl SharedShmem<'_> {
+    /// Whether `folio` is what the file has at `index`. What is in swap comes back for that, holes are
+    /// filled, and what was allocated only is made zeroes.
+    ///
+    /// Context: sleeps for swap and for memory, but nobody is killed for lack of that.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`, `EIO`. `EINVAL` beyond the end of the file.
+    pub(crate) fn has_folio(&self, index: usize, folio: *const bindings::folio) -> Result<bool> {
+        Ok(ptr::eq(self.file.read_folio(index)?, folio))
+    }
+}
+
+impl Deref for SharedShmem<'_> {
+    type Target = ShmemFile;
+
+    fn deref(&self) -> &ShmemFile {
+        self.file
+    }
+}
+
+impl Drop for SharedShmem<'_> {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariants the lock is held, by this thread.
+        unsafe { bindings::up_read(&raw mut (*self.file.inode()).i_rwsem) };
+    }
+}
+
 /// A shmem file whose inode is locked for writing: nobody writes with `write()`, changes its size,
 /// or adds seals.
 ///
@@ -464,14 +538,8 @@ impl LockedShmem<'_> {
     ///
     /// `ENOMEM`. `EIO` when it cannot be read, and never will be. `EINVAL` beyond the end of the file.
     pub(crate) fn bring_back(&self, index: usize) -> Result {
-        let pages = self.file.pages();
-        // SAFETY: By the invariants of `ShmemFile` it is the mapping of a shmem file. Nobody makes a
-        // hole of what was there, for the inode is locked, so nothing new is allocated.
-        let folio = unsafe { bindings::pinseal_shmem_read_folio(pages.as_ptr(), index) };
-        let folio = from_err_ptr(folio)?;
-        // SAFETY: It came with a reference, which is ours.
-        unsafe { bindings::pinseal_folio_put(folio) };
-        Ok(())
+        // Nobody makes a hole of what was there, for the inode is locked, so nothing new is allocated.
+        self.file.read_folio(index).map(|_| ())
     }
 
     /// Adds seals that shmem enforces from now on, for whoever has a way to the file.

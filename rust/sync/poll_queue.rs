@@ -16,7 +16,7 @@ use core::{
 use kernel::{
     fs::File,
     prelude::*,
-    static_lock_class,
+    sync::LockClassKey,
     types::Opaque, //
 };
 
@@ -61,8 +61,11 @@ unsafe impl Send for PollQueue {}
 unsafe impl Sync for PollQueue {}
 
 impl PollQueue {
-    /// Nobody polls.
-    pub(crate) fn new(name: &'static CStr) -> impl PinInit<Self> {
+    /// Nobody polls. Each name has a lock class of its own.
+    pub(crate) fn new(
+        name: &'static CStr,
+        class: Pin<&'static LockClassKey>,
+    ) -> impl PinInit<Self> {
         pin_init!(Self {
             // INVARIANT: This initialises it.
             head <- Opaque::ffi_init(|slot| {
@@ -71,7 +74,7 @@ impl PollQueue {
                     bindings::__init_waitqueue_head(
                         slot,
                         name.as_char_ptr(),
-                        static_lock_class!().as_ptr(),
+                        class.as_ptr(),
                     )
                 }
             }),

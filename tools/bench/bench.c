@@ -135,11 +135,15 @@ static void released_pins(const char *name, const char *what, enum hold_kind how
 	for (n = 0; n < KINDS * RUNS; n++) {
 		enum object_kind kind = n % KINDS;
 		int fd = filled_object(kind, 128 * page_size(), 0);
+		enum hold_kind how_here = how;
 		struct hold_ender ender;
 		struct attempt a;
 		struct hold hold;
 
-		must(hold_begin(&hold, how, fd, 100, 16), hold_name(how));
+		/* For memfds there are no handles. */
+		if (how == HOLD_HANDLE && kind == MEMFD)
+			how_here = HOLD_URING;
+		must(hold_begin(&hold, how_here, fd, 100, 16), hold_name(how_here));
 		/* At any moment between two looks of memfd, which are up to 80 ms apart. */
 		must(hold_end_later(&ender, &hold, (20 + n / KINDS % 40) * NSEC_PER_MSEC),
 		     "thread");
@@ -334,6 +338,8 @@ int main(int argc, char **argv)
 	clean_seals("seal_other_cpu", "filled on another CPU", 1, 16 * MIB);
 	released_pins("release_pipe", "return after a pipe's release", HOLD_VMSPLICE);
 	released_pins("release_uring", "return after io_uring's release", HOLD_URING);
+	released_pins("release_handle", "return after a handle's release",
+		      HOLD_HANDLE);
 	harmless_reader();
 	transfers(false);
 	transfers(true);

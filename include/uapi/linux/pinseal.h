@@ -51,29 +51,62 @@ struct pinseal_info {
 	__u64 default_timeout_ns;
 };
 
+/*
+ * Flags of struct pinseal_resize and struct pinseal_fallocate.
+ *
+ * _WAIT: wait until nobody holds any of the pages that go; when the time is up, fail with
+ * EBUSY and change nothing. Those at the ends of the range that stay in part do not count.
+ *
+ * _REVOKE, with _WAIT (else EINVAL): ask for those that are leased, and take them when their
+ * holders have had their time; see PINSEAL_SEAL_REVOKE.
+ */
+#define PINSEAL_RESIZE_WAIT		(1U << 0)
+#define PINSEAL_RESIZE_REVOKE		(1U << 1)
+#define PINSEAL_FALLOCATE_WAIT		(1U << 0)
+#define PINSEAL_FALLOCATE_REVOKE	(1U << 1)
+
 /**
  * struct pinseal_resize - set the size of an object
  * @size: in: the new size in bytes, at most 2^63 - 1
- * @timeout_ns: in: belongs to a flag that does not exist yet; not looked at
- * @flags: in: must be 0
+ * @timeout_ns: in: with %PINSEAL_RESIZE_WAIT: longest wait in nanoseconds, 0 for the default of
+ *	&pinseal_info.default_timeout_ns; else not looked at
+ * @flags: in: %PINSEAL_RESIZE_*
  * @pad: in: must be 0
+ * @waited_ns: in/out: with %PINSEAL_RESIZE_WAIT: time waited so far in nanoseconds, counted
+ *	against @timeout_ns; start with 0
+ * @pinned_pages: out: likewise: pages of those that go that had extra references at the last look
+ * @first_pinned: out: likewise: index of the first of them in pages, or %PINSEAL_NO_PAGE
+ * @revoked_pages: in/out: likewise: pages whose leased pins were taken away; start with 0
+ *
+ * The struct ended with @pad once. Who gives one that does is told nothing, and waits for work
+ * of its own thread in vain (io_uring's, for one).
  */
 struct pinseal_resize {
 	__u64 size;
 	__u64 timeout_ns;
 	__u32 flags;
 	__u32 pad;
+	__u64 waited_ns;
+	__u64 pinned_pages;
+	__u64 first_pinned;
+	__u64 revoked_pages;
 };
 
 /**
  * struct pinseal_fallocate - allocate memory for, or punch a hole into, a range
  * @mode: in: 0, %FALLOC_FL_KEEP_SIZE, or
  *	%FALLOC_FL_PUNCH_HOLE | %FALLOC_FL_KEEP_SIZE, from <linux/falloc.h>
- * @flags: in: must be 0
+ * @flags: in: %PINSEAL_FALLOCATE_*
  * @offset: in: first byte of the range
  * @len: in: length of the range in bytes, not 0; @offset + @len is at most
  *	2^63 - 1
- * @timeout_ns: in: belongs to a flag that does not exist yet; not looked at
+ * @timeout_ns: in: with %PINSEAL_FALLOCATE_WAIT, as in &struct pinseal_resize
+ * @waited_ns: in/out: likewise
+ * @pinned_pages: out: likewise
+ * @first_pinned: out: likewise
+ * @revoked_pages: in/out: likewise
+ *
+ * The struct ended with @timeout_ns once.
  */
 struct pinseal_fallocate {
 	__u32 mode;
@@ -81,6 +114,10 @@ struct pinseal_fallocate {
 	__u64 offset;
 	__u64 len;
 	__u64 timeout_ns;
+	__u64 waited_ns;
+	__u64 pinned_pages;
+	__u64 first_pinned;
+	__u64 revoked_pages;
 };
 
 /*
@@ -94,6 +131,9 @@ struct pinseal_fallocate {
  * PINSEAL_SEAL_ISOLATE: when pages are still held in the end, give the object copies of
  * them, 1024 in a call at most. Who holds one keeps the old page, which is not the
  * object's any more: what is written to it does not reach the object.
+ *
+ * PINSEAL_SEAL_REVOKE: when pages are in use, ask for those of pin handles that are leased
+ * (PINSEAL_PIN_LEASED), and take them when their holders have had their time.
  *
  * PINSEAL_SEAL_ASYNC: seal in the background; see PINSEAL_IOC_SEAL.
  *
@@ -192,6 +232,12 @@ struct pinseal_seal {
 /* The page belongs to a large folio: @mapped, @extra, @dma_pins are the folio's. */
 #define PINSEAL_PAGE_LARGE	(1U << 0)
 
+/*
+ * A pin handle of the object holds some of it. Without this, all pins are of others. (With it,
+ * some may be: a handle keeps pages that were taken away from the object and made anew.)
+ */
+#define PINSEAL_PAGE_HANDLE	(1U << 1)
+
 /**
  * struct pinseal_page - a folio with extra references
  * @index: index of the folio's first page in the object, in pages
@@ -242,6 +288,74 @@ struct pinseal_pins {
 	__u64 next;
 	__u64 pinned_pages;
 	__u64 dma_pinned_pages;
+	__u32 flags;
+	__u32 pad;
+};
+
+/*
+ * Flags of struct pinseal_pin.
+ *
+ * PINSEAL_PIN_READONLY: the handle cannot be written to. Only that is left for an object that
+ * is sealed for writing.
+ *
+ * PINSEAL_PIN_LEASED: who seals with PINSEAL_SEAL_REVOKE and finds pages in use asks for these
+ * (POLLPRI), and takes them when they are not given back within @grace_ns.
+ */
+#define PINSEAL_PIN_READONLY	(1U << 0)
+#define PINSEAL_PIN_LEASED	(1U << 1)
+/* Not supported yet: EINVAL. */
+#define PINSEAL_PIN_MIRROR	(1U << 2)
+
+/**
+ * enum pinseal_lease_state - how a pin handle stands
+ * @PINSEAL_LEASE_HELD: nobody wants the pages
+ * @PINSEAL_LEASE_ASKED: somebody does; poll() says POLLPRI
+ * @PINSEAL_LEASE_REVOKED: they were taken; poll() says POLLHUP, read() and write() ESTALE
+ */
+enum pinseal_lease_state {
+	PINSEAL_LEASE_HELD	= 0,
+	PINSEAL_LEASE_ASKED	= 1,
+	PINSEAL_LEASE_REVOKED	= 2,
+};
+
+/**
+ * struct pinseal_lease - how a pin handle stands
+ * @start: out: the first page
+ * @count: out: number of pages
+ * @grace_ns: out: how long who wants them waits, in nanoseconds; 0 without
+ *	%PINSEAL_PIN_LEASED
+ * @until_ns: out: when they are taken, in nanoseconds of CLOCK_MONOTONIC, if somebody wants
+ *	them, else 0. That one may give up before, and then the pages are not taken.
+ * @asker: out: the process that wants them (the first, if there are several), as a PID of the
+ *	caller's PID namespace, or 0: nobody, or nobody in there
+ * @state: out: &enum pinseal_lease_state
+ * @flags: out: %PINSEAL_PIN_*
+ * @pad: out: 0
+ */
+struct pinseal_lease {
+	__u64 start;
+	__u64 count;
+	__u64 grace_ns;
+	__u64 until_ns;
+	__u32 asker;
+	__u32 state;
+	__u32 flags;
+	__u32 pad;
+};
+
+/**
+ * struct pinseal_pin - pin pages of an object
+ * @start: in: the first page
+ * @count: in: number of pages, not 0
+ * @grace_ns: in: with %PINSEAL_PIN_LEASED: how long who wants the pages waits before they are
+ *	taken, in nanoseconds; else not looked at
+ * @flags: in: %PINSEAL_PIN_READONLY, %PINSEAL_PIN_LEASED
+ * @pad: in: must be 0
+ */
+struct pinseal_pin {
+	__u64 start;
+	__u64 count;
+	__u64 grace_ns;
 	__u32 flags;
 	__u32 pad;
 };
@@ -362,6 +476,35 @@ struct pinseal_reopen {
  * overflows), EINTR (a fatal signal came).
  */
 #define PINSEAL_IOC_PINS	_IOWR(PINSEAL_IOC_MAGIC, 0x05, struct pinseal_pins)
+
+/**
+ * PINSEAL_IOC_PIN - pin pages of an object
+ *
+ * Returns a descriptor (O_CLOEXEC) that is the pin: as long as it is open, and they are not
+ * taken (%PINSEAL_PIN_LEASED), the pages are pinned as for a device (FOLL_PIN, FOLL_LONGTERM),
+ * which keeps them from being moved and swapped out, and the object from being sealed for
+ * writing. pread() and pwrite() on it reach those pages, byte 0 being the first of page
+ * @start, whatever the object shows by then. Holes are filled. A write() behind the last page
+ * is ENOSPC.
+ *
+ * The caller's RLIMIT_MEMLOCK is charged that long for the folios that hold the pages.
+ *
+ * Errors: EPERM (not opened for reading, and writing unless PINSEAL_PIN_READONLY; or a seal
+ * forbids writing), EINVAL (the object does not have those pages), ENOMEM (also: beyond
+ * RLIMIT_MEMLOCK; a page cannot be pinned more often), ENOSPC (no memory can be promised for
+ * holes), EIO (a page cannot be read back from swap), EINTR (a signal came while it waited),
+ * EAGAIN (another thread is sealing, and the descriptor has O_NONBLOCK), EMFILE, ENFILE.
+ */
+#define PINSEAL_IOC_PIN		_IOW(PINSEAL_IOC_MAGIC, 0x06, struct pinseal_pin)
+
+/**
+ * PINSEAL_PIN_IOC_LEASE - how a pin handle stands
+ *
+ * To be called on the descriptor that PINSEAL_IOC_PIN returned.
+ *
+ * Errors: EFAULT.
+ */
+#define PINSEAL_PIN_IOC_LEASE	_IOR(PINSEAL_IOC_MAGIC, 0x20, struct pinseal_lease)
 
 /**
  * PINSEAL_IOC_IMPORT - make somebody else's file the object's memory

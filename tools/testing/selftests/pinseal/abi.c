@@ -99,6 +99,16 @@ static void fill_reopen(void *p)
 	arg->pad = 0;
 }
 
+static void fill_pin(void *p)
+{
+	struct pinseal_pin *arg = p;
+
+	arg->start = 0;
+	arg->count = 1;
+	arg->flags = 0;
+	arg->pad = 0;
+}
+
 /* The rules that every command keeps, tried on each. */
 FIXTURE(command) {
 	int fd;
@@ -114,6 +124,7 @@ FIXTURE_VARIANT(command) {
 	bool in;	/* the kernel reads the struct */
 	bool out;	/* the kernel writes the struct */
 	bool makes_fd;	/* it returns a descriptor */
+	bool needs_a_page;	/* of the object */
 	void (*fill)(void *arg);
 };
 
@@ -141,6 +152,11 @@ FIXTURE_VARIANT_ADD(command, pins) {
 	.nr = 0x05, .size = 72, .in = true, .out = true, .fill = fill_pins,
 };
 
+FIXTURE_VARIANT_ADD(command, pin) {
+	.nr = 0x06, .size = 32, .in = true, .makes_fd = true, .needs_a_page = true,
+	.fill = fill_pin,
+};
+
 FIXTURE_VARIANT_ADD(command, import) {
 	.nr = 0x07, .size = 8, .in = true, .fill = fill_import,
 };
@@ -157,9 +173,15 @@ FIXTURE_VARIANT_ADD(command, set_name) {
 	.nr = 0x0a, .size = 64, .in = true, .fill = fill_set_name,
 };
 
+/* An object that the command can work on. */
+static int open_for(const FIXTURE_VARIANT(command) *variant)
+{
+	return variant->needs_a_page ? ps_create(page_size()) : ps_open(O_RDWR);
+}
+
 FIXTURE_SETUP(command)
 {
-	self->fd = ps_open(O_RDWR);
+	self->fd = open_for(variant);
 	ASSERT_LE(0, self->fd);
 	self->before = get_state(self->fd);
 	ASSERT_EQ(0, arena_init(&self->arena));
@@ -200,7 +222,7 @@ TEST_F(command, accepts_its_struct)
 TEST_F(command, is_found_whatever_the_direction_bits)
 {
 	for (unsigned int dir = 0; dir <= ALL_DIRS; dir++) {
-		int fd = ps_open(O_RDWR);
+		int fd = open_for(variant);
 
 		EXPECT_EQ(0, call_on(fd, variant, dir, variant->size, self->arg))
 			TH_LOG("direction bits %u", dir);
@@ -229,7 +251,7 @@ TEST_F(command, accepts_a_longer_struct_with_zero_tail)
 		int fd = self->fd;
 
 		size = i < ARRAY_SIZE(more) ? variant->size + more[i] : MAX_SIZE;
-		self->fd = ps_open(O_RDWR);
+		self->fd = open_for(variant);
 		EXPECT_EQ(0, call(self, variant, size, self->arg))
 			TH_LOG("size %zu", size);
 		close(self->fd);
@@ -446,8 +468,8 @@ TEST_F(command, works_for_32_bit_callers)
 TEST(command_words_match_the_contract)
 {
 	EXPECT_EQ(_IOC(_IOC_READ, 0xB9, 0x00, 32), PINSEAL_IOC_INFO);
-	EXPECT_EQ(_IOC(_IOC_WRITE, 0xB9, 0x01, 24), PINSEAL_IOC_RESIZE);
-	EXPECT_EQ(_IOC(_IOC_WRITE, 0xB9, 0x02, 32), PINSEAL_IOC_FALLOCATE);
+	EXPECT_EQ(_IOC(_IOC_WRITE, 0xB9, 0x01, 56), PINSEAL_IOC_RESIZE);
+	EXPECT_EQ(_IOC(_IOC_WRITE, 0xB9, 0x02, 64), PINSEAL_IOC_FALLOCATE);
 	EXPECT_EQ(_IOC(_IOC_READ | _IOC_WRITE, 0xB9, 0x03, 72), PINSEAL_IOC_SEAL);
 	EXPECT_EQ(_IOC(_IOC_READ, 0xB9, 0x04, 4), PINSEAL_IOC_GET_SEALS);
 	EXPECT_EQ(_IOC(_IOC_READ | _IOC_WRITE, 0xB9, 0x05, 72), PINSEAL_IOC_PINS);
@@ -458,9 +480,11 @@ TEST(structs_have_the_layout_of_the_contract)
 {
 	EXPECT_EQ(32, sizeof(struct pinseal_info));
 	EXPECT_EQ(16, offsetof(struct pinseal_info, size));
-	EXPECT_EQ(24, sizeof(struct pinseal_resize));
+	EXPECT_EQ(56, sizeof(struct pinseal_resize));
+	EXPECT_EQ(24, offsetof(struct pinseal_resize, waited_ns));
 	EXPECT_EQ(16, offsetof(struct pinseal_resize, flags));
-	EXPECT_EQ(32, sizeof(struct pinseal_fallocate));
+	EXPECT_EQ(64, sizeof(struct pinseal_fallocate));
+	EXPECT_EQ(32, offsetof(struct pinseal_fallocate, waited_ns));
 	EXPECT_EQ(8, offsetof(struct pinseal_fallocate, offset));
 	EXPECT_EQ(72, sizeof(struct pinseal_seal));
 	EXPECT_EQ(16, offsetof(struct pinseal_seal, max_scans));
@@ -498,7 +522,7 @@ TEST_F(object, unknown_numbers_are_enotty)
 	char arg[MAX_SIZE] = { 0 };
 
 	for (unsigned int nr = 0; nr <= 0xff; nr++) {
-		if (nr <= 0x05 || (nr >= 0x07 && nr <= 0x0a))
+		if (nr <= 0x0a)
 			continue;
 		for (unsigned int dir = 0; dir <= ALL_DIRS; dir++) {
 			for (size_t i = 0; i < ARRAY_SIZE(sizes); i++) {

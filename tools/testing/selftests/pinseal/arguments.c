@@ -99,9 +99,10 @@ TEST_F(object, resize_takes_sizes_up_to_the_maximum)
 	}
 }
 
+/* Bit 0 is to wait; truncate.c has what it does. */
 TEST_F(object, resize_refuses_every_flag_and_pad_bit)
 {
-	for (int bit = 0; bit < 32; bit++) {
+	for (int bit = 1; bit < 32; bit++) {
 		struct pinseal_resize flags = { .size = 1, .flags = 1U << bit };
 		struct pinseal_resize pad = { .size = 1, .pad = 1U << bit };
 
@@ -216,7 +217,7 @@ TEST_F(object, fallocate_knows_three_modes)
 
 TEST_F(object, fallocate_refuses_every_flag_bit)
 {
-	for (int bit = 0; bit < 32; bit++) {
+	for (int bit = 1; bit < 32; bit++) {
 		struct pinseal_fallocate arg = { .len = 8 * self->page, .flags = 1U << bit };
 
 		EXPECT_EQ(-EINVAL, ps_ioctl(self->fd, PINSEAL_IOC_FALLOCATE, &arg))

@@ -257,6 +257,25 @@ static int call_poll(struct scene *s)
 	return ret == ALWAYS_READY ? 0 : -EUCLEAN;
 }
 
+static int call_pin(struct scene *s)
+{
+	s->new_fd = ps_pin(s->fd, 0, PAGES, 0);
+	return s->new_fd < 0 ? s->new_fd : 0;
+}
+
+static int make_pin(struct scene *s)
+{
+	return call_pin(s);
+}
+
+static int call_read_pin(struct scene *s)
+{
+	ssize_t n = sys(pread(s->new_fd, s->buf, PAGES * s->page, 0));
+
+	/* A copy that fails in the middle makes it short. */
+	return n < 0 ? n : n == PAGES * (ssize_t)s->page ? 0 : -EFAULT;
+}
+
 static int call_isolate(struct scene *s)
 {
 	struct pinseal_seal arg = {
@@ -457,6 +476,8 @@ CALL(seal);
 CALL(seal_size);
 CALL(seal_pinned, .before = pin);
 CALL(isolate, .before = pin);
+CALL(pin);
+CALL(read_pin, .before = make_pin);
 CALL(begin, .before = pin);
 CALL(ask, .before = begin);
 CALL(cancel, .before = begin);

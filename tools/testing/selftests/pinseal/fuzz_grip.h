@@ -10,7 +10,7 @@
 #include "udmabuf.h"
 
 /* A way to hold pages that no mapping is needed for, but the file behind the device. */
-#define HOLD_UDMABUF	HOLD_KINDS
+#define HOLD_UDMABUF	(HOLD_HANDLE + 1)
 
 static inline const char *grip_name(unsigned int kind)
 {
@@ -68,7 +68,8 @@ static inline void op_hold(struct worker *w, struct target *t)
 	unsigned int kind = one_of(&w->r, HOLD_URING, HOLD_URING, HOLD_URING, HOLD_URING,
 				   HOLD_VMSPLICE, HOLD_VMSPLICE, HOLD_VMSPLICE, HOLD_SPLICE,
 				   HOLD_SPLICE, HOLD_VM_WRITEV, HOLD_DIRECT_READ, HOLD_UDMABUF,
-				   HOLD_UDMABUF, HOLD_UDMABUF);
+				   HOLD_UDMABUF, HOLD_UDMABUF, HOLD_HANDLE, HOLD_HANDLE,
+				   HOLD_HANDLE);
 	uint64_t pages = 1 + random_below(&w->r, 3), all = t->span / page_size();
 	uint64_t first = random_below(&w->r, all > pages ? all - pages : 1);
 	struct grip *g = find_grip(w, NULL);

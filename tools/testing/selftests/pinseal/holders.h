@@ -32,6 +32,9 @@ enum hold_kind {
 	HOLD_VMSPLICE,		/* mapped pages in a pipe */
 	HOLD_SPLICE,		/* the file's pages in a pipe */
 	HOLD_KINDS,
+
+	/* Of objects only */
+	HOLD_HANDLE = HOLD_KINDS,	/* a pin handle */
 };
 
 struct hold {
@@ -47,17 +50,19 @@ struct hold {
 		} fuse;
 		struct stalled_writev writev;
 		int pipe[2];
+		int handle;
 	};
 };
 
 static inline const char *hold_name(enum hold_kind kind)
 {
-	static const char *const names[HOLD_KINDS] = {
+	static const char *const names[HOLD_KINDS + 1] = {
 		[HOLD_URING]		= "io_uring registered buffer",
 		[HOLD_DIRECT_READ]	= "direct read in flight",
 		[HOLD_VM_WRITEV]	= "process_vm_writev in flight",
 		[HOLD_VMSPLICE]		= "vmsplice into a pipe",
 		[HOLD_SPLICE]		= "splice into a pipe",
+		[HOLD_HANDLE]		= "pin handle",
 	};
 
 	return names[kind];
@@ -66,7 +71,8 @@ static inline const char *hold_name(enum hold_kind kind)
 /* Whether the references are pins (FOLL_PIN); else they are plain ones. */
 static inline bool hold_is_dma(enum hold_kind kind)
 {
-	return kind == HOLD_URING || kind == HOLD_DIRECT_READ || kind == HOLD_VM_WRITEV;
+	return kind == HOLD_URING || kind == HOLD_DIRECT_READ || kind == HOLD_VM_WRITEV ||
+	       kind == HOLD_HANDLE;
 }
 
 static inline void *hold_direct_read_thread(void *data)
@@ -182,6 +188,10 @@ static inline int hold_begin(struct hold *h, enum hold_kind kind, int fd,
 	case HOLD_SPLICE:
 		ret = hold_pipe(h, fd, offset);
 		break;
+	case HOLD_HANDLE:
+		ret = h->handle = ps_pin(fd, first, pages, 0);
+		ret = ret < 0 ? ret : 0;
+		break;
 	default:
 		ret = -EINVAL;
 	}
@@ -213,6 +223,9 @@ static inline int hold_end(struct hold *h)
 		ret = hold_drain(h);
 		close(h->pipe[0]);
 		close(h->pipe[1]);
+		break;
+	case HOLD_HANDLE:
+		close(h->handle);
 		break;
 	default:
 		ret = -EINVAL;

@@ -252,4 +252,33 @@ TEST_F(large, mapped_and_locked_stays_so)
 	munlock(p, self->len);
 }
 
+/* By a handle, from the middle of one to the middle of another. */
+TEST_F(large, are_pinned_in_parts)
+{
+	uint64_t first = self->pages - 3, count = 6;
+	struct pinseal_page pages[8];
+	struct pinseal_pins pins;
+	size_t page = page_size();
+	char *p, c = 0;
+	int pin = ps_pin(self->fd, first, count, 0);
+
+	ASSERT_LE(0, pin);
+	ASSERT_EQ(0, ps_pins(self->fd, 0, pages, ARRAY_SIZE(pages), &pins));
+	EXPECT_LE(2, pins.found);
+	EXPECT_EQ(count * page, sys(lseek(pin, 0, SEEK_END)));
+	for (uint64_t i = 0; i < count; i++)
+		EXPECT_EQ(1, sys(pwrite(pin, &"012345"[i], 1, i * page + i)));
+	EXPECT_EQ(-ENOSPC, sys(pwrite(pin, "x", 1, count * page)));
+	p = ps_map(self->fd, self->len, PROT_READ, MAP_PRIVATE);
+	ASSERT_NE(MAP_FAILED, p);
+	for (uint64_t i = 0; i < count; i++) {
+		EXPECT_EQ('0' + i, p[(first + i) * page + i]);
+		EXPECT_EQ(1, sys(pread(pin, &c, 1, i * page + i)));
+		EXPECT_EQ('0' + i, c);
+	}
+	munmap(p, self->len);
+	close(pin);
+	EXPECT_EQ(0, ps_add_seals(self->fd, F_SEAL_WRITE));
+}
+
 TEST_HARNESS_MAIN

@@ -158,6 +158,34 @@ static inline int ps_import(int fd, int file)
 	return ps_ioctl(fd, PINSEAL_IOC_IMPORT, &arg);
 }
 
+/* A handle that has @count pages pinned, or -errno. */
+static inline int ps_pin(int fd, uint64_t start, uint64_t count, uint32_t flags)
+{
+	struct pinseal_pin arg = { .start = start, .count = count, .flags = flags };
+
+	return ps_ioctl(fd, PINSEAL_IOC_PIN, &arg);
+}
+
+/* The same on a lease. */
+static inline int ps_lease(int fd, uint64_t start, uint64_t count, uint64_t grace_ns)
+{
+	struct pinseal_pin arg = {
+		.start = start,
+		.count = count,
+		.grace_ns = grace_ns,
+		.flags = PINSEAL_PIN_LEASED,
+	};
+
+	return ps_ioctl(fd, PINSEAL_IOC_PIN, &arg);
+}
+
+/* How a pin handle stands. */
+static inline int ps_lease_state(int pin, struct pinseal_lease *lease)
+{
+	memset(lease, 0xcc, sizeof(*lease));
+	return ps_ioctl(pin, PINSEAL_PIN_IOC_LEASE, lease);
+}
+
 /* The seals set, or -errno. */
 static inline int ps_get_seals(int fd)
 {

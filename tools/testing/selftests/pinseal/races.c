@@ -335,6 +335,78 @@ TEST_F(mapping, and_future_write)
 }
 
 /*
+ * Pins
+ *
+ * Who has a handle that can be written to while the object is sealed for writing has found a
+ * violation. By those ways on which there are handles: the object itself, and another one that
+ * does not know of it.
+ */
+static void pin_and_write(struct worker *w, unsigned int number)
+{
+	uint32_t value = random_bits(&w->random);
+	int pin = ps_pin(w->round->other, value % PAGES, 1, 0);
+
+	if (pin < 0) {
+		count(pin == -EPERM ? &w->round->refused : &w->round->violations);
+		return;
+	}
+	count(&w->round->done);
+	/* Sometimes for longer than a look takes. */
+	if (value >> 30 == 0)
+		sched_yield();
+	if (pwrite(pin, &value, 1, value % page_size()) != 1)
+		count(&w->round->violations);
+	if (ps_get_seals(w->round->fd) & F_SEAL_WRITE)
+		count(&w->round->violations);
+	close(pin);
+}
+
+FIXTURE(pinning) {};
+FIXTURE_VARIANT(pinning) { enum way way; };
+FIXTURE_VARIANT_ADD(pinning, itself) { .way = ITSELF };
+FIXTURE_VARIANT_ADD(pinning, sharer) { .way = SHARER };
+FIXTURE_SETUP(pinning) {}
+FIXTURE_TEARDOWN(pinning) {}
+
+TEST_F(pinning, against_sealing)
+{
+	uint64_t until = now_ns() + NSEC_PER_SEC;
+	unsigned int rounds = 0, refused = 0;
+	struct round r = { 0 };
+	struct worker w[2];
+
+	ASSERT_EQ(0, workers_start(w, ARRAY_SIZE(w), &r, pin_and_write));
+	while (rounds < 10 || (rounds < 600 && now_ns() < until)) {
+		struct both_ways object;
+		uint64_t before;
+		int ret;
+
+		ASSERT_EQ(0, both_ways_open(&object, variant->way, SIZE));
+		ASSERT_EQ(0, fill_file(object.fd, SIZE, 'n'));
+		round_begin_by(&r, object.fd, object.other);
+		round_wait_done(&r, 1 + rounds % 4);
+		ret = seal_soon(&r);
+		ASSERT_LE(0, ret);
+		refused += ret;
+		rounds++;
+
+		before = checksum(object.fd, SIZE);
+		sleep_ns(NSEC_PER_MSEC);
+		EXPECT_EQ(before, checksum(object.fd, SIZE));
+		round_end(&r);
+		both_ways_close(&object);
+		if (r.violations)
+			break;
+	}
+	workers_stop(w, ARRAY_SIZE(w), &r);
+	TH_LOG("%u objects sealed, after %u refusals; %lu pinned, %lu refused", rounds, refused,
+	       r.done, r.refused);
+	EXPECT_EQ(0, r.violations);
+	EXPECT_LE(rounds, r.done);
+	EXPECT_LT(0, r.refused);
+}
+
+/*
  * Writes
  *
  * After the seal a write gives EPERM, and one that was under way before has been

@@ -165,7 +165,7 @@ TEST_F(swap, is_no_obstacle_to_a_seal)
 	EXPECT_TRUE(is_filled(self->buf, self->len, 1));
 }
 
-/* memfd does not care who holds a page in swap: udmabuf.c. */
+/* memfd does not care who holds a page in swap: swap_race.c. */
 TEST_F(swap, is_undone_by_a_seal_that_looks)
 {
 	munmap(self->p, self->len);

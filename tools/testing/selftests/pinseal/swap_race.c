@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * DMA buffers of an object's memory, made through another descriptor of it while the pages
- * go to swap. A page can be in swap then, as far as the file knows, and yet be pinned, and
- * whoever reads it next gets that very page. Nobody may be told that it is sealed.
+ * Pinning pages while they go to swap: by a DMA buffer that is made through another descriptor
+ * of the memory (swap_race), and by a pin handle. A page can be in swap then, as far as the file
+ * knows, and yet be pinned, and whoever reads it next gets that very page. Nobody may be told
+ * that it is sealed.
  *
  * The memfd variant tells whether the kernel does that at all: for memfd's own seals it
  * matters, too, and nothing is expected of them.
@@ -18,22 +19,23 @@
 #define TRY_NS		(3 * NSEC_PER_SEC)
 #define TRIES		100
 
-/* The buffer that is made, at some moment of a try. */
-struct buffer {
-	struct opponent maker;
-	int file;		/* what to make it of */
+/* What is pinned, at some moment of a try. */
+struct pinned {
+	struct opponent pinner;
+	int file;		/* whose page: a shmem file, or an object */
 	uint64_t delay_ns;
-	int dmabuf;		/* its descriptor, or -errno */
+	int pin;		/* a DMA buffer, or a handle; or -errno */
 };
 
-static void make_buffer(void *data)
+static void pin_page(void *data)
 {
-	struct buffer *b = data;
-	uint64_t at = now_ns() + b->delay_ns;
+	struct pinned *p = data;
+	uint64_t at = now_ns() + p->delay_ns;
 
 	while (now_ns() < at)
 		;
-	b->dmabuf = udmabuf_make(b->file, 0, page_size());
+	p->pin = obj_is_pinseal(p->file) ? ps_pin(p->file, 0, 1, 0) :
+					   udmabuf_make(p->file, 0, page_size());
 }
 
 /* What one try came to. */
@@ -41,42 +43,43 @@ enum tried {
 	NOT_SEALED,		/* the page was found to be pinned */
 	SEALED,			/* and nobody can change it */
 	SEALED_AND_CHANGED,
-	NOT_MADE,		/* there is no buffer */
+	NOT_PINNED,		/* nobody has pinned it */
 };
 
-FIXTURE(udmabuf) {
+FIXTURE(swap_race) {
 	struct zram_swap swap;
-	struct buffer buffer;
+	struct pinned pinned;
 	struct random random;
 	uint64_t longest_ns;	/* that going to swap took, once */
 };
 
-FIXTURE_VARIANT(udmabuf) {
+FIXTURE_VARIANT(swap_race) {
 	enum object_kind kind;
 	enum way way;
 	bool by_map_files;	/* that way is what root can do with any mapping */
 };
 
-FIXTURE_VARIANT_ADD(udmabuf, memfd) { MEMFD, MAKER };
-FIXTURE_VARIANT_ADD(udmabuf, exported) { PINSEAL, EXPORTED };
-FIXTURE_VARIANT_ADD(udmabuf, imported) { PINSEAL, MAKER };
-FIXTURE_VARIANT_ADD(udmabuf, map_files) { PINSEAL, ITSELF, true };
+FIXTURE_VARIANT_ADD(swap_race, memfd) { MEMFD, MAKER };
+FIXTURE_VARIANT_ADD(swap_race, exported) { PINSEAL, EXPORTED };
+FIXTURE_VARIANT_ADD(swap_race, imported) { PINSEAL, MAKER };
+FIXTURE_VARIANT_ADD(swap_race, map_files) { PINSEAL, ITSELF, true };
+FIXTURE_VARIANT_ADD(swap_race, handle) { PINSEAL, ITSELF };
 
-FIXTURE_SETUP(udmabuf)
+FIXTURE_SETUP(swap_race)
 {
 	self->swap.id = -1;
 	if (!zram_is_there() || !udmabuf_is_there())
 		SKIP(return, "needs zram and udmabuf");
 	ASSERT_EQ(0, zram_swap_begin(&self->swap, 32 << 20));
 	self->random = (struct random){ 77 };
-	ASSERT_EQ(0, opponent_start(&self->buffer.maker, make_buffer, &self->buffer));
+	ASSERT_EQ(0, opponent_start(&self->pinned.pinner, pin_page, &self->pinned));
 }
 
-FIXTURE_TEARDOWN(udmabuf)
+FIXTURE_TEARDOWN(swap_race)
 {
 	if (self->swap.id < 0)
 		return;
-	opponent_stop(&self->buffer.maker);
+	opponent_stop(&self->pinned.pinner);
 	zram_swap_end(&self->swap);
 }
 
@@ -89,11 +92,24 @@ static int seal(int fd, uint32_t flags)
 	return obj_is_pinseal(fd) ? ps_seal(fd, &arg) : obj_add_seals(fd, F_SEAL_WRITE);
 }
 
-/* Makes the buffer while a page of the object goes to swap, and seals then. */
-static enum tried try_once(FIXTURE_DATA(udmabuf) *self, struct __test_metadata *_metadata,
-			   const FIXTURE_VARIANT(udmabuf) *variant, uint32_t flags)
+/* Writes to what was pinned: 0, or -errno. */
+static int write_pinned(int pin, size_t page)
 {
-	struct buffer *b = &self->buffer;
+	char *p = ps_map(pin, page, PROT_READ | PROT_WRITE, MAP_SHARED);
+
+	/* A handle is not for mapping. */
+	if (p == MAP_FAILED)
+		return sys(pwrite(pin, "c", 1, 0)) == 1 ? 0 : -EIO;
+	memset(p, 'c', page);
+	munmap(p, page);
+	return 0;
+}
+
+/* Has a page of the object pinned while it goes to swap, and seals then. */
+static enum tried try_once(FIXTURE_DATA(swap_race) *self, struct __test_metadata *_metadata,
+			   const FIXTURE_VARIANT(swap_race) *variant, uint32_t flags)
+{
+	struct pinned *m = &self->pinned;
 	size_t page = page_size();
 	struct both_ways object = { -1, -1 };
 	enum tried tried = NOT_SEALED;
@@ -116,10 +132,10 @@ static enum tried try_once(FIXTURE_DATA(udmabuf) *self, struct __test_metadata *
 		EXPECT_LE(0, object.other);
 	}
 
-	b->file = object.other;
-	b->delay_ns = random_bits(&self->random) % (self->longest_ns * 3 / 2 + 1);
+	m->file = object.other;
+	m->delay_ns = random_bits(&self->random) % (self->longest_ns * 3 / 2 + 1);
 	began = now_ns();
-	opponent_go(&b->maker);
+	opponent_go(&m->pinner);
 	madvise(p, page, MADV_PAGEOUT);
 	if (now_ns() - began > self->longest_ns && self->longest_ns < NSEC_PER_MSEC)
 		self->longest_ns = now_ns() - began;
@@ -128,30 +144,27 @@ static enum tried try_once(FIXTURE_DATA(udmabuf) *self, struct __test_metadata *
 	other_page = ps_map(object.fd, 2 * page, PROT_READ, MAP_PRIVATE);
 	EXPECT_NE(MAP_FAILED, other_page);
 	EXPECT_EQ(0, other_page[page]);
-	opponent_wait(&b->maker);
+	opponent_wait(&m->pinner);
 
-	if (b->dmabuf < 0) {
-		tried = NOT_MADE;
+	if (m->pin < 0) {
+		tried = NOT_PINNED;
 	} else if (!seal(object.fd, flags)) {
 		tried = SEALED;
-		p = ps_map(b->dmabuf, page, PROT_READ | PROT_WRITE, MAP_SHARED);
-		EXPECT_NE(MAP_FAILED, p);
-		memset(p, 'c', page);
-		munmap(p, page);
+		EXPECT_EQ(0, write_pinned(m->pin, page));
 		EXPECT_EQ(1, sys(pread(object.fd, &byte, 1, 0)));
 		if (byte != 'b')
 			tried = SEALED_AND_CHANGED;
 	}
-	if (b->dmabuf >= 0)
-		close(b->dmabuf);
+	if (m->pin >= 0)
+		close(m->pin);
 	munmap(other_page, 2 * page);
 	both_ways_close(&object);
 	return tried;
 }
 
 /* Tries for a while: how often it came to what. */
-static void try_often(FIXTURE_DATA(udmabuf) *self, struct __test_metadata *_metadata,
-		      const FIXTURE_VARIANT(udmabuf) *variant, uint32_t flags,
+static void try_often(FIXTURE_DATA(swap_race) *self, struct __test_metadata *_metadata,
+		      const FIXTURE_VARIANT(swap_race) *variant, uint32_t flags,
 		      unsigned int count[4])
 {
 	unsigned int least = variant->kind == MEMFD ? ENOUGH : TRIES, tries;
@@ -162,10 +175,10 @@ static void try_often(FIXTURE_DATA(udmabuf) *self, struct __test_metadata *_meta
 	TH_LOG("%u tries of up to %llu us: %u times pinned, %u sealed, %u of them changed", tries,
 	       (unsigned long long)self->longest_ns / 1000, count[NOT_SEALED],
 	       count[SEALED] + count[SEALED_AND_CHANGED], count[SEALED_AND_CHANGED]);
-	EXPECT_EQ(0, count[NOT_MADE]);
+	EXPECT_EQ(0, count[NOT_PINNED]);
 }
 
-TEST_F(udmabuf, made_while_going_to_swap)
+TEST_F(swap_race, pinned_while_going_to_swap)
 {
 	unsigned int count[4] = { 0 };
 
@@ -176,8 +189,8 @@ TEST_F(udmabuf, made_while_going_to_swap)
 	}
 }
 
-/* The buffer keeps the page, wherever that was, and the object gets another. */
-TEST_F(udmabuf, isolated_after_going_to_swap)
+/* Who pinned the page keeps it, wherever that was, and the object gets another. */
+TEST_F(swap_race, isolated_after_going_to_swap)
 {
 	unsigned int count[4] = { 0 };
 

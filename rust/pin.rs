@@ -1,0 +1,242 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Pin handles: files that hold pages of an object pinned, and give access to them as a device has
+//! it: to those pages, whatever the object shows by then.
+
+use crate::{
+    fs::{
+        device_file::DeviceFile,
+        handle_file::{
+            Event,
+            Handle,
+            HandleOperations, //
+        }, //
+    },
+    gate::HasGate,
+    ioctl,
+    lease::{
+        Holding,
+        PinAccess,
+        Place,
+        Standing,
+        Terms, //
+    },
+    mm::{
+        locked_memory::LockedMemory,
+        pinned::PinnedPages, //
+    },
+    object::Object,
+    opened::OpenObject,
+    sync::{
+        nap::is_dying,
+        poll_queue::Poller, //
+    }, //
+};
+use core::ops::Range;
+use kernel::{
+    fs::{
+        file::flags::{
+            O_RDONLY,
+            O_RDWR, //
+        },
+        File, //
+    },
+    iov::{
+        IovIterDest,
+        IovIterSource, //
+    },
+    page::{
+        PAGE_SHIFT,
+        PAGE_SIZE, //
+    },
+    prelude::*,
+    seq_file::{
+        seq_print,
+        SeqFile, //
+    },
+    sync::{
+        aref::ARef,
+        Arc, //
+    }, //
+};
+
+/// A pin handle.
+pub(crate) struct PinHandle {
+    object: Arc<Object>,
+    holding: Arc<Holding>,
+    /// Its place among the holdings of the object.
+    place: Place,
+}
+
+/// How many pages a handle has at most: what is to be remembered of so many is still allocated in one
+/// piece.
+const MOST_PAGES: usize = 1 << 26;
+
+/// Operations of all pin handles.
+static OPERATIONS: HandleOperations<PinHandle> = HandleOperations::new();
+
+/// Pins pages of an object, by their index. Returns a file that holds them.
+///
+/// Context: sleeps.
+///
+/// # Errors
+///
+/// `EPERM` when `device` was not opened for that access, or a seal forbids it; `EINVAL` when the object
+/// does not have those pages; `ENOMEM` (also by `RLIMIT_MEMLOCK`, or when a page is pinned too often);
+/// `EIO`; `EINTR`; `EAGAIN` when somebody seals and the descriptor has `O_NONBLOCK`.
+pub(crate) fn pin(
+    device: DeviceFile<'_, OpenObject>,
+    pages: Range<usize>,
+    access: PinAccess,
+    terms: Terms,
+) -> Result<ARef<File>> {
+    if !device.is_readable() || (access == PinAccess::Write && !device.is_writable()) {
+        return Err(EPERM);
+    }
+    let object = device.owner();
+    object.gate().wait_for_sealer(device.is_nonblocking())?;
+    let memory = object.memory()?;
+    if pages.is_empty() || pages.end > memory.size().div_ceil(PAGE_SIZE as u64) as usize {
+        return Err(EINVAL);
+    }
+    if pages.len() > MOST_PAGES {
+        return Err(ENOMEM);
+    }
+    let mut charge = LockedMemory::charge(pages.len())?;
+    let mut pinned = PinnedPages::none();
+    while pinned.len() < pages.len() {
+        if is_dying() {
+            return Err(EINTR);
+        }
+        // A seal is decided under the inode lock: either it sees the pins, or this sees the seal.
+        let locked = memory.lock_shared()?;
+        if access == PinAccess::Write && object.seals().forbid_writing() {
+            return Err(EPERM);
+        }
+        pinned.pin_more(&locked, &pages)?;
+    }
+    charge.grow(pinned.pages_held())?;
+
+    let holding = Holding::new(object.number(), pages, access, terms, pinned, charge)?;
+    let place = object.holdings().add(&holding)?;
+    let handle = PinHandle {
+        object: object.object().clone(),
+        holding,
+        place,
+    };
+    let flags = match access {
+        PinAccess::Read => O_RDONLY,
+        PinAccess::Write => O_RDWR,
+    };
+    OPERATIONS.open(device, Arc::new(handle, GFP_KERNEL_ACCOUNT)?, flags)
+}
+
+impl PinHandle {
+    /// What is held.
+    pub(crate) fn holding(&self) -> &Holding {
+        &self.holding
+    }
+
+    /// Copies at most `len` bytes from or to position `at`, by pieces that a buffer has room for, until
+    /// `piece` comes to less than it was given room for. Returns how many bytes.
+    ///
+    /// In between, the pages can be taken: whoever wants them does not wait for user space, which may
+    /// be long in providing its side.
+    fn transfer(
+        &self,
+        at: i64,
+        len: usize,
+        mut piece: impl FnMut(usize, &mut [u8]) -> Result<usize>,
+    ) -> Result<usize> {
+        self.holding.with_pages(|_| Ok(()))?;
+        let (Ok(at), Ok(size)) = (usize::try_from(at), usize::try_from(self.size())) else {
+            return Ok(0);
+        };
+        let len = len.min(size.saturating_sub(at));
+        let mut buffer = KVec::from_elem(0, len.min(PAGE_SIZE), GFP_KERNEL)?;
+        let mut done = 0;
+        while done < len && !(done > 0 && is_dying()) {
+            // Up to the end of a page.
+            let room = (PAGE_SIZE - (at + done) % PAGE_SIZE).min(len - done);
+            let moved = match piece(at + done, &mut buffer[..room]) {
+                Ok(moved) => moved,
+                Err(_) if done > 0 => break,
+                Err(err) => return Err(err),
+            };
+            done += moved;
+            if moved < room {
+                break;
+            }
+        }
+        Ok(done)
+    }
+}
+
+impl Handle for PinHandle {
+    const NAME: &'static CStr = c"[pinseal-pin]";
+
+    fn size(&self) -> i64 {
+        // CAST: No file is so large that this does not fit.
+        (self.holding.range().len() << PAGE_SHIFT) as i64
+    }
+
+    fn read(&self, at: i64, iov: &mut IovIterDest<'_>) -> Result<usize> {
+        self.transfer(at, iov.len(), |at, buffer| {
+            let len = self.holding.with_pages(|pages| pages.read(at, buffer))?;
+            match iov.copy_to_iter(&buffer[..len]) {
+                0 => Err(EFAULT),
+                copied => Ok(copied),
+            }
+        })
+    }
+
+    fn write(&self, at: i64, iov: &mut IovIterSource<'_>) -> Result<usize> {
+        if !iov.is_empty() && at >= self.size() {
+            return self.holding.with_pages(|_| Err(ENOSPC));
+        }
+        self.transfer(at, iov.len(), |at, buffer| {
+            match iov.copy_from_iter(buffer) {
+                0 => Err(EFAULT),
+                copied => self
+                    .holding
+                    .with_pages(|pages| pages.write(at, &buffer[..copied])),
+            }
+        })
+    }
+
+    fn poll(&self, poller: &Poller<'_>) -> Event {
+        match self.holding.poll(poller) {
+            Standing::Held => Event::None,
+            Standing::Asked(_) => Event::Urgent,
+            Standing::Revoked => Event::HungUp,
+        }
+    }
+
+    fn ioctl(&self, cmd: u32, arg: usize) -> Result<isize> {
+        ioctl::dispatch_on_handle(self, cmd, arg)
+    }
+
+    fn show(&self, m: &SeqFile) {
+        seq_print!(m, "start:\t{}\n", self.holding.range().start);
+        seq_print!(m, "pages:\t{}\n", self.holding.range().len());
+        if let Terms::Leased(_) = self.holding.terms() {
+            seq_print!(
+                m,
+                "lease:\t{}\n",
+                match self.holding.standing() {
+                    Standing::Held => "held",
+                    Standing::Asked(_) => "asked",
+                    Standing::Revoked => "revoked",
+                }
+            );
+        }
+    }
+}
+
+impl Drop for PinHandle {
+    fn drop(&mut self) {
+        self.object.holdings().remove(self.place);
+        self.holding.let_go();
+        self.object.gate().pages_released();
+    }
+}

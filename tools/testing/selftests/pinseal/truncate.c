@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Taking pages away, by RESIZE and by FALLOCATE with PUNCH_HOLE, once nobody holds them.
+ */
+#include "async.h"
+#include "bytes.h"
+#include "content.h"
+#include "holders.h"
+#include "rounds.h"
+
+#include "harness.h"
+
+#define HELD		5	/* what is held, of PAGES */
+#define HELD_PAGES	3
+
+#define SHORT_NS	(20 * NSEC_PER_MSEC)
+
+/* What both structs say. */
+struct wait {
+	uint64_t timeout_ns;
+	uint64_t waited_ns, pinned_pages, first_pinned, revoked_pages;
+	bool revoke;
+};
+
+FIXTURE(truncate) {
+	int fd;
+	struct hold hold;
+	bool holding;
+};
+
+FIXTURE_VARIANT(truncate) { bool punch; };
+FIXTURE_VARIANT_ADD(truncate, resize) { .punch = false };
+FIXTURE_VARIANT_ADD(truncate, punch) { .punch = true };
+
+FIXTURE_SETUP(truncate)
+{
+	self->fd = new_object();
+	ASSERT_LE(0, self->fd);
+}
+
+static int let_go(FIXTURE_DATA(truncate) *self)
+{
+	self->holding = false;
+	return hold_end(&self->hold);
+}
+
+static int hold(FIXTURE_DATA(truncate) *self, enum hold_kind kind)
+{
+	int ret = hold_begin(&self->hold, kind, self->fd, HELD, HELD_PAGES);
+
+	self->holding = !ret;
+	return ret;
+}
+
+FIXTURE_TEARDOWN(truncate)
+{
+	if (self->holding)
+		let_go(self);
+	close(self->fd);
+}
+
+/* Takes everything from byte @from on away. */
+static int take(FIXTURE_DATA(truncate) *self, const FIXTURE_VARIANT(truncate) *variant,
+		uint64_t from, struct wait *w)
+{
+	struct pinseal_resize resize = {
+		.size = from,
+		.flags = PINSEAL_RESIZE_WAIT | (w->revoke ? PINSEAL_RESIZE_REVOKE : 0),
+		.timeout_ns = w->timeout_ns,
+	};
+	struct pinseal_fallocate punch = {
+		.mode = PUNCH,
+		.offset = from,
+		.len = SIZE - from,
+		.flags = PINSEAL_FALLOCATE_WAIT | (w->revoke ? PINSEAL_FALLOCATE_REVOKE : 0),
+		.timeout_ns = w->timeout_ns,
+	};
+	int ret;
+
+	if (variant->punch) {
+		ret = ps_ioctl(self->fd, PINSEAL_IOC_FALLOCATE, &punch);
+		w->waited_ns = punch.waited_ns;
+		w->pinned_pages = punch.pinned_pages;
+		w->first_pinned = punch.first_pinned;
+		w->revoked_pages = punch.revoked_pages;
+	} else {
+		ret = ps_ioctl(self->fd, PINSEAL_IOC_RESIZE, &resize);
+		w->waited_ns = resize.waited_ns;
+		w->pinned_pages = resize.pinned_pages;
+		w->first_pinned = resize.first_pinned;
+		w->revoked_pages = resize.revoked_pages;
+	}
+	return ret;
+}
+
+/* Whether the byte is there, or else the page was taken away. */
+static bool is_there(FIXTURE_DATA(truncate) *self, uint64_t at)
+{
+	char c = 0;
+
+	return pread(self->fd, &c, 1, at) == 1 && c == 'n';
+}
+
+TEST_F(truncate, of_what_nobody_holds)
+{
+	struct wait w = { .timeout_ns = LONG_NS };
+	char *p = ps_map(self->fd, SIZE, PROT_READ, MAP_PRIVATE);
+
+	ASSERT_NE(MAP_FAILED, p);
+	for (size_t at = 0; at < SIZE; at += page_size())
+		EXPECT_EQ('n', p[at]);
+	EXPECT_EQ(0, take(self, variant, 100, &w));
+	EXPECT_EQ(PINSEAL_NO_PAGE, w.first_pinned);
+	EXPECT_EQ(0, w.pinned_pages);
+	EXPECT_TRUE(is_there(self, 99));
+	EXPECT_FALSE(is_there(self, 100));
+	EXPECT_FALSE(is_there(self, SIZE - 1));
+	munmap(p, SIZE);
+}
+
+TEST_F(truncate, fails_when_the_time_is_up)
+{
+	for (int kind = 0; kind <= HOLD_HANDLE; kind++) {
+		struct wait w = { .timeout_ns = SHORT_NS };
+
+		ASSERT_EQ(0, hold(self, kind)) TH_LOG("%s", hold_name(kind));
+		EXPECT_EQ(-EBUSY, take(self, variant, HELD * page_size(), &w)) {
+			TH_LOG("%s", hold_name(kind));
+		}
+		EXPECT_EQ(HELD, w.first_pinned);
+		EXPECT_LE(1, w.pinned_pages);
+		EXPECT_LE(SHORT_NS, w.waited_ns);
+		EXPECT_EQ(SIZE, ps_size(self->fd));
+		EXPECT_TRUE(is_there(self, SIZE - 1));
+		ASSERT_EQ(0, let_go(self));
+		ASSERT_EQ(0, fill_file(self->fd, SIZE, 'n'));
+	}
+}
+
+TEST_F(truncate, waits_until_they_let_go)
+{
+	for (int kind = 0; kind <= HOLD_HANDLE; kind++) {
+		struct wait w = { .timeout_ns = LONG_NS };
+		struct hold_ender ender;
+
+		ASSERT_EQ(0, hold(self, kind));
+		ASSERT_EQ(0, hold_end_later(&ender, &self->hold, SHORT_NS));
+		self->holding = false;
+		EXPECT_EQ(0, take(self, variant, HELD * page_size(), &w)) {
+			TH_LOG("%s", hold_name(kind));
+		}
+		EXPECT_LE(ender.began, now_ns());
+		EXPECT_EQ(0, hold_ender_join(&ender));
+		EXPECT_EQ(0, w.pinned_pages);
+		EXPECT_TRUE(is_there(self, HELD * page_size() - 1));
+		EXPECT_FALSE(is_there(self, HELD * page_size()));
+		ASSERT_EQ(0, ps_resize(self->fd, SIZE));
+		ASSERT_EQ(0, fill_file(self->fd, SIZE, 'n'));
+	}
+}
+
+TEST_F(truncate, does_not_care_for_what_stays)
+{
+	struct wait w = { .timeout_ns = LONG_NS };
+
+	ASSERT_EQ(0, hold(self, HOLD_URING));
+	/* Also when it loses a part. */
+	EXPECT_EQ(0, take(self, variant, (HELD + HELD_PAGES) * page_size() - 1, &w));
+	EXPECT_EQ(0, w.pinned_pages);
+	EXPECT_FALSE(is_there(self, (HELD + HELD_PAGES) * page_size() - 1));
+	EXPECT_TRUE(is_there(self, (HELD + HELD_PAGES) * page_size() - 2));
+}
+
+TEST_F(truncate, takes_leases)
+{
+	struct wait w = { .timeout_ns = LONG_NS, .revoke = true };
+	int inside = ps_lease(self->fd, HELD, HELD_PAGES, SHORT_NS);
+	int outside = ps_lease(self->fd, 0, 2, 0);
+	char c;
+
+	ASSERT_LE(0, inside);
+	ASSERT_LE(0, outside);
+	EXPECT_EQ(0, take(self, variant, HELD * page_size(), &w));
+	EXPECT_EQ(HELD_PAGES, w.revoked_pages);
+	EXPECT_EQ(-ESTALE, sys(pread(inside, &c, 1, 0)));
+	EXPECT_EQ(1, sys(pread(outside, &c, 1, 0)));
+	close(inside);
+	close(outside);
+}
+
+TEST_F(truncate, leaves_leases_that_it_need_not_take)
+{
+	struct wait w = { .timeout_ns = SHORT_NS };
+	int pin = ps_lease(self->fd, HELD, HELD_PAGES, 0);
+	char c;
+
+	ASSERT_LE(0, pin);
+	EXPECT_EQ(-EBUSY, take(self, variant, HELD * page_size(), &w));
+	EXPECT_EQ(HELD_PAGES, w.pinned_pages);
+	EXPECT_EQ(1, sys(pread(pin, &c, 1, 0)));
+	close(pin);
+}
+
+TEST_F(truncate, is_refused_as_ever)
+{
+	struct wait w = { .timeout_ns = LONG_NS };
+
+	ASSERT_EQ(0, ps_add_seals(self->fd, variant->punch ? F_SEAL_WRITE : F_SEAL_SHRINK));
+	EXPECT_EQ(-EPERM, take(self, variant, 0, &w));
+	EXPECT_TRUE(is_there(self, 0));
+}
+
+TEST(flags)
+{
+	struct pinseal_resize resize = { .flags = PINSEAL_RESIZE_REVOKE };
+	struct pinseal_fallocate punch = {
+		.mode = PUNCH,
+		.len = 1,
+		.flags = PINSEAL_FALLOCATE_REVOKE,
+	};
+	int fd = new_object();
+
+	EXPECT_EQ(-EINVAL, ps_ioctl(fd, PINSEAL_IOC_RESIZE, &resize));
+	EXPECT_EQ(-EINVAL, ps_ioctl(fd, PINSEAL_IOC_FALLOCATE, &punch));
+	for (int bit = 2; bit < 32; bit++) {
+		resize.flags = punch.flags = 1U << bit;
+		EXPECT_EQ(-EINVAL, ps_ioctl(fd, PINSEAL_IOC_RESIZE, &resize));
+		EXPECT_EQ(-EINVAL, ps_ioctl(fd, PINSEAL_IOC_FALLOCATE, &punch));
+	}
+	EXPECT_EQ(SIZE, ps_size(fd));
+	close(fd);
+}
+
+TEST_HARNESS_MAIN
