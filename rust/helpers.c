@@ -119,6 +119,38 @@ void pinseal_folio_put(struct folio *folio)
 	folio_put(folio);
 }
 
+int pinseal_mmap_read_lock_killable(struct mm_struct *mm)
+{
+	return mmap_read_lock_killable(mm);
+}
+
+int pinseal_mmap_write_lock_killable(struct mm_struct *mm)
+{
+	return mmap_write_lock_killable(mm);
+}
+
+void pinseal_mmap_write_unlock(struct mm_struct *mm)
+{
+	mmap_write_unlock(mm);
+}
+
+#ifdef CONFIG_HMM_MIRROR
+void pinseal_mmu_interval_set_seq(struct mmu_interval_notifier *notifier, unsigned long seq)
+{
+	mmu_interval_set_seq(notifier, seq);
+}
+
+bool pinseal_mmu_interval_read_retry(struct mmu_interval_notifier *notifier, unsigned long seq)
+{
+	return mmu_interval_read_retry(notifier, seq);
+}
+
+struct page *pinseal_hmm_pfn_to_page(unsigned long pfn)
+{
+	return hmm_pfn_to_page(pfn);
+}
+#endif
+
 struct folio *pinseal_filemap_lock_folio(struct address_space *mapping, unsigned long index)
 {
 	return filemap_lock_folio(mapping, index);

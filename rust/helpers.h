@@ -8,6 +8,7 @@
 
 #include <linux/anon_inodes.h>
 #include <linux/fs.h>
+#include <linux/hmm.h>
 #include <linux/mm.h>
 #include <linux/shmem_fs.h>
 #include <linux/wait.h>
@@ -55,6 +56,16 @@ bool pinseal_folio_has_pincount(const struct folio *folio);
 unsigned int pinseal_folio_pincount(const struct folio *folio);
 
 void pinseal_folio_put(struct folio *folio);
+
+/* linux/mmap_lock.h, linux/mmu_notifier.h, linux/hmm.h */
+int pinseal_mmap_read_lock_killable(struct mm_struct *mm);
+int pinseal_mmap_write_lock_killable(struct mm_struct *mm);
+void pinseal_mmap_write_unlock(struct mm_struct *mm);
+#ifdef CONFIG_HMM_MIRROR
+void pinseal_mmu_interval_set_seq(struct mmu_interval_notifier *notifier, unsigned long seq);
+bool pinseal_mmu_interval_read_retry(struct mmu_interval_notifier *notifier, unsigned long seq);
+struct page *pinseal_hmm_pfn_to_page(unsigned long pfn);
+#endif
 
 /* linux/pagemap.h */
 struct folio *pinseal_filemap_lock_folio(struct address_space *mapping, unsigned long index);

@@ -10,6 +10,8 @@ pub(crate) mod folio;
 pub(crate) mod locked_folio;
 pub(crate) mod locked_memory;
 pub(crate) mod lru;
+#[cfg_attr(not(CONFIG_HMM_MIRROR), path = "mm/no_mirror.rs")]
+pub(crate) mod mirror;
 pub(crate) mod mlocked;
 pub(crate) mod pinned;
 pub(crate) mod vma;

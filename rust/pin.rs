@@ -13,7 +13,10 @@ use crate::{
         }, //
     },
     gate::HasGate,
-    ioctl,
+    ioctl::pin::{
+        dispatch_on_handle,
+        pin_state, //
+    },
     lease::{
         Holding,
         PinAccess,
@@ -30,7 +33,8 @@ use crate::{
     sync::{
         nap::is_dying,
         poll_queue::Poller, //
-    }, //
+    },
+    transfer, //
 };
 use core::ops::Range;
 use kernel::{
@@ -90,15 +94,10 @@ pub(crate) fn pin(
     access: PinAccess,
     terms: Terms,
 ) -> Result<ARef<File>> {
-    if !device.is_readable() || (access == PinAccess::Write && !device.is_writable()) {
-        return Err(EPERM);
-    }
+    check_access(device, &pages, access)?;
     let object = device.owner();
     object.gate().wait_for_sealer(device.is_nonblocking())?;
     let memory = object.memory()?;
-    if pages.is_empty() || pages.end > memory.size().div_ceil(PAGE_SIZE as u64) as usize {
-        return Err(EINVAL);
-    }
     if pages.len() > MOST_PAGES {
         return Err(ENOMEM);
     }
@@ -124,51 +123,47 @@ pub(crate) fn pin(
         holding,
         place,
     };
-    let flags = match access {
+    OPERATIONS.open(
+        device,
+        Arc::new(handle, GFP_KERNEL_ACCOUNT)?,
+        open_flags(access),
+    )
+}
+
+/// Checks whether who has `device` may have that access to pages of the object, as far as that does
+/// not change.
+///
+/// # Errors
+///
+/// `EPERM` when `device` was not opened for that access, `EINVAL` when the object does not have those
+/// pages, those of [`Object::memory`].
+pub(crate) fn check_access(
+    device: DeviceFile<'_, OpenObject>,
+    pages: &Range<usize>,
+    access: PinAccess,
+) -> Result {
+    if !device.is_readable() || (access == PinAccess::Write && !device.is_writable()) {
+        return Err(EPERM);
+    }
+    let size = device.owner().memory()?.size();
+    match pages.is_empty() || pages.end > size.div_ceil(PAGE_SIZE as u64) as usize {
+        true => Err(EINVAL),
+        false => Ok(()),
+    }
+}
+
+/// How a handle with that access is open.
+pub(crate) fn open_flags(access: PinAccess) -> u32 {
+    match access {
         PinAccess::Read => O_RDONLY,
         PinAccess::Write => O_RDWR,
-    };
-    OPERATIONS.open(device, Arc::new(handle, GFP_KERNEL_ACCOUNT)?, flags)
+    }
 }
 
 impl PinHandle {
-    /// What is held.
-    pub(crate) fn holding(&self) -> &Holding {
-        &self.holding
-    }
-
-    /// Copies at most `len` bytes from or to position `at`, by pieces that a buffer has room for, until
-    /// `piece` comes to less than it was given room for. Returns how many bytes.
-    ///
-    /// In between, the pages can be taken: whoever wants them does not wait for user space, which may
-    /// be long in providing its side.
-    fn transfer(
-        &self,
-        at: i64,
-        len: usize,
-        mut piece: impl FnMut(usize, &mut [u8]) -> Result<usize>,
-    ) -> Result<usize> {
-        self.holding.with_pages(|_| Ok(()))?;
-        let (Ok(at), Ok(size)) = (usize::try_from(at), usize::try_from(self.size())) else {
-            return Ok(0);
-        };
-        let len = len.min(size.saturating_sub(at));
-        let mut buffer = KVec::from_elem(0, len.min(PAGE_SIZE), GFP_KERNEL)?;
-        let mut done = 0;
-        while done < len && !(done > 0 && is_dying()) {
-            // Up to the end of a page.
-            let room = (PAGE_SIZE - (at + done) % PAGE_SIZE).min(len - done);
-            let moved = match piece(at + done, &mut buffer[..room]) {
-                Ok(moved) => moved,
-                Err(_) if done > 0 => break,
-                Err(err) => return Err(err),
-            };
-            done += moved;
-            if moved < room {
-                break;
-            }
-        }
-        Ok(done)
+    /// Bytes that it gives access to.
+    fn len(&self) -> usize {
+        self.holding.range().len() << PAGE_SHIFT
     }
 }
 
@@ -177,30 +172,20 @@ impl Handle for PinHandle {
 
     fn size(&self) -> i64 {
         // CAST: No file is so large that this does not fit.
-        (self.holding.range().len() << PAGE_SHIFT) as i64
+        self.len() as i64
     }
 
     fn read(&self, at: i64, iov: &mut IovIterDest<'_>) -> Result<usize> {
-        self.transfer(at, iov.len(), |at, buffer| {
-            let len = self.holding.with_pages(|pages| pages.read(at, buffer))?;
-            match iov.copy_to_iter(&buffer[..len]) {
-                0 => Err(EFAULT),
-                copied => Ok(copied),
-            }
+        self.holding.with_pages(|_| Ok(()))?;
+        transfer::read(self.len(), at, iov, |at, buffer| {
+            self.holding.with_pages(|pages| pages.read(at, buffer))
         })
     }
 
     fn write(&self, at: i64, iov: &mut IovIterSource<'_>) -> Result<usize> {
-        if !iov.is_empty() && at >= self.size() {
-            return self.holding.with_pages(|_| Err(ENOSPC));
-        }
-        self.transfer(at, iov.len(), |at, buffer| {
-            match iov.copy_from_iter(buffer) {
-                0 => Err(EFAULT),
-                copied => self
-                    .holding
-                    .with_pages(|pages| pages.write(at, &buffer[..copied])),
-            }
+        self.holding.with_pages(|_| Ok(()))?;
+        transfer::write(self.len(), at, iov, |at, bytes| {
+            self.holding.with_pages(|pages| pages.write(at, bytes))
         })
     }
 
@@ -213,7 +198,7 @@ impl Handle for PinHandle {
     }
 
     fn ioctl(&self, cmd: u32, arg: usize) -> Result<isize> {
-        ioctl::dispatch_on_handle(self, cmd, arg)
+        dispatch_on_handle(cmd, arg, || pin_state(&self.holding))
     }
 
     fn show(&self, m: &SeqFile) {

@@ -14,8 +14,14 @@
 //! | [`async_seal`] | the same in the background                                 |
 //! | [`attempt`]  | an attempt to add seals, as a sequence of steps              |
 //! | [`request`]  | what somebody wants sealed, and what becomes of it           |
+//! | [`driver`]   | who takes the steps                                          |
 //! | [`tries`]    | one try to set them, and what is learned from it             |
+//! | [`patience`] | until when somebody looks, and how often                     |
+//! | [`truncate`] | taking pages away once nobody holds them                     |
+//! | [`lease`]    | what is held of an object, who asks for it and takes it      |
 //! | [`pin`]      | handles that hold pages pinned                               |
+//! | [`mirror`]   | handles that show what a mapping shows, and hold nothing     |
+//! | [`transfer`] | between user space and pages, by pieces                      |
 //! | [`pins`]     | listing folios that have extra references                    |
 //! | [`isolate`]  | copies in the place of pages that somebody holds             |
 //! | [`scan`]     | looking for extra references, and getting rid of mappings    |
@@ -42,6 +48,7 @@ mod gate;
 mod ioctl;
 mod isolate;
 mod lease;
+mod mirror;
 mod mm;
 mod object;
 mod opened;
@@ -56,6 +63,7 @@ mod seals;
 mod share;
 mod sync;
 mod sys;
+mod transfer;
 mod tries;
 mod truncate;
 mod uapi;

@@ -133,6 +133,11 @@ impl SealSet {
         self.contains_any(Seal::Write | Seal::FutureWrite)
     }
 
+    /// Whether a file of that size, in bytes, may not get that one.
+    pub(crate) fn forbid_size(self, old: u64, new: u64) -> bool {
+        (new < old && self.contains(Seal::Shrink)) || (new > old && self.contains(Seal::Grow))
+    }
+
     /// Whether new shared mappings may not be writable.
     pub(crate) fn forbid_writable_mappings(self) -> bool {
         self.contains_any(Seal::Write | Seal::FutureWrite)
@@ -208,6 +213,14 @@ mod tests {
     fn only_our_own_seal_forbids_executable_mappings() {
         assert!(set(uapi::PINSEAL_F_SEAL_FUTURE_EXEC).forbid_executable_mappings());
         assert!(!set(SealSet::KERNEL).forbid_executable_mappings());
+    }
+
+    #[test]
+    fn a_size_is_forbidden_in_its_direction_only() {
+        let (shrink, grow) = (set(uapi::F_SEAL_SHRINK), set(uapi::F_SEAL_GROW));
+
+        assert!(shrink.forbid_size(2, 1) && !shrink.forbid_size(1, 2) && !shrink.forbid_size(1, 1));
+        assert!(grow.forbid_size(1, 2) && !grow.forbid_size(2, 1) && !grow.forbid_size(1, 1));
     }
 
     #[test]

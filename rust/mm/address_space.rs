@@ -17,6 +17,8 @@ use core::{
 };
 use kernel::{
     ffi::c_void,
+    mm::virt::VmaRef,
+    page::PAGE_SHIFT,
     types::Opaque, //
 };
 
@@ -87,6 +89,20 @@ impl AddressSpace {
     pub(crate) fn allow_writable(&self) {
         // SAFETY: The mapping is alive by the type invariants.
         unsafe { bindings::pinseal_mapping_allow_writable(self.as_ptr()) };
+    }
+
+    /// Whether a VMA shows the page with that index at `address`, and the kernel alone brings it
+    /// there, not user space (userfaultfd).
+    pub(crate) fn is_shown_by(&self, vma: &VmaRef, address: usize, index: usize) -> bool {
+        let vma_ptr = vma.as_ptr();
+        // SAFETY: The VMA is locked against changes, as we have a `VmaRef`. It keeps its file open.
+        unsafe {
+            let file = (*vma_ptr).vm_file;
+            !file.is_null()
+                && (*file).f_mapping == self.as_ptr()
+                && !bindings::pinseal_userfaultfd_armed(vma_ptr)
+                && (*vma_ptr).vm_pgoff + ((address - vma.start()) >> PAGE_SHIFT) == index
+        }
     }
 
     /// Whether any VMA maps the file.

@@ -121,17 +121,9 @@ impl AddressSpace {
     /// Whether a locked VMA shows the page with that index at `address`, and the kernel alone brings
     /// it there.
     fn is_locked_page(&self, vma: &VmaRef, address: usize, index: usize) -> bool {
-        let vma_ptr = vma.as_ptr();
-        // SAFETY: The VMA is locked against changes by the mmap lock, as we have a `VmaRef`. It keeps
-        // its file open.
-        unsafe {
-            let file = (*vma_ptr).vm_file;
-            !file.is_null()
-                && (*file).f_mapping == self.as_ptr()
-                && bindings::pinseal_vma_is_locked(vma_ptr)
-                && !bindings::pinseal_userfaultfd_armed(vma_ptr)
-                && (*vma_ptr).vm_pgoff + ((address - vma.start()) >> PAGE_SHIFT) == index
-        }
+        // SAFETY: The VMA is locked against changes by the mmap lock, as we have a `VmaRef`.
+        let is_locked = unsafe { bindings::pinseal_vma_is_locked(vma.as_ptr()) };
+        is_locked && self.is_shown_by(vma, address, index)
     }
 
     /// The parts of locked VMAs that show some of `pages`.

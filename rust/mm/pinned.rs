@@ -24,6 +24,11 @@ use kernel::{
 /// How many folios are pinned in one go.
 const FOLIOS_AT_ONCE: usize = 512;
 
+/// How many references a folio may have once it is pinned. The kernel takes no notice of a count that
+/// overflows, so this leaves room for as many again, by whoever comes at the same time or by other
+/// ways.
+const MOST_REFERENCES: u32 = 1 << 30;
+
 /// A pin, of some pages of a folio.
 ///
 /// # Invariants
@@ -43,6 +48,14 @@ impl Pin {
     /// The number of the page after those that are meant.
     fn end(&self) -> usize {
         self.start + self.len as usize
+    }
+
+    /// How many references the folio has.
+    fn folio_references(&self) -> u32 {
+        // CAST: A count that overflows stays "many".
+        //
+        // SAFETY: By the type invariants.
+        unsafe { bindings::pinseal_folio_ref_count(self.folio) as u32 }
     }
 
     /// How many pages the folio has. It does not change its size while it is pinned.
@@ -151,6 +164,7 @@ impl PinnedPages {
         // Only the first folio may begin before the range, and only the last end after it.
         let limit = self.len + pages.len();
         let mut from = offset >> PAGE_SHIFT;
+        let mut is_too_often = false;
         for &folio in folios.iter().take(found) {
             // INVARIANT: It was pinned above.
             let mut pin = Pin {
@@ -164,10 +178,14 @@ impl PinnedPages {
             pin.len = (limit - self.len).min(pin.folio_pages() - from) as u32;
             self.len = pin.end();
             from = 0;
+            is_too_often |= pin.folio_references() > MOST_REFERENCES;
             // There is room.
             let _ = self.pins.push_within_capacity(pin);
         }
-        Ok(())
+        match is_too_often {
+            true => Err(ENOMEM),
+            false => Ok(()),
+        }
     }
 
     /// Looks whether the pins from number `from` on are of what the file has at their pages, and drops

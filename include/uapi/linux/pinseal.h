@@ -32,10 +32,13 @@
 /* Value of pinseal_info.version for the interface that this header describes. */
 #define PINSEAL_VERSION		1
 
+/* Features, of struct pinseal_info. PINSEAL_FEATURE_MIRROR: this kernel has PINSEAL_PIN_MIRROR. */
+#define PINSEAL_FEATURE_MIRROR	(1U << 0)
+
 /**
  * struct pinseal_info - what this build of pinseal supports
  * @version: out: version of the interface, %PINSEAL_VERSION
- * @features: out: mask of %PINSEAL_FEATURE_*; none is defined yet, so 0
+ * @features: out: mask of %PINSEAL_FEATURE_*
  * @seals: out: mask of the seals that &pinseal_seal.seals accepts
  * @seal_flags: out: mask of the flags that &pinseal_seal.flags accepts
  * @size: out: size of the object in bytes
@@ -194,7 +197,8 @@ enum pinseal_outcome {
  * @first_pinned: out: index of the first of them in pages, or
  *	%PINSEAL_NO_PAGE
  * @isolated_pages: out: pages replaced by a copy
- * @revoked_pages: out: pages whose leased pins were taken away
+ * @revoked_pages: out: pages whose leased pins were taken away. A call that is restarted finds
+ *	there what it had come to, as in @waited_ns and @scans.
  * @outcome: out: &enum pinseal_outcome
  * @pad: in: must be 0
  *
@@ -300,10 +304,12 @@ struct pinseal_pins {
  *
  * PINSEAL_PIN_LEASED: who seals with PINSEAL_SEAL_REVOKE and finds pages in use asks for these
  * (POLLPRI), and takes them when they are not given back within @grace_ns.
+ *
+ * PINSEAL_PIN_MIRROR: the handle gives access to what the caller's shared mapping of these pages
+ * shows, and pins nothing (CONFIG_HMM_MIRROR; else EOPNOTSUPP). Not with PINSEAL_PIN_LEASED.
  */
 #define PINSEAL_PIN_READONLY	(1U << 0)
 #define PINSEAL_PIN_LEASED	(1U << 1)
-/* Not supported yet: EINVAL. */
 #define PINSEAL_PIN_MIRROR	(1U << 2)
 
 /**
@@ -349,8 +355,10 @@ struct pinseal_lease {
  * @count: in: number of pages, not 0
  * @grace_ns: in: with %PINSEAL_PIN_LEASED: how long who wants the pages waits before they are
  *	taken, in nanoseconds; else not looked at
- * @flags: in: %PINSEAL_PIN_READONLY, %PINSEAL_PIN_LEASED
+ * @flags: in: %PINSEAL_PIN_READONLY, %PINSEAL_PIN_LEASED, %PINSEAL_PIN_MIRROR
  * @pad: in: must be 0
+ * @address: in: with %PINSEAL_PIN_MIRROR: where the caller has the first page mapped; else 0. The
+ *	first version of the struct ends before it.
  */
 struct pinseal_pin {
 	__u64 start;
@@ -358,6 +366,7 @@ struct pinseal_pin {
 	__u64 grace_ns;
 	__u32 flags;
 	__u32 pad;
+	__u64 address;
 };
 
 /* Size of pinseal_name.name in bytes, its terminating NUL included. */
@@ -415,20 +424,27 @@ struct pinseal_reopen {
 /**
  * PINSEAL_IOC_RESIZE - set the object's size, as ftruncate() does
  *
+ * With PINSEAL_RESIZE_WAIT the struct is written to as well, whatever the direction in the
+ * command word. A descriptor with O_NONBLOCK gives that no time.
+ *
  * Errors: EINVAL (not opened for writing, size over 2^63 - 1), EPERM (a seal
- * forbids it), EFBIG (RLIMIT_FSIZE), EINTR (a signal came while another thread
- * was sealing), EAGAIN (the same, and the descriptor has O_NONBLOCK), ENOMEM (at the
- * first use). For exported and imported memory those of truncate() as well: EACCES (its
- * mode does not let the caller write), ETXTBSY (it is being executed).
+ * forbids it), EBUSY (with PINSEAL_RESIZE_WAIT: pages that would go are held), E2BIG
+ * (without it, fields that only it has a use for are not 0), EFBIG (RLIMIT_FSIZE), EINTR
+ * (a signal came while another thread was sealing), EAGAIN (the same, and the descriptor
+ * has O_NONBLOCK), ENOMEM (at the first use). For exported and imported memory those of
+ * truncate() as well: EACCES (its mode does not let the caller write), ETXTBSY (it is being
+ * executed).
  */
 #define PINSEAL_IOC_RESIZE	_IOW(PINSEAL_IOC_MAGIC, 0x01, struct pinseal_resize)
 
 /**
  * PINSEAL_IOC_FALLOCATE - allocate or free memory of a range, as fallocate() does
  *
+ * With PINSEAL_FALLOCATE_WAIT as PINSEAL_IOC_RESIZE with PINSEAL_RESIZE_WAIT.
+ *
  * Errors: EBADF (not opened for writing), EINVAL (len is 0, or offset or len over
- * 2^63 - 1), EFBIG (their sum is, or RLIMIT_FSIZE), EOPNOTSUPP (mode), EPERM
- * (a seal forbids it), ENOSPC or ENOMEM (no memory), EINTR (a signal came), EAGAIN
+ * 2^63 - 1), EBUSY, E2BIG (as there), EFBIG (their sum is, or RLIMIT_FSIZE), EOPNOTSUPP
+ * (mode), EPERM (a seal forbids it), ENOSPC or ENOMEM (no memory), EINTR (a signal came), EAGAIN
  * (another thread is sealing, and the descriptor has O_NONBLOCK).
  */
 #define PINSEAL_IOC_FALLOCATE	_IOW(PINSEAL_IOC_MAGIC, 0x02, struct pinseal_fallocate)
@@ -489,11 +505,19 @@ struct pinseal_reopen {
  *
  * The caller's RLIMIT_MEMLOCK is charged that long for the folios that hold the pages.
  *
+ * With PINSEAL_PIN_MIRROR it holds nothing, and nobody waits for it: pread() and pwrite() do to
+ * the pages what the caller could do with loads and stores at @address, at that moment. Where
+ * these pages are not mapped there any more, or lie behind the end, it is EFAULT; where the
+ * mapping cannot be written to, EPERM. Also EFAULT: ranges that userfaultfd watches, and any
+ * once the caller's address space is gone (exit, exec).
+ *
  * Errors: EPERM (not opened for reading, and writing unless PINSEAL_PIN_READONLY; or a seal
  * forbids writing), EINVAL (the object does not have those pages), ENOMEM (also: beyond
  * RLIMIT_MEMLOCK; a page cannot be pinned more often), ENOSPC (no memory can be promised for
  * holes), EIO (a page cannot be read back from swap), EINTR (a signal came while it waited),
- * EAGAIN (another thread is sealing, and the descriptor has O_NONBLOCK), EMFILE, ENFILE.
+ * EAGAIN (another thread is sealing, and the descriptor has O_NONBLOCK), EMFILE, ENFILE. With
+ * PINSEAL_PIN_MIRROR also: EFAULT (no shared mapping shows these pages at @address),
+ * EOPNOTSUPP.
  */
 #define PINSEAL_IOC_PIN		_IOW(PINSEAL_IOC_MAGIC, 0x06, struct pinseal_pin)
 

@@ -263,6 +263,25 @@ static int call_pin(struct scene *s)
 	return s->new_fd < 0 ? s->new_fd : 0;
 }
 
+static int call_mirror(struct scene *s)
+{
+	s->new_fd = ps_mirror(s->fd, 0, PAGES, 0, s->map);
+	return s->new_fd < 0 ? s->new_fd : 0;
+}
+
+static int make_mirror(struct scene *s)
+{
+	return make_map(s) ?: call_mirror(s);
+}
+
+static int call_read_mirror(struct scene *s)
+{
+	ssize_t n = sys(pread(s->new_fd, s->buf, PAGES * s->page, 0));
+
+	/* It may have come as far as to a page that was not to be had. */
+	return n < 0 ? n : n == (ssize_t)(PAGES * s->page) ? 0 : -ENOMEM;
+}
+
 static int make_pin(struct scene *s)
 {
 	return call_pin(s);
@@ -478,6 +497,8 @@ CALL(seal_pinned, .before = pin);
 CALL(isolate, .before = pin);
 CALL(pin);
 CALL(read_pin, .before = make_pin);
+CALL(mirror, .before = make_map);
+CALL(read_mirror, .before = make_mirror);
 CALL(begin, .before = pin);
 CALL(ask, .before = begin);
 CALL(cancel, .before = begin);
@@ -596,6 +617,9 @@ TEST_F(faults, seal_after_all)
 			uring_close(&s.ring);
 		s.pinned = false;
 		pipe_end(&s);
+		if (s.new_fd >= 0)
+			close(s.new_fd);
+		s.new_fd = -1;
 		ret = ps_add_seals(s.fd, F_SEAL_WRITE);
 		ASSERT_EQ(0, ret) TH_LOG("after fault %u: %s", nth, strerror(-ret));
 		scene_end(&s);

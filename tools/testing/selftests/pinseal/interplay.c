@@ -10,7 +10,6 @@
  * behaves alike.
  */
 #include <linux/mempolicy.h>
-#include <linux/userfaultfd.h>
 #include <sys/syscall.h>
 
 #include "harness.h"
@@ -21,6 +20,7 @@
 #include "pass_fd.h"
 #include "sysfile.h"
 #include "uring.h"
+#include "userfaultfd.h"
 #include "zram_swap.h"
 
 #define PAGES		16
@@ -136,39 +136,6 @@ TEST_F(sealed, for_another_user_who_was_sent_it)
 }
 
 /* userfaultfd fills pages for others; not those of a sealed object. */
-
-static int uffd_open(void)
-{
-	struct uffdio_api api = { .api = UFFD_API };
-	int uffd = syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK);
-
-	if (uffd >= 0 && ioctl(uffd, UFFDIO_API, &api)) {
-		close(uffd);
-		return -1;
-	}
-	return uffd;
-}
-
-static int uffd_register(int uffd, void *p, size_t len, uint64_t mode)
-{
-	struct uffdio_register reg = {
-		.range = { (uintptr_t)p, len },
-		.mode = mode,
-	};
-
-	return sys(ioctl(uffd, UFFDIO_REGISTER, &reg));
-}
-
-static int uffd_copy(int uffd, void *to, void *from, size_t len)
-{
-	struct uffdio_copy copy = {
-		.dst = (uintptr_t)to,
-		.src = (uintptr_t)from,
-		.len = len,
-	};
-
-	return ioctl(uffd, UFFDIO_COPY, &copy) ? -errno : 0;
-}
 
 TEST_F(sealed, is_not_filled_by_userfaultfd)
 {

@@ -43,22 +43,10 @@ FIXTURE_VARIANT_ADD(large, imported_always)	{ IMPORTED, ALWAYS };
 FIXTURE_VARIANT_ADD(large, imported_advised)	{ IMPORTED, ADVISED };
 FIXTURE_VARIANT_ADD(large, imported_collapsed)	{ IMPORTED, COLLAPSED };
 
-/* A mapping of the object that is aligned so that huge pages fit. */
-static char *map_aligned(FIXTURE_DATA(large) *self, int prot)
-{
-	size_t room = self->len + self->size;
-	char *p = mmap(NULL, room, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), *at;
-
-	if (p == MAP_FAILED)
-		return MAP_FAILED;
-	at = p + (self->size - (uintptr_t)p % self->size) % self->size;
-	return mmap(at, self->len, prot, MAP_SHARED | MAP_FIXED, self->fd, 0);
-}
-
 /* Writes to every page through a mapping. */
 static int fill_mapped(FIXTURE_DATA(large) *self)
 {
-	char *p = map_aligned(self, PROT_READ | PROT_WRITE);
+	char *p = map_aligned(self->fd, self->len, self->size, PROT_READ | PROT_WRITE);
 
 	if (p == MAP_FAILED)
 		return -errno;
@@ -71,7 +59,7 @@ static int fill_mapped(FIXTURE_DATA(large) *self)
 
 static int collapse(FIXTURE_DATA(large) *self)
 {
-	char *p = map_aligned(self, PROT_READ | PROT_WRITE);
+	char *p = map_aligned(self->fd, self->len, self->size, PROT_READ | PROT_WRITE);
 	int ret = p == MAP_FAILED ? -errno : -EAGAIN;
 
 	for (int tries = 0; ret == -EAGAIN && tries < 100; tries++) {

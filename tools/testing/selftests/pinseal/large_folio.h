@@ -41,26 +41,35 @@ static inline size_t large_folio_size(void)
 	return size;
 }
 
+/* A shared mapping of the first @len bytes of @fd where large folios of @size fit. */
+static inline char *map_aligned(int fd, size_t len, size_t size, int prot)
+{
+	char *room = mmap(NULL, len + size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	size_t before;
+
+	if (room == MAP_FAILED)
+		return MAP_FAILED;
+	before = (size - (uintptr_t)room % size) % size;
+	if (before)
+		munmap(room, before);
+	munmap(room + before + len, size - before);
+	return mmap(room + before, len, prot, MAP_SHARED | MAP_FIXED, fd, 0);
+}
+
 /* Makes one folio of all that @fd, of large_folio_size(), holds: 0, or -errno. */
 static inline int collapse_into_large_folio(int fd, size_t size)
 {
-	/* Room for an aligned mapping. */
-	char *room = mmap(NULL, 2 * size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	char *map;
-	int ret;
+	char *map = map_aligned(fd, size, size, PROT_READ | PROT_WRITE);
+	int ret = map == MAP_FAILED ? -errno : -EAGAIN;
 
-	if (room == MAP_FAILED)
-		return -errno;
-	map = room + (size - (uintptr_t)room % size) % size;
-	map = mmap(map, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0);
-	ret = map == MAP_FAILED ? -errno : -EAGAIN;
 	/* So it says, too, when somebody is at one of the pages. */
 	for (int tries = 0; ret == -EAGAIN && tries < 100; tries++) {
 		if (tries)
 			sleep_ns(10 * NSEC_PER_MSEC);
 		ret = madvise(map, size, MADV_COLLAPSE) ? -errno : 0;
 	}
-	munmap(room, 2 * size);
+	if (map != MAP_FAILED)
+		munmap(map, size);
 	return ret;
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Sending descriptors to other processes (SCM_RIGHTS). Each returns 0 or a descriptor,
+ * Sending descriptors to other processes (SCM_RIGHTS). Each returns 1 or a descriptor,
  * or -errno.
  */
 #ifndef PASS_FD_H

@@ -166,7 +166,20 @@ static inline int ps_pin(int fd, uint64_t start, uint64_t count, uint32_t flags)
 	return ps_ioctl(fd, PINSEAL_IOC_PIN, &arg);
 }
 
-/* The same on a lease. */
+/* A handle that mirrors @count pages, of which the first is mapped at @p, or -errno. */
+static inline int ps_mirror(int fd, uint64_t start, uint64_t count, uint32_t flags, const void *p)
+{
+	struct pinseal_pin arg = {
+		.start = start,
+		.count = count,
+		.flags = flags | PINSEAL_PIN_MIRROR,
+		.address = (uintptr_t)p,
+	};
+
+	return ps_ioctl(fd, PINSEAL_IOC_PIN, &arg);
+}
+
+/* A pin handle on a lease. */
 static inline int ps_lease(int fd, uint64_t start, uint64_t count, uint64_t grace_ns)
 {
 	struct pinseal_pin arg = {

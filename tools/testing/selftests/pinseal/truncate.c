@@ -210,6 +210,20 @@ TEST_F(truncate, is_refused_as_ever)
 	EXPECT_TRUE(is_there(self, 0));
 }
 
+TEST_F(truncate, takes_no_lease_when_it_is_refused)
+{
+	struct wait w = { .timeout_ns = SHORT_NS, .revoke = true };
+	int pin;
+	char c;
+
+	ASSERT_EQ(0, ps_add_seals(self->fd, variant->punch ? F_SEAL_WRITE : F_SEAL_SHRINK));
+	pin = ps_pin(self->fd, HELD, HELD_PAGES, PINSEAL_PIN_LEASED | PINSEAL_PIN_READONLY);
+	ASSERT_LE(0, pin);
+	EXPECT_EQ(-EPERM, take(self, variant, 0, &w));
+	EXPECT_EQ(1, sys(pread(pin, &c, 1, 0)));
+	close(pin);
+}
+
 TEST(flags)
 {
 	struct pinseal_resize resize = { .flags = PINSEAL_RESIZE_REVOKE };

@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! `PINSEAL_IOC_PIN`, and the commands of the handles that it makes.
+
+use super::argument::{
+    check_unused,
+    check_zero,
+    Argument, //
+};
+use crate::{
+    fs::device_file::DeviceFile,
+    lease::{
+        Asked,
+        Holding,
+        PinAccess,
+        Standing,
+        Terms, //
+    },
+    mirror::mirror,
+    opened::OpenObject,
+    pin,
+    share,
+    uapi, //
+};
+use core::{
+    mem::offset_of,
+    ops::Range, //
+};
+use kernel::{
+    ioctl::{
+        _IOC_NR,
+        _IOC_TYPE, //
+    },
+    prelude::*,
+    time::Delta, //
+};
+
+/// Size of the first version of `struct pinseal_pin`.
+const PIN_FIRST: usize = offset_of!(uapi::pinseal_pin, address);
+
+/// Flags of `struct pinseal_pin` that this build knows.
+const PIN_FLAGS: u32 =
+    uapi::PINSEAL_PIN_READONLY | uapi::PINSEAL_PIN_LEASED | uapi::PINSEAL_PIN_MIRROR;
+
+/// What holds nothing cannot be taken.
+const LEASED_MIRROR: u32 = uapi::PINSEAL_PIN_LEASED | uapi::PINSEAL_PIN_MIRROR;
+
+/// A time so long that it makes no difference, and that the clock can still be added to.
+const FOR_EVER_NS: i64 = i64::MAX / 2;
+
+/// `PINSEAL_IOC_PIN`. Returns a descriptor.
+pub(super) fn pin(device: DeviceFile<'_, OpenObject>, arg: Argument) -> Result<isize> {
+    let request: uapi::pinseal_pin = arg.read_grown(PIN_FIRST)?;
+    check_zero(request.pad | (request.flags & !PIN_FLAGS))?;
+    if request.flags & LEASED_MIRROR == LEASED_MIRROR {
+        return Err(EINVAL);
+    }
+    let end = request.start.checked_add(request.count).ok_or(EINVAL)?;
+    let start = request.start.try_into().map_err(|_| EINVAL)?;
+    let end = end.try_into().map_err(|_| EINVAL)?;
+    let access = match request.flags & uapi::PINSEAL_PIN_READONLY {
+        0 => PinAccess::Write,
+        _ => PinAccess::Read,
+    };
+    if request.flags & uapi::PINSEAL_PIN_MIRROR != 0 {
+        let address = request.address.try_into().map_err(|_| EFAULT)?;
+        return share::new_descriptor(|| mirror(device, start..end, address, access));
+    }
+    check_unused(&[request.address])?;
+    let terms = match request.flags & uapi::PINSEAL_PIN_LEASED {
+        // It has no meaning without the flag.
+        0 => Terms::ForGood,
+        _ => Terms::Leased(Delta::from_nanos(
+            request
+                .grace_ns
+                .try_into()
+                .map_or(FOR_EVER_NS, |ns: i64| ns.min(FOR_EVER_NS)),
+        )),
+    };
+    share::new_descriptor(|| pin::pin(device, start..end, access, terms))
+}
+
+/// Runs a command of a handle, whose state is `state`. Returns 0.
+pub(crate) fn dispatch_on_handle(
+    cmd: u32,
+    arg: usize,
+    state: impl FnOnce() -> uapi::pinseal_lease,
+) -> Result<isize> {
+    if _IOC_TYPE(cmd) != uapi::PINSEAL_IOC_MAGIC {
+        return Err(ENOTTY);
+    }
+    let arg = Argument::new(cmd, arg);
+    match _IOC_NR(cmd) {
+        0x20 => arg.write(&state())?,
+        _ => return Err(ENOTTY),
+    }
+    Ok(0)
+}
+
+/// The state of a mirror handle.
+pub(crate) fn mirror_state(range: &Range<usize>, access: PinAccess) -> uapi::pinseal_lease {
+    uapi::pinseal_lease {
+        start: range.start as u64,
+        count: range.len() as u64,
+        grace_ns: 0,
+        until_ns: 0,
+        asker: 0,
+        state: uapi::pinseal_lease_state_PINSEAL_LEASE_HELD,
+        flags: uapi::PINSEAL_PIN_MIRROR | access_flags(access),
+        pad: 0,
+    }
+}
+
+/// The state of a handle that pins.
+pub(crate) fn pin_state(holding: &Holding) -> uapi::pinseal_lease {
+    let (state, asked) = match holding.standing() {
+        Standing::Held => (uapi::pinseal_lease_state_PINSEAL_LEASE_HELD, None),
+        Standing::Asked(asked) => (uapi::pinseal_lease_state_PINSEAL_LEASE_ASKED, Some(asked)),
+        Standing::Revoked => (uapi::pinseal_lease_state_PINSEAL_LEASE_REVOKED, None),
+    };
+    let (grace_ns, flags) = match holding.terms() {
+        Terms::ForGood => (0, 0),
+        Terms::Leased(grace) => (grace.as_nanos(), uapi::PINSEAL_PIN_LEASED),
+    };
+    uapi::pinseal_lease {
+        start: holding.range().start as u64,
+        count: holding.range().len() as u64,
+        // CAST: Made from what is not negative.
+        grace_ns: grace_ns as u64,
+        until_ns: asked.as_ref().map_or(0, Asked::until_ns),
+        // CAST: A process has a positive number, or 0 when it is none of the reader's namespace.
+        asker: asked
+            .as_ref()
+            .map_or(0, |asked| asked.by.tgid_nr_ns(None) as u32),
+        state,
+        flags: flags | access_flags(holding.access()),
+        pad: 0,
+    }
+}
+
+fn access_flags(access: PinAccess) -> u32 {
+    match access {
+        PinAccess::Read => uapi::PINSEAL_PIN_READONLY,
+        PinAccess::Write => 0,
+    }
+}

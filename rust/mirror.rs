@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Mirror handles: files that give access to what a mapping of an object shows, as a device has it
+//! that can fault, and hold nothing for that. Nobody ever waits for them.
+
+use crate::{
+    fs::{
+        device_file::DeviceFile,
+        handle_file::{
+            Event,
+            Handle,
+            HandleOperations, //
+        }, //
+    },
+    gate::HasGate,
+    ioctl::pin::{
+        dispatch_on_handle,
+        mirror_state, //
+    },
+    lease::PinAccess,
+    mm::mirror::Mirror,
+    object::Object,
+    opened::OpenObject,
+    pin::{
+        check_access,
+        open_flags, //
+    },
+    sync::poll_queue::Poller,
+    transfer, //
+};
+use core::ops::Range;
+use kernel::{
+    fs::File,
+    iov::{
+        IovIterDest,
+        IovIterSource, //
+    },
+    page::PAGE_SHIFT,
+    prelude::*,
+    seq_file::{
+        seq_print,
+        SeqFile, //
+    },
+    sync::{
+        aref::ARef,
+        Arc, //
+    }, //
+};
+
+/// A mirror handle.
+pub(crate) struct MirrorHandle {
+    object: Arc<Object>,
+    range: Range<usize>,
+    access: PinAccess,
+    mirror: Pin<KBox<Mirror>>,
+}
+
+/// Operations of all mirror handles.
+static OPERATIONS: HandleOperations<MirrorHandle> = HandleOperations::new();
+
+/// Mirrors pages of an object that shared mappings of the current process show at `address`. Returns
+/// the file that gives access to them.
+///
+/// Context: sleeps.
+///
+/// # Errors
+///
+/// `EFAULT` when they are not shown there. Those of [`check_access`]. `EINVAL` when `address` is none
+/// of a page; `ENOMEM`; `EINTR`; `EAGAIN` when somebody seals and the descriptor has
+/// `O_NONBLOCK`; `EOPNOTSUPP` when this kernel has no mirrors.
+pub(crate) fn mirror(
+    device: DeviceFile<'_, OpenObject>,
+    range: Range<usize>,
+    address: usize,
+    access: PinAccess,
+) -> Result<ARef<File>> {
+    check_access(device, &range, access)?;
+    let object = device.owner();
+    object.gate().wait_for_sealer(device.is_nonblocking())?;
+    if access == PinAccess::Write && object.seals().forbid_writing() {
+        return Err(EPERM);
+    }
+    let end = address
+        .checked_add(range.len() << PAGE_SHIFT)
+        .ok_or(EFAULT)?;
+    let mirror = Mirror::new(address..end, object.memory()?.pages(), range.start)?;
+    let handle = MirrorHandle {
+        object: object.object().clone(),
+        range,
+        access,
+        mirror,
+    };
+    OPERATIONS.open(
+        device,
+        Arc::new(handle, GFP_KERNEL_ACCOUNT)?,
+        open_flags(access),
+    )
+}
+
+impl Handle for MirrorHandle {
+    const NAME: &'static CStr = c"[pinseal-mirror]";
+
+    fn size(&self) -> i64 {
+        // CAST: No address space is so large that this does not fit.
+        self.mirror.len() as i64
+    }
+
+    fn read(&self, at: i64, iov: &mut IovIterDest<'_>) -> Result<usize> {
+        let pages = self.object.memory()?.pages();
+        transfer::read(self.mirror.len(), at, iov, |at, buffer| {
+            self.mirror.read(at, buffer, pages, self.range.start)
+        })
+    }
+
+    fn write(&self, at: i64, iov: &mut IovIterSource<'_>) -> Result<usize> {
+        let pages = self.object.memory()?.pages();
+        transfer::write(self.mirror.len(), at, iov, |at, bytes| {
+            self.mirror.write(at, bytes, pages, self.range.start)
+        })
+    }
+
+    fn poll(&self, _: &Poller<'_>) -> Event {
+        Event::None
+    }
+
+    fn ioctl(&self, cmd: u32, arg: usize) -> Result<isize> {
+        dispatch_on_handle(cmd, arg, || mirror_state(&self.range, self.access))
+    }
+
+    fn show(&self, m: &SeqFile) {
+        seq_print!(m, "start:\t{}\n", self.range.start);
+        seq_print!(m, "pages:\t{}\n", self.range.len());
+        seq_print!(m, "mirror:\tyes\n");
+    }
+}

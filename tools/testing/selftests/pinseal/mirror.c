@@ -1,0 +1,706 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Mirror handles: they show what a mapping shows, at any moment, and hold nothing.
+ */
+#include <sched.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+
+#include "bytes.h"
+#include "content.h"
+#include "large_folio.h"
+#include "machine_pins.h"
+#include "object.h"
+#include "opponent.h"
+#include "pass_fd.h"
+#include "random.h"
+#include "sealer.h"
+#include "userfaultfd.h"
+#include "zram_swap.h"
+
+#include "harness.h"
+
+#define PAGES		8
+#define FIRST		2	/* what is mirrored */
+#define COUNT		4
+
+/* How often something has to happen in a race. */
+#define ENOUGH		20
+
+/* An object that is mapped, and a mirror of the middle of the mapping. */
+FIXTURE(mirror) {
+	int fd, mirror;
+	size_t page, len;
+	char *p;		/* the mapping */
+	long pins;		/* in the machine, before */
+};
+
+FIXTURE_VARIANT(mirror) {
+	enum object_kind kind;
+};
+
+FIXTURE_VARIANT_ADD(mirror, pinseal) { .kind = PINSEAL };
+FIXTURE_VARIANT_ADD(mirror, imported) { .kind = IMPORTED };
+
+static char *mirrored(FIXTURE_DATA(mirror) *self)
+{
+	return self->p + FIRST * self->page;
+}
+
+/* Maps the pages at the same place again, with @prot and @flags: whether they are. */
+static bool map_again(FIXTURE_DATA(mirror) *self, int fd, int prot, int flags)
+{
+	return mmap(self->p, self->len, prot, flags | MAP_FIXED, fd, 0) == self->p;
+}
+
+/* A byte of the mirror, or -errno. */
+static int mirror_byte(int mirror, off_t at)
+{
+	unsigned char byte;
+	ssize_t n = pread(mirror, &byte, 1, at);
+
+	return n < 0 ? -errno : n ? byte : -ENODATA;
+}
+
+static int mirror_set_byte(int mirror, off_t at, char byte)
+{
+	return sys(pwrite(mirror, &byte, 1, at));
+}
+
+FIXTURE_SETUP(mirror)
+{
+	struct pinseal_info info;
+
+	self->mirror = -1;
+	self->page = page_size();
+	self->len = PAGES * self->page;
+	self->pins = machine_pins();
+	self->fd = obj_create(variant->kind, self->len);
+	ASSERT_LE(0, self->fd);
+	self->p = ps_map(self->fd, self->len, RW, MAP_SHARED);
+	ASSERT_NE(MAP_FAILED, self->p);
+	fill(self->p, self->len, 1);
+	self->mirror = ps_mirror(self->fd, FIRST, COUNT, 0, mirrored(self));
+	ASSERT_EQ(0, ps_ioctl(self->fd, PINSEAL_IOC_INFO, &info));
+	if (!(info.features & PINSEAL_FEATURE_MIRROR)) {
+		ASSERT_EQ(-EOPNOTSUPP, self->mirror);
+		SKIP(return, "this kernel has no HMM");
+	}
+	ASSERT_LE(0, self->mirror);
+}
+
+FIXTURE_TEARDOWN(mirror)
+{
+	if (self->mirror >= 0)
+		close(self->mirror);
+	munmap(self->p, self->len);
+	close(self->fd);
+	EXPECT_EQ(self->pins, machine_pins());
+}
+
+TEST_F(mirror, reads_what_the_mapping_shows)
+{
+	size_t len = COUNT * self->page;
+	char *buf = malloc(len);
+
+	ASSERT_EQ(len, sys(pread(self->mirror, buf, len + 1, 0)));
+	EXPECT_EQ(0, memcmp(mirrored(self), buf, len));
+	mirrored(self)[self->page] ^= 1;
+	EXPECT_EQ((unsigned char)mirrored(self)[self->page], mirror_byte(self->mirror, self->page));
+	EXPECT_EQ(-ENODATA, mirror_byte(self->mirror, len));
+	free(buf);
+}
+
+TEST_F(mirror, writes_to_the_object)
+{
+	char buf[4];
+
+	/* Across two pages. */
+	ASSERT_EQ(4, sys(pwrite(self->mirror, "abcd", 4, self->page - 2)));
+	EXPECT_EQ(0, memcmp("abcd", mirrored(self) + self->page - 2, 4));
+	EXPECT_EQ(4, sys(pread(self->fd, buf, 4, (FIRST + 1) * self->page - 2)));
+	EXPECT_EQ(0, memcmp("abcd", buf, 4));
+	EXPECT_EQ(-ENOSPC, mirror_set_byte(self->mirror, COUNT * self->page, 'x'));
+	EXPECT_TRUE(is_filled(self->p, (FIRST + 1) * self->page - 2, 1));
+}
+
+TEST_F(mirror, is_a_file)
+{
+	size_t len = COUNT * self->page;
+	char buf[8];
+
+	EXPECT_EQ(len, sys(lseek(self->mirror, 0, SEEK_END)));
+	EXPECT_EQ(self->page, sys(lseek(self->mirror, self->page, SEEK_SET)));
+	EXPECT_EQ(8, sys(read(self->mirror, buf, 8)));
+	EXPECT_EQ(0, memcmp(mirrored(self) + self->page, buf, 8));
+	EXPECT_EQ(-ENODEV, sys(mmap(NULL, len, PROT_READ, MAP_SHARED, self->mirror, 0) ==
+			       MAP_FAILED ? -1 : 0));
+}
+
+TEST_F(mirror, tells_what_it_is)
+{
+	struct pinseal_lease lease;
+
+	ASSERT_EQ(0, ps_ioctl(self->mirror, PINSEAL_PIN_IOC_LEASE, &lease));
+	EXPECT_EQ(FIRST, lease.start);
+	EXPECT_EQ(COUNT, lease.count);
+	EXPECT_EQ(PINSEAL_PIN_MIRROR, lease.flags);
+	EXPECT_EQ(PINSEAL_LEASE_HELD, lease.state);
+	EXPECT_EQ(-ENOTTY, ps_ioctl(self->mirror, PINSEAL_IOC_SEAL, &lease));
+}
+
+TEST_F(mirror, holds_nothing)
+{
+	struct pinseal_seal arg = seal_write(1);
+	struct pinseal_pins pins;
+
+	EXPECT_EQ(1, mirror_set_byte(self->mirror, 0, 'w'));
+	EXPECT_EQ(self->pins, machine_pins());
+	/* But the mapping does. */
+	ASSERT_EQ(0, munmap(self->p, self->len));
+	ASSERT_EQ(0, ps_pins(self->fd, 0, NULL, 0, &pins));
+	EXPECT_EQ(0, pins.found);
+	EXPECT_EQ(0, ps_seal(self->fd, &arg));
+}
+
+static int without_limit(FIXTURE_DATA(mirror) *self)
+{
+	struct rlimit none = { 0 };
+	int mirror;
+
+	if (setrlimit(RLIMIT_MEMLOCK, &none) || setresuid(65534, 65534, 65534))
+		return 1;
+	if (ps_pin(self->fd, 0, 1, 0) != -ENOMEM)
+		return 2;
+	mirror = ps_mirror(self->fd, 0, PAGES, 0, self->p);
+	return mirror_byte(mirror, 0) == (unsigned char)self->p[0] ? 0 : 3;
+}
+
+TEST_F(mirror, needs_no_limit)
+{
+	pid_t pid = ps_fork();
+
+	if (!pid)
+		_exit(without_limit(self));
+	EXPECT_EQ(0, ps_wait(pid));
+}
+
+/* More than it knows at a time. */
+TEST_F(mirror, of_many_pages)
+{
+	size_t pages = 300, len = pages * self->page;
+	struct random random = { 8 };
+	unsigned char *p;
+	int mirror;
+
+	ASSERT_EQ(0, obj_resize(self->fd, len));
+	p = ps_map(self->fd, len, RW, MAP_SHARED);
+	ASSERT_NE(MAP_FAILED, p);
+	fill(p, len, 3);
+	mirror = ps_mirror(self->fd, 0, pages, 0, p);
+	ASSERT_LE(0, mirror);
+	for (int i = 0; i < 3000 && !_metadata->exit_code; i++) {
+		size_t at = random_below(&random, len);
+
+		ASSERT_EQ(p[at], mirror_byte(mirror, at)) TH_LOG("byte %zu", at);
+		ASSERT_EQ(1, mirror_set_byte(mirror, at, i));
+		ASSERT_EQ((unsigned char)i, p[at]) TH_LOG("byte %zu", at);
+	}
+	close(mirror);
+	munmap(p, len);
+}
+
+/* The right one of the pages of a large one, also when that comes and goes. */
+TEST_F(mirror, of_a_large_folio)
+{
+	size_t huge = large_folio_size(), at;
+	unsigned char *p;
+	int mirror;
+
+	if (!huge)
+		SKIP(return, "no large folios here");
+	ASSERT_EQ(0, obj_resize(self->fd, 2 * huge));
+	p = (unsigned char *)map_aligned(self->fd, 2 * huge, huge, RW);
+	ASSERT_NE(MAP_FAILED, p);
+	fill(p, 2 * huge, 4);
+	mirror = ps_mirror(self->fd, 0, 2 * huge / self->page, 0, p);
+	ASSERT_LE(0, mirror);
+	for (int i = 0; i < 3; i++) {
+		if (i == 1 && collapse_into_large_folio(self->fd, huge))
+			SKIP(break, "no large folio to be had: %s", strerror(errno));
+		for (at = 0; at < 2 * huge; at += 7 * self->page + 11) {
+			ASSERT_EQ(p[at], mirror_byte(mirror, at)) TH_LOG("byte %zu", at);
+			ASSERT_EQ(1, mirror_set_byte(mirror, at, i));
+			ASSERT_EQ(i, p[at]) TH_LOG("byte %zu", at);
+		}
+		if (i == 1)
+			ASSERT_EQ(0, obj_fallocate(self->fd, PUNCH, huge / 2, self->page));
+	}
+	close(mirror);
+	munmap(p, 2 * huge);
+}
+
+TEST_F(mirror, of_a_hole_reads_zeroes)
+{
+	ASSERT_EQ(0, obj_fallocate(self->fd, PUNCH, 0, self->len));
+	EXPECT_EQ(0, mirror_byte(self->mirror, 0));
+	EXPECT_EQ(1, mirror_set_byte(self->mirror, 0, 'h'));
+	EXPECT_EQ('h', mirrored(self)[0]);
+}
+
+TEST_F(mirror, follows_a_punch)
+{
+	EXPECT_EQ(1, mirror_set_byte(self->mirror, 5, 'o'));
+	ASSERT_EQ(0, obj_fallocate(self->fd, PUNCH, FIRST * self->page, self->page));
+	EXPECT_EQ(0, mirror_byte(self->mirror, 5));
+	EXPECT_EQ(0, mirrored(self)[5]);
+	EXPECT_LT(0, mirror_byte(self->mirror, self->page));
+}
+
+TEST_F(mirror, ends_where_the_object_does)
+{
+	off_t end = (COUNT - 1) * self->page;
+
+	EXPECT_EQ(1, mirror_set_byte(self->mirror, end, 'e'));
+	ASSERT_EQ(0, obj_resize(self->fd, (FIRST + COUNT - 1) * self->page));
+	EXPECT_EQ(-EFAULT, mirror_byte(self->mirror, end));
+	EXPECT_EQ(-EFAULT, mirror_set_byte(self->mirror, end, 'e'));
+	EXPECT_LT(0, mirror_byte(self->mirror, end - 1));
+	ASSERT_EQ(0, obj_resize(self->fd, self->len));
+	EXPECT_EQ(0, mirror_byte(self->mirror, end));
+}
+
+TEST_F(mirror, ends_with_the_mapping)
+{
+	EXPECT_EQ(1, mirror_set_byte(self->mirror, 0, 'm'));
+	ASSERT_EQ(0, munmap(self->p, self->len));
+	EXPECT_EQ(-EFAULT, mirror_byte(self->mirror, 0));
+	EXPECT_EQ(-EFAULT, mirror_set_byte(self->mirror, 0, 'x'));
+	/* And comes back with it. */
+	ASSERT_TRUE(map_again(self, self->fd, RW, MAP_SHARED));
+	EXPECT_EQ('m', mirror_byte(self->mirror, 0));
+	EXPECT_EQ(1, mirror_set_byte(self->mirror, 0, 'x'));
+}
+
+TEST_F(mirror, shows_no_other_memory)
+{
+	int other = obj_create(variant->kind, self->len);
+
+	ASSERT_LE(0, other);
+	ASSERT_EQ(0, fill_file(other, self->len, 'o'));
+	EXPECT_EQ(1, mirror_set_byte(self->mirror, 0, 'm'));
+
+	ASSERT_TRUE(map_again(self, other, RW, MAP_SHARED));
+	EXPECT_EQ(-EFAULT, mirror_byte(self->mirror, 0));
+	EXPECT_EQ(-EFAULT, mirror_set_byte(self->mirror, 0, 'x'));
+	ASSERT_TRUE(map_again(self, -1, RW, MAP_PRIVATE | MAP_ANONYMOUS));
+	EXPECT_EQ(-EFAULT, mirror_byte(self->mirror, 0));
+	ASSERT_TRUE(map_again(self, self->fd, RW, MAP_PRIVATE));
+	EXPECT_EQ(-EFAULT, mirror_byte(self->mirror, 0));
+	/* Nor other pages of it. */
+	ASSERT_EQ(self->p + self->page,
+		  mmap(self->p + self->page, self->len - self->page, RW, MAP_SHARED | MAP_FIXED,
+		       self->fd, 0));
+	EXPECT_EQ(-EFAULT, mirror_byte(self->mirror, 0));
+	EXPECT_EQ(0, mirrored(self)[0] == 'x');
+	close(other);
+}
+
+TEST_F(mirror, stays_when_the_mapping_moves)
+{
+	char *q = ps_map(-1, self->len, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS);
+
+	ASSERT_NE(MAP_FAILED, q);
+	EXPECT_EQ(1, mirror_set_byte(self->mirror, 0, 'm'));
+	ASSERT_EQ(q, mremap(self->p, self->len, self->len, MREMAP_MAYMOVE | MREMAP_FIXED, q));
+	EXPECT_EQ(-EFAULT, mirror_byte(self->mirror, 0));
+	ASSERT_EQ(self->p, mremap(q, self->len, self->len, MREMAP_MAYMOVE | MREMAP_FIXED, self->p));
+	EXPECT_EQ('m', mirror_byte(self->mirror, 0));
+}
+
+TEST_F(mirror, may_what_the_mapping_may)
+{
+	EXPECT_EQ(1, mirror_set_byte(self->mirror, 0, 'm'));
+	ASSERT_EQ(0, mprotect(self->p, self->len, PROT_READ));
+	EXPECT_EQ(-EPERM, mirror_set_byte(self->mirror, 0, 'x'));
+	EXPECT_EQ('m', mirror_byte(self->mirror, 0));
+	/* Now that it knows the page. */
+	EXPECT_EQ(-EPERM, mirror_set_byte(self->mirror, 0, 'x'));
+	ASSERT_EQ(0, mprotect(self->p, self->len, PROT_NONE));
+	EXPECT_EQ(-EFAULT, mirror_byte(self->mirror, 0));
+	ASSERT_EQ(0, mprotect(self->p, self->len, RW));
+	EXPECT_EQ(1, mirror_set_byte(self->mirror, 0, 'w'));
+	EXPECT_EQ('w', mirrored(self)[0]);
+}
+
+TEST_F(mirror, cannot_change_what_is_sealed)
+{
+	EXPECT_EQ(1, mirror_set_byte(self->mirror, 0, 'm'));
+	EXPECT_EQ(-EBUSY, ps_add_seals(self->fd, F_SEAL_WRITE));
+	ASSERT_EQ(0, munmap(self->p, self->len));
+	ASSERT_EQ(0, ps_add_seals(self->fd, F_SEAL_WRITE));
+	EXPECT_EQ(-EFAULT, mirror_set_byte(self->mirror, 0, 'x'));
+	ASSERT_TRUE(map_again(self, self->fd, PROT_READ, MAP_SHARED));
+	EXPECT_EQ(-EPERM, mirror_set_byte(self->mirror, 0, 'x'));
+	EXPECT_EQ('m', mirror_byte(self->mirror, 0));
+	EXPECT_EQ(-EPERM, mirror_set_byte(self->mirror, 0, 'x'));
+	EXPECT_EQ('m', mirrored(self)[0]);
+
+	EXPECT_EQ(-EPERM, ps_mirror(self->fd, FIRST, COUNT, 0, mirrored(self)));
+	close(self->mirror);
+	self->mirror = ps_mirror(self->fd, FIRST, COUNT, PINSEAL_PIN_READONLY, mirrored(self));
+	ASSERT_LE(0, self->mirror);
+	EXPECT_EQ('m', mirror_byte(self->mirror, 0));
+	EXPECT_EQ(-EBADF, mirror_set_byte(self->mirror, 0, 'x'));
+}
+
+/* It is in nobody's way who seals what is mapped for reading, however much it reads. */
+TEST_F(mirror, makes_no_sealer_wait)
+{
+	struct pinseal_seal arg = seal_write(1);
+
+	ASSERT_TRUE(map_again(self, self->fd, PROT_READ, MAP_SHARED));
+	/* What could be made writable counts as if it were. */
+	EXPECT_EQ(-EBUSY, ps_seal(self->fd, &arg));
+	EXPECT_EQ(PINSEAL_OUTCOME_WRITABLE_MAPPING, arg.outcome);
+	close(self->mirror);
+	munmap(self->p, self->len);
+	self->mirror = ps_reopen(self->fd, O_RDONLY);
+	ASSERT_LE(0, self->mirror);
+	ASSERT_TRUE(map_again(self, self->mirror, PROT_READ, MAP_SHARED));
+	close(self->mirror);
+	self->mirror = ps_mirror(self->fd, FIRST, COUNT, PINSEAL_PIN_READONLY, mirrored(self));
+	ASSERT_LE(0, self->mirror);
+	for (int i = 0; i < COUNT; i++)
+		EXPECT_LT(0, mirror_byte(self->mirror, i * self->page));
+	arg = seal_write(NSEC_PER_SEC);
+	EXPECT_EQ(0, ps_seal(self->fd, &arg));
+	for (int i = 0; i < COUNT; i++)
+		EXPECT_LT(0, mirror_byte(self->mirror, i * self->page));
+}
+
+TEST_F(mirror, has_pages_come_back_from_swap)
+{
+	struct zram_swap swap;
+	size_t len = COUNT * self->page;
+	char *buf = malloc(len);
+
+	if (!zram_is_there())
+		SKIP(return, "no zram");
+	ASSERT_EQ(0, zram_swap_begin(&swap, 64 * self->len));
+	for (int i = 0; i < 20; i++) {
+		ASSERT_EQ(0, obj_fallocate(self->fd, PUNCH, 0, self->len));
+		/* The page tables may be written to then, and yet nothing is dirty. */
+		ASSERT_EQ(0, *(volatile char *)mirrored(self));
+		ASSERT_EQ(0, mirror_byte(self->mirror, 0));
+		/* What it writes goes to swap, and does not get lost there. */
+		fill(buf, len, i);
+		ASSERT_EQ(len, sys(pwrite(self->mirror, buf, len, 0)));
+		madvise(self->p, self->len, MADV_PAGEOUT);
+		memset(buf, 0, len);
+		ASSERT_EQ(len, sys(pread(self->mirror, buf, len, 0)));
+		ASSERT_TRUE(is_filled(buf, len, i));
+	}
+	zram_swap_end(&swap);
+	free(buf);
+}
+
+TEST_F(mirror, is_not_filled_by_userfaultfd)
+{
+	int uffd = uffd_open();
+
+	if (uffd < 0)
+		SKIP(return, "no userfaultfd: %s", strerror(errno));
+	ASSERT_EQ(0, uffd_register(uffd, self->p, self->len, UFFDIO_REGISTER_MODE_MISSING));
+	/* Nobody answers: it must not come to that it asks, so it does not look at what there is. */
+	EXPECT_EQ(-EFAULT, mirror_byte(self->mirror, 0));
+	ASSERT_EQ(0, obj_fallocate(self->fd, PUNCH, 0, self->page * (FIRST + 1)));
+	EXPECT_EQ(-EFAULT, mirror_byte(self->mirror, 0));
+	close(uffd);
+	EXPECT_EQ(0, mirror_byte(self->mirror, 0));
+	EXPECT_LT(0, mirror_byte(self->mirror, self->page));
+}
+
+TEST_F(mirror, is_of_the_process_that_made_it)
+{
+	int sockets[2], mirror, status;
+	pid_t pid;
+
+	/* A child has it, and uses its parent's mapping. */
+	pid = ps_fork();
+	if (!pid) {
+		munmap(self->p, self->len);
+		_exit(mirror_set_byte(self->mirror, 0, 'c') == 1 ? 0 : 1);
+	}
+	EXPECT_EQ(0, ps_wait(pid));
+	EXPECT_EQ('c', mirrored(self)[0]);
+
+	/* And the other way round, as long as the child is there. */
+	ASSERT_EQ(0, socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sockets));
+	pid = ps_fork();
+	if (!pid) {
+		mirror = ps_mirror(self->fd, FIRST, COUNT, 0, mirrored(self));
+		_exit(send_fd(sockets[1], mirror) < 0 || pause() ? 1 : 0);
+	}
+	mirror = receive_fd(sockets[0]);
+	ASSERT_LE(0, mirror);
+	EXPECT_EQ('c', mirror_byte(mirror, 0));
+	EXPECT_EQ(1, mirror_set_byte(mirror, 0, 'd'));
+	EXPECT_EQ('d', mirrored(self)[0]);
+	kill(pid, SIGKILL);
+	waitpid(pid, &status, 0);
+	EXPECT_EQ(-EFAULT, mirror_byte(mirror, 0));
+	EXPECT_EQ(-EFAULT, mirror_set_byte(mirror, 0, 'x'));
+	EXPECT_EQ('d', mirrored(self)[0]);
+	close(mirror);
+
+	/* The same when it becomes another program. */
+	pid = ps_fork();
+	if (!pid) {
+		mirror = ps_mirror(self->fd, FIRST, COUNT, 0, mirrored(self));
+		if (send_fd(sockets[1], mirror) < 0)
+			_exit(1);
+		execl("/proc/self/exe", "mirror", "--pause", NULL);
+		_exit(1);
+	}
+	mirror = receive_fd(sockets[0]);
+	ASSERT_LE(0, mirror);
+	for (int i = 0; i < 1000 && mirror_byte(mirror, 0) == 'd'; i++)
+		sleep_ns(10 * NSEC_PER_MSEC);
+	EXPECT_EQ(-EFAULT, mirror_byte(mirror, 0));
+	kill(pid, SIGKILL);
+	waitpid(pid, &status, 0);
+	close(mirror);
+	close(sockets[0]);
+	close(sockets[1]);
+}
+
+TEST_F(mirror, needs_a_mapping)
+{
+	char *q = ps_map(self->fd, self->len, RW, MAP_PRIVATE);
+	int fd;
+
+	ASSERT_NE(MAP_FAILED, q);
+	EXPECT_EQ(-EFAULT, ps_mirror(self->fd, FIRST, COUNT, 0, self->p));
+	EXPECT_EQ(-EFAULT, ps_mirror(self->fd, 0, COUNT, 0, q));
+	EXPECT_EQ(-EFAULT, ps_mirror(self->fd, 0, COUNT, 0, NULL));
+	EXPECT_EQ(-EINVAL, ps_mirror(self->fd, 0, COUNT, 0, self->p + 1));
+	EXPECT_EQ(-EINVAL, ps_mirror(self->fd, 0, PAGES + 1, 0, self->p));
+	EXPECT_EQ(-EINVAL, ps_mirror(self->fd, 0, 0, 0, self->p));
+	EXPECT_EQ(-EFAULT, ps_mirror(self->fd, 0, COUNT, 0, (void *)-self->page));
+	EXPECT_EQ(-EINVAL, ps_mirror(self->fd, 0, COUNT, PINSEAL_PIN_LEASED, self->p));
+	EXPECT_EQ(-EINVAL, ps_mirror(self->fd, 0, COUNT, 1U << 31, self->p));
+	/* A mapping with a gap. */
+	ASSERT_EQ(0, munmap(self->p + self->page, self->page));
+	EXPECT_EQ(-EFAULT, ps_mirror(self->fd, 0, COUNT, 0, self->p));
+	fd = ps_mirror(self->fd, FIRST, COUNT, 0, mirrored(self));
+	EXPECT_LE(0, fd);
+	close(fd);
+	munmap(q, self->len);
+}
+
+TEST_F(mirror, needs_a_descriptor_for_it)
+{
+	int fd = ps_reopen(self->fd, O_RDONLY), mirror;
+
+	ASSERT_LE(0, fd);
+	EXPECT_EQ(-EPERM, ps_mirror(fd, FIRST, COUNT, 0, mirrored(self)));
+	mirror = ps_mirror(fd, FIRST, COUNT, PINSEAL_PIN_READONLY, mirrored(self));
+	EXPECT_LE(0, mirror);
+	close(mirror);
+	close(fd);
+}
+
+TEST_F(mirror, has_an_address_and_no_other_has)
+{
+	struct pinseal_pin arg = { .count = 1, .address = (uintptr_t)self->p };
+
+	EXPECT_EQ(-E2BIG, ps_ioctl(self->fd, PINSEAL_IOC_PIN, &arg));
+	/* The first version of the struct has none. */
+	arg.flags = PINSEAL_PIN_MIRROR;
+	EXPECT_EQ(-EFAULT, ps_ioctl(self->fd, _IOC(_IOC_WRITE, PINSEAL_IOC_MAGIC, 0x06, 32), &arg));
+}
+
+/* Races */
+
+/* Somebody who writes through a mirror over and over, and counts. */
+struct scribbler {
+	int mirror;
+	size_t len;
+	bool quit;
+	unsigned long written, refused, failed;
+	pthread_t thread;
+};
+
+static void *scribbler_thread(void *data)
+{
+	struct scribbler *s = data;
+	struct random random = { 11 };
+
+	run_on_cpu(1);
+	while (!__atomic_load_n(&s->quit, __ATOMIC_ACQUIRE)) {
+		int ret = mirror_set_byte(s->mirror, random_below(&random, s->len), 's');
+
+		if (ret == 1)
+			__atomic_add_fetch(&s->written, 1, __ATOMIC_RELEASE);
+		else if (ret == -EFAULT || ret == -EPERM)
+			s->refused++;
+		else
+			s->failed++;
+	}
+	return NULL;
+}
+
+/* Nothing is written to what is sealed, from the moment on when it is. */
+TEST_F(mirror, against_sealing)
+{
+	uint64_t until = now_ns() + 2 * NSEC_PER_SEC;
+	struct scribbler s = { .len = COUNT * self->page };
+	unsigned int rounds;
+
+	run_on_cpu(0);
+	for (rounds = 0; rounds < ENOUGH || (rounds < 500 && now_ns() < until); rounds++) {
+		uint64_t sum;
+
+		s.mirror = self->mirror;
+		s.quit = false;
+		s.written = 0;
+		ASSERT_EQ(0, pthread_create(&s.thread, NULL, scribbler_thread, &s));
+		while (!__atomic_load_n(&s.written, __ATOMIC_ACQUIRE))
+			sched_yield();
+		ASSERT_EQ(0, munmap(self->p, self->len));
+		ASSERT_EQ(0, ps_add_seals(self->fd, F_SEAL_WRITE));
+		sum = checksum(self->fd, self->len);
+		ASSERT_TRUE(map_again(self, self->fd, PROT_READ, MAP_SHARED));
+		for (int i = 0; i < 3; i++) {
+			sched_yield();
+			ASSERT_EQ(sum, checksum(self->fd, self->len));
+		}
+		__atomic_store_n(&s.quit, true, __ATOMIC_RELEASE);
+		pthread_join(s.thread, NULL);
+		ASSERT_EQ(sum, checksum(self->fd, self->len));
+
+		/* Another object, mapped at the same place. */
+		close(self->mirror);
+		close(self->fd);
+		self->fd = obj_create(variant->kind, self->len);
+		ASSERT_LE(0, self->fd);
+		ASSERT_TRUE(map_again(self, self->fd, RW, MAP_SHARED));
+		self->mirror = ps_mirror(self->fd, FIRST, COUNT, 0, mirrored(self));
+		ASSERT_LE(0, self->mirror);
+	}
+	TH_LOG("%u rounds, %lu writes refused", rounds, s.refused);
+	EXPECT_EQ(0, s.failed);
+	EXPECT_LT(0, s.refused);
+}
+
+/* What was a page of the object is never written to when it is somebody else's. */
+TEST_F(mirror, against_everything_that_takes_pages)
+{
+	uint64_t until = now_ns() + 2 * NSEC_PER_SEC;
+	struct scribbler s = { .mirror = self->mirror, .len = COUNT * self->page };
+	struct random random = { 12 };
+	unsigned long rounds;
+	char *strangers;
+
+	run_on_cpu(0);
+	ASSERT_EQ(0, pthread_create(&s.thread, NULL, scribbler_thread, &s));
+	for (rounds = 0; (rounds < ENOUGH || now_ns() < until) && !_metadata->exit_code; rounds++) {
+		switch (random_below(&random, 5)) {
+		case 0:
+			EXPECT_EQ(0, munmap(self->p, self->len));
+			break;
+		case 1:
+			EXPECT_EQ(0, obj_resize(self->fd, 0));
+			EXPECT_EQ(0, obj_resize(self->fd, self->len));
+			break;
+		case 2:
+			EXPECT_EQ(0, obj_fallocate(self->fd, PUNCH, 0, self->len));
+			break;
+		case 3:
+			EXPECT_EQ(0, mprotect(self->p, self->len, PROT_READ));
+			break;
+		default:
+			EXPECT_EQ(0, madvise(self->p, self->len, MADV_DONTNEED));
+			break;
+		}
+		/* Likely the pages that were freed. */
+		strangers = ps_map(-1, self->len, RW, MAP_PRIVATE | MAP_ANONYMOUS);
+		ASSERT_NE(MAP_FAILED, strangers);
+		memset(strangers, 0, self->len);
+		for (int i = 0; i < 3; i++) {
+			sched_yield();
+			EXPECT_TRUE(is_zero(strangers, self->len));
+		}
+		munmap(strangers, self->len);
+		EXPECT_TRUE(map_again(self, self->fd, RW, MAP_SHARED));
+	}
+	__atomic_store_n(&s.quit, true, __ATOMIC_RELEASE);
+	pthread_join(s.thread, NULL);
+	TH_LOG("%lu rounds, %lu writes done, %lu refused", rounds, s.written, s.refused);
+	EXPECT_EQ(0, s.failed);
+	EXPECT_LT(0, s.written);
+}
+
+/* Nor by somebody else's mirror, however its maker goes. */
+TEST_F(mirror, against_sealing_when_its_maker_goes)
+{
+	uint64_t until = now_ns() + 2 * NSEC_PER_SEC;
+	struct scribbler s = { .len = COUNT * self->page };
+	int sockets[2], status;
+	unsigned int rounds;
+
+	ASSERT_EQ(0, socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sockets));
+	close(self->mirror);
+	for (rounds = 0; rounds < ENOUGH || (rounds < 200 && now_ns() < until); rounds++) {
+		struct pinseal_seal arg = seal_write(10 * NSEC_PER_SEC);
+		uint64_t sum, late = now_ns() + 10 * NSEC_PER_SEC;
+		pid_t pid = ps_fork();
+		int ret;
+
+		if (!pid) {
+			self->mirror = ps_mirror(self->fd, FIRST, COUNT, 0, mirrored(self));
+			_exit(send_fd(sockets[1], self->mirror) < 0 || pause() ? 1 : 0);
+		}
+		s.mirror = receive_fd(sockets[0]);
+		ASSERT_LE(0, s.mirror);
+		ASSERT_EQ(0, munmap(self->p, self->len));
+		s.quit = false;
+		s.written = 0;
+		ASSERT_EQ(0, pthread_create(&s.thread, NULL, scribbler_thread, &s));
+		while (!__atomic_load_n(&s.written, __ATOMIC_ACQUIRE))
+			sched_yield();
+		kill(pid, SIGKILL);
+		waitpid(pid, &status, 0);
+		/* Who uses the mirror at that moment keeps the mappings for another. */
+		do
+			ret = ps_seal(self->fd, &arg);
+		while (ret == -EBUSY && arg.outcome == PINSEAL_OUTCOME_WRITABLE_MAPPING &&
+		       now_ns() < late);
+		ASSERT_EQ(0, ret);
+		sum = checksum(self->fd, self->len);
+		sched_yield();
+		__atomic_store_n(&s.quit, true, __ATOMIC_RELEASE);
+		pthread_join(s.thread, NULL);
+		ASSERT_EQ(sum, checksum(self->fd, self->len));
+		close(s.mirror);
+
+		close(self->fd);
+		self->fd = obj_create(variant->kind, self->len);
+		ASSERT_LE(0, self->fd);
+		self->p = ps_map(self->fd, self->len, RW, MAP_SHARED);
+		ASSERT_NE(MAP_FAILED, self->p);
+	}
+	self->mirror = -1;
+	TH_LOG("%u rounds, %lu writes refused", rounds, s.refused);
+	EXPECT_EQ(0, s.failed);
+	close(sockets[0]);
+	close(sockets[1]);
+}
+
+int main(int argc, char **argv)
+{
+	if (argc > 1 && !strcmp(argv[1], "--pause"))
+		pause();
+	return test_harness_run(argc, argv);
+}
