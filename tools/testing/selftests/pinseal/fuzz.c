@@ -37,6 +37,7 @@ static const char *const rules[RULES] = {
 	[RULE_BYTES]		= "sealed bytes do not change",
 	[RULE_WRITERS]		= "nobody writes after a seal, or could",
 	[RULE_STATE]		= "seals and sizes move only as they may",
+	[RULE_LEASES]		= "leases are taken as agreed",
 	[RULE_RESULTS]		= "results fit together",
 	[RULE_TIME]		= "no call takes longer than it may",
 	[RULE_RELEASE]		= "what everybody has let go of can be sealed",
@@ -63,6 +64,12 @@ static const char *const counters[COUNTERS] = {
 	[N_TOLD]		= "set there",
 	[N_CANCELLED]		= "cancelled",
 	[N_BY_MAKER]		= "seals by who made the memory",
+	[N_LEASES]		= "leases",
+	[N_ASKED]		= "times seen to be asked for",
+	[N_REVOKED]		= "seen to be taken",
+	[N_IN_VAIN]		= "waits in vain to take pages away",
+	[N_MIRRORS]		= "mirrors",
+	[N_MIRRORED]		= "writes by them",
 };
 
 /* The size of an object of two large folios, if there are any and it is not too large. */
@@ -227,7 +234,8 @@ static void check_left_behind(long users, long pages)
 static int prepare(void)
 {
 	size_t most = large_span() > PAGES * page_size() ? large_span() : PAGES * page_size();
-	int ret = 0;
+	struct pinseal_info info;
+	int ret = 0, fd;
 
 	fuzz = mmap(NULL, sizeof(*fuzz), RW, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (fuzz == MAP_FAILED)
@@ -243,14 +251,35 @@ static int prepare(void)
 	for (int i = 0; i <= WORKERS && !ret; i++)
 		ret = worker_init(&workers[i], i, most);
 	handle_signals();
+	fd = ps_open(O_RDWR);
+	if (fd < 0 || ps_info(fd, &info))
+		return -EIO;
+	fuzz->mirrors = info.features & PINSEAL_FEATURE_MIRROR;
+	close(fd);
 	return ret;
+}
+
+static bool can_be_tried(enum counter what, uint64_t rounds)
+{
+	switch (what) {
+	case N_ISOLATED:
+	case N_ASKED:
+	case N_REVOKED:
+	case N_IN_VAIN:
+		return rounds >= RARE_ROUNDS;
+	case N_MIRRORS:
+	case N_MIRRORED:
+		return fuzz->mirrors;
+	default:
+		return true;
+	}
 }
 
 /* Whether everything has happened that a model is to be checked against. */
 static bool all_was_tried(uint64_t rounds)
 {
 	for (int i = 0; i < COUNTERS; i++)
-		if (!fuzz->count[i] && (i != N_ISOLATED || rounds >= RARE_ROUNDS))
+		if (!fuzz->count[i] && can_be_tried(i, rounds))
 			return false;
 	return true;
 }
@@ -265,7 +294,7 @@ int main(int argc, char **argv)
 
 	ksft_print_header();
 	if (prepare())
-		ksft_exit_fail_msg("no memory\n");
+		ksft_exit_fail_msg("no memory, or no device\n");
 	fuzz->seed = SEED;
 	if (argc > 2)
 		fuzz->seed = strtoull(argv[2], NULL, 0);

@@ -45,15 +45,19 @@ static inline void check_async(struct worker *w, struct target *t, int ret,
 		wrong_report("sealed with %llu pinned pages", out->pinned_pages);
 	if (out->isolated_pages && !t->isolates)
 		wrong_report("%llu pages isolated that nobody asked for", out->isolated_pages);
-	if (out->revoked_pages || out->pad || out->seals != in->seals ||
-	    out->flags != in->flags || out->timeout_ns != in->timeout_ns ||
-	    out->max_scans != in->max_scans)
+	if (out->revoked_pages && !read_once(t->askers))
+		wrong_report("%llu pages taken that nobody asked for", out->revoked_pages);
+	/* Of one that goes on, it will be told again. */
+	leases_were_taken(t, out->outcome == PINSEAL_OUTCOME_PENDING ? 0 : out->revoked_pages);
+	if (out->pad || out->seals != in->seals || out->flags != in->flags ||
+	    out->timeout_ns != in->timeout_ns || out->max_scans != in->max_scans)
 		wrong_report("changed what it should not, or did what nobody asked for");
 }
 
 static inline void ask(struct worker *w, struct target *t)
 {
 	struct pinseal_seal in = random_request(w, t), out;
+	bool revokes, cancels;
 	int ret;
 
 	in.flags |= PINSEAL_SEAL_ASYNC;
@@ -65,17 +69,23 @@ static inline void ask(struct worker *w, struct target *t)
 		in.seals = w->turn < t->ripe ? 0 : F_SEAL_WRITE;
 	if (once_in(&w->r, 4))
 		in.flags |= PINSEAL_SEAL_CANCEL;
+	cancels = in.flags & PINSEAL_SEAL_CANCEL;
+	revokes = !cancels && in.flags & PINSEAL_SEAL_REVOKE;
 	out = in;
 	choose_fd(w, t, false);
-	if (!(in.flags & PINSEAL_SEAL_CANCEL))
+	if (!cancels)
 		seals_asked(t, in.seals);
+	if (revokes)
+		asking_begins(t);
 	call_begin(w, t, "SEAL(%lld, %#llx, flags %#llx, in the background, %lld ns)", t->number,
 		   in.seals, in.flags, in.timeout_ns);
 	ret = call_end(w, ps_seal(w->fd, &out));
 	check_async(w, t, ret, &in, &out);
 	/* Then it was not this call that began. */
-	if (ret && !(in.flags & PINSEAL_SEAL_CANCEL))
+	if (ret && !cancels)
 		seals_failed(t, in.seals);
+	if (ret && revokes)
+		asking_ends(t);
 	if (ret)
 		return;
 	if (out.outcome == PINSEAL_OUTCOME_PENDING)

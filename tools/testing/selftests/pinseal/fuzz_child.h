@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The fuzzer's children: those who store through mappings that they inherited, and
- * those who are killed in the middle of a call.
+ * The fuzzer's children: those who store through mappings and handles that they inherited,
+ * and those who are killed in the middle of a call.
  *
  * A child has whatever any thread of the process has mapped, so it counts as a user of
  * every object.
@@ -9,6 +9,8 @@
 #ifndef FUZZ_CHILD_H
 #define FUZZ_CHILD_H
 
+#include "fuzz_lease.h"
+#include "fuzz_mirror.h"
 #include "fuzz_seal.h"
 #include "fuzz_view.h"
 
@@ -18,7 +20,7 @@ static inline void count_for_all(bool comes)
 		count_up(*(comes ? &fuzz->target[i].maps : &fuzz->target[i].unmaps));
 }
 
-/* Stores through all inherited mappings until told to stop; not for ever. */
+/* Stores through all that it inherited until told to stop; not for ever. */
 static inline void __attribute__((noreturn)) child_store(struct worker *w)
 {
 	for (int turn = 0; turn < 2000 && !read_once(*w->child.stop); turn++) {
@@ -27,6 +29,8 @@ static inline void __attribute__((noreturn)) child_store(struct worker *w)
 
 		if (v->t && v->shared)
 			copy_with_faults(w, v->at + random_below(&w->r, v->len), &byte, 1);
+		child_store_by_handle(w, &w->grip[turn % GRIPS]);
+		child_store_by_mirror(w, &w->mirror[turn % MIRRORS]);
 		if (turn % 64 == 63)
 			sched_yield();
 	}
@@ -137,6 +141,9 @@ static inline void op_kill(struct worker *w, struct target *t)
 		request.timeout_ns = UINT64_MAX;
 	if (what == 0)
 		seals_asked(t, request.seals);
+	/* Whichever way it is. */
+	asking_begins(t);
+	sizing_begins(t);
 	count_for_all(true);
 	hold_signals(true);
 	call_begin(w, t, "fork(to be killed, object %lld, way %lld, seals %#llx)", t->number, what,
@@ -154,6 +161,8 @@ static inline void op_kill(struct worker *w, struct target *t)
 	}
 	hold_signals(false);
 	count_for_all(false);
+	sizing_ends(t);
+	asking_ends(t);
 }
 
 #endif /* FUZZ_CHILD_H */

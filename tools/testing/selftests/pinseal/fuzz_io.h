@@ -100,6 +100,7 @@ static inline void op_write(struct worker *w, struct target *t)
 	if (memory == w->buf)
 		memset(memory, 1 + random_below(&w->r, 255), len);
 	choose_fd(w, t, true);
+	sizing_begins(t);
 	call_begin(w, t, "write(%lld, %#llx, %lld at %#llx, way %lld)", t->number,
 		   address(memory), len, at, how);
 	switch (how) {
@@ -116,6 +117,7 @@ static inline void op_write(struct worker *w, struct target *t)
 		ret = sys(pwrite(w->fd, memory, len, at));
 	}
 	call_end(w, ret);
+	sizing_ends(t);
 	/* Sealing does not stop those who do not come through the device. */
 	if (!w->inner)
 		call_allows(w, ret, EFAULT, EINVAL, EBADF, EFBIG, EPERM, EINTR, EAGAIN, ENOSPC,
@@ -176,6 +178,7 @@ static inline void op_splice(struct worker *w, struct target *t)
 
 	iov.iov_len = len;
 	choose_fd(w, t, true);
+	sizing_begins(t);
 	call_begin(w, t, "splice(%lld, %lld at %#llx, way %lld)", t->number, len,
 		   at, way);
 	switch (way) {
@@ -194,6 +197,7 @@ static inline void op_splice(struct worker *w, struct target *t)
 		ret = sys(splice(w->pipe[0], NULL, w->fd, &at, len, SPLICE_F_NONBLOCK));
 	}
 	call_end(w, ret);
+	sizing_ends(t);
 	if (way == 4) {
 		call_forbidden_by(w, ret, WRITE_SEALS | F_SEAL_GROW);
 		if (ret > 0)

@@ -53,8 +53,14 @@ struct target {
 	unsigned int failed[SEAL_BITS];	/* ... and those of them that failed */
 	unsigned int maps;		/* shared mappings that somebody began to make ... */
 	unsigned int unmaps;		/* ... and those that are gone, or were refused */
-	unsigned int taken[PARTS];	/* how often pages began to be taken away ... */
+	unsigned int taken[PARTS];	/* how often pages were taken away, perhaps ... */
 	unsigned int taking[PARTS];	/* ... and how many are at it now */
+	unsigned int sizing;		/* calls that began that may set the size ... */
+	unsigned int sized;		/* ... and those that are over */
+	unsigned int askers;		/* calls that began to ask for leases, perhaps ... */
+	unsigned int unaskers;		/* ... and those that ask no more */
+	uint64_t leased;		/* pages that somebody began to lease ... */
+	uint64_t revoked;		/* ... and that somebody was told to have taken */
 
 	/* The bytes as they were at some time after F_SEAL_WRITE became known */
 	unsigned int image_state;
@@ -76,7 +82,8 @@ enum image_state {
 enum counter {
 	N_SEALED, N_WRITE_SEALED, N_MAPPED, N_PINNED, N_INTERRUPTED, N_FORBIDDEN,
 	N_MAPS, N_MAPS_REFUSED, N_WRITES, N_WRITES_REFUSED, N_RESIZES, N_HOLDS, N_FORKS, N_CHECKS,
-	N_ISOLATED, N_PENDING, N_TOLD, N_CANCELLED, N_BY_MAKER,
+	N_ISOLATED, N_PENDING, N_TOLD, N_CANCELLED, N_BY_MAKER, N_LEASES, N_ASKED, N_REVOKED,
+	N_IN_VAIN, N_MIRRORS, N_MIRRORED,
 	COUNTERS,
 };
 
@@ -84,6 +91,7 @@ enum counter {
 struct fuzz {
 	uint64_t seed, round, began;
 	bool stop;
+	bool mirrors;			/* the kernel has what mirrors take */
 	uint64_t late_ns;		/* how late the machine has woken a sleeper */
 	struct verdict verdict;
 	struct log log[WORKERS + 1];	/* the last one: of the last look */
@@ -135,6 +143,7 @@ struct window {
 	uint64_t size_min, size_max;
 	unsigned int failed[SEAL_BITS];
 	unsigned int maps, unmaps;
+	unsigned int unaskers;
 };
 
 static inline void window_open(struct window *before, struct target *t)
@@ -143,6 +152,7 @@ static inline void window_open(struct window *before, struct target *t)
 		before->failed[i] = read_once(t->failed[i]);
 	before->unmaps = read_once(t->unmaps);
 	before->maps = read_once(t->maps);
+	before->unaskers = read_once(t->unaskers);
 	before->known = read_once(t->known);
 	before->size_min = read_once(t->size_min);
 	before->size_max = read_once(t->size_max);
@@ -222,6 +232,33 @@ static inline bool has_fixed_size(const struct window *before)
 	       before->size_min == before->size_max;
 }
 
+/* A call that may set the size, as writing may, is about to begin, or is over. */
+static inline void sizing_begins(struct target *t)
+{
+	count_up(t->sizing);
+}
+
+static inline void sizing_ends(struct target *t)
+{
+	count_up(t->sized);
+}
+
+/* Whether nobody is at it now. Nobody has been until @t->sizing is more than @sizing. */
+static inline bool size_is_still(struct target *t, unsigned int *sizing)
+{
+	unsigned int sized = read_once(t->sized);
+
+	*sizing = read_once(t->sizing);
+	return *sizing == sized;
+}
+
+/* Whether the object may be too small, since @before, to have all bytes up to @to. */
+static inline bool may_lack(struct target *t, const struct window *before, uint64_t to)
+{
+	return !(t->stays && to <= t->span) &&
+	       !(before->known & F_SEAL_SHRINK && to <= before->size_min);
+}
+
 /* Whether a part has pages of [from, to). */
 static inline bool is_part(struct target *t, int part, uint64_t from, uint64_t to)
 {
@@ -230,7 +267,7 @@ static inline bool is_part(struct target *t, int part, uint64_t from, uint64_t t
 	return from < (part + 1) * size && to > part * size;
 }
 
-/* How often pages of [from, to) began to be taken out of the object. */
+/* How often pages of [from, to) were taken out of the object, perhaps, by those who are through. */
 static inline unsigned int times_taken(struct target *t, uint64_t from, uint64_t to)
 {
 	unsigned int times = 0;
@@ -241,42 +278,100 @@ static inline unsigned int times_taken(struct target *t, uint64_t from, uint64_t
 	return times;
 }
 
-/* Whether somebody may be at it. */
-static inline bool may_be_taken(struct target *t, uint64_t from, uint64_t to)
+/* How many are at it now, each as often as it is at a part. To be asked before times_taken(). */
+static inline unsigned int takers(struct target *t, uint64_t from, uint64_t to)
 {
+	unsigned int sum = 0;
+
 	for (int i = 0; i < PARTS; i++)
-		if (is_part(t, i, from, to) && read_once(t->taking[i]))
-			return true;
-	return false;
+		if (is_part(t, i, from, to))
+			sum += read_once(t->taking[i]);
+	return sum;
 }
 
-/* A call that takes them out, perhaps, is about to begin, or has returned. */
+/* How often one who is at [from, to) counts among those who are at [other_from, other_to). */
+static inline unsigned int parts_shared(struct target *t, uint64_t from, uint64_t to,
+					uint64_t other_from, uint64_t other_to)
+{
+	unsigned int sum = 0;
+
+	for (int i = 0; i < PARTS; i++)
+		sum += is_part(t, i, from, to) && is_part(t, i, other_from, other_to);
+	return sum;
+}
+
+/* A call that takes them out, perhaps, is about to begin, or has returned, and took them or not. */
 static inline void taking_begins(struct target *t, uint64_t from, uint64_t to)
 {
 	for (int i = 0; i < PARTS; i++)
-		if (is_part(t, i, from, to)) {
+		if (is_part(t, i, from, to))
 			count_up(t->taking[i]);
-			count_up(t->taken[i]);
-		}
 }
 
-static inline void taking_ends(struct target *t, uint64_t from, uint64_t to)
+static inline void taking_ends(struct target *t, uint64_t from, uint64_t to, bool took)
 {
-	for (int i = 0; i < PARTS; i++)
-		if (is_part(t, i, from, to))
-			__atomic_sub_fetch(&t->taking[i], 1, __ATOMIC_SEQ_CST);
+	for (int i = 0; i < PARTS; i++) {
+		if (!is_part(t, i, from, to))
+			continue;
+		if (took)
+			count_up(t->taken[i]);
+		__atomic_sub_fetch(&t->taking[i], 1, __ATOMIC_SEQ_CST);
+	}
 }
 
 /* The same for a call that sets the size. */
 static inline void resizing_begins(struct target *t, uint64_t size)
 {
+	sizing_begins(t);
 	lower_to(&t->lowest, size);
 	taking_begins(t, size, UINT64_MAX);
 }
 
-static inline void resizing_ends(struct target *t, uint64_t size)
+static inline void resizing_ends(struct target *t, uint64_t size, bool took)
 {
-	taking_ends(t, size, UINT64_MAX);
+	taking_ends(t, size, UINT64_MAX, took);
+	sizing_ends(t);
+}
+
+/*
+ * Leases
+ *
+ * Any call with _REVOKE, of whomever, may ask for all leases of the object, from its beginning
+ * to its end, and take them. What goes on in the background has no end that is known.
+ */
+
+static inline void asking_begins(struct target *t)
+{
+	count_up(t->askers);
+}
+
+static inline void asking_ends(struct target *t)
+{
+	count_up(t->unaskers);
+}
+
+/* Whether somebody may have asked since there were so many who had asked and were gone. */
+static inline bool may_be_asked(struct target *t, unsigned int unaskers)
+{
+	return read_once(t->askers) != unaskers;
+}
+
+/* Somebody is about to lease so many pages. */
+static inline void leasing_begins(struct target *t, uint64_t pages)
+{
+	__atomic_add_fetch(&t->leased, pages, __ATOMIC_SEQ_CST);
+}
+
+/* Somebody is told that so many were taken. Each can be taken, and told of in the end, once. */
+static inline void leases_were_taken(struct target *t, uint64_t pages)
+{
+	uint64_t sum = __atomic_add_fetch(&t->revoked, pages, __ATOMIC_SEQ_CST);
+	uint64_t leased = read_once(t->leased);
+
+	if (pages > leased || sum > leased)
+		break_rule(RULE_LEASES, "object %lld: %lld leased pages were taken, %lld of them "
+			   "just now; but no more than %lld ever were leased", t->number,
+			   (long long)sum, (long long)pages, (long long)leased);
 }
 
 /*

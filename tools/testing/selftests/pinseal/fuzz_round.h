@@ -15,8 +15,12 @@
 #include "fuzz_io.h"
 #include "fuzz_ioctl.h"
 #include "fuzz_async.h"
+#include "fuzz_lease.h"
+#include "fuzz_mirror.h"
+#include "fuzz_pins.h"
 #include "fuzz_seal.h"
 #include "fuzz_share.h"
+#include "fuzz_size.h"
 #include "fuzz_view.h"
 #include "large_folio.h"
 
@@ -69,7 +73,10 @@ static const struct operation {
 	{ op_kill,		{ 1,	0,	0,	0,	0,	0 } },
 	{ op_hold,		{ 3,	1,	1,	8,	1,	1 } },
 	{ op_store_by_pin,	{ 3,	0,	1,	8,	1,	1 } },
-	{ op_let_go,		{ 5,	2,	2,	10,	2,	2 } },
+	{ op_let_go,		{ 6,	3,	2,	12,	5,	2 } },
+	{ op_pin,		{ 4,	2,	1,	7,	4,	2 } },
+	{ op_use_handle,	{ 5,	2,	1,	10,	4,	3 } },
+	{ op_mirror,		{ 4,	4,	5,	1,	3,	5 } },
 };
 
 #define OPERATIONS	(sizeof(operations) / sizeof(operations[0]))
@@ -137,6 +144,8 @@ static inline void *worker_thread(void *data)
 	end_child(w);
 	for (int i = 0; i < GRIPS; i++)
 		let_go(w, &w->grip[i]);
+	for (int i = 0; i < MIRRORS; i++)
+		drop_mirror(w, &w->mirror[i]);
 	for (int i = 0; i < VIEWS; i++)
 		if (w->view[i].t)
 			drop_view(w, &w->view[i]);
@@ -244,8 +253,8 @@ static inline void check_content(struct worker *w, struct target *t)
 static inline void check_released(struct worker *w, struct target *t)
 {
 	struct pinseal_seal arg = { .seals = F_SEAL_WRITE, .timeout_ns = 20 * NSEC_PER_SEC };
+	int lease = -1, mirror = -1, ret;
 	uint32_t seals;
-	int ret;
 
 	end_background(t);
 	call_begin(w, t, "GET_SEALS(%lld) in the end", t->number);
@@ -255,8 +264,16 @@ static inline void check_released(struct worker *w, struct target *t)
 	if (t->access != O_RDWR)
 		return;
 
+	/* What is left behind on purpose, and must not matter; for some, nothing. */
+	if (t->number % 2)
+		mirror = leave_mirror(w, t);
+	if (t->number % 3 == 1)
+		lease = leave_lease(w, t);
+	if (lease >= 0)
+		arg.flags = PINSEAL_SEAL_REVOKE;
 	seals_asked(t, F_SEAL_WRITE);
-	call_begin(w, t, "SEAL(%lld) in the end", t->number);
+	asking_begins(t);
+	call_begin(w, t, "SEAL(%lld, flags %#llx) in the end", t->number, arg.flags);
 	ret = call_end(w, ps_seal(t->fd, &arg));
 	if (ret != (seals & F_SEAL_SEAL ? -EPERM : 0))
 		break_rule(RULE_RELEASE, "object %lld cannot be sealed, although nobody uses it: "
@@ -265,6 +282,14 @@ static inline void check_released(struct worker *w, struct target *t)
 			   arg.first_pinned);
 	if (!ret)
 		seals_known(t, F_SEAL_WRITE);
+	if (!ret && mirror >= 0)
+		check_left_mirror(w, t, mirror);
+	if (!ret && lease >= 0)
+		check_left_lease(w, t, lease, arg.revoked_pages);
+	if (mirror >= 0)
+		close(mirror);
+	if (lease >= 0)
+		close(lease);
 	call_begin(w, t, "pwrite(%lld) in the end", t->number);
 	ret = call_end(w, sys(pwrite(t->fd, "x", 1, 0)));
 	if (!(w->before.known & F_SEAL_WRITE))

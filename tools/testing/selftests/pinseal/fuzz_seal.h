@@ -40,6 +40,8 @@ static inline struct pinseal_seal random_request(struct worker *w, struct target
 		arg.flags = PINSEAL_SEAL_NOWAIT;
 	if (t->isolates && !once_in(r, 4))
 		arg.flags |= PINSEAL_SEAL_ISOLATE;
+	if (once_in(r, 3))
+		arg.flags |= PINSEAL_SEAL_REVOKE;
 	/* Ended by a signal, or when nobody is in the way any more. */
 	if (once_in(r, 16))
 		arg.timeout_ns = UINT64_MAX - random_below(r, 3);
@@ -52,12 +54,17 @@ static inline struct pinseal_seal random_request(struct worker *w, struct target
 		arg.scans = UINT32_MAX - random_below(r, 3);
 	if (once_in(r, 48))
 		arg.waited_ns = UINT64_MAX - random_below(r, 3);
+	/* Then it is what was taken before. */
+	if (arg.scans || arg.waited_ns)
+		arg.revoked_pages = 0;
 	return arg;
 }
 
 /* Makes a request wrong: nothing may happen. */
 static inline void spoil(struct worker *w, struct pinseal_seal *arg)
 {
+	uint32_t unknown;
+
 	switch (random_below(&w->r, 3)) {
 	case 0:
 		/* Neither the kernel's nor ours. */
@@ -65,8 +72,8 @@ static inline void spoil(struct worker *w, struct pinseal_seal *arg)
 		break;
 	case 1:
 		/* Unknown, and what is only for the other one. */
-		arg->flags |= once_in(&w->r, 2) ? (PINSEAL_SEAL_CANCEL << 1) << random_below(&w->r, 27) :
-						  one_of(&w->r, PINSEAL_SEAL_REVOKE, PINSEAL_SEAL_CANCEL);
+		unknown = (PINSEAL_SEAL_CANCEL << 1) << random_below(&w->r, 27);
+		arg->flags |= once_in(&w->r, 2) ? unknown : PINSEAL_SEAL_CANCEL;
 		break;
 	default:
 		arg->pad = 1U << random_below(&w->r, 32);
@@ -102,9 +109,12 @@ static inline void check_report(struct worker *w, int ret, const struct pinseal_
 
 	if (out->isolated_pages && (!isolate || !(in->seals & F_SEAL_WRITE)))
 		wrong_report("%llu pages isolated that nobody asked for", out->isolated_pages);
-	if (out->revoked_pages || out->pad || out->seals != in->seals ||
-	    out->flags != in->flags || out->timeout_ns != in->timeout_ns ||
-	    out->max_scans != in->max_scans)
+	if (out->revoked_pages &&
+	    (!(in->flags & PINSEAL_SEAL_REVOKE) || !(in->seals & F_SEAL_WRITE)))
+		wrong_report("%llu pages taken that nobody asked for", out->revoked_pages);
+	leases_were_taken(w->t, out->revoked_pages);
+	if (out->pad || out->seals != in->seals || out->flags != in->flags ||
+	    out->timeout_ns != in->timeout_ns || out->max_scans != in->max_scans)
 		wrong_report("changed what it should not, or did what nobody asked for");
 	if (!out->pinned_pages != (out->first_pinned == PINSEAL_NO_PAGE))
 		wrong_report("%llu pages are pinned, the first is %#llx", out->pinned_pages,
@@ -199,6 +209,8 @@ static inline int seal(struct worker *w, struct target *t, struct pinseal_seal i
 	right = right && !form_error(form, PINSEAL_IOC_SEAL);
 	if (right)
 		seals_asked(t, in.seals);
+	if (in.flags & PINSEAL_SEAL_REVOKE)
+		asking_begins(t);
 	call_begin(w, t, "SEAL(%lld, %#llx, flags %#llx, %lld ns of %lld, %lld looks of %lld)",
 		   t->number, in.seals, in.flags, in.waited_ns, in.timeout_ns, in.scans,
 		   in.max_scans);
@@ -207,6 +219,8 @@ static inline int seal(struct worker *w, struct target *t, struct pinseal_seal i
 	ret = ioctl_as(w, form, PINSEAL_IOC_SEAL, &out);
 	if (quiet)
 		hold_signals(false);
+	if (in.flags & PINSEAL_SEAL_REVOKE)
+		asking_ends(t);
 	if (!right) {
 		call_allows(w, ret, EINVAL, EFAULT, E2BIG, EPERM);
 		if (ret >= 0 || (form <= LONG_DIRTY && memcmp(&in, &out, sizeof(in))))
@@ -221,9 +235,9 @@ static inline int seal(struct worker *w, struct target *t, struct pinseal_seal i
 	check_seal(w, t, ret, &in, &out);
 	if (ret && ret != -EBUSY && ret != -EINTR)
 		return ret;
-	log_note(w->log, "outcome %u, %u looks, %llu ns, %llu pages from %#llx on%s%s", out.outcome,
-		 out.scans, out.waited_ns, out.pinned_pages, out.first_pinned,
-		 form ? ", argument " : "", form ? form_names[form] : "");
+	log_note(w->log, "outcome %u, %u looks, %llu ns, %llu from %#llx on, %llu taken%s%s",
+		 out.outcome, out.scans, out.waited_ns, out.pinned_pages, out.first_pinned,
+		 out.revoked_pages, form ? ", argument " : "", form ? form_names[form] : "");
 	return out.outcome;
 }
 

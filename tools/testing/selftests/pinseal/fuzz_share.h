@@ -14,8 +14,10 @@ static inline void check_descriptor(struct worker *w, struct target *t, int fd)
 
 	if (!(w->before.known & WRITE_SEALS))
 		return;
+	sizing_begins(t);
 	call_begin(w, t, "write(%lld, by a new descriptor)", t->number);
 	ret = call_end(w, sys(pwrite(fd, "s", 1, 0)));
+	sizing_ends(t);
 	if (ret >= 0)
 		call_wrote_bytes(w, "a new descriptor could be written to");
 	ret = ps_try_map(fd, page_size(), RW, MAP_SHARED);

@@ -322,7 +322,7 @@ static inline void advise(struct worker *w, struct view *v)
 		   advice);
 	ret = call_end(w, sys(madvise(v->at, v->len, advice)));
 	if (advice == MADV_REMOVE)
-		taking_ends(t, v->offset, v->offset + v->len);
+		taking_ends(t, v->offset, v->offset + v->len, true);
 	if (!ret && advice == MADV_REMOVE)
 		call_wrote_bytes(w, "a hole was punched with madvise()");
 	if (!ret && (advice == MADV_DONTFORK || advice == MADV_DOFORK))

@@ -29,7 +29,8 @@ struct view {
 };
 
 #define VIEWS	4
-#define GRIPS	2
+#define GRIPS	3
+#define MIRRORS	2
 
 /* Pages of an object that a worker holds without a mapping. */
 struct grip {
@@ -40,7 +41,23 @@ struct grip {
 	uint64_t from, to;		/* bytes */
 	unsigned int taken;		/* times_taken() before it began */
 	bool sure;			/* it holds pages of the object, not a page of zeroes */
+	bool early;			/* since before the object could be sealed for write */
 	bool reading;			/* a request that stores into the pages is under way */
+
+	/* Of pin handles */
+	bool readonly;
+	bool revoked;			/* the lease was taken, and stays so */
+	uint64_t grace_ns;
+	uint64_t since;			/* when it began to be made ... */
+	unsigned int unaskers;		/* ... and the target's, of then */
+};
+
+/* A mirror of a mapping that a worker has, or had. */
+struct mirror {
+	struct target *t;		/* NULL: none */
+	int fd;
+	uint64_t from, to;		/* bytes */
+	bool readonly;
 };
 
 struct worker {
@@ -50,6 +67,7 @@ struct worker {
 	struct random r;
 	struct view view[VIEWS];
 	struct grip grip[GRIPS];
+	struct mirror mirror[MIRRORS];
 	struct {
 		pid_t pid;		/* 0: none */
 		unsigned int *stop;

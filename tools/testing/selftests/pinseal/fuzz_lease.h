@@ -1,0 +1,377 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The fuzzer's pin handles, most of them on a lease: how they are made, what is read and
+ * written by them, and what must hold of a lease that others may take at any time.
+ *
+ * Only some of that is known for sure. A lease that was seen to be taken stays so. And nobody
+ * takes it before somebody has asked for leases of the object, and its time is up since then.
+ */
+#ifndef FUZZ_LEASE_H
+#define FUZZ_LEASE_H
+
+#include "async.h"
+#include "fuzz_grip.h"
+#include "fuzz_io.h"
+
+/* No time is longer than the clock has room for. */
+#define LONGEST_NS	((uint64_t)INT64_MAX / 2)
+
+/* Some pages of an object, that it has or not. */
+static inline void random_pages(struct worker *w, struct target *t, struct pinseal_pin *arg)
+{
+	uint64_t all = t->span / page_size();
+
+	arg->count = 1 + random_below(&w->r, 3);
+	if (arg->count > all)
+		arg->count = all;
+	arg->start = random_below(&w->r, all - arg->count + 1);
+}
+
+/* Makes a request wrong: nothing may happen. */
+static inline void spoil_pin(struct worker *w, struct pinseal_pin *arg)
+{
+	switch (random_below(&w->r, 6)) {
+	case 0:
+		arg->count = one_of(&w->r, 0, 1ULL << 52, UINT64_MAX);
+		break;
+	case 1:
+		arg->start = one_of(&w->r, 1ULL << 52, 1ULL << 63, UINT64_MAX);
+		break;
+	case 2:
+		arg->flags |= (PINSEAL_PIN_MIRROR << 1) << random_below(&w->r, 29);
+		break;
+	case 3:
+		/* What holds nothing cannot be taken. */
+		arg->flags |= PINSEAL_PIN_LEASED | PINSEAL_PIN_MIRROR;
+		break;
+	case 4:
+		arg->pad = 1U << random_below(&w->r, 32);
+		break;
+	default:
+		/* No address for a mirror, or one for what is none. */
+		arg->address = arg->flags & PINSEAL_PIN_MIRROR ? 0 : 1 + random_bits(&w->r) / 2;
+	}
+}
+
+/* What PIN failed with, or that it did not, fits what was asked for. */
+static inline void check_pin(struct worker *w, struct target *t, int ret, enum form form,
+			     const struct pinseal_pin *arg, bool right)
+{
+	bool readonly = arg->flags & PINSEAL_PIN_READONLY;
+	bool mirror = arg->flags & PINSEAL_PIN_MIRROR;
+
+	/* What is wrong may be what an old struct does not have. */
+	if (!right && form != OLD && ret >= 0)
+		break_rule(RULE_RESULTS, "worker %u: PIN took a wrong argument", w->number);
+	call_allows(w, ret, EPERM, EINVAL, EFAULT, E2BIG, ENOMEM, ENOSPC, EIO, EINTR, EAGAIN,
+		    EOPNOTSUPP);
+	/* Who reads does not care for seals. */
+	if (t->access == O_RDWR)
+		call_forbidden_by(w, ret, readonly ? 0 : WRITE_SEALS);
+	if (ret == -EOPNOTSUPP && (!mirror || fuzz->mirrors))
+		break_rule(RULE_RESULTS, "object %lld: this kernel can do what PIN wants",
+			   t->number);
+	if (!right || form_error(form, PINSEAL_IOC_PIN))
+		return;
+	if (ret == -E2BIG || (ret == -EFAULT && !mirror) ||
+	    (ret == -EINVAL && !may_lack(t, &w->before, (arg->start + arg->count) * page_size())))
+		break_rule(RULE_RESULTS, "worker %u, object %lld: PIN gave %s for a right argument",
+			   w->number, t->number, strerrorname_np(-ret));
+	if (ret >= 0 && !readonly)
+		call_wrote_bytes(w, "pages were pinned to be written to");
+}
+
+/* Makes a handle that is one way more to hold pages. */
+static inline void op_pin(struct worker *w, struct target *t)
+{
+	struct pinseal_pin arg = {
+		/* Not looked at when it is no lease. */
+		.grace_ns = one_of(&w->r, 0, 0, 5000, 100000, NSEC_PER_MSEC, 5 * NSEC_PER_MSEC,
+				   NSEC_PER_SEC, UINT64_MAX),
+		.flags = one_of(&w->r, 0, PINSEAL_PIN_LEASED, PINSEAL_PIN_LEASED,
+				PINSEAL_PIN_LEASED),
+	};
+	struct grip *g = find_grip(w, NULL);
+	enum form form = random_form(w);
+	bool right = !once_in(&w->r, 24), leased;
+	int ret;
+
+	if (!g || t->access != O_RDWR)
+		return;
+	random_pages(w, t, &arg);
+	if (once_in(&w->r, 4))
+		arg.flags |= PINSEAL_PIN_READONLY;
+	leased = arg.flags & PINSEAL_PIN_LEASED;
+	*g = new_grip(t, leased ? HOLD_LEASE : HOLD_HANDLE, arg.start, arg.count);
+	g->readonly = arg.flags & PINSEAL_PIN_READONLY;
+	g->grace_ns = leased ? arg.grace_ns : 0;
+	if (leased)
+		leasing_begins(t, arg.count);
+	if (!right)
+		spoil_pin(w, &arg);
+
+	choose_fd(w, t, false);
+	call_begin(w, t, "PIN(%lld, page %lld, %lld pages, flags %#llx, %lld ns)", t->number,
+		   arg.start, arg.count, arg.flags, arg.grace_ns);
+	ret = ioctl_as(w, form, PINSEAL_IOC_PIN, &arg);
+	check_pin(w, t, ret, form, &arg, right);
+	if (ret < 0)
+		return;
+	note(leased ? N_LEASES : N_HOLDS);
+	write_once(t->used, true);
+	g->hold.kind = HOLD_HANDLE;
+	g->hold.handle = ret;
+	/* One for reading may have come after the seal. */
+	g->early = !g->readonly || !may_have(t, &w->before, F_SEAL_WRITE);
+	g->t = t;
+}
+
+/*
+ * What is seen of one
+ */
+
+static inline struct grip *find_handle(struct worker *w, struct target *t)
+{
+	unsigned int first = random_below(&w->r, GRIPS);
+
+	for (int i = 0; i < GRIPS; i++) {
+		struct grip *g = &w->grip[(first + i) % GRIPS];
+
+		if (g->t == t && is_handle(g->kind))
+			return g;
+	}
+	return NULL;
+}
+
+#define wrong_lease(g, what, ...)						\
+	break_rule(RULE_LEASES, "the %s of page %#llx of object %lld " what,	\
+		   grip_name((g)->kind), (long long)((g)->from / page_size()),	\
+		   (g)->t->number, ##__VA_ARGS__)
+
+/* By what was seen, the pages were taken from the holder. */
+static inline void saw_revoked(struct grip *g)
+{
+	uint64_t age = now_ns() - g->since;
+
+	if (g->kind != HOLD_LEASE)
+		wrong_lease(g, "was taken");
+	if (!may_be_asked(g->t, g->unaskers))
+		wrong_lease(g, "was taken, and nobody has asked for it");
+	if (age < g->grace_ns)
+		wrong_lease(g, "was taken when it was %lld ns old, %lld before it may be",
+			    (long long)age, (long long)(g->grace_ns - age));
+	if (!g->revoked)
+		note(N_REVOKED);
+	g->revoked = true;
+}
+
+/* By what the last call saw, they were not. */
+static inline void saw_not_revoked(struct grip *g)
+{
+	if (g->revoked)
+		wrong_lease(g, "was taken, and is there again");
+}
+
+/* Somebody wanted them at some time in the last call. */
+static inline void saw_asked(struct worker *w, struct grip *g)
+{
+	note(N_ASKED);
+	saw_not_revoked(g);
+	if (g->kind != HOLD_LEASE || !may_be_asked(g->t, w->before.unaskers))
+		wrong_lease(g, "is wanted, and nobody asks");
+}
+
+/* Bytes were read or written, or not. @room: as many as the handle has there. */
+static inline void check_transfer(struct worker *w, struct grip *g, ssize_t ret, size_t room,
+				  const void *memory)
+{
+	if (ret == -ESTALE) {
+		saw_revoked(g);
+		return;
+	}
+	if (ret >= 0 || ret == -ENOSPC)
+		saw_not_revoked(g);
+	call_allows(w, ret, EFAULT, ENOSPC, ENOMEM);
+	if ((ret == -EFAULT && memory == w->buf) || (ret == -ENOSPC && room) ||
+	    ret > (ssize_t)room)
+		break_rule(RULE_RESULTS, "worker %u, object %lld: %lld of %lld bytes of a handle",
+			   w->number, g->t->number, (long long)ret, (long long)room);
+}
+
+static inline void read_handle(struct worker *w, struct grip *g)
+{
+	size_t size = g->to - g->from, at = random_below(&w->r, size + size / 4);
+	size_t len = random_len(w), room = at < size ? size - at : 0;
+	unsigned char *memory = random_memory(w, &len);
+	bool image = has_image(g->t);
+	ssize_t ret;
+
+	view_was_filled(w, memory);
+	call_begin(w, g->t, "pread(handle of %lld, %#llx, %#llx, %lld at %#llx)", g->t->number,
+		   g->from, address(memory), len, at);
+	ret = call_end(w, sys(pread(g->hold.handle, memory, len, at)));
+	if (ret == -ENOSPC)
+		break_rule(RULE_RESULTS, "object %lld: no room to read", g->t->number);
+	check_transfer(w, g, ret, room < len ? room : len, memory);
+	if (ret > 0 && image && memory == w->buf && grip_is_whole(g))
+		check_bytes(g->t, g->from + at, memory, ret, "read by a handle");
+}
+
+static inline void write_handle(struct worker *w, struct grip *g)
+{
+	size_t size = g->to - g->from, at = random_below(&w->r, size + size / 4);
+	size_t len = random_len(w), room = at < size ? size - at : 0;
+	unsigned char *memory = random_memory(w, &len);
+	ssize_t ret;
+
+	if (memory == w->buf)
+		memset(memory, 1 + random_below(&w->r, 255), len);
+	call_begin(w, g->t, "pwrite(handle of %lld, %#llx, %#llx, %lld at %#llx)", g->t->number,
+		   g->from, address(memory), len, at);
+	ret = call_end(w, sys(pwrite(g->hold.handle, memory, len, at)));
+	if (g->readonly) {
+		if (ret != -EBADF)
+			break_rule(RULE_RESULTS, "object %lld: a handle for reading only gave %lld "
+				   "when it was written to", g->t->number, (long long)ret);
+		return;
+	}
+	check_transfer(w, g, ret, room < len ? room : len, memory);
+	/* As long as the pages are the object's. */
+	if (ret > 0 && w->before.known & F_SEAL_WRITE && grip_is_whole(g))
+		break_rule(RULE_WRITERS, "worker %u wrote by its %s to object %lld, which had the "
+			   "seals %#x", w->number, grip_name(g->kind), g->t->number,
+			   w->before.known);
+}
+
+static inline void poll_handle(struct worker *w, struct grip *g)
+{
+	short events = once_in(&w->r, 2) ? POLLPRI : ALWAYS_READY | POLLPRI;
+	int ms = once_in(&w->r, 3) ? random_below(&w->r, 4) : 0, ready;
+
+	call_begin(w, g->t, "poll(handle of %lld, %#llx, %lld ms)", g->t->number, g->from, ms);
+	ready = call_end(w, ready_within(g->hold.handle, events, ms));
+	if (ready < 0)
+		return;
+	if (ready & ~(events | POLLHUP) || (ready & POLLPRI && ready & POLLHUP))
+		break_rule(RULE_RESULTS, "object %lld: poll() says %#x of a handle", g->t->number,
+			   ready);
+	if (ready & POLLHUP)
+		saw_revoked(g);
+	else
+		saw_not_revoked(g);
+	if (ready & POLLPRI)
+		saw_asked(w, g);
+}
+
+/* The state by itself, and with what was agreed on. */
+static inline void check_lease(struct worker *w, struct grip *g, const struct pinseal_lease *lease)
+{
+	uint32_t flags = (g->kind == HOLD_LEASE ? PINSEAL_PIN_LEASED : 0) |
+			 (g->readonly ? PINSEAL_PIN_READONLY : 0);
+	uint64_t size = page_size(), grace_ns = g->grace_ns, now = now_ns();
+
+	if (lease->start != g->from / size || lease->count != (g->to - g->from) / size ||
+	    lease->flags != flags || lease->pad || lease->grace_ns > grace_ns ||
+	    (grace_ns <= LONGEST_NS && lease->grace_ns != grace_ns))
+		wrong_lease(g, "is of page %#llx, %llu pages, %llu ns, flags %#x", lease->start,
+			    lease->count, lease->grace_ns, lease->flags);
+	switch (lease->state) {
+	case PINSEAL_LEASE_HELD:
+		saw_not_revoked(g);
+		break;
+	case PINSEAL_LEASE_ASKED:
+		saw_asked(w, g);
+		/* Not before they have had their time, and not long after. */
+		if (grace_ns <= LONGEST_NS && (lease->until_ns < g->since + grace_ns ||
+					       lease->until_ns > now + grace_ns))
+			wrong_lease(g, "is taken in %lld ns", (long long)(lease->until_ns - now));
+		return;
+	case PINSEAL_LEASE_REVOKED:
+		saw_revoked(g);
+		break;
+	default:
+		wrong_lease(g, "is in state %u", lease->state);
+	}
+	if (lease->until_ns || lease->asker)
+		wrong_lease(g, "is wanted by %u until %llu, in state %u", lease->asker,
+			    lease->until_ns, lease->state);
+}
+
+static inline void ask_handle(struct worker *w, struct grip *g)
+{
+	enum form form = random_form(w);
+	struct pinseal_lease lease;
+	int ret;
+
+	memset(&lease, 0xcc, sizeof(lease));
+	w->fd = g->hold.handle;
+	call_begin(w, g->t, "LEASE(handle of %lld, %#llx)", g->t->number, g->from);
+	ret = ioctl_as(w, form, PINSEAL_PIN_IOC_LEASE, &lease);
+	call_allows(w, ret, EFAULT, EINVAL);
+	if (!form_error(form, PINSEAL_PIN_IOC_LEASE))
+		call_was_right(w, ret);
+	if (ret)
+		return;
+	log_note(w->log, "state %u, until %llu, asker %u", lease.state, lease.until_ns,
+		 lease.asker);
+	check_lease(w, g, &lease);
+}
+
+static inline void op_use_handle(struct worker *w, struct target *t)
+{
+	static void (*const use[])(struct worker *w, struct grip *g) = {
+		read_handle, write_handle, write_handle, poll_handle, ask_handle,
+	};
+	struct grip *g = find_handle(w, t);
+
+	for (unsigned int times = 1 + random_below(&w->r, 4); g && times; times--)
+		use[random_below(&w->r, sizeof(use) / sizeof(use[0]))](w, g);
+}
+
+/* A child writes by what it inherited. It has no log. */
+static inline void child_store_by_handle(struct worker *w, struct grip *g)
+{
+	unsigned char byte = 'c';
+	uint32_t known;
+
+	if (!g->t || !is_handle(g->kind) || g->readonly)
+		return;
+	known = read_once(g->t->known);
+	if (pwrite(g->hold.handle, &byte, 1, 0) > 0 && known & F_SEAL_WRITE && grip_is_whole(g))
+		break_rule(RULE_WRITERS, "a child of worker %u wrote by a %s to object %lld, which "
+			   "had the seals %#x", w->number, grip_name(g->kind), g->t->number, known);
+}
+
+/*
+ * The last look: who leases is not in the way of who revokes.
+ */
+
+/* A lease on the first page, if it can be had: its descriptor, or -errno. */
+static inline int leave_lease(struct worker *w, struct target *t)
+{
+	int lease;
+
+	leasing_begins(t, 1);
+	call_begin(w, t, "PIN(%lld) on a lease in the end", t->number);
+	lease = call_end(w, ps_lease(t->fd, 0, 1, NSEC_PER_MSEC));
+	call_forbidden_by(w, lease, WRITE_SEALS);
+	return lease;
+}
+
+/* The object was sealed for write by who revoked so many pages. */
+static inline void check_left_lease(struct worker *w, struct target *t, int lease, uint64_t revoked)
+{
+	struct pinseal_lease state;
+	int ret;
+
+	leases_were_taken(t, revoked);
+	call_begin(w, t, "pwrite(lease of %lld) in the end", t->number);
+	ret = call_end(w, sys(pwrite(lease, "l", 1, 0)));
+	if (ps_lease_state(lease, &state) || state.state != PINSEAL_LEASE_REVOKED ||
+	    ret != -ESTALE || revoked != 1)
+		break_rule(RULE_LEASES, "object %lld was sealed in spite of a lease: %lld pages "
+			   "were taken, the state is %u, pwrite() gave %d", t->number,
+			   (long long)revoked, state.state, ret);
+}
+
+#endif /* FUZZ_LEASE_H */

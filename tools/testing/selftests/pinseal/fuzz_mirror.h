@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The fuzzer's mirrors: of its own mappings, read and written while those change, go, and are
+ * replaced by others. What is stored by one is stored through a mapping, and a mirror without
+ * a mapping is nothing: it gives access to no page, and is in nobody's way.
+ */
+#ifndef FUZZ_MIRROR_H
+#define FUZZ_MIRROR_H
+
+#include "fuzz_lease.h"
+#include "fuzz_view.h"
+
+static inline struct mirror *find_mirror(struct worker *w, struct target *t)
+{
+	for (int i = 0; i < MIRRORS; i++)
+		if (w->mirror[i].t == t)
+			return &w->mirror[i];
+	return NULL;
+}
+
+static inline void drop_mirror(struct worker *w, struct mirror *m)
+{
+	struct target *t = m->t;
+
+	if (!t)
+		return;
+	m->t = NULL;
+	call_begin(w, t, "close(mirror of %lld, %#llx)", t->number, m->from);
+	call_end(w, sys(close(m->fd)));
+}
+
+/* A mirror of a part of a mapping: NULL if it could not be made. */
+static inline struct mirror *make_mirror(struct worker *w, struct view *v)
+{
+	uint64_t page = page_size(), pages = v->len / page, first = random_below(&w->r, pages);
+	struct pinseal_pin arg = {
+		.start = v->offset / page + first,
+		.count = 1 + random_below(&w->r, pages - first),
+		.flags = PINSEAL_PIN_MIRROR | (once_in(&w->r, 4) ? PINSEAL_PIN_READONLY : 0),
+		.address = (uintptr_t)v->at + first * page,
+	};
+	struct mirror *m = find_mirror(w, NULL);
+	struct target *t = v->t;
+	struct mirror new = {
+		.t = t,
+		.from = arg.start * page,
+		.to = (arg.start + arg.count) * page,
+		.readonly = arg.flags & PINSEAL_PIN_READONLY,
+	};
+	enum form form = random_form(w);
+	bool right = !once_in(&w->r, 24);
+
+	/* What is open for writing only cannot be mapped, nor mirrored. */
+	if (!m || t->access == O_WRONLY)
+		return NULL;
+	if (!right)
+		spoil_pin(w, &arg);
+	choose_fd(w, t, false);
+	call_begin(w, t, "PIN(%lld, page %lld, %lld pages, flags %#llx, mirrors %#llx)", t->number,
+		   arg.start, arg.count, arg.flags, arg.address);
+	new.fd = ioctl_as(w, form, PINSEAL_IOC_PIN, &arg);
+	/* An old struct has no address, or only a part of one. */
+	check_pin(w, t, new.fd, form, &arg, right && form != OLD);
+	if (new.fd < 0)
+		return NULL;
+	if (!v->shared)
+		break_rule(RULE_RESULTS, "worker %u: a mirror of a private mapping of object %lld",
+			   w->number, t->number);
+	note(N_MIRRORS);
+	*m = new;
+	return m;
+}
+
+/* Bytes were read or written, or not. @room: as many as the mirror has there. */
+static inline void check_mirrored(struct worker *w, struct mirror *m, ssize_t ret, size_t room)
+{
+	struct target *t = m->t;
+
+	/* Only writing. The mapping may be for reading for other reasons than seals. */
+	if (ret != -EPERM)
+		call_allows(w, ret, EFAULT, ENOSPC, ENOMEM);
+	if ((ret == -ENOSPC && room) || ret > (ssize_t)room)
+		break_rule(RULE_RESULTS, "worker %u, object %lld: %lld of %lld bytes of a mirror",
+			   w->number, t->number, (long long)ret, (long long)room);
+	if (ret > 0 && w->before.maps == w->before.unmaps && read_once(t->maps) == w->before.maps)
+		break_rule(RULE_RESULTS, "worker %u: a mirror of object %lld, which nobody has "
+			   "mapped", w->number, t->number);
+}
+
+static inline void read_mirror(struct worker *w, struct mirror *m)
+{
+	size_t size = m->to - m->from, at = random_below(&w->r, size + size / 16);
+	size_t len = random_len(w), room = at < size ? size - at : 0;
+	unsigned char *memory = random_memory(w, &len);
+	bool image = has_image(m->t);
+	ssize_t ret;
+
+	view_was_filled(w, memory);
+	call_begin(w, m->t, "pread(mirror of %lld, %#llx, %#llx, %lld at %#llx)", m->t->number,
+		   m->from, address(memory), len, at);
+	ret = call_end(w, sys(pread(m->fd, memory, len, at)));
+	if (ret == -EPERM || ret == -ENOSPC)
+		break_rule(RULE_RESULTS, "object %lld: a mirror gave %s to who reads",
+			   m->t->number, strerrorname_np(-ret));
+	check_mirrored(w, m, ret, room < len ? room : len);
+	if (ret > 0 && image && memory == w->buf)
+		check_bytes(m->t, m->from + at, memory, ret, "read by a mirror");
+}
+
+static inline void write_mirror(struct worker *w, struct mirror *m)
+{
+	size_t size = m->to - m->from, at = random_below(&w->r, size + size / 16);
+	size_t len = random_len(w), room = at < size ? size - at : 0;
+	unsigned char *memory = random_memory(w, &len);
+	ssize_t ret;
+
+	if (memory == w->buf)
+		memset(memory, 1 + random_below(&w->r, 255), len);
+	call_begin(w, m->t, "pwrite(mirror of %lld, %#llx, %#llx, %lld at %#llx)", m->t->number,
+		   m->from, address(memory), len, at);
+	ret = call_end(w, sys(pwrite(m->fd, memory, len, at)));
+	if (m->readonly) {
+		if (ret != -EBADF)
+			break_rule(RULE_RESULTS, "object %lld: a mirror for reading only gave %lld "
+				   "when it was written to", m->t->number, (long long)ret);
+		return;
+	}
+	check_mirrored(w, m, ret, room < len ? room : len);
+	if (ret <= 0)
+		return;
+	note(N_MIRRORED);
+	if (w->before.known & F_SEAL_WRITE)
+		break_rule(RULE_WRITERS, "worker %u wrote by a mirror to object %lld, which had "
+			   "the seals %#x", w->number, m->t->number, w->before.known);
+}
+
+/* Nobody wants what it holds, for that is nothing. */
+static inline void ask_mirror(struct worker *w, struct mirror *m)
+{
+	uint32_t flags = PINSEAL_PIN_MIRROR | (m->readonly ? PINSEAL_PIN_READONLY : 0);
+	struct pinseal_lease state;
+	uint64_t page = page_size();
+	int ready;
+
+	call_begin(w, m->t, "poll(mirror of %lld, %#llx)", m->t->number, m->from);
+	ready = call_end(w, ready_within(m->fd, ALWAYS_READY | POLLPRI, 0));
+	if (ready >= 0 && ready & ~ALWAYS_READY)
+		break_rule(RULE_RESULTS, "object %lld: poll() says %#x of a mirror", m->t->number,
+			   ready);
+	call_begin(w, m->t, "LEASE(mirror of %lld, %#llx)", m->t->number, m->from);
+	call_allows(w, call_end(w, ps_lease_state(m->fd, &state)), 0);
+	if (state.start != m->from / page || state.count != (m->to - m->from) / page ||
+	    state.flags != flags || state.state != PINSEAL_LEASE_HELD || state.grace_ns ||
+	    state.until_ns || state.asker || state.pad)
+		break_rule(RULE_RESULTS, "object %lld: a mirror of page %#llx, %llu pages, flags "
+			   "%#x, in state %u", m->t->number, state.start, state.count, state.flags,
+			   state.state);
+}
+
+static inline void use_mirror(struct worker *w, struct mirror *m)
+{
+	static void (*const use[])(struct worker *w, struct mirror *m) = {
+		read_mirror, read_mirror, write_mirror, write_mirror, write_mirror, ask_mirror,
+	};
+
+	for (unsigned int times = 1 + random_below(&w->r, 4); times; times--)
+		use[random_below(&w->r, sizeof(use) / sizeof(use[0]))](w, m);
+}
+
+/*
+ * Uses one, whatever has become of what it mirrors, or makes one: of a mapping that there is,
+ * or of one that goes at once.
+ */
+static inline void op_mirror(struct worker *w, struct target *t)
+{
+	struct mirror *m = find_mirror(w, t);
+	struct view *v = find_view(w, t);
+	bool stays = v;
+
+	if (m) {
+		use_mirror(w, m);
+		if (once_in(&w->r, 6))
+			drop_mirror(w, m);
+		return;
+	}
+	if (!v)
+		v = make_view(w, t);
+	if (!v)
+		return;
+	m = make_mirror(w, v);
+	if (m)
+		use_mirror(w, m);
+	if (!stays)
+		drop_view(w, v);
+	if (m)
+		use_mirror(w, m);
+}
+
+/* A child writes by what it inherited, to what its parent has mapped. It has no log. */
+static inline void child_store_by_mirror(struct worker *w, struct mirror *m)
+{
+	unsigned char byte = 'c';
+	uint32_t known;
+
+	if (!m->t || m->readonly)
+		return;
+	known = read_once(m->t->known);
+	if (pwrite(m->fd, &byte, 1, 0) > 0 && known & F_SEAL_WRITE)
+		break_rule(RULE_WRITERS, "a child of worker %u wrote by a mirror to object %lld, "
+			   "which had the seals %#x", w->number, m->t->number, known);
+}
+
+/*
+ * The last look: a mirror that is there, but no mapping, is in nobody's way.
+ */
+
+/* A mirror by which was written, of a mapping that is gone: its descriptor, or -errno. */
+static inline int leave_mirror(struct worker *w, struct target *t)
+{
+	void *p = ps_map(t->fd, page_size(), RW, MAP_SHARED);
+	int mirror, ret;
+
+	if (p == MAP_FAILED)
+		return -errno;
+	call_begin(w, t, "PIN(%lld), a mirror in the end", t->number);
+	mirror = call_end(w, ps_mirror(t->fd, 0, 1, 0, p));
+	if (mirror >= 0) {
+		call_begin(w, t, "pwrite(mirror of %lld) in the end", t->number);
+		ret = call_end(w, sys(pwrite(mirror, "m", 1, 0)));
+		if (ret != 1)
+			break_rule(RULE_RESULTS, "object %lld: a mirror of what is mapped gave %d",
+				   t->number, ret);
+	}
+	munmap(p, page_size());
+	return mirror;
+}
+
+/* The object was sealed for write since then. */
+static inline void check_left_mirror(struct worker *w, struct target *t, int mirror)
+{
+	int ret;
+
+	call_begin(w, t, "pwrite(mirror of %lld) after the end", t->number);
+	ret = call_end(w, sys(pwrite(mirror, "m", 1, 0)));
+	if (ret != -EFAULT)
+		break_rule(RULE_WRITERS, "object %lld is sealed and not mapped, and a mirror gave "
+			   "%d", t->number, ret);
+}
+
+#endif /* FUZZ_MIRROR_H */

@@ -1,0 +1,390 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The fuzzer's RESIZE and FALLOCATE, which take pages away: at once, or when nobody holds them
+ * any more. Whoever waits for that in vain has changed nothing, and nobody else is waited for.
+ */
+#ifndef FUZZ_SIZE_H
+#define FUZZ_SIZE_H
+
+#include "fuzz_grip.h"
+#include "fuzz_seal.h"
+
+/* These are the same for both. */
+#define TAKE_WAIT	PINSEAL_RESIZE_WAIT
+#define TAKE_REVOKE	PINSEAL_RESIZE_REVOKE
+
+_Static_assert(TAKE_WAIT == PINSEAL_FALLOCATE_WAIT && TAKE_REVOKE == PINSEAL_FALLOCATE_REVOKE,
+	       "one set of flags");
+
+/* A size that somebody may want. */
+static inline uint64_t random_size(struct worker *w, struct target *t)
+{
+	uint64_t size;
+
+	switch (random_below(&w->r, 16)) {
+	case 0:
+		size = 0;
+		break;
+	case 1:
+		size = random_below(&w->r, 2 * t->span);
+		break;
+	case 2:
+		/* Not more: PINS takes its time for each part of a size, be it empty. */
+		size = one_of(&w->r, 1ULL << 31, 1ULL << 32, 1ULL << 40);
+		size += random_below(&w->r, 3) - 1;
+		break;
+	case 3:
+		/* What it is already. */
+		size = read_once(t->size_min);
+		break;
+	case 4:
+	case 5:
+	case 6:
+		size = t->span;
+		break;
+	default:
+		size = t->span - random_below(&w->r, t->span / 2);
+		if (!once_in(&w->r, 3))
+			size -= size % page_size();
+	}
+	return t->stays && size < t->span ? t->span : size;
+}
+
+/* What both structs have about waiting, before a call and after it. */
+struct patience {
+	uint64_t timeout_ns, waited_ns, pinned_pages, first_pinned, revoked_pages;
+};
+
+/* A call that takes pages away, perhaps. */
+struct taking {
+	uint64_t begin, end;		/* bytes ... */
+	uint64_t from, to;		/* ... and those of the pages that go as a whole */
+	uint32_t flags;
+	bool waits;			/* with these flags, for who holds them */
+	bool quiet;			/* and no signal ends that */
+	struct grip *held;		/* something of the worker's own that is in the way */
+	bool still;			/* nobody is about to change the size ... */
+	unsigned int sizing;		/* ... as long as nobody else begins to ... */
+	int64_t size;			/* ... and so it is this */
+};
+
+/* Flags, mostly right ones. */
+static inline uint32_t random_take_flags(struct worker *w)
+{
+	if (once_in(&w->r, 24))
+		return 1U << random_below(&w->r, 32);
+	return once_in(&w->r, 2) ? 0 : TAKE_WAIT | (once_in(&w->r, 2) ? TAKE_REVOKE : 0);
+}
+
+static inline bool take_flags_are_right(uint32_t flags)
+{
+	return !(flags & ~(TAKE_WAIT | TAKE_REVOKE)) && flags != TAKE_REVOKE;
+}
+
+/* How to wait. Others wait for who waits: so not for long. */
+static inline struct patience random_patience(struct worker *w, uint32_t flags)
+{
+	struct random *r = &w->r;
+	struct patience p = { .timeout_ns = random_bits(r) };
+
+	/* Without the flag, the others must not be there. */
+	if (!(flags & TAKE_WAIT))
+		return p;
+	p = (struct patience){
+		.timeout_ns = one_of(r, 1, 20000, 300000, NSEC_PER_MSEC, 3 * NSEC_PER_MSEC,
+				     10 * NSEC_PER_MSEC),
+		/* Whatever is here must not matter. */
+		.pinned_pages = random_bits(r),
+		.first_pinned = random_bits(r),
+	};
+	if (once_in(r, 24))
+		p.timeout_ns = 0;
+	/* A call that goes on, or says so. */
+	if (once_in(r, 8))
+		p.waited_ns = random_below(r, 2 * NSEC_PER_MSEC);
+	if (once_in(r, 48))
+		p.waited_ns = UINT64_MAX - random_below(r, 3);
+	return p;
+}
+
+/* Something that the worker holds of these pages. */
+static inline struct grip *held_within(struct worker *w, struct target *t, uint64_t from,
+				       uint64_t to)
+{
+	for (int i = 0; i < GRIPS; i++) {
+		struct grip *g = &w->grip[i];
+
+		if (g->t == t && g->from < to && g->to > from && grip_is_held(g))
+			return g;
+	}
+	return NULL;
+}
+
+/* A call on the device is about to take the bytes [begin, end), perhaps. */
+static inline struct taking take_begin(struct worker *w, struct target *t, uint64_t begin,
+				       uint64_t end, uint32_t flags)
+{
+	uint64_t page = page_size();
+	struct taking take = {
+		.begin = begin,
+		.end = end,
+		.from = begin % page ? begin - begin % page + page : begin,
+		.to = end - end % page,
+		.flags = flags,
+		.waits = !w->inner && flags & TAKE_WAIT,
+	};
+
+	if (!take.waits)
+		return take;
+	take.quiet = once_in(&w->r, 2);
+	take.held = held_within(w, t, take.from, take.to);
+	take.still = size_is_still(t, &take.sizing);
+	take.size = ps_size(t->fd);
+	if (take.quiet)
+		hold_signals(true);
+	/* Whatever else is wrong with it. */
+	if (flags & TAKE_REVOKE)
+		asking_begins(t);
+	return take;
+}
+
+/* It is over. In the model it still is one of those who are at it. */
+static inline void take_end(struct target *t, struct taking *take, int ret)
+{
+	struct grip *g = take->held;
+	unsigned int own;
+
+	if (!take->waits)
+		return;
+	if (take->flags & TAKE_REVOKE)
+		asking_ends(t);
+	if (take->quiet)
+		hold_signals(false);
+	if (ret == -EBUSY) {
+		int64_t size = ps_size(t->fd);
+
+		note(N_IN_VAIN);
+		if (take->still && size != take->size &&
+		    read_once(t->sizing) == take->sizing + 1)
+			break_rule(RULE_STATE, "object %lld had %#llx bytes, and has %#llx after a "
+				   "call that changed nothing", t->number, (long long)take->size,
+				   (long long)size);
+	}
+	if (ret || !g)
+		return;
+	/* Unless others took the pages first, from the object or from the holder. */
+	own = parts_shared(t, g->from, g->to, take->begin, take->end);
+	if (takers(t, g->from, g->to) == own &&
+	    times_taken(t, g->from, g->to) == g->taken && !grip_is_revoked(g))
+		break_rule(RULE_STATE, "object %lld: pages from %#llx on were taken away by who "
+			   "waits until nobody holds them; but a %s does", t->number,
+			   (long long)g->from, grip_name(g->kind));
+}
+
+#define wrong_take(what, ...)							\
+	break_rule(RULE_RESULTS, "taking pages away: " what, ##__VA_ARGS__)
+
+/* What a call that waits told, by itself and with what was asked. */
+static inline void check_patience(struct worker *w, struct target *t, int ret,
+				  const struct taking *take, const struct patience *in,
+				  const struct patience *out)
+{
+	uint64_t waited = out->waited_ns - in->waited_ns, took = log_last(w->log)->took;
+	uint64_t timeout_ns = in->timeout_ns ?: DEFAULT_NS;
+
+	log_note(w->log, "%llu ns, %llu pages from %#llx on, %llu taken",
+		 (unsigned long long)out->waited_ns, (unsigned long long)out->pinned_pages,
+		 (unsigned long long)out->first_pinned, (unsigned long long)out->revoked_pages);
+	if (!out->pinned_pages != (out->first_pinned == PINSEAL_NO_PAGE))
+		wrong_take("%lld pages are held, the first is %#llx",
+			   (long long)out->pinned_pages, (long long)out->first_pinned);
+	if (!ret && out->pinned_pages)
+		wrong_take("they were, with %lld held", (long long)out->pinned_pages);
+	if (out->pinned_pages && out->first_pinned >= take->to / page_size())
+		wrong_take("page %#llx is none of those up to %#llx",
+			   (long long)out->first_pinned, (long long)take->to);
+	if (out->revoked_pages && !(take->flags & TAKE_REVOKE))
+		wrong_take("%lld leased ones that nobody asked for",
+			   (long long)out->revoked_pages);
+	leases_were_taken(t, out->revoked_pages);
+	if (out->timeout_ns != in->timeout_ns || out->waited_ns < in->waited_ns)
+		wrong_take("waited %lld ns of %lld, after %lld", (long long)out->waited_ns,
+			   (long long)out->timeout_ns, (long long)in->waited_ns);
+	if (out->waited_ns < UINT64_MAX && waited > took)
+		wrong_take("waited %lld ns, in a call of %lld", (long long)waited, (long long)took);
+	if (ret == -EBUSY && out->waited_ns < timeout_ns && !read_once(t->nonblock))
+		wrong_take("gave up after %lld ns of %lld", (long long)out->waited_ns,
+			   (long long)timeout_ns);
+}
+
+/* Whether what such a call failed with is right because it waits. */
+static inline bool take_explains(struct worker *w, const struct taking *take, int ret,
+				 const struct patience *in)
+{
+	uint64_t timeout_ns = in->timeout_ns ?: DEFAULT_NS;
+
+	if (!take->waits)
+		return false;
+	if (ret == -EBUSY)
+		call_took_at_most(w, timeout_ns > in->waited_ns ? timeout_ns - in->waited_ns : 0);
+	/* Any handler ends it, also one with SA_RESTART. */
+	return ret == -EBUSY || (ret == -EINTR && signals_handled != w->handled);
+}
+
+/* Whether there is a report to look at. */
+static inline bool take_tells(const struct taking *take, enum form form, int ret)
+{
+	return take->waits && form != OLD && form <= LONG_DIRTY &&
+	       (!ret || ret == -EBUSY || ret == -EINTR);
+}
+
+/* Whether a right argument cannot be found to be wrong. */
+static inline bool take_is_right(const struct taking *take, enum form form, unsigned int cmd)
+{
+	/* What cannot be written is not found out before there is something to tell. */
+	return !form_error(form, cmd) && !(take->waits && form == READ_ONLY);
+}
+
+static inline void op_resize(struct worker *w, struct target *t)
+{
+	struct pinseal_resize arg = { .size = random_size(w, t), .flags = random_take_flags(w) };
+	struct patience in = random_patience(w, arg.flags), out;
+	enum form form = random_form(w);
+	struct taking take;
+	bool right, may;
+	int ret;
+
+	if (once_in(&w->r, 32))
+		arg.size = one_of(&w->r, 1ULL << 63, UINT64_MAX);
+	if (once_in(&w->r, 32))
+		arg.pad = 1 << random_below(&w->r, 32);
+	arg.timeout_ns = in.timeout_ns;
+	arg.waited_ns = in.waited_ns;
+	arg.pinned_pages = in.pinned_pages;
+	arg.first_pinned = in.first_pinned;
+	arg.revoked_pages = in.revoked_pages;
+	right = arg.size <= INT64_MAX && take_flags_are_right(arg.flags) && !arg.pad;
+
+	choose_fd(w, t, true);
+	may = w->inner ? arg.size <= INT64_MAX : right;
+	take = take_begin(w, t, arg.size, UINT64_MAX, arg.flags);
+	if (may)
+		resizing_begins(t, arg.size);
+	call_begin(w, t, "RESIZE(%lld, %#llx, flags %#llx, pad %#llx, %lld ns of %lld)", t->number,
+		   arg.size, arg.flags, arg.pad, arg.waited_ns, arg.timeout_ns);
+	if (w->inner) {
+		ret = call_end(w, sys(ftruncate(w->fd, arg.size)));
+	} else {
+		ret = ioctl_as(w, form, PINSEAL_IOC_RESIZE, &arg);
+		if (!take_explains(w, &take, ret, &in))
+			call_allows(w, ret, EFAULT, E2BIG, EINVAL, EPERM, EFBIG, EINTR, EAGAIN);
+		if (right && take_is_right(&take, form, PINSEAL_IOC_RESIZE) &&
+		    t->access != O_RDONLY)
+			call_was_right(w, ret);
+		if (!ret && !right)
+			break_rule(RULE_RESULTS, "worker %u: RESIZE took a wrong argument",
+				   w->number);
+	}
+	take_end(t, &take, ret);
+	if (may)
+		resizing_ends(t, arg.size, ret != -EBUSY);
+	if (take_tells(&take, form, ret)) {
+		out = (struct patience){ arg.timeout_ns, arg.waited_ns, arg.pinned_pages,
+					 arg.first_pinned, arg.revoked_pages };
+		check_patience(w, t, ret, &take, &in, &out);
+	}
+	call_forbidden_by(w, ret, SIZE_SEALS);
+	if (ret == -EPERM && has_fixed_size(&w->before) && arg.size == w->before.size_min)
+		break_rule(RULE_RESULTS, "worker %u, object %lld: may not have the size that it "
+			   "has", w->number, t->number);
+	if (ret)
+		return;
+	note(N_RESIZES);
+	write_once(t->used, true);
+	check_size(t, &w->before, arg.size);
+}
+
+static inline void op_fallocate(struct worker *w, struct target *t)
+{
+	struct pinseal_fallocate arg = {
+		.mode = one_of(&w->r, 0, FALLOC_FL_KEEP_SIZE, PUNCH, PUNCH),
+		.flags = random_take_flags(w),
+		.offset = random_below(&w->r, t->span + t->span / 8),
+		.len = 1 + random_below(&w->r, 3 * page_size()),
+	};
+	struct patience in = random_patience(w, arg.flags), out;
+	enum form form = random_form(w);
+	struct taking take;
+	bool right, punch;
+	uint64_t end;
+	int ret;
+
+	if (t->stays && arg.mode == PUNCH)
+		arg.mode = 0;
+	if (arg.mode == PUNCH && once_in(&w->r, 8))
+		arg.len = INT64_MAX - arg.offset;
+	if (once_in(&w->r, 24))
+		arg.mode = one_of(&w->r, FALLOC_FL_PUNCH_HOLE, FALLOC_FL_COLLAPSE_RANGE,
+				  FALLOC_FL_ZERO_RANGE, FALLOC_FL_INSERT_RANGE, 1U << 31);
+	if (once_in(&w->r, 24))
+		arg.len = one_of(&w->r, 0, INT64_MAX, 1ULL << 63, UINT64_MAX);
+	if (once_in(&w->r, 24))
+		arg.offset = one_of(&w->r, INT64_MAX, 1ULL << 63, UINT64_MAX);
+	arg.timeout_ns = in.timeout_ns;
+	arg.waited_ns = in.waited_ns;
+	arg.pinned_pages = in.pinned_pages;
+	arg.first_pinned = in.first_pinned;
+	arg.revoked_pages = in.revoked_pages;
+	right = arg.len && arg.len <= INT64_MAX && arg.offset <= INT64_MAX &&
+		arg.offset + arg.len <= INT64_MAX && take_flags_are_right(arg.flags);
+	/* What is right must not fill the machine's memory. */
+	if (right && arg.mode != PUNCH && arg.len > t->span)
+		arg.len = page_size();
+	end = right ? arg.offset + arg.len : 0;
+	punch = right && arg.mode == PUNCH;
+
+	choose_fd(w, t, true);
+	/* What takes nothing away does not wait. */
+	take = take_begin(w, t, arg.offset, end, punch ? arg.flags : 0);
+	sizing_begins(t);
+	if (punch)
+		taking_begins(t, arg.offset, end);
+	call_begin(w, t, "FALLOCATE(%lld, mode %#llx, %#llx, len %#llx, flags %#llx, %lld ns of "
+		   "%lld)", t->number, arg.mode, arg.offset, arg.len, arg.flags, arg.waited_ns,
+		   arg.timeout_ns);
+	if (w->inner && right) {
+		ret = call_end(w, sys(fallocate(w->fd, arg.mode, arg.offset, arg.len)));
+	} else if (w->inner) {
+		ret = call_end(w, -EINVAL);
+	} else {
+		ret = ioctl_as(w, form, PINSEAL_IOC_FALLOCATE, &arg);
+		if (!take_explains(w, &take, ret, &in))
+			call_allows(w, ret, EFAULT, E2BIG, EINVAL, EBADF, EFBIG, EOPNOTSUPP, EPERM,
+				    ENOSPC, ENOMEM, EINTR, EAGAIN);
+		if (right && take_is_right(&take, form, PINSEAL_IOC_FALLOCATE))
+			call_was_right(w, ret);
+		if (!ret && !right)
+			break_rule(RULE_RESULTS, "worker %u: FALLOCATE took a wrong argument",
+				   w->number);
+	}
+	take_end(t, &take, ret);
+	if (punch)
+		taking_ends(t, arg.offset, end, ret != -EBUSY);
+	sizing_ends(t);
+	if (take_tells(&take, form, ret)) {
+		out = (struct patience){ arg.timeout_ns, arg.waited_ns, arg.pinned_pages,
+					 arg.first_pinned, arg.revoked_pages };
+		check_patience(w, t, ret, &take, &in, &out);
+	}
+	call_forbidden_by(w, ret, arg.mode == PUNCH ? WRITE_SEALS : F_SEAL_GROW);
+	if (ret)
+		return;
+	write_once(t->used, true);
+	if (arg.mode == PUNCH)
+		call_wrote_bytes(w, "a hole was punched");
+	else if (w->before.known & F_SEAL_GROW && end > w->before.size_max)
+		break_rule(RULE_STATE, "worker %u: memory up to %#llx behind object %lld, which "
+			   "cannot grow", w->number, (long long)end, t->number);
+}
+
+#endif /* FUZZ_SIZE_H */
