@@ -253,19 +253,42 @@ static void sweep(void)
 	mount_at("tmpfs", "/tmp");
 }
 
+/* Pages that are pinned (FOLL_PIN), each as often as it is. */
+static long pins(void)
+{
+	long acquired = 0, released = 0;
+	char line[128];
+	FILE *f;
+
+	/* CPUs keep some of their counts to themselves. */
+	write_file("/proc/sys/vm/stat_refresh", "1");
+	f = fopen("/proc/vmstat", "re");
+	while (f && fgets(line, sizeof(line), f)) {
+		sscanf(line, "nr_foll_pin_acquired %ld", &acquired);
+		sscanf(line, "nr_foll_pin_released %ld", &released);
+	}
+	if (f)
+		fclose(f);
+	return acquired - released;
+}
+
 /*
- * What a program must not leave behind: a file or mapping of the module's. Some go
+ * What a program must not leave behind: a file or mapping of the module's, and pins. Some go
  * late, by a worker, after a grace period.
  */
 static void check_left(const char *name)
 {
 	long deadline = now_ms() + 10000;
-	long users;
+	long users, left;
 
 	while ((users = read_number("/sys/module/" MODULE "/refcnt")) > 0 && now_ms() < deadline)
 		usleep(10000);
 	if (users > 0)
 		report("left %s the module in use, %ld times", name, users);
+	while ((left = pins()) && now_ms() < deadline)
+		usleep(10000);
+	if (left)
+		report("left %s pages pinned, %ld times", name, left);
 }
 
 static void become(char *const argv[])

@@ -40,7 +40,7 @@ int main(int argc, char **argv)
 		.flags = PINSEAL_PIN_LEASED,
 	};
 	int busy = argc == 3 && !strcmp(argv[2], "busy");
-	int object, lease;
+	int object, lease, asked = 0;
 	unsigned int done;
 
 	if (argc < 2) {
@@ -65,7 +65,7 @@ int main(int argc, char **argv)
 		struct pollfd ready = { .fd = lease, .events = POLLPRI };
 
 		if (poll(&ready, 1, 10) == 1) {
-			if (ready.revents & POLLPRI)
+			if (ready.revents & POLLPRI && !asked++)
 				show_asker(lease);
 			if (!busy || ready.revents & POLLHUP)
 				break;

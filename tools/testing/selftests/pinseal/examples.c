@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The programs of tools/examples, as they are, with each other.
+ */
+#define main lease_holder_main
+#include "../../../examples/lease_holder.c"
+#undef main
+#define main sealer_main
+#include "../../../examples/sealer.c"
+#undef main
+
+#include "pinseal_test.h"
+
+#include "harness.h"
+
+#define SOCKET		"pinseal-example"
+
+/* Their output, until they have ended. */
+struct program {
+	pid_t pid;
+	int output;
+	char text[512];
+};
+
+static int program_start(struct program *p, int (*main)(int argc, char **argv), char *arg)
+{
+	char *argv[] = { "example", SOCKET, arg, NULL };
+	int pipes[2];
+
+	if (pipe(pipes))
+		return -errno;
+	p->pid = ps_fork();
+	if (!p->pid) {
+		dup2(pipes[1], 1);
+		dup2(pipes[1], 2);
+		exit(main(arg ? 3 : 2, argv));
+	}
+	close(pipes[1]);
+	p->output = pipes[0];
+	return 0;
+}
+
+/* Its exit status; its output is in @text then. */
+static int program_end(struct program *p)
+{
+	size_t len = 0;
+	ssize_t n;
+
+	while (len < sizeof(p->text) - 1 &&
+	       (n = read(p->output, p->text + len, sizeof(p->text) - 1 - len)) > 0)
+		len += n;
+	p->text[len] = '\0';
+	close(p->output);
+	return ps_wait(p->pid);
+}
+
+FIXTURE(examples) {
+	struct program sealer, holder;
+};
+
+FIXTURE_SETUP(examples)
+{
+	ASSERT_EQ(0, sys(chdir("/")));
+	unlink(SOCKET);
+	ASSERT_EQ(0, program_start(&self->sealer, sealer_main, NULL));
+	while (access(SOCKET, F_OK))
+		sleep_ns(NSEC_PER_MSEC);
+	/* It listens a moment after the name is there. */
+	sleep_ns(100 * NSEC_PER_MSEC);
+}
+
+FIXTURE_TEARDOWN(examples)
+{
+	unlink(SOCKET);
+}
+
+#define EXPECT_SAYS(program, what)						\
+	EXPECT_NE(NULL, strstr((program)->text, what)) {			\
+		TH_LOG("not \"%s\" in \"%s\"", what, (program)->text);		\
+	}
+
+TEST_F(examples, holder_lets_go)
+{
+	ASSERT_EQ(0, program_start(&self->holder, lease_holder_main, NULL));
+	EXPECT_EQ(0, program_end(&self->holder));
+	EXPECT_EQ(0, program_end(&self->sealer));
+	EXPECT_SAYS(&self->holder, "wants the pages");
+	EXPECT_SAYS(&self->holder, "lets go");
+	EXPECT_SAYS(&self->sealer, "4 pages are held");
+	EXPECT_SAYS(&self->sealer, "; 0 pages had to be taken");
+}
+
+TEST_F(examples, holder_is_busy)
+{
+	ASSERT_EQ(0, program_start(&self->holder, lease_holder_main, "busy"));
+	EXPECT_EQ(0, program_end(&self->holder));
+	EXPECT_EQ(0, program_end(&self->sealer));
+	EXPECT_SAYS(&self->holder, "lost the pages");
+	EXPECT_SAYS(&self->sealer, "; 4 pages had to be taken");
+}
+
+TEST_HARNESS_MAIN
