@@ -9,15 +9,31 @@
  *
  * A line for programs: bench <TAB> name <TAB> unit <TAB> memfd <TAB> pinseal <TAB> ratio.
  * Times are in nanoseconds. A ratio below 1 means that pinseal takes less.
+ *
+ * Those whose names begin with wake_ are of pinseal only: in the place of memfd is who
+ * notices a release by looking again and again, in the place of pinseal who is woken up.
  */
+#include <sys/eventfd.h>
 #include <sys/utsname.h>
 
+#include "async.h"
 #include "contest.h"
 #include "holders.h"
 #include "noise.h"
 #include "table.h"
 
 static const struct table columns = { 4, { 44, 12, 12, 12 } };
+
+/* What takes turns, and is shown, as memfd and pinseal are. */
+enum way {
+	POLLED = MEMFD,
+	WOKEN = PINSEAL,
+};
+
+/* What is held of an object of HELD_OBJECT pages. */
+#define HELD_OBJECT	128
+#define HELD_FIRST	100
+#define HELD_PAGES	16
 
 static char **wanted;
 static unsigned int n_wanted;
@@ -36,6 +52,20 @@ static bool is_wanted(const char *name)
 	for (i = 0; i < n_wanted; i++)
 		if (!strncmp(name, wanted[i], strlen(wanted[i])))
 			return true;
+	return !n_wanted;
+}
+
+/* Whether one may be whose name begins with @prefix. */
+static bool is_any_wanted(const char *prefix)
+{
+	unsigned int i;
+
+	for (i = 0; i < n_wanted; i++) {
+		size_t len = strlen(wanted[i]);
+
+		if (!strncmp(prefix, wanted[i], len < strlen(prefix) ? len : strlen(prefix)))
+			return true;
+	}
 	return !n_wanted;
 }
 
@@ -122,8 +152,50 @@ static void clean_seals(const char *prefix, const char *where, int cpu, uint64_t
 	run_anywhere();
 }
 
+typedef struct attempt seal_function(enum object_kind kind, int fd, uint64_t timeout_ns);
+
+/* The same as seal_object(), but who seals could do something else meanwhile. */
+static struct attempt seal_in_background(enum object_kind kind, int fd, uint64_t timeout_ns)
+{
+	struct attempt a = { .report = seal_async(F_SEAL_WRITE, timeout_ns) };
+
+	/* With memfds there is no such thing. */
+	if (kind == MEMFD)
+		return seal_object(kind, fd, timeout_ns);
+	a.began = now_ns();
+	a.error = ps_seal(fd, &a.report);
+	if (!a.error)
+		a.error = async_wait(fd, &a.report);
+	a.ended = now_ns();
+	/* It is no error that the result is not there yet. */
+	if (!a.error && a.report.outcome != PINSEAL_OUTCOME_SEALED)
+		die("woken up before there was a result");
+	return a;
+}
+
+/*
+ * Seals while another thread lets go of pages. Returns the time from the moment when it
+ * began to, so that what letting go costs by itself counts as well.
+ */
+static double seal_while_released(enum object_kind kind, int fd, struct hold *hold,
+				  seal_function *seal, unsigned int run)
+{
+	struct hold_ender ender;
+	struct attempt a;
+
+	/* At any moment between two looks of memfd, which are up to 80 ms apart. */
+	must(hold_end_later(&ender, hold, (20 + run % 40) * NSEC_PER_MSEC), "thread");
+	a = seal(kind, fd, NSEC_PER_SEC);
+	must(hold_ender_join(&ender), hold_name(hold->kind));
+	must(a.error, "sealing after a release");
+	if (a.ended < ender.began)
+		die("sealed before the release");
+	return (double)a.ended - ender.began;
+}
+
 /* From the moment of release to the return of the seal. */
-static void released_pins(const char *name, const char *what, enum hold_kind how)
+static void released_pins(const char *name, const char *what, enum hold_kind how,
+			  seal_function *seal)
 {
 	enum { RUNS = 101 };
 	static struct samples late[KINDS];
@@ -134,26 +206,193 @@ static void released_pins(const char *name, const char *what, enum hold_kind how
 	memset(late, 0, sizeof(late));
 	for (n = 0; n < KINDS * RUNS; n++) {
 		enum object_kind kind = n % KINDS;
-		int fd = filled_object(kind, 128 * page_size(), 0);
+		int fd = filled_object(kind, HELD_OBJECT * page_size(), 0);
 		enum hold_kind how_here = how;
-		struct hold_ender ender;
-		struct attempt a;
 		struct hold hold;
 
 		/* For memfds there are no handles. */
 		if (how == HOLD_HANDLE && kind == MEMFD)
 			how_here = HOLD_URING;
-		must(hold_begin(&hold, how_here, fd, 100, 16), hold_name(how_here));
-		/* At any moment between two looks of memfd, which are up to 80 ms apart. */
-		must(hold_end_later(&ender, &hold, (20 + n / KINDS % 40) * NSEC_PER_MSEC),
-		     "thread");
-		a = seal_object(kind, fd, NSEC_PER_SEC);
-		must(hold_ender_join(&ender), hold_name(how));
-		must(a.error, "sealing after a release");
-		add_sample(&late[kind], (double)a.ended - ender.began);
+		must(hold_begin(&hold, how_here, fd, HELD_FIRST, HELD_PAGES), hold_name(how_here));
+		add_sample(&late[kind], seal_while_released(kind, fd, &hold, seal, n / KINDS));
 		close(fd);
 	}
 	percentiles(name, what, late);
+}
+
+/*
+ * Two objects that have the same memory. A handle of one is closed like a handle of the
+ * other, but wakes only those who seal its own object: that makes all the difference.
+ */
+struct twins {
+	int sealed, other;
+};
+
+static struct twins twins_open(void)
+{
+	int memfd = filled_object(MEMFD, HELD_OBJECT * page_size(), 0);
+	struct twins t;
+
+	t.sealed = must(import_open(memfd), "import");
+	t.other = must(import_open(memfd), "import");
+	close(memfd);
+	return t;
+}
+
+static void twins_close(struct twins *t)
+{
+	close(t->sealed);
+	close(t->other);
+}
+
+/* The same with pinseal only: pages that are held in the way of @how, and by a handle. */
+static void woken_sealers(const char *name, const char *what, enum hold_kind how,
+			  seal_function *seal)
+{
+	enum { RUNS = 101 };
+	static struct samples late[KINDS];
+	unsigned int n;
+
+	if (!is_wanted(name))
+		return;
+	memset(late, 0, sizeof(late));
+	for (n = 0; n < KINDS * RUNS; n++) {
+		enum way way = n % KINDS;
+		enum hold_kind how_here = way == WOKEN ? HOLD_HANDLE : how;
+		struct twins t = twins_open();
+		struct hold hold;
+
+		must(hold_begin(&hold, how_here, way == WOKEN ? t.sealed : t.other, HELD_FIRST,
+				HELD_PAGES), hold_name(how_here));
+		add_sample(&late[way], seal_while_released(PINSEAL, t.sealed, &hold, seal,
+							   n / KINDS));
+		twins_close(&t);
+	}
+	percentiles(name, what, late);
+}
+
+/* Somebody who lets go of pages when asked to. */
+struct holder {
+	struct hold hold;
+	int ask;			/* where it is asked: a lease, or an eventfd */
+	short event;			/* what poll() says then */
+	int ret;
+	pid_t tid;			/* set when it is about to wait */
+	pthread_t thread;
+};
+
+static void *holder_thread(void *data)
+{
+	struct holder *h = data;
+	int ready;
+
+	__atomic_store_n(&h->tid, thread_id(), __ATOMIC_RELEASE);
+	ready = ready_within(h->ask, h->event, SOON_NS / NSEC_PER_MSEC);
+	if (ready == h->event)
+		h->ret = hold_end(&h->hold);
+	else
+		h->ret = ready < 0 ? ready : -ETIME;
+	return NULL;
+}
+
+/* Returns when it waits to be asked. */
+static void holder_start(struct holder *h)
+{
+	must(-pthread_create(&h->thread, NULL, holder_thread, h), "thread");
+	if (!thread_wait_asleep(&h->tid))
+		die("a holder does not wait");
+}
+
+static void holder_on_lease(struct holder *h, int fd)
+{
+	*h = (struct holder){ .hold.kind = HOLD_HANDLE, .event = POLLPRI };
+	/* Longer than it is given to answer. */
+	h->ask = must(ps_lease(fd, HELD_FIRST, HELD_PAGES, 2 * SOON_NS), "lease");
+	h->hold.handle = h->ask;
+	holder_start(h);
+}
+
+static void holder_by_eventfd(struct holder *h, enum hold_kind how, int fd)
+{
+	*h = (struct holder){ .event = POLLIN };
+	must(hold_begin(&h->hold, how, fd, HELD_FIRST, HELD_PAGES), hold_name(how));
+	h->ask = must(sys(eventfd(0, EFD_CLOEXEC)), "eventfd");
+	holder_start(h);
+}
+
+/* Asks for the pages and seals. Returns how long both took, with what the holder did. */
+static double ask_and_seal(struct holder *h, enum object_kind kind, int fd)
+{
+	struct pinseal_seal arg = seal_write(SOON_NS);
+	bool is_lease = h->event == POLLPRI;
+	uint64_t began = now_ns(), ended;
+	int ret;
+
+	if (is_lease) {
+		arg.flags = PINSEAL_SEAL_REVOKE;
+		ret = ps_seal(fd, &arg);
+	} else {
+		must(sys(eventfd_write(h->ask, 1)), "eventfd");
+		ret = seal_object(kind, fd, SOON_NS).error;
+	}
+	ended = now_ns();
+	pthread_join(h->thread, NULL);
+	must(h->ret, "letting go when asked to");
+	must(ret, "sealing after asking");
+	if (!is_lease)
+		close(h->ask);
+	return ended - began;
+}
+
+/* From asking whoever holds pages to the return of the seal. */
+static void asked_holders(const char *name, const char *what)
+{
+	enum { RUNS = 101 };
+	static struct samples time[KINDS];
+	unsigned int n;
+
+	if (!is_wanted(name))
+		return;
+	memset(time, 0, sizeof(time));
+	for (n = 0; n < KINDS * RUNS; n++) {
+		enum object_kind kind = n % KINDS;
+		int fd = filled_object(kind, HELD_OBJECT * page_size(), 0);
+		struct holder h;
+
+		/* For memfds there are no leases: who wants to seal has to tell it otherwise. */
+		if (kind == PINSEAL)
+			holder_on_lease(&h, fd);
+		else
+			holder_by_eventfd(&h, HOLD_URING, fd);
+		add_sample(&time[kind], ask_and_seal(&h, kind, fd));
+		close(fd);
+	}
+	percentiles(name, what, time);
+}
+
+/* The same with pinseal only: a handle whose holder is told otherwise, and a lease. */
+static void woken_askers(const char *name, const char *what)
+{
+	enum { RUNS = 101 };
+	static struct samples time[KINDS];
+	unsigned int n;
+
+	if (!is_wanted(name))
+		return;
+	memset(time, 0, sizeof(time));
+	for (n = 0; n < KINDS * RUNS; n++) {
+		enum way way = n % KINDS;
+		struct twins t = twins_open();
+		struct holder h;
+
+		if (way == WOKEN)
+			holder_on_lease(&h, t.sealed);
+		else
+			holder_by_eventfd(&h, HOLD_HANDLE, t.other);
+		add_sample(&time[way], ask_and_seal(&h, PINSEAL, t.sealed));
+		twins_close(&t);
+	}
+	percentiles(name, what, time);
 }
 
 static void harmless_reader(void)
@@ -336,10 +575,15 @@ int main(int argc, char **argv)
 	objects();
 	clean_seals("seal", "filled here", 0, 256 * MIB);
 	clean_seals("seal_other_cpu", "filled on another CPU", 1, 16 * MIB);
-	released_pins("release_pipe", "return after a pipe's release", HOLD_VMSPLICE);
-	released_pins("release_uring", "return after io_uring's release", HOLD_URING);
-	released_pins("release_handle", "return after a handle's release",
-		      HOLD_HANDLE);
+	released_pins("release_pipe", "return after a pipe's release", HOLD_VMSPLICE, seal_object);
+	released_pins("release_uring", "return after io_uring's release", HOLD_URING, seal_object);
+	released_pins("release_handle", "return after a handle's release", HOLD_HANDLE,
+		      seal_object);
+	released_pins("release_async_uring", "result after io_uring's release", HOLD_URING,
+		      seal_in_background);
+	released_pins("release_async_handle", "result after a handle's release", HOLD_HANDLE,
+		      seal_in_background);
+	asked_holders("release_lease", "return after asking for a lease");
 	harmless_reader();
 	transfers(false);
 	transfers(true);
@@ -347,6 +591,19 @@ int main(int argc, char **argv)
 	faults("fault_write", "write fault, page there", false, true);
 	faults("fault_new", "write fault, new page", true, true);
 	table_end(&columns);
+
+	if (is_any_wanted("wake_")) {
+		printf("\nPinseal only; ratio below 1: being woken up takes less\n\n");
+		table_begin(&columns, (const char *[]){ "", "polled", "woken up", "ratio" });
+		woken_sealers("wake_handle", "return after a handle's release", HOLD_HANDLE,
+			      seal_object);
+		woken_sealers("wake_pipe", "return, pipe or handle", HOLD_VMSPLICE, seal_object);
+		woken_sealers("wake_uring", "return, io_uring or handle", HOLD_URING, seal_object);
+		woken_sealers("wake_async", "result after a handle's release", HOLD_HANDLE,
+			      seal_in_background);
+		woken_askers("wake_lease", "return after asking, eventfd or lease");
+		table_end(&columns);
+	}
 
 	printf("\n");
 	for (i = 0; i < n_results; i++)
