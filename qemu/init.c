@@ -33,6 +33,9 @@
 #include <time.h>
 #include <unistd.h>
 
+/* What the tests count as well. */
+#include "../tools/testing/selftests/pinseal/machine_pins.h"
+
 #define PORT_NAME	"org.pinseal.tap"
 #define MODULE		"pinseal"
 #define MODULE_FILE	"/pinseal.ko"
@@ -187,20 +190,6 @@ static void load_others(void)
 	}
 }
 
-/* A number in a file; -1 if there is none. */
-static long read_number(const char *path)
-{
-	char text[32] = "";
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-
-	if (fd < 0)
-		return -1;
-	if (read(fd, text, sizeof(text) - 1) <= 0)
-		strcpy(text, "-1");
-	close(fd);
-	return strtol(text, NULL, 10);
-}
-
 static unsigned long taint(void)
 {
 	return read_number("/proc/sys/kernel/tainted");
@@ -253,25 +242,6 @@ static void sweep(void)
 	mount_at("tmpfs", "/tmp");
 }
 
-/* Pages that are pinned (FOLL_PIN), each as often as it is. */
-static long pins(void)
-{
-	long acquired = 0, released = 0;
-	char line[128];
-	FILE *f;
-
-	/* CPUs keep some of their counts to themselves. */
-	write_file("/proc/sys/vm/stat_refresh", "1");
-	f = fopen("/proc/vmstat", "re");
-	while (f && fgets(line, sizeof(line), f)) {
-		sscanf(line, "nr_foll_pin_acquired %ld", &acquired);
-		sscanf(line, "nr_foll_pin_released %ld", &released);
-	}
-	if (f)
-		fclose(f);
-	return acquired - released;
-}
-
 /*
  * What a program must not leave behind: a file or mapping of the module's, and pins. Some go
  * late, by a worker, after a grace period.
@@ -285,7 +255,7 @@ static void check_left(const char *name)
 		usleep(10000);
 	if (users > 0)
 		report("left %s the module in use, %ld times", name, users);
-	while ((left = pins()) && now_ms() < deadline)
+	while ((left = machine_pins()) && now_ms() < deadline)
 		usleep(10000);
 	if (left)
 		report("left %s pages pinned, %ld times", name, left);

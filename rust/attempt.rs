@@ -264,9 +264,9 @@ impl Attempt {
         let left_ns = self.tries.patience().left_ns();
         if let (Some(asking), true) = (&mut self.asking, self.tries.is_held_by_somebody()) {
             // Taken is only what one more look is left for.
-            if self.tries.budget().allows_scan()
-                && asking.go_on(self.object.holdings(), left_ns.is_some())
-            {
+            let budget = self.tries.budget();
+            let may_wait = left_ns.is_some() && budget.waits_for_holders();
+            if budget.allows_scan() && asking.go_on(self.object.holdings(), may_wait) {
                 return None;
             }
         }
@@ -327,7 +327,7 @@ impl Attempt {
     /// Lets go of the turn, and no longer denies mappings unless the seals are set; and reports.
     ///
     /// Context: sleeps, and takes mmap locks.
-    pub(crate) fn end(self, ended: Result<Outcome>) -> Result<SealReport> {
+    pub(crate) fn end(mut self, ended: Result<Outcome>) -> Result<SealReport> {
         let report = ended.map(|outcome| self.report(outcome));
         let so_far = self.report(Outcome::Pending);
         trace::seal_end(
@@ -342,6 +342,10 @@ impl Attempt {
             so_far.isolated_pages,
             so_far.revoked_pages,
         );
+        if let (Some(asking), Ok(Outcome::Interrupted)) = (&mut self.asking, ended) {
+            asking.comes_back();
+        }
+        // While nobody else can ask.
         drop(self.asking);
         drop(self.denied);
         drop(self.turn);

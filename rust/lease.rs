@@ -65,6 +65,16 @@ pub(crate) enum PinAccess {
     Write,
 }
 
+impl PinAccess {
+    /// `PINSEAL_PIN_*` of it.
+    pub(crate) fn flags(self) -> u32 {
+        match self {
+            PinAccess::Read => uapi::PINSEAL_PIN_READONLY,
+            PinAccess::Write => 0,
+        }
+    }
+}
+
 /// How pages are held.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Terms {
@@ -77,12 +87,10 @@ pub(crate) enum Terms {
 /// That somebody wants pages.
 #[derive(Clone)]
 pub(crate) struct Asked {
-    /// Who. Of several the first.
+    /// Who. There is one at a time: who asks has the turn.
     pub(crate) by: ARef<Task>,
     /// When they are taken.
     pub(crate) until: Instant<Monotonic>,
-    /// How many they are who want them.
-    askers: u32,
 }
 
 impl Asked {
@@ -99,7 +107,7 @@ struct Pins {
     _charge: LockedMemory,
 }
 
-/// That somebody wanted pages, but gave up.
+/// That somebody wanted pages, and may come back at once.
 struct GaveUp {
     asked: Asked,
     at: Instant<Monotonic>,
@@ -161,16 +169,6 @@ impl Holding {
             pages,
             _charge: charge,
         };
-        let (leased, grace) = match terms {
-            Terms::ForGood => (0, 0),
-            Terms::Leased(grace) => (uapi::PINSEAL_PIN_LEASED, grace.as_nanos()),
-        };
-        let readonly = match access {
-            PinAccess::Read => uapi::PINSEAL_PIN_READONLY,
-            PinAccess::Write => 0,
-        };
-        // CAST: Made from what is not negative.
-        trace::pin(object, &range, leased | readonly, grace as u64);
         Arc::pin_init(
             pin_init!(Self {
                 object,
@@ -190,14 +188,32 @@ impl Holding {
         &self.range
     }
 
-    /// What may be done with them.
-    pub(crate) fn access(&self) -> PinAccess {
-        self.access
-    }
-
     /// How they are held.
     pub(crate) fn terms(&self) -> Terms {
         self.terms
+    }
+
+    /// `PINSEAL_PIN_*` of the access and terms.
+    pub(crate) fn flags(&self) -> u32 {
+        let leased = match self.terms {
+            Terms::ForGood => 0,
+            Terms::Leased(_) => uapi::PINSEAL_PIN_LEASED,
+        };
+        leased | self.access.flags()
+    }
+
+    /// How long who wants them waits, in nanoseconds; 0 when they are not on a lease.
+    pub(crate) fn grace_ns(&self) -> u64 {
+        match self.terms {
+            Terms::ForGood => 0,
+            // CAST: Made from what is not negative.
+            Terms::Leased(grace) => grace.as_nanos() as u64,
+        }
+    }
+
+    /// Tells who traces that they are pinned.
+    pub(crate) fn trace(&self) {
+        trace::pin(self.object, &self.range, self.flags(), self.grace_ns());
     }
 
     /// Calls `f` with the pages. They stay pinned until it returns, which is to be soon: who wants them
@@ -261,24 +277,15 @@ impl Holding {
                 if ptr::eq(&raw const *before.asked.by, &raw const **by)
                     && before.at.elapsed().as_millis() < RESTART_MS =>
             {
-                let asked = Asked {
-                    askers: 1,
-                    ..before.asked
-                };
-                State::Asked(pins, asked)
+                State::Asked(pins, before.asked)
             }
             State::Held(pins, _) => State::Asked(
                 pins,
                 Asked {
                     by: by.clone(),
                     until: Instant::now() + grace,
-                    askers: 1,
                 },
             ),
-            State::Asked(pins, mut asked) => {
-                asked.askers += 1;
-                State::Asked(pins, asked)
-            }
             other => other,
         };
         if let State::Asked(_, asked) = &*state {
@@ -288,17 +295,13 @@ impl Holding {
         self.pollers.wake();
     }
 
-    /// Does not want them any more.
-    fn unask(&self) {
+    /// Does not want them any more, unless the call is restarted: then it is remembered for a moment.
+    fn unask(&self, comes_back: bool) {
         let mut state = self.state.lock();
         *state = match replace(&mut *state, State::LetGo) {
-            State::Asked(pins, asked) if asked.askers <= 1 => {
+            State::Asked(pins, asked) => {
                 let at = Instant::now();
-                State::Held(pins, Some(GaveUp { asked, at }))
-            }
-            State::Asked(pins, mut asked) => {
-                asked.askers -= 1;
-                State::Asked(pins, asked)
+                State::Held(pins, comes_back.then_some(GaveUp { asked, at }))
             }
             other => other,
         };
@@ -443,6 +446,8 @@ pub(crate) struct Asking {
     /// The number of the first holding that was not there yet when it last asked.
     next: u64,
     taken: u64,
+    /// Whether the call is restarted.
+    comes_back: bool,
 }
 
 impl Asking {
@@ -455,7 +460,13 @@ impl Asking {
             asked: KVVec::new(),
             next: 0,
             taken,
+            comes_back: false,
         }
+    }
+
+    /// Says that the call is restarted: what it asked for before counts then.
+    pub(crate) fn comes_back(&mut self) {
+        self.comes_back = true;
     }
 
     /// Asks who was not asked yet, and takes from those whose time is up. Returns whether there were
@@ -466,11 +477,13 @@ impl Asking {
         // Without memory for them, they are asked later.
         let _ = self.ask(holdings, may_wait);
         let now = Instant::now();
-        let before = self.taken;
+        let mut taken = 0;
         for holding in &self.asked {
-            self.taken += holding.take_if_due(now);
+            taken += holding.take_if_due(now);
         }
-        self.taken != before
+        // What there was before is what the caller says.
+        self.taken = self.taken.saturating_add(taken);
+        taken != 0
     }
 
     fn ask(&mut self, holdings: &Holdings, may_wait: bool) -> Result {
@@ -479,6 +492,8 @@ impl Asking {
             return Ok(());
         }
         let next = list.next;
+        // First room for all, so that nobody is asked twice.
+        self.asked.reserve(list.count.leased, GFP_KERNEL)?;
         let mut cursor = list.all.cursor_front_mut();
         while let Some(at) = cursor {
             let (&(_, number), holding) = at.current();
@@ -486,8 +501,10 @@ impl Asking {
             if let (Terms::Leased(grace), true) = (holding.terms(), number >= self.next) {
                 let is_wanted = range.start < self.range.end && self.range.start < range.end;
                 if is_wanted && (may_wait || grace.is_zero()) {
-                    self.asked.push(holding.clone(), GFP_KERNEL)?;
-                    holding.ask(&self.by, grace);
+                    // There is room.
+                    if self.asked.push_within_capacity(holding.clone()).is_ok() {
+                        holding.ask(&self.by, grace);
+                    }
                 }
             }
             cursor = at.move_next();
@@ -505,7 +522,7 @@ impl Asking {
 impl Drop for Asking {
     fn drop(&mut self) {
         for holding in &self.asked {
-            holding.unask();
+            holding.unask(self.comes_back);
         }
     }
 }

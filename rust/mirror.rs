@@ -12,7 +12,6 @@ use crate::{
             HandleOperations, //
         }, //
     },
-    gate::HasGate,
     ioctl::pin::{
         dispatch_on_handle,
         mirror_state, //
@@ -22,7 +21,7 @@ use crate::{
     object::Object,
     opened::OpenObject,
     pin::{
-        check_access,
+        admit,
         open_flags, //
     },
     sync::poll_queue::Poller,
@@ -65,18 +64,15 @@ static OPERATIONS: HandleOperations<MirrorHandle> = HandleOperations::new();
 ///
 /// # Errors
 ///
-/// `EFAULT` when they are not shown there. Those of [`check_access`]. `EINVAL` when `address` is none
-/// of a page; `ENOMEM`; `EINTR`; `EAGAIN` when somebody seals and the descriptor has
-/// `O_NONBLOCK`; `EOPNOTSUPP` when this kernel has no mirrors.
+/// Those of [`admit`]; `EPERM` when a seal forbids it; `EFAULT` when they are not shown there; `EINVAL`
+/// when `address` is none of a page; `ENOMEM`; `EOPNOTSUPP` when this kernel has no mirrors.
 pub(crate) fn mirror(
     device: DeviceFile<'_, OpenObject>,
     range: Range<usize>,
     address: usize,
     access: PinAccess,
 ) -> Result<ARef<File>> {
-    check_access(device, &range, access)?;
-    let object = device.owner();
-    object.gate().wait_for_sealer(device.is_nonblocking())?;
+    let object = admit(device, &range, access)?;
     if access == PinAccess::Write && object.seals().forbid_writing() {
         return Err(EPERM);
     }

@@ -60,7 +60,8 @@ use kernel::{
     },
     sync::{
         aref::ARef,
-        Arc, //
+        Arc,
+        ArcBorrow, //
     }, //
 };
 
@@ -85,18 +86,15 @@ static OPERATIONS: HandleOperations<PinHandle> = HandleOperations::new();
 ///
 /// # Errors
 ///
-/// `EPERM` when `device` was not opened for that access, or a seal forbids it; `EINVAL` when the object
-/// does not have those pages; `ENOMEM` (also by `RLIMIT_MEMLOCK`, or when a page is pinned too often);
-/// `EIO`; `EINTR`; `EAGAIN` when somebody seals and the descriptor has `O_NONBLOCK`.
+/// Those of [`admit`]; `EPERM` when a seal forbids it; `ENOMEM` (also by `RLIMIT_MEMLOCK`, or when a page
+/// is pinned too often); `EIO`.
 pub(crate) fn pin(
     device: DeviceFile<'_, OpenObject>,
     pages: Range<usize>,
     access: PinAccess,
     terms: Terms,
 ) -> Result<ARef<File>> {
-    check_access(device, &pages, access)?;
-    let object = device.owner();
-    object.gate().wait_for_sealer(device.is_nonblocking())?;
+    let object = admit(device, &pages, access)?;
     let memory = object.memory()?;
     if pages.len() > MOST_PAGES {
         return Err(ENOMEM);
@@ -118,6 +116,7 @@ pub(crate) fn pin(
 
     let holding = Holding::new(object.number(), pages, access, terms, pinned, charge)?;
     let place = object.holdings().add(&holding)?;
+    holding.trace();
     let handle = PinHandle {
         object: object.object().clone(),
         holding,
@@ -130,26 +129,31 @@ pub(crate) fn pin(
     )
 }
 
-/// Checks whether who has `device` may have that access to pages of the object, as far as that does
-/// not change.
+/// Lets who has `device` have that access to pages of the object, as far as that does not change, and
+/// when nobody seals. Returns the object.
+///
+/// Context: sleeps.
 ///
 /// # Errors
 ///
-/// `EPERM` when `device` was not opened for that access, `EINVAL` when the object does not have those
-/// pages, those of [`Object::memory`].
-pub(crate) fn check_access(
-    device: DeviceFile<'_, OpenObject>,
+/// `EPERM` when `device` was not opened for that access; `EINVAL` when the object does not have those
+/// pages; `EINTR`; `EAGAIN` when somebody seals and the descriptor has `O_NONBLOCK`; those of
+/// [`Object::memory`].
+pub(crate) fn admit<'a>(
+    device: DeviceFile<'a, OpenObject>,
     pages: &Range<usize>,
     access: PinAccess,
-) -> Result {
+) -> Result<ArcBorrow<'a, OpenObject>> {
     if !device.is_readable() || (access == PinAccess::Write && !device.is_writable()) {
         return Err(EPERM);
     }
-    let size = device.owner().memory()?.size();
-    match pages.is_empty() || pages.end > size.div_ceil(PAGE_SIZE as u64) as usize {
-        true => Err(EINVAL),
-        false => Ok(()),
+    let object = device.owner();
+    let size = object.memory()?.size();
+    if pages.is_empty() || pages.end > size.div_ceil(PAGE_SIZE as u64) as usize {
+        return Err(EINVAL);
     }
+    object.gate().wait_for_sealer(device.is_nonblocking())?;
+    Ok(object)
 }
 
 /// How a handle with that access is open.

@@ -25,7 +25,6 @@ use crate::{
     },
     sync::nap::{
         is_pending,
-        is_signalled,
         nap, //
     }, //
 };
@@ -42,8 +41,6 @@ pub(crate) struct WaitRequest {
     /// Whether leased pages are to be asked for, and taken; and how many were, before the call was
     /// restarted.
     pub(crate) revoke: Option<u64>,
-    /// Whether the call can be restarted: whether what was used up finds its way back.
-    pub(crate) restarts: bool,
 }
 
 /// Why the wait ended.
@@ -72,23 +69,24 @@ pub(crate) struct WaitReport {
 }
 
 /// Waits until nobody holds pages of an object, then does `act`, with writers and new pins still held
-/// up at the gate. Without success, `act` is not done.
+/// up at the gate. Without success, `act` is not done. Nobody is waited for, nor asked, unless it is
+/// `allowed` once no sealer is at it.
 ///
 /// Context: sleeps. The caller must hold no lock.
 ///
 /// # Errors
 ///
-/// Those of `act`, and of [`Object::memory`].
+/// Those of `allowed` and `act`, and of [`Object::memory`].
 pub(crate) fn once_free(
     object: &Arc<Object>,
     pages: Range<usize>,
     request: WaitRequest,
+    allowed: impl Fn() -> Result,
     act: impl FnOnce() -> Result,
 ) -> Result<WaitReport> {
     let mut waiting = Waiting {
         object,
         pages: pages.clone(),
-        restarts: request.restarts,
         patience: Patience::new(Driver::Caller, request.budget),
         asking: request
             .revoke
@@ -97,12 +95,24 @@ pub(crate) fn once_free(
         unmapped: Unmapped::new(),
     };
     let memory = object.memory()?;
-    let (outcome, turn) = waiting.wait()?;
-    waiting.unmapped.map_where_locked(memory.pages());
-    if outcome == WaitOutcome::Free {
-        act()?;
+    let (outcome, turn) = waiting.wait(&allowed)?;
+    let taken = waiting.asking.as_ref().map_or(0, Asking::taken);
+    if let (Some(asking), WaitOutcome::Interrupted) = (&mut waiting.asking, outcome) {
+        asking.comes_back();
     }
+    if let Some(turn) = &turn {
+        turn.release_readers();
+    }
+    let done = match outcome {
+        WaitOutcome::Free => act(),
+        _ => Ok(()),
+    };
+    // While nobody else can ask.
+    drop(waiting.asking.take());
     drop(turn);
+    // Whose mapping it is may be held up by us no more.
+    waiting.unmapped.map_where_locked(memory.pages());
+    done?;
     let look = waiting
         .look
         .as_ref()
@@ -112,7 +122,7 @@ pub(crate) fn once_free(
         waited_ns: waiting.patience.budget().waited_ns(),
         pinned_pages: look.map_or(0, Look::pinned_pages),
         first_pinned: look.and_then(Look::first_pinned),
-        revoked_pages: waiting.asking.as_ref().map_or(0, Asking::taken),
+        revoked_pages: taken,
     })
 }
 
@@ -120,7 +130,6 @@ pub(crate) fn once_free(
 struct Waiting<'a> {
     object: &'a Arc<Object>,
     pages: Range<usize>,
-    restarts: bool,
     patience: Patience,
     asking: Option<Asking>,
     look: Option<Look>,
@@ -129,7 +138,10 @@ struct Waiting<'a> {
 
 impl Waiting<'_> {
     /// Waits. Returns why it ended, and the turn if it came.
-    fn wait(&mut self) -> Result<(WaitOutcome, Option<SealingTurn<Object>>)> {
+    fn wait(
+        &mut self,
+        allowed: &impl Fn() -> Result,
+    ) -> Result<(WaitOutcome, Option<SealingTurn<Object>>)> {
         let pages = self.object.memory()?.pages();
         let turn = loop {
             if let Some(turn) = SealingTurn::try_take(self.object) {
@@ -139,11 +151,12 @@ impl Waiting<'_> {
                 self.look = Some(Look::within(pages, self.pages.clone()));
                 return Ok((WaitOutcome::Held, None));
             };
-            if self.is_interrupted() {
+            if is_pending() {
                 return Ok((WaitOutcome::Interrupted, None));
             }
             self.gate().wait_for_turn(ns);
         };
+        allowed()?;
         turn.hold_writers();
         loop {
             turn.begin_to_look();
@@ -166,7 +179,8 @@ impl Waiting<'_> {
             self.patience.drain_if_due();
             let left_ns = self.patience.left_ns();
             if let Some(asking) = &mut self.asking {
-                if asking.go_on(self.object.holdings(), left_ns.is_some()) {
+                let may_wait = left_ns.is_some() && self.patience.budget().waits_for_holders();
+                if asking.go_on(self.object.holdings(), may_wait) {
                     continue;
                 }
             }
@@ -176,7 +190,7 @@ impl Waiting<'_> {
             if !self.patience.should_hold_readers() {
                 turn.release_readers();
             }
-            if self.is_interrupted() {
+            if is_pending() {
                 return Ok((WaitOutcome::Interrupted, Some(turn)));
             }
             let ns = self.patience.next_pause(left_ns, began);
@@ -187,13 +201,5 @@ impl Waiting<'_> {
 
     fn gate(&self) -> &Gate {
         self.object.gate()
-    }
-
-    /// Whether the call is to return. For task work it is only when it can be restarted.
-    fn is_interrupted(&self) -> bool {
-        match self.restarts {
-            true => is_pending(),
-            false => is_signalled(),
-        }
     }
 }

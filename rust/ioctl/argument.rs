@@ -68,23 +68,6 @@ impl Argument {
         Ok(value)
     }
 
-    /// Whether the caller's struct has all of `T`.
-    pub(super) fn has_all_of<T>(self) -> bool {
-        self.size >= size_of::<T>()
-    }
-
-    /// Writes as much of the struct as the caller's has.
-    ///
-    /// # Errors
-    ///
-    /// `EFAULT`.
-    pub(super) fn write_grown<T: IntoBytes + Immutable>(self, value: &T) -> Result {
-        let bytes = value.as_bytes();
-        self.user_slice()
-            .writer()
-            .write_slice(&bytes[..bytes.len().min(self.size)])
-    }
-
     /// Writes the struct, and zeroes to what the caller's has beyond it.
     ///
     /// # Errors

@@ -106,7 +106,7 @@ pub(crate) fn mirror_state(range: &Range<usize>, access: PinAccess) -> uapi::pin
         until_ns: 0,
         asker: 0,
         state: uapi::pinseal_lease_state_PINSEAL_LEASE_HELD,
-        flags: uapi::PINSEAL_PIN_MIRROR | access_flags(access),
+        flags: uapi::PINSEAL_PIN_MIRROR | access.flags(),
         pad: 0,
     }
 }
@@ -118,29 +118,17 @@ pub(crate) fn pin_state(holding: &Holding) -> uapi::pinseal_lease {
         Standing::Asked(asked) => (uapi::pinseal_lease_state_PINSEAL_LEASE_ASKED, Some(asked)),
         Standing::Revoked => (uapi::pinseal_lease_state_PINSEAL_LEASE_REVOKED, None),
     };
-    let (grace_ns, flags) = match holding.terms() {
-        Terms::ForGood => (0, 0),
-        Terms::Leased(grace) => (grace.as_nanos(), uapi::PINSEAL_PIN_LEASED),
-    };
     uapi::pinseal_lease {
         start: holding.range().start as u64,
         count: holding.range().len() as u64,
-        // CAST: Made from what is not negative.
-        grace_ns: grace_ns as u64,
+        grace_ns: holding.grace_ns(),
         until_ns: asked.as_ref().map_or(0, Asked::until_ns),
         // CAST: A process has a positive number, or 0 when it is none of the reader's namespace.
         asker: asked
             .as_ref()
             .map_or(0, |asked| asked.by.tgid_nr_ns(None) as u32),
         state,
-        flags: flags | access_flags(holding.access()),
+        flags: holding.flags(),
         pad: 0,
-    }
-}
-
-fn access_flags(access: PinAccess) -> u32 {
-    match access {
-        PinAccess::Read => uapi::PINSEAL_PIN_READONLY,
-        PinAccess::Write => 0,
     }
 }

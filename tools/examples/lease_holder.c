@@ -21,7 +21,7 @@
 
 #include "pass.h"
 
-#define GRACE_NS	(200 * 1000 * 1000ULL)
+#define GRACE_NS	(2 * 1000 * 1000 * 1000ULL)
 
 /* What is known of who asks. */
 static void show_asker(int lease)

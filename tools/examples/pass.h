@@ -37,8 +37,11 @@ static inline int send_to_first(const char *path, int fd)
 
 	if (listener < 0)
 		return -1;
-	unlink(path);
-	if (bind(listener, (struct sockaddr *)&address, sizeof(address)) || listen(listener, 1)) {
+	/* Who finds the name can connect: so it gets it when somebody listens. */
+	snprintf(address.sun_path, sizeof(address.sun_path), "%.90s.new", path);
+	unlink(address.sun_path);
+	if (bind(listener, (struct sockaddr *)&address, sizeof(address)) || listen(listener, 1) ||
+	    rename(address.sun_path, path)) {
 		close(listener);
 		return -1;
 	}

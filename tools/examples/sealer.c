@@ -34,7 +34,7 @@ int main(int argc, char **argv)
 		.timeout_ns = 5 * 1000 * 1000 * 1000ULL,
 	};
 	struct pinseal_resize resize = { .size = 1 << 20 };
-	int object;
+	int object, tries;
 
 	if (argc != 2) {
 		fprintf(stderr, "usage: %s SOCKET\n", argv[0]);
@@ -49,7 +49,7 @@ int main(int argc, char **argv)
 		fprintf(stderr, "sealer: %s: %s\n", argv[1], strerror(errno));
 		return 1;
 	}
-	while (!held_pages(object))
+	for (tries = 0; !held_pages(object) && tries < 10000; tries++)
 		usleep(1000);
 	printf("sealer: %llu pages are held\n", held_pages(object));
 	fflush(stdout);

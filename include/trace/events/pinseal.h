@@ -114,8 +114,8 @@ TRACE_EVENT(pinseal_pin,
 		  __entry->start, __entry->count, __entry->flags, __entry->grace_ns)
 );
 
-/* It was closed. If the pages were not taken before, they are unpinned now. */
-TRACE_EVENT(pinseal_unpin,
+/* Pages that a handle has pinned, and how long it did. */
+DECLARE_EVENT_CLASS(pinseal_held,
 	TP_PROTO(u64 object, u64 start, u64 count, u64 held_ns),
 	TP_ARGS(object, start, count, held_ns),
 	TP_STRUCT__entry(
@@ -132,6 +132,12 @@ TRACE_EVENT(pinseal_unpin,
 	),
 	TP_printk("object=%llu start=%llu count=%llu held_ns=%llu", __entry->object,
 		  __entry->start, __entry->count, __entry->held_ns)
+);
+
+/* The handle was closed. If the pages were not taken before, they are unpinned now. */
+DEFINE_EVENT(pinseal_held, pinseal_unpin,
+	TP_PROTO(u64 object, u64 start, u64 count, u64 held_ns),
+	TP_ARGS(object, start, count, held_ns)
 );
 
 /* Somebody wants leased pages. @until_ns is a time of CLOCK_MONOTONIC. */
@@ -155,23 +161,9 @@ TRACE_EVENT(pinseal_lease_asked,
 );
 
 /* They were taken. */
-TRACE_EVENT(pinseal_lease_revoked,
+DEFINE_EVENT(pinseal_held, pinseal_lease_revoked,
 	TP_PROTO(u64 object, u64 start, u64 count, u64 held_ns),
-	TP_ARGS(object, start, count, held_ns),
-	TP_STRUCT__entry(
-		__field(u64, object)
-		__field(u64, start)
-		__field(u64, count)
-		__field(u64, held_ns)
-	),
-	TP_fast_assign(
-		__entry->object = object;
-		__entry->start = start;
-		__entry->count = count;
-		__entry->held_ns = held_ns;
-	),
-	TP_printk("object=%llu start=%llu count=%llu held_ns=%llu", __entry->object,
-		  __entry->start, __entry->count, __entry->held_ns)
+	TP_ARGS(object, start, count, held_ns)
 );
 
 #endif /* _TRACE_PINSEAL_H */

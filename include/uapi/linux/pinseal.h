@@ -81,8 +81,8 @@ struct pinseal_info {
  * @first_pinned: out: likewise: index of the first of them in pages, or %PINSEAL_NO_PAGE
  * @revoked_pages: in/out: likewise: pages whose leased pins were taken away; start with 0
  *
- * The struct ended with @pad once. Who gives one that does is told nothing, and waits for work
- * of its own thread in vain (io_uring's, for one).
+ * The struct ended with @pad once. One that does will do without %PINSEAL_RESIZE_WAIT; with it,
+ * it is EINVAL.
  */
 struct pinseal_resize {
 	__u64 size;
@@ -109,7 +109,7 @@ struct pinseal_resize {
  * @first_pinned: out: likewise
  * @revoked_pages: in/out: likewise
  *
- * The struct ended with @timeout_ns once.
+ * The struct ended with @timeout_ns once; likewise.
  */
 struct pinseal_fallocate {
 	__u32 mode;
@@ -332,8 +332,8 @@ enum pinseal_lease_state {
  *	%PINSEAL_PIN_LEASED
  * @until_ns: out: when they are taken, in nanoseconds of CLOCK_MONOTONIC, if somebody wants
  *	them, else 0. That one may give up before, and then the pages are not taken.
- * @asker: out: the process that wants them (the first, if there are several), as a PID of the
- *	caller's PID namespace, or 0: nobody, or nobody in there
+ * @asker: out: the process that wants them, as a PID of the caller's PID namespace, or 0:
+ *	nobody, or nobody in there
  * @state: out: &enum pinseal_lease_state
  * @flags: out: %PINSEAL_PIN_*
  * @pad: out: 0
@@ -425,7 +425,8 @@ struct pinseal_reopen {
  * PINSEAL_IOC_RESIZE - set the object's size, as ftruncate() does
  *
  * With PINSEAL_RESIZE_WAIT the struct is written to as well, whatever the direction in the
- * command word. A descriptor with O_NONBLOCK gives that no time.
+ * command word. A descriptor with O_NONBLOCK gives nobody time but the kernel's own work (10 ms),
+ * and takes only leases without any; behind a sealer it is EBUSY as well.
  *
  * Errors: EINVAL (not opened for writing, size over 2^63 - 1), EPERM (a seal
  * forbids it), EBUSY (with PINSEAL_RESIZE_WAIT: pages that would go are held), E2BIG
@@ -440,7 +441,8 @@ struct pinseal_reopen {
 /**
  * PINSEAL_IOC_FALLOCATE - allocate or free memory of a range, as fallocate() does
  *
- * With PINSEAL_FALLOCATE_WAIT as PINSEAL_IOC_RESIZE with PINSEAL_RESIZE_WAIT.
+ * With PINSEAL_FALLOCATE_WAIT as PINSEAL_IOC_RESIZE with PINSEAL_RESIZE_WAIT, for what punches
+ * a hole; else nothing is waited for, or reported.
  *
  * Errors: EBADF (not opened for writing), EINVAL (len is 0, or offset or len over
  * 2^63 - 1), EBUSY, E2BIG (as there), EFBIG (their sum is, or RLIMIT_FSIZE), EOPNOTSUPP
@@ -516,8 +518,8 @@ struct pinseal_reopen {
  * RLIMIT_MEMLOCK; a page cannot be pinned more often), ENOSPC (no memory can be promised for
  * holes), EIO (a page cannot be read back from swap), EINTR (a signal came while it waited),
  * EAGAIN (another thread is sealing, and the descriptor has O_NONBLOCK), EMFILE, ENFILE. With
- * PINSEAL_PIN_MIRROR also: EFAULT (no shared mapping shows these pages at @address),
- * EOPNOTSUPP.
+ * PINSEAL_PIN_MIRROR also: EFAULT (no shared mapping shows these pages at @address), EINVAL
+ * (@address is none of a page, or PINSEAL_PIN_LEASED), EOPNOTSUPP; without it, E2BIG (@address).
  */
 #define PINSEAL_IOC_PIN		_IOW(PINSEAL_IOC_MAGIC, 0x06, struct pinseal_pin)
 

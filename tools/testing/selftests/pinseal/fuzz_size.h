@@ -241,8 +241,8 @@ static inline bool take_tells(const struct taking *take, enum form form, int ret
 /* Whether a right argument cannot be found to be wrong. */
 static inline bool take_is_right(const struct taking *take, enum form form, unsigned int cmd)
 {
-	/* What cannot be written is not found out before there is something to tell. */
-	return !form_error(form, cmd) && !(take->waits && form == READ_ONLY);
+	/* Who waits is told how that went: so the struct must be whole, and can be written to. */
+	return !form_error(form, cmd) && !(take->waits && (form == READ_ONLY || form == OLD));
 }
 
 static inline void op_resize(struct worker *w, struct target *t)

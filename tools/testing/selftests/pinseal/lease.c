@@ -109,7 +109,7 @@ TEST_F(lease, is_asked_for_and_taken)
 
 	ASSERT_LE(0, pin);
 	ASSERT_EQ(0, sealer_start(&s, self->fd, seal_revoking(LONG_NS)));
-	ASSERT_EQ(POLLPRI, ready_within(pin, POLLPRI, SOON_NS / NSEC_PER_MSEC) & POLLPRI);
+	ASSERT_NE(0, ready_within(pin, POLLPRI, SOON_NS / NSEC_PER_MSEC) & (POLLPRI | POLLHUP));
 	if (!ps_lease_state(pin, &lease) && lease.state == PINSEAL_LEASE_ASKED) {
 		EXPECT_EQ(getpid(), lease.asker);
 		EXPECT_LE(before + WHILE_NS, lease.until_ns);
@@ -280,7 +280,8 @@ TEST_F(lease, is_taken_in_the_background)
 	ASSERT_LE(0, pin);
 	arg.flags |= PINSEAL_SEAL_ASYNC;
 	ASSERT_EQ(0, ps_seal(self->fd, &arg));
-	ASSERT_EQ(POLLPRI, ready_within(pin, POLLPRI, SOON_NS / NSEC_PER_MSEC) & POLLPRI);
+	/* It may be over by the time that we look. */
+	ASSERT_NE(0, ready_within(pin, POLLPRI, SOON_NS / NSEC_PER_MSEC) & (POLLPRI | POLLHUP));
 	if (!ps_lease_state(pin, &lease) && lease.state == PINSEAL_LEASE_ASKED)
 		EXPECT_EQ(getpid(), lease.asker);
 	EXPECT_EQ(0, async_wait(self->fd, &arg));

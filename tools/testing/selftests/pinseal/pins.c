@@ -506,7 +506,7 @@ TEST_F(object, held_by_a_process_that_is_killed)
 /* The first and the last page of a large, mostly empty object. */
 TEST_F(object, held_far_away)
 {
-	uint64_t size = 1ULL << 30, last = size / page_size() - 1;
+	uint64_t size = 1ULL << 34, last = size / page_size() - 1;
 	struct pinseal_seal arg = seal_write(SHORT_NS);
 	static struct hold a, b;
 	struct pinseal_page vec[4];

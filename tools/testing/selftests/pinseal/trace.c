@@ -10,6 +10,8 @@
 #include "state.h"
 #include "sysfile.h"
 
+#include "noise.h"
+
 #include "harness.h"
 
 #define TRACEFS		"/sys/kernel/tracing"
@@ -26,7 +28,7 @@ static bool can_trace(void)
 {
 	if (access(EVENTS, F_OK))
 		mount("tracefs", TRACEFS, "tracefs", 0, NULL);
-	return !access(EVENTS "/enable", W_OK);
+	return !access(TRACEFS "/trace", W_OK);
 }
 
 FIXTURE_SETUP(trace)
@@ -35,6 +37,9 @@ FIXTURE_SETUP(trace)
 		SKIP(return, "no tracefs");
 	self->text = calloc(1, 1 << 20);
 	ASSERT_NE(NULL, self->text);
+	ASSERT_EQ(0, access(EVENTS "/enable", W_OK));
+	/* Pages that another CPU has filled would be in its LRU batch. */
+	run_on_cpu(0);
 	self->fd = new_object();
 	ASSERT_LE(0, self->fd);
 	ASSERT_EQ(0, fdinfo_value(self->fd, "object", self->object, sizeof(self->object)));

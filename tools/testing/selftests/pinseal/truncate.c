@@ -6,6 +6,7 @@
 #include "bytes.h"
 #include "content.h"
 #include "holders.h"
+#include "pagemap.h"
 #include "rounds.h"
 
 #include "harness.h"
@@ -67,6 +68,7 @@ static int take(FIXTURE_DATA(truncate) *self, const FIXTURE_VARIANT(truncate) *v
 		.size = from,
 		.flags = PINSEAL_RESIZE_WAIT | (w->revoke ? PINSEAL_RESIZE_REVOKE : 0),
 		.timeout_ns = w->timeout_ns,
+		.revoked_pages = w->revoked_pages,
 	};
 	struct pinseal_fallocate punch = {
 		.mode = PUNCH,
@@ -74,6 +76,7 @@ static int take(FIXTURE_DATA(truncate) *self, const FIXTURE_VARIANT(truncate) *v
 		.len = SIZE - from,
 		.flags = PINSEAL_FALLOCATE_WAIT | (w->revoke ? PINSEAL_FALLOCATE_REVOKE : 0),
 		.timeout_ns = w->timeout_ns,
+		.revoked_pages = w->revoked_pages,
 	};
 	int ret;
 
@@ -142,6 +145,7 @@ TEST_F(truncate, waits_until_they_let_go)
 	for (int kind = 0; kind <= HOLD_HANDLE; kind++) {
 		struct wait w = { .timeout_ns = LONG_NS };
 		struct hold_ender ender;
+		uint64_t taken;
 
 		ASSERT_EQ(0, hold(self, kind));
 		ASSERT_EQ(0, hold_end_later(&ender, &self->hold, SHORT_NS));
@@ -149,8 +153,9 @@ TEST_F(truncate, waits_until_they_let_go)
 		EXPECT_EQ(0, take(self, variant, HELD * page_size(), &w)) {
 			TH_LOG("%s", hold_name(kind));
 		}
-		EXPECT_LE(ender.began, now_ns());
+		taken = now_ns();
 		EXPECT_EQ(0, hold_ender_join(&ender));
+		EXPECT_LE(ender.began, taken);
 		EXPECT_EQ(0, w.pinned_pages);
 		EXPECT_TRUE(is_there(self, HELD * page_size() - 1));
 		EXPECT_FALSE(is_there(self, HELD * page_size()));
@@ -222,6 +227,50 @@ TEST_F(truncate, takes_no_lease_when_it_is_refused)
 	EXPECT_EQ(-EPERM, take(self, variant, 0, &w));
 	EXPECT_EQ(1, sys(pread(pin, &c, 1, 0)));
 	close(pin);
+}
+
+/* What a restarted call has come to is what the caller says it is. */
+TEST_F(truncate, believes_what_was_taken_before)
+{
+	struct wait w = { .timeout_ns = SHORT_NS, .revoke = true, .revoked_pages = UINT64_MAX };
+	int pin = ps_lease(self->fd, HELD, HELD_PAGES, 0);
+
+	ASSERT_LE(0, pin);
+	EXPECT_EQ(0, take(self, variant, HELD * page_size(), &w));
+	EXPECT_EQ(UINT64_MAX, w.revoked_pages);
+	close(pin);
+}
+
+/* How many of the object's pages are in the page tables. */
+static int pages_there(const char *p)
+{
+	int there = 0;
+
+	for (int i = 0; i < PAGES; i++)
+		there += !!page_frame(p + i * page_size());
+	return there;
+}
+
+/* Locked pages of a mapping are unmapped for a look, and come back. */
+TEST_F(truncate, gives_locked_mappings_their_pages_back)
+{
+	struct wait w = { .timeout_ns = SHORT_NS };
+	char *p = ps_map(self->fd, SIZE, PROT_READ, MAP_SHARED);
+	struct pinseal_lease lease;
+	int pin;
+
+	ASSERT_NE(MAP_FAILED, p);
+	ASSERT_EQ(0, sys(mlock(p, SIZE)));
+	pin = ps_lease(self->fd, HELD, HELD_PAGES, 0);
+	ASSERT_LE(0, pin);
+	EXPECT_EQ(-EBUSY, take(self, variant, HELD * page_size(), &w));
+	EXPECT_EQ(0, ps_lease_state(pin, &lease));
+	EXPECT_EQ(PINSEAL_LEASE_HELD, lease.state);
+	EXPECT_EQ(PAGES, pages_there(p));
+	close(pin);
+	EXPECT_EQ(0, take(self, variant, HELD * page_size(), &w));
+	EXPECT_LE(HELD, pages_there(p));
+	munmap(p, SIZE);
 }
 
 TEST(flags)

@@ -139,4 +139,56 @@ TEST_F(module, goes_in_the_middle_of_a_seal)
 	}
 }
 
+/* Reads by what it has inherited until all is gone, or the time is up. */
+static void read_on(const int handles[3], uint64_t for_ns)
+{
+	uint64_t until = now_ns() + for_ns;
+	char c;
+
+	while (now_ns() < until) {
+		for (int i = 0; i < 3; i++)
+			(void)!pread(handles[i], &c, 1, 0);
+	}
+}
+
+/* While leases are asked for, taken, and let go of, here and by a child, and mirrors read. */
+TEST_F(module, goes_in_the_middle_of_leases)
+{
+	for (int i = 0; i < 20; i++) {
+		struct pinseal_seal arg = seal_async(F_SEAL_WRITE, UINT64_MAX);
+		int fd = ps_create(self->len), memory = ps_export(fd, PINSEAL_EXPORT_RDONLY);
+		char *p = ps_map(memory, self->len, PROT_READ, MAP_SHARED);
+		int handles[3] = {
+			ps_lease(fd, 0, 2, i * 20000),
+			ps_pin(fd, 3, 1, 0),
+			ps_mirror(fd, 0, PAGES, PINSEAL_PIN_READONLY, p),
+		};
+		pid_t child;
+
+		ASSERT_NE(MAP_FAILED, p);
+		ASSERT_LE(0, handles[0]);
+		ASSERT_LE(0, handles[1]);
+		ASSERT_TRUE(handles[2] >= 0 || handles[2] == -EOPNOTSUPP);
+		arg.flags |= PINSEAL_SEAL_REVOKE;
+		ASSERT_EQ(0, ps_seal(fd, &arg));
+		child = ps_fork();
+		if (!child) {
+			close(fd);
+			read_on(handles, i * 60000);
+			_exit(0);
+		}
+		sleep_ns(i * 30000);
+		for (int j = 0; j < 3; j++)
+			close(handles[(i + j) % 3]);
+		close(fd);
+		ASSERT_EQ(0, unload());
+		EXPECT_EQ(0, ps_wait(child));
+		/* It may have been sealed in the last moment. */
+		EXPECT_EQ(F_SEAL_SEAL, obj_get_seals(memory) & ~F_SEAL_WRITE);
+		munmap(p, self->len);
+		close(memory);
+		ASSERT_EQ(0, load());
+	}
+}
+
 TEST_HARNESS_MAIN
