@@ -12,11 +12,11 @@ use crate::{
             HandleOperations, //
         }, //
     },
+    holding::PinAccess,
     ioctl::pin::{
         dispatch_on_handle,
         mirror_state, //
     },
-    lease::PinAccess,
     mm::mirror::Mirror,
     object::Object,
     opened::OpenObject,

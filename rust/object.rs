@@ -27,7 +27,7 @@ use crate::{
         Gate,
         HasGate, //
     },
-    lease::Holdings,
+    holdings::Holdings,
     seals::{
         Seal,
         SealSet, //

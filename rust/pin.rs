@@ -13,16 +13,16 @@ use crate::{
         }, //
     },
     gate::HasGate,
+    holding::{
+        Holding,
+        PinAccess,
+        Standing,
+        Terms, //
+    },
+    holdings::Place,
     ioctl::pin::{
         dispatch_on_handle,
         pin_state, //
-    },
-    lease::{
-        Holding,
-        PinAccess,
-        Place,
-        Standing,
-        Terms, //
     },
     mm::{
         locked_memory::LockedMemory,

@@ -18,7 +18,7 @@
 //! | [`tries`]    | one try to set them, and what is learned from it             |
 //! | [`patience`] | until when somebody looks, and how often                     |
 //! | [`truncate`] | taking pages away once nobody holds them                     |
-//! | [`lease`]    | what is held of an object, who asks for it and takes it      |
+//! | [`lease`]    | asking for pages that are held on a lease, and taking them   |
 //! | [`pin`]      | handles that hold pages pinned                               |
 //! | [`mirror`]   | handles that show what a mapping shows, and hold nothing     |
 //! | [`transfer`] | between user space and pages, by pieces                      |
@@ -26,6 +26,7 @@
 //! | [`isolate`]  | copies in the place of pages that somebody holds             |
 //! | [`scan`]     | looking for extra references, and getting rid of mappings    |
 //! | [`object`]   | the object: its memory, its seals                            |
+//! | [`holdings`], [`holding`] | what handles hold of an object: all of it, and each |
 //! | [`gate`]     | whose turn to seal it is, and who waits meanwhile            |
 //! | [`budget`]   | how long and how often a caller wants to wait                |
 //! | [`seals`], [`backoff`], [`ranges`] | pure rules without kernel state        |
@@ -45,6 +46,8 @@ mod device;
 mod driver;
 mod fs;
 mod gate;
+mod holding;
+mod holdings;
 mod ioctl;
 mod isolate;
 mod lease;

@@ -9,7 +9,7 @@ use super::argument::{
 };
 use crate::{
     fs::device_file::DeviceFile,
-    lease::{
+    holding::{
         Asked,
         Holding,
         PinAccess,
