@@ -11,7 +11,7 @@
 
 #include "async.h"
 #include "fuzz_grip.h"
-#include "fuzz_io.h"
+#include "fuzz_transfer.h"
 
 /* No time is longer than the clock has room for. */
 #define LONGEST_NS	((uint64_t)INT64_MAX / 2)
@@ -200,44 +200,24 @@ static inline void check_transfer(struct worker *w, struct grip *g, ssize_t ret,
 
 static inline void read_handle(struct worker *w, struct grip *g)
 {
-	size_t size = g->to - g->from, at = random_below(&w->r, size + size / 4);
-	size_t len = random_len(w), room = at < size ? size - at : 0;
-	unsigned char *memory = random_memory(w, &len);
-	bool image = has_image(g->t);
-	ssize_t ret;
+	struct transfer x = read_by(w, "pread(handle of %lld, %#llx, %#llx, %lld at %#llx)",
+				    g->t, g->hold.handle, g->from, g->to);
 
-	view_was_filled(w, memory);
-	call_begin(w, g->t, "pread(handle of %lld, %#llx, %#llx, %lld at %#llx)", g->t->number,
-		   g->from, address(memory), len, at);
-	ret = call_end(w, sys(pread(g->hold.handle, memory, len, at)));
-	if (ret == -ENOSPC)
-		break_rule(RULE_RESULTS, "object %lld: no room to read", g->t->number);
-	check_transfer(w, g, ret, room < len ? room : len, memory);
-	if (ret > 0 && image && memory == w->buf && grip_is_whole(g))
-		check_bytes(g->t, g->from + at, memory, ret, "read by a handle");
+	check_transfer(w, g, x.ret, x.room, x.memory);
+	if (x.ret > 0 && x.image && x.memory == w->buf && grip_is_whole(g))
+		check_bytes(g->t, g->from + x.at, x.memory, x.ret, "read by a handle");
 }
 
 static inline void write_handle(struct worker *w, struct grip *g)
 {
-	size_t size = g->to - g->from, at = random_below(&w->r, size + size / 4);
-	size_t len = random_len(w), room = at < size ? size - at : 0;
-	unsigned char *memory = random_memory(w, &len);
-	ssize_t ret;
+	struct transfer x = write_by(w, "pwrite(handle of %lld, %#llx, %#llx, %lld at %#llx)",
+				     g->t, g->hold.handle, g->from, g->to, g->readonly);
 
-	if (memory == w->buf)
-		memset(memory, 1 + random_below(&w->r, 255), len);
-	call_begin(w, g->t, "pwrite(handle of %lld, %#llx, %#llx, %lld at %#llx)", g->t->number,
-		   g->from, address(memory), len, at);
-	ret = call_end(w, sys(pwrite(g->hold.handle, memory, len, at)));
-	if (g->readonly) {
-		if (ret != -EBADF)
-			break_rule(RULE_RESULTS, "object %lld: a handle for reading only gave %lld "
-				   "when it was written to", g->t->number, (long long)ret);
+	if (g->readonly)
 		return;
-	}
-	check_transfer(w, g, ret, room < len ? room : len, memory);
+	check_transfer(w, g, x.ret, x.room, x.memory);
 	/* As long as the pages are the object's. */
-	if (ret > 0 && w->before.known & F_SEAL_WRITE && grip_is_whole(g))
+	if (x.ret > 0 && w->before.known & F_SEAL_WRITE && grip_is_whole(g))
 		break_rule(RULE_WRITERS, "worker %u wrote by its %s to object %lld, which had the "
 			   "seals %#x", w->number, grip_name(g->kind), g->t->number,
 			   w->before.known);

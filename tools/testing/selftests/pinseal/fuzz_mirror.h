@@ -89,44 +89,26 @@ static inline void check_mirrored(struct worker *w, struct mirror *m, ssize_t re
 
 static inline void read_mirror(struct worker *w, struct mirror *m)
 {
-	size_t size = m->to - m->from, at = random_below(&w->r, size + size / 16);
-	size_t len = random_len(w), room = at < size ? size - at : 0;
-	unsigned char *memory = random_memory(w, &len);
-	bool image = has_image(m->t);
-	ssize_t ret;
+	struct transfer x = read_by(w, "pread(mirror of %lld, %#llx, %#llx, %lld at %#llx)",
+				    m->t, m->fd, m->from, m->to);
 
-	view_was_filled(w, memory);
-	call_begin(w, m->t, "pread(mirror of %lld, %#llx, %#llx, %lld at %#llx)", m->t->number,
-		   m->from, address(memory), len, at);
-	ret = call_end(w, sys(pread(m->fd, memory, len, at)));
-	if (ret == -EPERM || ret == -ENOSPC)
-		break_rule(RULE_RESULTS, "object %lld: a mirror gave %s to who reads",
-			   m->t->number, strerrorname_np(-ret));
-	check_mirrored(w, m, ret, room < len ? room : len);
-	if (ret > 0 && image && memory == w->buf)
-		check_bytes(m->t, m->from + at, memory, ret, "read by a mirror");
+	if (x.ret == -EPERM)
+		break_rule(RULE_RESULTS, "object %lld: a mirror gave EPERM to who reads",
+			   m->t->number);
+	check_mirrored(w, m, x.ret, x.room);
+	if (x.ret > 0 && x.image && x.memory == w->buf)
+		check_bytes(m->t, m->from + x.at, x.memory, x.ret, "read by a mirror");
 }
 
 static inline void write_mirror(struct worker *w, struct mirror *m)
 {
-	size_t size = m->to - m->from, at = random_below(&w->r, size + size / 16);
-	size_t len = random_len(w), room = at < size ? size - at : 0;
-	unsigned char *memory = random_memory(w, &len);
-	ssize_t ret;
+	struct transfer x = write_by(w, "pwrite(mirror of %lld, %#llx, %#llx, %lld at %#llx)",
+				     m->t, m->fd, m->from, m->to, m->readonly);
 
-	if (memory == w->buf)
-		memset(memory, 1 + random_below(&w->r, 255), len);
-	call_begin(w, m->t, "pwrite(mirror of %lld, %#llx, %#llx, %lld at %#llx)", m->t->number,
-		   m->from, address(memory), len, at);
-	ret = call_end(w, sys(pwrite(m->fd, memory, len, at)));
-	if (m->readonly) {
-		if (ret != -EBADF)
-			break_rule(RULE_RESULTS, "object %lld: a mirror for reading only gave %lld "
-				   "when it was written to", m->t->number, (long long)ret);
+	if (m->readonly)
 		return;
-	}
-	check_mirrored(w, m, ret, room < len ? room : len);
-	if (ret <= 0)
+	check_mirrored(w, m, x.ret, x.room);
+	if (x.ret <= 0)
 		return;
 	note(N_MIRRORED);
 	if (w->before.known & F_SEAL_WRITE)

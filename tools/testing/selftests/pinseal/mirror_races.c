@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Writing by a mirror handle, over and over, while the object is sealed, while pages are taken
+ * from its mapping, and while whose mapping it is goes: nothing is written to what is sealed,
+ * nor to anybody else's page.
+ */
+#include <pthread.h>
+#include <sched.h>
+#include <sys/wait.h>
+
+#include "content.h"
+#include "mirror.h"
+#include "pass_fd.h"
+#include "random.h"
+#include "sealer.h"
+
+/* How often something has to happen. */
+#define ENOUGH		20
+
+/* Somebody who writes through a mirror over and over, and counts. */
+struct scribbler {
+	int mirror;
+	size_t len;
+	bool quit;
+	unsigned long written, refused, failed;
+	pthread_t thread;
+};
+
+static void *scribbler_thread(void *data)
+{
+	struct scribbler *s = data;
+	struct random random = { 11 };
+
+	run_on_cpu(1);
+	while (!__atomic_load_n(&s->quit, __ATOMIC_ACQUIRE)) {
+		int ret = mirror_set_byte(s->mirror, random_below(&random, s->len), 's');
+
+		if (ret == 1)
+			__atomic_add_fetch(&s->written, 1, __ATOMIC_RELEASE);
+		else if (ret == -EFAULT || ret == -EPERM)
+			s->refused++;
+		else
+			s->failed++;
+	}
+	return NULL;
+}
+
+/* Returns when it has begun to write, or cannot. */
+static void scribbler_wait(const struct scribbler *s)
+{
+	uint64_t late = now_ns() + 10 * NSEC_PER_SEC;
+
+	while (!__atomic_load_n(&s->written, __ATOMIC_ACQUIRE) && now_ns() < late)
+		sched_yield();
+}
+
+/* Nothing is written to what is sealed, from the moment on when it is. */
+TEST_F(mirror, against_sealing)
+{
+	uint64_t until = now_ns() + 2 * NSEC_PER_SEC;
+	struct scribbler s = { .len = COUNT * self->page };
+	unsigned int rounds;
+
+	run_on_cpu(0);
+	for (rounds = 0; rounds < ENOUGH || (rounds < 500 && now_ns() < until); rounds++) {
+		uint64_t sum;
+
+		s.mirror = self->mirror;
+		s.quit = false;
+		s.written = 0;
+		ASSERT_EQ(0, pthread_create(&s.thread, NULL, scribbler_thread, &s));
+		scribbler_wait(&s);
+		ASSERT_EQ(0, munmap(self->p, self->len));
+		ASSERT_EQ(0, ps_add_seals(self->fd, F_SEAL_WRITE));
+		sum = checksum(self->fd, self->len);
+		ASSERT_TRUE(map_again(self, self->fd, PROT_READ, MAP_SHARED));
+		for (int i = 0; i < 3; i++) {
+			sched_yield();
+			ASSERT_EQ(sum, checksum(self->fd, self->len));
+		}
+		__atomic_store_n(&s.quit, true, __ATOMIC_RELEASE);
+		pthread_join(s.thread, NULL);
+		ASSERT_EQ(sum, checksum(self->fd, self->len));
+
+		/* Another object, mapped at the same place. */
+		close(self->mirror);
+		close(self->fd);
+		self->fd = obj_create(variant->kind, self->len);
+		ASSERT_LE(0, self->fd);
+		ASSERT_TRUE(map_again(self, self->fd, RW, MAP_SHARED));
+		self->mirror = ps_mirror(self->fd, FIRST, COUNT, 0, mirrored(self));
+		ASSERT_LE(0, self->mirror);
+	}
+	TH_LOG("%u rounds, %lu writes refused", rounds, s.refused);
+	EXPECT_EQ(0, s.failed);
+	EXPECT_LT(0, s.refused);
+}
+
+/* What was a page of the object is never written to when it is somebody else's. */
+TEST_F(mirror, against_everything_that_takes_pages)
+{
+	uint64_t until = now_ns() + 2 * NSEC_PER_SEC;
+	struct scribbler s = { .mirror = self->mirror, .len = COUNT * self->page };
+	struct random random = { 12 };
+	unsigned long rounds;
+	char *strangers;
+
+	run_on_cpu(0);
+	ASSERT_EQ(0, pthread_create(&s.thread, NULL, scribbler_thread, &s));
+	for (rounds = 0; (rounds < ENOUGH || now_ns() < until) && !_metadata->exit_code; rounds++) {
+		switch (random_below(&random, 5)) {
+		case 0:
+			EXPECT_EQ(0, munmap(self->p, self->len));
+			break;
+		case 1:
+			EXPECT_EQ(0, obj_resize(self->fd, 0));
+			EXPECT_EQ(0, obj_resize(self->fd, self->len));
+			break;
+		case 2:
+			EXPECT_EQ(0, obj_fallocate(self->fd, PUNCH, 0, self->len));
+			break;
+		case 3:
+			EXPECT_EQ(0, mprotect(self->p, self->len, PROT_READ));
+			break;
+		default:
+			EXPECT_EQ(0, madvise(self->p, self->len, MADV_DONTNEED));
+			break;
+		}
+		/* Likely the pages that were freed. */
+		strangers = ps_map(-1, self->len, RW, MAP_PRIVATE | MAP_ANONYMOUS);
+		ASSERT_NE(MAP_FAILED, strangers);
+		memset(strangers, 0, self->len);
+		for (int i = 0; i < 3; i++) {
+			sched_yield();
+			EXPECT_TRUE(is_zero(strangers, self->len));
+		}
+		munmap(strangers, self->len);
+		EXPECT_TRUE(map_again(self, self->fd, RW, MAP_SHARED));
+	}
+	__atomic_store_n(&s.quit, true, __ATOMIC_RELEASE);
+	pthread_join(s.thread, NULL);
+	TH_LOG("%lu rounds, %lu writes done, %lu refused", rounds, s.written, s.refused);
+	EXPECT_EQ(0, s.failed);
+	EXPECT_LT(0, s.written);
+}
+
+/* Nor by somebody else's mirror, however its maker goes. */
+TEST_F(mirror, against_sealing_when_its_maker_goes)
+{
+	uint64_t until = now_ns() + 2 * NSEC_PER_SEC;
+	struct scribbler s = { .len = COUNT * self->page };
+	int sockets[2], status;
+	unsigned int rounds;
+
+	ASSERT_EQ(0, socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sockets));
+	close(self->mirror);
+	for (rounds = 0; rounds < ENOUGH || (rounds < 200 && now_ns() < until); rounds++) {
+		struct pinseal_seal arg = seal_write(10 * NSEC_PER_SEC);
+		uint64_t sum, late = now_ns() + 10 * NSEC_PER_SEC;
+		pid_t pid = ps_fork();
+		int ret;
+
+		if (!pid) {
+			self->mirror = ps_mirror(self->fd, FIRST, COUNT, 0, mirrored(self));
+			_exit(send_fd(sockets[1], self->mirror) < 0 || pause() ? 1 : 0);
+		}
+		s.mirror = receive_fd(sockets[0]);
+		ASSERT_LE(0, s.mirror);
+		ASSERT_EQ(0, munmap(self->p, self->len));
+		s.quit = false;
+		s.written = 0;
+		ASSERT_EQ(0, pthread_create(&s.thread, NULL, scribbler_thread, &s));
+		scribbler_wait(&s);
+		kill(pid, SIGKILL);
+		waitpid(pid, &status, 0);
+		/* Who uses the mirror at that moment keeps the mappings for another. */
+		do
+			ret = ps_seal(self->fd, &arg);
+		while (ret == -EBUSY && arg.outcome == PINSEAL_OUTCOME_WRITABLE_MAPPING &&
+		       now_ns() < late);
+		ASSERT_EQ(0, ret);
+		sum = checksum(self->fd, self->len);
+		sched_yield();
+		__atomic_store_n(&s.quit, true, __ATOMIC_RELEASE);
+		pthread_join(s.thread, NULL);
+		ASSERT_EQ(sum, checksum(self->fd, self->len));
+		close(s.mirror);
+
+		close(self->fd);
+		self->fd = obj_create(variant->kind, self->len);
+		ASSERT_LE(0, self->fd);
+		self->p = ps_map(self->fd, self->len, RW, MAP_SHARED);
+		ASSERT_NE(MAP_FAILED, self->p);
+	}
+	self->mirror = -1;
+	TH_LOG("%u rounds, %lu writes refused", rounds, s.refused);
+	EXPECT_EQ(0, s.failed);
+	close(sockets[0]);
+	close(sockets[1]);
+}
+
+TEST_HARNESS_MAIN
