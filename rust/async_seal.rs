@@ -201,9 +201,12 @@ impl AsyncSeal {
         state.check_seals(seals)?;
         match &*state {
             State::Idle => {
+                // What is known at once need not be asked for.
+                object.seals().check_addable()?;
+                object.memory()?;
                 let driver = Driver::Background(self.cancellation.clone());
                 let waker = KBox::new(StepSoon(self.into()), GFP_KERNEL)?;
-                let attempt = Attempt::new(object.clone(), request, driver)?.wake_by(waker);
+                let attempt = Attempt::new(object.clone(), request, driver).wake_by(waker);
                 self.cancellation.set(false);
                 let report = attempt.report(Outcome::Pending);
                 *state = State::Pending(Pending {
@@ -362,7 +365,7 @@ impl Wake for StepSoon {
 
 impl Pending {
     /// Context: sleeps.
-    fn cancel(self) -> Result<SealReport> {
+    fn cancel(mut self) -> Result<SealReport> {
         drop(self.pause);
         self.attempt.end(Ok(Outcome::Cancelled))
     }

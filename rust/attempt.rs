@@ -113,21 +113,14 @@ pub(crate) struct Attempt {
 
 impl Attempt {
     /// An attempt of which nothing is done yet.
-    ///
-    /// # Errors
-    ///
-    /// `EPERM` when no seals can be added (any more); when this is the first use of the object, those
-    /// of [`Object::memory`].
-    pub(crate) fn new(object: Arc<Object>, request: SealRequest, driver: Driver) -> Result<Self> {
-        object.seals().check_addable()?;
-        object.memory()?;
+    pub(crate) fn new(object: Arc<Object>, request: SealRequest, driver: Driver) -> Self {
         trace::seal_begin(
             object.number(),
             request.seals.bits(),
             request.flags,
             request.budget.timeout_ns(),
         );
-        Ok(Self {
+        Self {
             object,
             isolate: request.isolate,
             asking: request
@@ -138,7 +131,7 @@ impl Attempt {
             turn: None,
             waker: None,
             tries: Tries::new(driver, request.seals, request.budget),
-        })
+        }
     }
 
     /// Has `waker` told when it may be worth taking the next step before the pause is over.
@@ -153,7 +146,8 @@ impl Attempt {
     ///
     /// # Errors
     ///
-    /// `EPERM` when somebody has put an end to adding seals. Then it has ended.
+    /// `EPERM` when no seals can be added (any more); when this is the first use of the object, those
+    /// of [`Object::memory`]. Then it has ended.
     pub(crate) fn step(&mut self) -> Result<Progress> {
         if self.turn.is_none() {
             self.turn = SealingTurn::try_take(&self.object);
@@ -161,9 +155,9 @@ impl Attempt {
                 if let Some(waker) = self.waker.take() {
                     turn.tell(|| Sleeper::Other(waker));
                 }
-                // The holder of the turn before may have added seals.
-                self.object.seals().check_addable()?;
             }
+            // The holder of the turn, now or before, may have put an end to it.
+            self.object.seals().check_addable()?;
         }
         let began = self.tries.patience().look_begins();
         if let Some(turn) = &self.turn {
@@ -253,6 +247,7 @@ impl Attempt {
     }
 
     /// What follows when something was in the way.
+    #[cold]
     fn after(&mut self, outcome: Outcome, began: Option<Instant<Monotonic>>) -> Option<Progress> {
         if let Phase::Isolating { tries } = self.phase {
             if tries <= 1 {
@@ -294,6 +289,7 @@ impl Attempt {
     /// task should go back to user space.
     ///
     /// Context: sleeps.
+    #[cold]
     pub(crate) fn pause(&self, pause: Pause) {
         match pause {
             Pause::UntilTurn(ns) => self.object.gate().wait_for_turn(ns),
@@ -324,12 +320,12 @@ impl Attempt {
         }
     }
 
-    /// Lets go of the turn, and no longer denies mappings unless the seals are set; and reports.
+    /// Lets go of the turn, and no longer denies mappings unless the seals are set; and reports. To be
+    /// called once it has ended, or is to.
     ///
     /// Context: sleeps, and takes mmap locks.
-    pub(crate) fn end(mut self, ended: Result<Outcome>) -> Result<SealReport> {
-        let report = ended.map(|outcome| self.report(outcome));
-        let so_far = self.report(Outcome::Pending);
+    pub(crate) fn end(&mut self, ended: Result<Outcome>) -> Result<SealReport> {
+        let report = self.report(ended.unwrap_or(Outcome::Pending));
         trace::seal_end(
             self.object.number(),
             match ended {
@@ -337,20 +333,21 @@ impl Attempt {
                 Ok(outcome) => outcome.number() as i32,
                 Err(err) => err.to_errno(),
             },
-            so_far.scans,
-            so_far.waited_ns,
-            so_far.isolated_pages,
-            so_far.revoked_pages,
+            report.scans,
+            report.waited_ns,
+            report.isolated_pages,
+            report.revoked_pages,
         );
         if let (Some(asking), Ok(Outcome::Interrupted)) = (&mut self.asking, ended) {
             asking.comes_back();
         }
         // While nobody else can ask.
-        drop(self.asking);
-        drop(self.denied);
-        drop(self.turn);
-        let memory = self.object.memory()?;
-        self.tries.unmapped().map_where_locked(memory.pages());
-        report
+        self.asking = None;
+        self.denied = None;
+        self.turn = None;
+        if let Some(memory) = self.object.used_memory() {
+            self.tries.unmapped().map_where_locked(memory.pages());
+        }
+        ended.map(|_| report)
     }
 }

@@ -40,6 +40,18 @@ use kernel::{
 /// sealers who do not get a CPU.
 const READER_PATIENCE_MS: u32 = 20;
 
+/// Who comes to the gate, as a bit.
+#[derive(Clone, Copy)]
+#[repr(u32)]
+enum Passer {
+    /// Who writes, or changes the size.
+    Writer = 1 << 0,
+    /// Who takes a reference to read by. Held up for moments only.
+    Reader = 1 << 1,
+    /// Who locks the inode in order to read. Held up only while that lock is what the seal waits for.
+    Seeker = 1 << 2,
+}
+
 /// The lock around [`Queue`], held.
 type QueueGuard<'a> = SpinLockGuard<'a, Queue>;
 
@@ -90,13 +102,9 @@ pub(crate) trait HasGate {
 /// The gate.
 #[pin_data]
 pub(crate) struct Gate {
-    /// Whether writers wait. Set by the hand of the holder of the turn only, and cleared with it.
-    hold_writers: Atomic<bool>,
-    /// Whether readers wait. Likewise, but for moments only.
-    hold_readers: Atomic<bool>,
-    /// Whether those wait who lock the inode in order to read. Likewise, but only while that lock
-    /// is what the seal waits for.
-    hold_seekers: Atomic<bool>,
+    /// Who waits: one bit for each of [`Passer`]. Set by the hand of the holder of the turn only, and
+    /// cleared with it.
+    held: Atomic<u32>,
     /// Whether somebody let go of pages since the holder of the turn has begun to look.
     released: Atomic<bool>,
     #[pin]
@@ -110,9 +118,7 @@ impl Gate {
     /// An open gate.
     pub(crate) fn new() -> impl PinInit<Self> {
         pin_init!(Self {
-            hold_writers: Atomic::new(false),
-            hold_readers: Atomic::new(false),
-            hold_seekers: Atomic::new(false),
+            held: Atomic::new(0),
             released: Atomic::new(false),
             queue <- new_spinlock!(
                 Queue {
@@ -141,10 +147,10 @@ impl Gate {
     /// `EAGAIN` when it would wait and `nonblock` is set. `ERESTARTSYS` when there is a signal, or
     /// task work to do.
     pub(crate) fn wait_for_sealer(&self, nonblock: bool) -> Result {
-        if nonblock && self.hold_writers.load(Relaxed) {
+        if nonblock && self.holds(Passer::Writer) {
             return Err(EAGAIN);
         }
-        self.wait_while(&self.hold_writers, ERESTARTSYS)
+        self.wait_while_held(Passer::Writer, ERESTARTSYS)
     }
 
     /// Waits, before a seek that locks the inode, while a sealer waits for that lock.
@@ -157,23 +163,30 @@ impl Gate {
     ///
     /// `ERESTARTNOINTR` when there is a signal, or task work to do: user space does not notice.
     pub(crate) fn let_seeker_pass(&self) -> Result {
-        self.wait_while(&self.hold_seekers, ERESTARTNOINTR)
+        self.wait_while_held(Passer::Seeker, ERESTARTNOINTR)
     }
 
-    /// Waits while `hold` is set. Fails with `interrupted` when the current task should go back to
-    /// user space.
+    /// Whether somebody who comes now has to wait.
     #[inline]
-    fn wait_while(&self, hold: &Atomic<bool>, interrupted: Error) -> Result {
-        match hold.load(Relaxed) {
+    fn holds(&self, passer: Passer) -> bool {
+        // CAST: It is a bit of this type.
+        self.held.load(Relaxed) & passer as u32 != 0
+    }
+
+    /// Waits while such as `passer` are held up. Fails with `interrupted` when the current task should
+    /// go back to user space.
+    #[inline]
+    fn wait_while_held(&self, passer: Passer, interrupted: Error) -> Result {
+        match self.holds(passer) {
             false => Ok(()),
-            true => self.wait_until_clear(hold, interrupted),
+            true => self.wait_until_released(passer, interrupted),
         }
     }
 
     #[cold]
-    fn wait_until_clear(&self, hold: &Atomic<bool>, interrupted: Error) -> Result {
+    fn wait_until_released(&self, passer: Passer, interrupted: Error) -> Result {
         let mut queue = self.queue.lock();
-        while hold.load(Relaxed) {
+        while self.holds(passer) {
             self.wait(&mut queue, Jiffies::MAX);
             if is_pending() {
                 return Err(interrupted);
@@ -185,7 +198,7 @@ impl Gate {
     /// Whether readers should wait in [`Gate::let_reader_pass`] before they take a reference.
     #[inline]
     pub(crate) fn holds_readers(&self) -> bool {
-        self.hold_readers.load(Relaxed)
+        self.holds(Passer::Reader)
     }
 
     /// Waits, before a fault or a read, while somebody who seals wants no new references for a
@@ -266,7 +279,6 @@ impl<T: HasGate> SealingTurn<T> {
             return None;
         }
         queue.turn = Turn::Taken;
-        owner.gate().released.store(false, Relaxed);
         drop(queue);
         Some(Self {
             owner: owner.clone(),
@@ -304,39 +316,53 @@ impl<T: HasGate> SealingTurn<T> {
 
     /// Lets writers and those who change the size wait until the turn is over.
     pub(crate) fn hold_writers(&self) {
-        self.gate().hold_writers.store(true, Relaxed);
+        self.hold(Passer::Writer);
     }
 
     /// Lets readers wait until [`SealingTurn::release_readers`], or until the turn is over. To be
     /// used for moments.
     pub(crate) fn hold_readers(&self) {
-        self.gate().hold_readers.store(true, Relaxed);
+        self.hold(Passer::Reader);
     }
 
     /// Lets readers go on.
     pub(crate) fn release_readers(&self) {
-        self.release(&self.gate().hold_readers);
+        self.release(Passer::Reader);
     }
 
     /// Lets those who lock the inode in order to read wait until [`SealingTurn::release_seekers`],
     /// or until the turn is over. To be used while somebody has it locked.
     pub(crate) fn hold_seekers(&self) {
-        self.gate().hold_seekers.store(true, Relaxed);
+        self.hold(Passer::Seeker);
     }
 
     /// Whether they wait.
     pub(crate) fn holds_seekers(&self) -> bool {
-        self.gate().hold_seekers.load(Relaxed)
+        self.gate().holds(Passer::Seeker)
     }
 
     /// Lets them go on.
     pub(crate) fn release_seekers(&self) {
-        self.release(&self.gate().hold_seekers);
+        self.release(Passer::Seeker);
     }
 
-    fn release(&self, hold: &Atomic<bool>) {
-        if hold.load(Relaxed) {
-            self.gate().change(|_| hold.store(false, Relaxed));
+    fn hold(&self, passer: Passer) {
+        let held = &self.gate().held;
+        // Nobody else changes it.
+        //
+        // CAST: It is a bit of this type.
+        held.store(held.load(Relaxed) | passer as u32, Relaxed);
+    }
+
+    fn release(&self, passer: Passer) {
+        if self.gate().holds(passer) {
+            self.gate().change(|_| {
+                let held = &self.gate().held;
+                // Nobody else changes it.
+                //
+                // CAST: It is a bit of this type.
+                held.store(held.load(Relaxed) & !(passer as u32), Relaxed);
+            });
         }
     }
 }
@@ -346,9 +372,7 @@ impl<T: HasGate> Drop for SealingTurn<T> {
         let gate = self.gate();
         let mut sleeper = None;
         gate.change(|queue| {
-            gate.hold_writers.store(false, Relaxed);
-            gate.hold_readers.store(false, Relaxed);
-            gate.hold_seekers.store(false, Relaxed);
+            gate.held.store(0, Relaxed);
             queue.turn = Turn::Free;
             sleeper = queue.sleeper.take();
         });

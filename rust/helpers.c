@@ -114,6 +114,11 @@ unsigned int pinseal_folio_pincount(const struct folio *folio)
 	return atomic_read(&folio->_pincount);
 }
 
+void pinseal_folio_batch_init(struct folio_batch *batch)
+{
+	folio_batch_init(batch);
+}
+
 void pinseal_folio_put(struct folio *folio)
 {
 	folio_put(folio);

@@ -57,6 +57,9 @@ unsigned int pinseal_folio_pincount(const struct folio *folio);
 
 void pinseal_folio_put(struct folio *folio);
 
+/* linux/folio_batch.h, formerly linux/pagevec.h */
+void pinseal_folio_batch_init(struct folio_batch *batch);
+
 /* linux/mmap_lock.h, linux/mmu_notifier.h, linux/hmm.h */
 int pinseal_mmap_read_lock_killable(struct mm_struct *mm);
 int pinseal_mmap_write_lock_killable(struct mm_struct *mm);

@@ -67,6 +67,8 @@ const SEAL_FLAGS: u32 = uapi::PINSEAL_SEAL_NOWAIT
 const ASYNC_CANCEL: u32 = uapi::PINSEAL_SEAL_ASYNC | uapi::PINSEAL_SEAL_CANCEL;
 
 /// Runs a command of an open file. Returns 0 or, where the command makes one, a descriptor.
+///
+/// The commands are not inlined: of the stack each takes only what it needs itself.
 pub(crate) fn dispatch(device: DeviceFile<'_, OpenObject>, cmd: u32, arg: usize) -> Result<isize> {
     if _IOC_TYPE(cmd) != uapi::PINSEAL_IOC_MAGIC {
         return Err(ENOTTY);
@@ -91,6 +93,7 @@ pub(crate) fn dispatch(device: DeviceFile<'_, OpenObject>, cmd: u32, arg: usize)
     Ok(0)
 }
 
+#[inline(never)]
 fn info(object: &Object, arg: Argument) -> Result {
     arg.write(&uapi::pinseal_info {
         version: uapi::PINSEAL_VERSION,
@@ -102,6 +105,7 @@ fn info(object: &Object, arg: Argument) -> Result {
     })
 }
 
+#[inline(never)]
 fn seal(device: DeviceFile<'_, OpenObject>, arg: Argument) -> Result {
     let mut request: uapi::pinseal_seal = arg.read()?;
     check_zero(request.pad | (request.flags & !SEAL_FLAGS))?;
@@ -177,10 +181,12 @@ fn fill_in(request: &mut uapi::pinseal_seal, report: &SealReport) {
     request.outcome = report.outcome.number();
 }
 
+#[inline(never)]
 fn get_seals(object: &Object, arg: Argument) -> Result {
     arg.write(&object.seals().bits())
 }
 
+#[inline(never)]
 fn list_pins(object: &Object, arg: Argument) -> Result {
     let mut request: uapi::pinseal_pins = arg.read()?;
     check_zero(request.flags | request.pad)?;
@@ -238,6 +244,7 @@ fn page_entry(object: &Object, references: &References) -> uapi::pinseal_page {
     }
 }
 
+#[inline(never)]
 fn set_name(device: DeviceFile<'_, OpenObject>, arg: Argument) -> Result {
     let request: uapi::pinseal_name = arg.read()?;
     let name = CStr::from_bytes_until_nul(request.name.as_bytes())
@@ -253,6 +260,7 @@ fn set_name(device: DeviceFile<'_, OpenObject>, arg: Argument) -> Result {
     device.owner().set_name(name)
 }
 
+#[inline(never)]
 fn import(device: DeviceFile<'_, OpenObject>, arg: Argument) -> Result {
     let request: uapi::pinseal_import = arg.read()?;
     check_zero(request.flags)?;
@@ -262,6 +270,7 @@ fn import(device: DeviceFile<'_, OpenObject>, arg: Argument) -> Result {
     share::import(&device.owner(), request.fd)
 }
 
+#[inline(never)]
 fn export(device: DeviceFile<'_, OpenObject>, arg: Argument) -> Result<isize> {
     let request: uapi::pinseal_export = arg.read()?;
     check_zero(request.pad | (request.flags & !uapi::PINSEAL_EXPORT_RDONLY))?;
@@ -273,6 +282,7 @@ fn export(device: DeviceFile<'_, OpenObject>, arg: Argument) -> Result<isize> {
     share::export(device, access)
 }
 
+#[inline(never)]
 fn reopen(device: DeviceFile<'_, OpenObject>, arg: Argument) -> Result<isize> {
     let request: uapi::pinseal_reopen = arg.read()?;
     check_zero(request.pad)?;

@@ -126,10 +126,16 @@ impl Object {
     /// # Errors
     ///
     /// `ENOMEM`, `ENFILE`.
+    #[inline]
     pub(crate) fn memory(&self) -> Result<&ShmemFile> {
-        if let Some(memory) = self.used_memory() {
-            return Ok(memory);
+        match self.used_memory() {
+            Some(memory) => Ok(memory),
+            None => self.make_memory(),
         }
+    }
+
+    #[cold]
+    fn make_memory(&self) -> Result<&ShmemFile> {
         let name = self.name.lock();
         if self.memory.as_ref().is_none() {
             self.memory.populate(Memory {

@@ -206,6 +206,7 @@ impl Look {
 
     /// Looks at the pages of a range, and has those in swap come back. Ranges must come in ascending
     /// order.
+    #[cold]
     fn closely(
         &mut self,
         locked: &LockedShmem<'_>,
@@ -289,6 +290,7 @@ impl Look {
     /// who are at it time to be through. To be used while new ones are held up.
     ///
     /// Context: may sleep. Takes `i_mmap_rwsem` of the mapping.
+    #[cold]
     pub(crate) fn again_without_readers(
         mut self,
         pages: &AddressSpace,
@@ -375,6 +377,7 @@ impl Look {
     }
 
     /// Remembers pages that did not pass. Sleeps for room.
+    #[cold]
     fn record(&mut self, range: Range<usize>) {
         let Err(range) = self.try_record(range) else {
             return;

@@ -35,7 +35,7 @@ use kernel::{
 /// [`SealReport::outcome`]; unless that is [`Outcome::Sealed`], nothing changed that anybody could
 /// see.
 pub(crate) fn add_seals(object: Arc<Object>, request: SealRequest) -> Result<SealReport> {
-    let mut attempt = Attempt::new(object, request, Driver::Caller)?;
+    let mut attempt = Attempt::new(object, request, Driver::Caller);
     let ended = loop {
         let pause = match attempt.step() {
             Err(err) => break Err(err),

@@ -141,6 +141,7 @@ impl Tries {
     }
 
     /// Looks at the pages for the sake of the report.
+    #[cold]
     pub(crate) fn only_look(&mut self, memory: &ShmemFile) {
         self.patience.begin_look();
         self.look = Some(Look::everywhere(memory.pages()));
@@ -176,7 +177,7 @@ impl Tries {
     /// Looks at the pages and, when all pass, sets the seals.
     pub(crate) fn look_and_set_seals(&mut self, memory: &ShmemFile, turn: &Turn) -> Result<Tried> {
         self.patience.begin_look();
-        if !self.candidates_pass(memory, turn) {
+        if self.look.is_some() && !self.candidates_pass(memory, turn) {
             // The inode lock is not what this waits for now. But whoever has it, if somebody has,
             // keeps seekers waiting anyhow, and may be what did not pass.
             if turn.holds_seekers() && memory.try_lock().is_some() {
@@ -194,6 +195,7 @@ impl Tries {
     }
 
     /// Looks again at what did not pass before. Returns whether it does now.
+    #[cold]
     fn candidates_pass(&mut self, memory: &ShmemFile, turn: &Turn) -> bool {
         let Some(look) = self.look.take() else {
             return true;
@@ -274,6 +276,7 @@ impl Tries {
     /// That may take so long that somebody is always at one page or another for a moment: the kernel,
     /// for a larger folio or its next victim. So that such a look is not for nothing, it is given
     /// about as long again for what did not pass, within the bounds.
+    #[cold]
     fn look_in_swap(&mut self, locked: &LockedShmem<'_>) -> Result<Look, CutShort> {
         let began = Instant::<Monotonic>::now();
         let driver = self.patience.driver();
@@ -302,6 +305,7 @@ impl Tries {
     ///
     /// A reader may have one of the copies already, or somebody the inode lock. So this is worth
     /// trying some times, as long as it comes to [`Tried::InTheWay`].
+    #[cold]
     pub(crate) fn isolate_and_set_seals(
         &mut self,
         memory: &ShmemFile,

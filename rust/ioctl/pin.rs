@@ -49,6 +49,7 @@ const LEASED_MIRROR: u32 = uapi::PINSEAL_PIN_LEASED | uapi::PINSEAL_PIN_MIRROR;
 const FOR_EVER_NS: i64 = i64::MAX / 2;
 
 /// `PINSEAL_IOC_PIN`. Returns a descriptor.
+#[inline(never)]
 pub(super) fn pin(device: DeviceFile<'_, OpenObject>, arg: Argument) -> Result<isize> {
     let request: uapi::pinseal_pin = arg.read_grown(PIN_FIRST)?;
     check_zero(request.pad | (request.flags & !PIN_FLAGS))?;

@@ -93,6 +93,7 @@ impl Grown<'_> {
 }
 
 /// `PINSEAL_IOC_RESIZE`.
+#[inline(never)]
 pub(super) fn resize(device: DeviceFile<'_, OpenObject>, arg: Argument) -> Result {
     let mut request: uapi::pinseal_resize = arg.read_grown(RESIZE_FIRST)?;
     check_zero(request.pad)?;
@@ -120,6 +121,7 @@ pub(super) fn resize(device: DeviceFile<'_, OpenObject>, arg: Argument) -> Resul
 }
 
 /// `PINSEAL_IOC_FALLOCATE`.
+#[inline(never)]
 pub(super) fn fallocate(device: DeviceFile<'_, OpenObject>, arg: Argument) -> Result {
     let mut request: uapi::pinseal_fallocate = arg.read_grown(FALLOCATE_FIRST)?;
     let (waits, revokes) = wait_flags(

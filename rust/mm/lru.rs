@@ -9,6 +9,7 @@
 //! C source: [`mm/folio.c`](srctree/mm/folio.c)
 
 use crate::bindings;
+use core::mem::MaybeUninit;
 use kernel::{
     cpu::nr_cpu_ids,
     ffi::c_int,
@@ -32,10 +33,14 @@ use kernel::{
 
 /// Drains the batches of the CPU that this runs on.
 pub(crate) fn drain_this_cpu() {
-    let mut batch: bindings::folio_batch = pin_init::zeroed();
+    let mut batch = MaybeUninit::uninit();
 
-    // SAFETY: `batch` is a valid empty batch: nothing is released, but draining comes first.
-    unsafe { bindings::__folio_batch_release(&mut batch) };
+    // SAFETY: `batch` is valid for writing, and is made an empty batch: nothing is released, but
+    // draining comes first.
+    unsafe {
+        bindings::pinseal_folio_batch_init(batch.as_mut_ptr());
+        bindings::__folio_batch_release(batch.as_mut_ptr());
+    }
 }
 
 /// While it lives, the current task stays on its CPU, also when it sleeps: what it puts into a batch
