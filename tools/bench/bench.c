@@ -271,6 +271,57 @@ static void woken_sealers(const char *name, const char *what, enum hold_kind how
 	percentiles(name, what, late);
 }
 
+/* Somebody who writes to an eventfd, in a while. */
+struct notifier {
+	int fd;
+	uint64_t delay_ns, began;
+	pthread_t thread;
+};
+
+static void *notifier_thread(void *data)
+{
+	struct notifier *n = data;
+
+	sleep_ns(n->delay_ns);
+	n->began = now_ns();
+	eventfd_write(n->fd, 1);
+	return NULL;
+}
+
+/*
+ * What there is to be had on this machine: from the write to an eventfd to who waits for it,
+ * and looks every so often as a sealer does that is not woken up, or sleeps until it is.
+ */
+static void woken_readers(const char *name, const char *what)
+{
+	enum { RUNS = 101, PAUSE_NS = 100000 };
+	static struct samples late[KINDS];
+	unsigned int n;
+
+	if (!is_wanted(name))
+		return;
+	memset(late, 0, sizeof(late));
+	for (n = 0; n < KINDS * RUNS; n++) {
+		enum way way = n % KINDS;
+		struct notifier notifier = {
+			.fd = must(sys(eventfd(0, way == POLLED ? EFD_NONBLOCK : 0)), "eventfd"),
+			/* As seal_while_released(). */
+			.delay_ns = (20 + n / KINDS % 40) * NSEC_PER_MSEC,
+		};
+		eventfd_t count;
+		uint64_t ended;
+
+		must(-pthread_create(&notifier.thread, NULL, notifier_thread, &notifier), "thread");
+		while (eventfd_read(notifier.fd, &count))
+			sleep_ns(PAUSE_NS);
+		ended = now_ns();
+		pthread_join(notifier.thread, NULL);
+		add_sample(&late[way], (double)ended - notifier.began);
+		close(notifier.fd);
+	}
+	percentiles(name, what, late);
+}
+
 /* Somebody who lets go of pages when asked to. */
 struct holder {
 	struct hold hold;
@@ -595,6 +646,7 @@ int main(int argc, char **argv)
 	if (is_any_wanted("wake_")) {
 		printf("\nPinseal only; ratio below 1: being woken up takes less\n\n");
 		table_begin(&columns, (const char *[]){ "", "polled", "woken up", "ratio" });
+		woken_readers("wake_eventfd", "return after an eventfd's write");
 		woken_sealers("wake_handle", "return after a handle's release", HOLD_HANDLE,
 			      seal_object);
 		woken_sealers("wake_pipe", "return, pipe or handle", HOLD_VMSPLICE, seal_object);
