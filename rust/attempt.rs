@@ -37,7 +37,6 @@ use crate::{
         SealRequest, //
     },
     scan::Look,
-    sync::nap::nap,
     sys::trace,
     tries::{
         Tried,
@@ -294,11 +293,9 @@ impl Attempt {
         match pause {
             Pause::UntilTurn(ns) => self.object.gate().wait_for_turn(ns),
             Pause::BetweenLooks(ns) | Pause::BetweenLastTries(ns) => {
-                let Some(turn) = &self.turn else {
-                    return;
-                };
-                turn.tell(|| Sleeper::Task((&**current!()).into()));
-                nap(ns, || self.tries.is_drained() || turn.pages_released());
+                if let Some(turn) = &self.turn {
+                    turn.nap(ns, || self.tries.is_drained());
+                }
             }
         }
     }

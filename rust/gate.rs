@@ -11,7 +11,10 @@
 //! the scheduler, of a wait queue, of a work queue. It may be taken under the mmap lock (faults) and
 //! under the inode lock (sealing).
 
-use crate::sync::nap::is_pending;
+use crate::sync::nap::{
+    is_pending,
+    nap, //
+};
 use kernel::{
     new_condvar,
     new_spinlock,
@@ -304,8 +307,17 @@ impl<T: HasGate> SealingTurn<T> {
     }
 
     /// Whether pages were let go of since [`SealingTurn::begin_to_look`].
-    pub(crate) fn pages_released(&self) -> bool {
+    fn pages_released(&self) -> bool {
         self.gate().released.load(Relaxed)
+    }
+
+    /// Sleeps for `ns` nanoseconds, until pages are let go of, or for another reason to look again:
+    /// `is_over`, of which it is told by being woken up.
+    ///
+    /// Context: sleeps.
+    pub(crate) fn nap(&self, ns: u64, is_over: impl FnOnce() -> bool) {
+        self.tell(|| Sleeper::Task((&**current!()).into()));
+        nap(ns, || is_over() || self.pages_released());
     }
 
     /// What is let go of from now on does not show, perhaps, in the look that begins.

@@ -13,10 +13,6 @@ use crate::{
         }, //
     },
     holding::PinAccess,
-    ioctl::pin::{
-        dispatch_on_handle,
-        mirror_state, //
-    },
     mm::mirror::Mirror,
     object::Object,
     opened::OpenObject,
@@ -93,6 +89,18 @@ pub(crate) fn mirror(
     )
 }
 
+impl MirrorHandle {
+    /// The pages of the object, as indices in it.
+    pub(crate) fn range(&self) -> &Range<usize> {
+        &self.range
+    }
+
+    /// What one may do with them.
+    pub(crate) fn access(&self) -> PinAccess {
+        self.access
+    }
+}
+
 impl Handle for MirrorHandle {
     const NAME: &'static CStr = c"[pinseal-mirror]";
 
@@ -117,10 +125,6 @@ impl Handle for MirrorHandle {
 
     fn poll(&self, _: &Poller<'_>) -> Event {
         Event::None
-    }
-
-    fn ioctl(&self, cmd: u32, arg: usize) -> Result<isize> {
-        dispatch_on_handle(cmd, arg, || mirror_state(&self.range, self.access))
     }
 
     fn show(&self, m: &SeqFile) {

@@ -20,10 +20,6 @@ use crate::{
         Terms, //
     },
     holdings::Place,
-    ioctl::pin::{
-        dispatch_on_handle,
-        pin_state, //
-    },
     mm::{
         locked_memory::LockedMemory,
         pinned::PinnedPages, //
@@ -165,6 +161,11 @@ pub(crate) fn open_flags(access: PinAccess) -> u32 {
 }
 
 impl PinHandle {
+    /// What it holds.
+    pub(crate) fn holding(&self) -> &Holding {
+        &self.holding
+    }
+
     /// Bytes that it gives access to.
     fn len(&self) -> usize {
         self.holding.range().len() << PAGE_SHIFT
@@ -199,10 +200,6 @@ impl Handle for PinHandle {
             Standing::Asked(_) => Event::Urgent,
             Standing::Revoked => Event::HungUp,
         }
-    }
-
-    fn ioctl(&self, cmd: u32, arg: usize) -> Result<isize> {
-        dispatch_on_handle(cmd, arg, || pin_state(&self.holding))
     }
 
     fn show(&self, m: &SeqFile) {

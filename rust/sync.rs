@@ -4,5 +4,6 @@
 //! until it can move there.
 
 pub(crate) mod nap;
+pub(crate) mod once;
 pub(crate) mod own_queue;
 pub(crate) mod poll_queue;

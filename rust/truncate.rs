@@ -12,8 +12,7 @@ use crate::{
     gate::{
         Gate,
         HasGate,
-        SealingTurn,
-        Sleeper, //
+        SealingTurn, //
     },
     lease::Asking,
     mm::lru::drain_this_cpu,
@@ -23,10 +22,7 @@ use crate::{
         Look,
         Unmapped, //
     },
-    sync::nap::{
-        is_pending,
-        nap, //
-    }, //
+    sync::nap::is_pending, //
 };
 use core::ops::Range;
 use kernel::{
@@ -194,8 +190,7 @@ impl Waiting<'_> {
                 return Ok((WaitOutcome::Interrupted, Some(turn)));
             }
             let ns = self.patience.next_pause(left_ns, began);
-            turn.tell(|| Sleeper::Task((&**current!()).into()));
-            nap(ns, || self.patience.is_drained() || turn.pages_released());
+            turn.nap(ns, || self.patience.is_drained());
         }
     }
 

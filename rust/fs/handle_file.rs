@@ -8,7 +8,10 @@
 use crate::{
     bindings,
     fs::device_file::DeviceFile,
-    sync::poll_queue::Poller, //
+    sync::{
+        once::get_or_make,
+        poll_queue::Poller, //
+    }, //
 };
 use core::{
     marker::PhantomData,
@@ -35,10 +38,6 @@ use kernel::{
         ArcBorrow,
         SetOnce, //
     },
-    time::{
-        delay::fsleep,
-        Delta, //
-    },
     types::ForeignOwnable, //
 };
 
@@ -59,11 +58,15 @@ pub(crate) trait Handle: Sized + Send + Sync + 'static {
     /// What is to be told to who polls. Has them woken up when that changes.
     fn poll(&self, poller: &Poller<'_>) -> Event;
 
-    /// Does a command. Returns what the call returns.
-    fn ioctl(&self, cmd: u32, arg: usize) -> Result<isize>;
-
     /// Shows it in fdinfo.
     fn show(&self, m: &SeqFile);
+}
+
+/// The commands of a handle. They are for who knows about command words and user memory, which is not
+/// who knows what the handle stands for.
+pub(crate) trait HandleCommands: Handle {
+    /// Does a command. Returns what the call returns.
+    fn ioctl(&self, cmd: u32, arg: usize) -> Result<isize>;
 }
 
 /// What is to be told to who polls a handle.
@@ -91,7 +94,7 @@ unsafe impl Send for Table {}
 // SAFETY: As above.
 unsafe impl Sync for Table {}
 
-impl<T: Handle> HandleOperations<T> {
+impl<T: HandleCommands> HandleOperations<T> {
     /// Nothing known yet.
     pub(crate) const fn new() -> Self {
         Self {
@@ -112,7 +115,7 @@ impl<T: Handle> HandleOperations<T> {
         handle: Arc<T>,
         access: u32,
     ) -> Result<ARef<File>> {
-        let table = &raw const self.table(device.module()).0;
+        let table = &raw const self.table(device.module())?.0;
         let private_data = handle.into_foreign();
         // SAFETY: The name and the table are static. What the file has as its private data is given
         // back in `release`.
@@ -134,13 +137,9 @@ impl<T: Handle> HandleOperations<T> {
         Ok(unsafe { ARef::from_raw(NonNull::new_unchecked(file.cast())) })
     }
 
-    fn table(&'static self, module: *mut bindings::module) -> &'static Table {
-        loop {
-            if let Some(table) = self.table.as_ref() {
-                return table;
-            }
-            // When another thread is at it at this moment, let it.
-            if !self.table.populate(Table(bindings::file_operations {
+    fn table(&'static self, module: *mut bindings::module) -> Result<&'static Table> {
+        get_or_make(&self.table, || {
+            Ok(Table(bindings::file_operations {
                 owner: module,
                 llseek: Some(Self::llseek),
                 read_iter: Some(Self::read_iter),
@@ -153,10 +152,8 @@ impl<T: Handle> HandleOperations<T> {
                 #[cfg(CONFIG_PROC_FS)]
                 show_fdinfo: Some(Self::show_fdinfo),
                 ..pin_init::zeroed()
-            })) {
-                fsleep(Delta::from_micros(1));
-            }
-        }
+            }))
+        })
     }
 
     /// # Safety

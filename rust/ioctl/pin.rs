@@ -8,7 +8,10 @@ use super::argument::{
     Argument, //
 };
 use crate::{
-    fs::device_file::DeviceFile,
+    fs::{
+        device_file::DeviceFile,
+        handle_file::HandleCommands, //
+    },
     holding::{
         Asked,
         Holding,
@@ -16,9 +19,15 @@ use crate::{
         Standing,
         Terms, //
     },
-    mirror::mirror,
+    mirror::{
+        mirror,
+        MirrorHandle, //
+    },
     opened::OpenObject,
-    pin,
+    pin::{
+        self,
+        PinHandle, //
+    },
     share,
     uapi, //
 };
@@ -81,8 +90,20 @@ pub(super) fn pin(device: DeviceFile<'_, OpenObject>, arg: Argument) -> Result<i
     share::new_descriptor(|| pin::pin(device, start..end, access, terms))
 }
 
+impl HandleCommands for PinHandle {
+    fn ioctl(&self, cmd: u32, arg: usize) -> Result<isize> {
+        dispatch_on_handle(cmd, arg, || pin_state(self.holding()))
+    }
+}
+
+impl HandleCommands for MirrorHandle {
+    fn ioctl(&self, cmd: u32, arg: usize) -> Result<isize> {
+        dispatch_on_handle(cmd, arg, || mirror_state(self.range(), self.access()))
+    }
+}
+
 /// Runs a command of a handle, whose state is `state`. Returns 0.
-pub(crate) fn dispatch_on_handle(
+fn dispatch_on_handle(
     cmd: u32,
     arg: usize,
     state: impl FnOnce() -> uapi::pinseal_lease,
@@ -99,7 +120,7 @@ pub(crate) fn dispatch_on_handle(
 }
 
 /// The state of a mirror handle.
-pub(crate) fn mirror_state(range: &Range<usize>, access: PinAccess) -> uapi::pinseal_lease {
+fn mirror_state(range: &Range<usize>, access: PinAccess) -> uapi::pinseal_lease {
     uapi::pinseal_lease {
         start: range.start as u64,
         count: range.len() as u64,
@@ -113,7 +134,7 @@ pub(crate) fn mirror_state(range: &Range<usize>, access: PinAccess) -> uapi::pin
 }
 
 /// The state of a handle that pins.
-pub(crate) fn pin_state(holding: &Holding) -> uapi::pinseal_lease {
+fn pin_state(holding: &Holding) -> uapi::pinseal_lease {
     let (state, asked) = match holding.standing() {
         Standing::Held => (uapi::pinseal_lease_state_PINSEAL_LEASE_HELD, None),
         Standing::Asked(asked) => (uapi::pinseal_lease_state_PINSEAL_LEASE_ASKED, Some(asked)),

@@ -16,7 +16,8 @@ use crate::{
         device_file::DeviceFile,
         shmem::ShmemFile, //
     },
-    mm::address_space::AddressSpace, //
+    mm::address_space::AddressSpace,
+    sync::once::get_or_make, //
 };
 use core::{
     marker::PhantomData,
@@ -42,10 +43,6 @@ use kernel::{
         Arc,
         ArcBorrow,
         SetOnce, //
-    },
-    time::{
-        delay::fsleep,
-        Delta, //
     },
     types::ForeignOwnable, //
 };
@@ -138,7 +135,7 @@ impl<'a, T: MappingOwner> NewDeviceVma<'a, T> {
         // SAFETY: The VMA is undergoing setup, nobody else looks at it. shmem has set its
         // operations, which are static.
         let shmem_ops = unsafe { &*(*vma).vm_ops };
-        let ops = &raw const T::vm_ops().hooked(shmem_ops).ok_or(EINVAL)?.ours;
+        let ops = &raw const T::vm_ops().hooked(shmem_ops)?.ours;
         // SAFETY: The VMA is undergoing setup. `ops` is static; the reference to the device file is
         // given back in `close`.
         unsafe {
@@ -190,14 +187,10 @@ impl<T: MappingOwner> ShmemVmOps<T> {
         }
     }
 
-    /// The copy of shmem's operations. `None` if they lack what ours need, which they do not.
-    fn hooked(&'static self, shmem_ops: &bindings::vm_operations_struct) -> Option<&'static VmOps> {
-        loop {
-            if let Some(ops) = self.ops.as_ref() {
-                return Some(ops);
-            }
-            // When another thread is copying at this moment, let it.
-            if !self.ops.populate(VmOps {
+    /// The copy of shmem's operations. `EINVAL` if they lack what ours need, which they do not.
+    fn hooked(&'static self, shmem_ops: &bindings::vm_operations_struct) -> Result<&'static VmOps> {
+        get_or_make(&self.ops, || {
+            Ok(VmOps {
                 ours: bindings::vm_operations_struct {
                     open: Some(Self::open),
                     close: Some(Self::close),
@@ -206,12 +199,10 @@ impl<T: MappingOwner> ShmemVmOps<T> {
                     map_pages: Some(Self::map_pages),
                     ..*shmem_ops
                 },
-                shmem_fault: shmem_ops.fault?,
-                shmem_map_pages: shmem_ops.map_pages?,
-            }) {
-                fsleep(Delta::from_micros(1));
-            }
-        }
+                shmem_fault: shmem_ops.fault.ok_or(EINVAL)?,
+                shmem_map_pages: shmem_ops.map_pages.ok_or(EINVAL)?,
+            })
+        })
     }
 
     /// # Safety
