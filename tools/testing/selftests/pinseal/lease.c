@@ -176,6 +176,67 @@ TEST_F(lease, stays_when_the_asker_gives_up)
 	close(pin);
 }
 
+/* Who gives up has no claim on the time that has passed. */
+TEST_F(lease, has_all_its_time_when_asked_anew)
+{
+	struct pinseal_seal arg = seal_revoking(SHORT_NS);
+	int pin = ps_lease(self->fd, FIRST, COUNT, LONG_NS);
+	struct pinseal_lease lease;
+	uint64_t again;
+
+	ASSERT_LE(0, pin);
+	ASSERT_EQ(-EBUSY, ps_seal(self->fd, &arg));
+	again = now_ns();
+	arg = seal_revoking(LONG_NS);
+	arg.flags |= PINSEAL_SEAL_ASYNC;
+	ASSERT_EQ(0, ps_seal(self->fd, &arg));
+	ASSERT_EQ(POLLPRI, ready_within(pin, POLLPRI, SOON_NS / NSEC_PER_MSEC));
+	ASSERT_EQ(0, ps_lease_state(pin, &lease));
+	EXPECT_LE(again + LONG_NS, lease.until_ns);
+	ASSERT_EQ(0, async_cancel(self->fd, &arg));
+	close(pin);
+}
+
+/*
+ * But a call that is restarted unseen, here because its process was stopped for a moment, is the
+ * same to the holder. On a slow machine that moment may be too long, but not each time.
+ */
+TEST_F(lease, has_the_same_time_when_the_call_is_restarted)
+{
+	int pin = ps_lease(self->fd, FIRST, COUNT, LONG_NS), status;
+	unsigned int rounds = 0, same = 0;
+	struct pinseal_lease before, now;
+	pid_t sealer;
+
+	ASSERT_LE(0, pin);
+	sealer = ps_fork();
+	ASSERT_LE(0, sealer);
+	if (!sealer) {
+		struct pinseal_seal arg = seal_revoking(LONG_NS);
+
+		/* What it has inherited is the handle itself. */
+		close(pin);
+		_exit(ps_seal(self->fd, &arg) ? 1 : 0);
+	}
+	ASSERT_EQ(POLLPRI, ready_within(pin, POLLPRI, SOON_NS / NSEC_PER_MSEC));
+	ASSERT_EQ(0, ps_lease_state(pin, &before));
+	for (; rounds < 50 && !same; rounds++, before = now) {
+		ASSERT_EQ(0, kill(sealer, SIGSTOP));
+		ASSERT_EQ(sealer, waitpid(sealer, &status, WUNTRACED));
+		ASSERT_TRUE(WIFSTOPPED(status)) TH_LOG("status %#x", status);
+		EXPECT_HELD(pin);
+		ASSERT_EQ(0, kill(sealer, SIGCONT));
+		ASSERT_EQ(POLLPRI, ready_within(pin, POLLPRI, SOON_NS / NSEC_PER_MSEC));
+		ASSERT_EQ(0, ps_lease_state(pin, &now));
+		EXPECT_LE(before.until_ns, now.until_ns);
+		same += before.until_ns == now.until_ns;
+	}
+	EXPECT_LT(0, same);
+	TH_LOG("the same time after %u restarts", rounds);
+	close(pin);
+	EXPECT_EQ(0, ps_wait(sealer));
+}
+
 TEST_F(lease, is_taken_at_once_without_grace)
 {
 	struct pinseal_seal arg = seal_revoking(0);

@@ -155,6 +155,24 @@ TEST_F(trace, of_handles)
 	EXPECT_EVENT(self, "unpin", "start=4 count=3 held_ns=");
 }
 
+/* Who cannot wait for an answer does not ask. */
+TEST_F(trace, of_a_lease_that_is_not_asked_for)
+{
+	struct pinseal_seal arg = seal_write(0);
+	int lease = ps_lease(self->fd, 4, 3, LONG_NS);
+
+	ASSERT_LE(0, lease);
+	arg.flags = PINSEAL_SEAL_NOWAIT | PINSEAL_SEAL_REVOKE;
+	ASSERT_EQ(-EBUSY, ps_seal(self->fd, &arg));
+	close(lease);
+	ASSERT_EQ(0, collect(self));
+	EXPECT_EVENT(self, "seal_end", "outcome=2 ");
+	self->at = self->text;
+	EXPECT_FALSE(comes(self, "lease_asked", "")) {
+		TH_LOG("asked in:\n%s", self->text);
+	}
+}
+
 TEST_F(trace, of_isolation)
 {
 	struct pinseal_seal arg = seal_write(0);
