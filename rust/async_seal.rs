@@ -125,6 +125,15 @@ impl State {
         }
     }
 
+    /// Leaves nothing to be known, and no pause: there is one timer, which the next attempt may want
+    /// as soon as the state is not locked any more.
+    fn take(&mut self) -> Self {
+        if let State::Pending(pending) = self {
+            pending.pause = None;
+        }
+        replace(self, State::Idle)
+    }
+
     /// Whether it is these seals, if any.
     ///
     /// # Errors
@@ -247,7 +256,7 @@ impl AsyncSeal {
             // Others may have asked meanwhile.
             state.check_seals(seals)?;
         }
-        let old = replace(&mut *state, State::Idle);
+        let old = state.take();
         self.has_ended.store(false, Release);
         drop(state);
         match old {
@@ -264,7 +273,7 @@ impl AsyncSeal {
         let mut state = self.state.lock();
         // A worker that has the attempt ends it.
         self.cancellation.set(true);
-        let old = replace(&mut *state, State::Idle);
+        let old = state.take();
         drop(state);
         if let State::Pending(pending) = old {
             let _ = pending.cancel();
@@ -366,7 +375,6 @@ impl Wake for StepSoon {
 impl Pending {
     /// Context: sleeps.
     fn cancel(mut self) -> Result<SealReport> {
-        drop(self.pause);
         self.attempt.end(Ok(Outcome::Cancelled))
     }
 }

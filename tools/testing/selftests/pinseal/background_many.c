@@ -108,6 +108,59 @@ TEST(cancelled_or_sealed)
 	TH_LOG("%u times cancelled, %u times sealed", cancelled, sealed);
 }
 
+struct canceller {
+	int fd;
+	bool over;
+	unsigned long cancelled;
+	pthread_t thread;
+};
+
+static void *canceller_thread(void *data)
+{
+	struct canceller *c = data;
+	struct pinseal_seal arg;
+
+	while (!__atomic_load_n(&c->over, __ATOMIC_ACQUIRE)) {
+		arg = seal_async(F_SEAL_WRITE, FOR_EVER);
+		c->cancelled += !async_cancel(c->fd, &arg);
+	}
+	return NULL;
+}
+
+/* Who cancels one has nothing to do with the next that somebody begins: that one goes on. */
+TEST(cancelled_and_begun_again)
+{
+	uint64_t until = now_ns() + 3 * NSEC_PER_SEC;
+	unsigned long rounds, cancelled = 0;
+
+	for (rounds = 0; rounds < 20 || now_ns() < until; rounds++) {
+		struct canceller c = { .fd = new_object() };
+		uint64_t end = now_ns() + 30 * NSEC_PER_MSEC;
+		struct pinseal_seal arg;
+		struct hold hold;
+
+		ASSERT_LE(0, c.fd);
+		ASSERT_EQ(0, hold_begin(&hold, HOLD_VMSPLICE, c.fd, 1, 1));
+		ASSERT_EQ(0, pthread_create(&c.thread, NULL, canceller_thread, &c));
+		do {
+			arg = seal_async(F_SEAL_WRITE, FOR_EVER);
+			ASSERT_EQ(0, ps_seal(c.fd, &arg));
+		} while (now_ns() < end);
+		__atomic_store_n(&c.over, true, __ATOMIC_RELEASE);
+		pthread_join(c.thread, NULL);
+		arg = seal_async(F_SEAL_WRITE, FOR_EVER);
+		ASSERT_EQ(0, ps_seal(c.fd, &arg));
+		EXPECT_EQ(PINSEAL_OUTCOME_PENDING, arg.outcome);
+		ASSERT_EQ(0, hold_end(&hold));
+		ASSERT_EQ(0, async_wait(c.fd, &arg)) TH_LOG("round %lu", rounds);
+		EXPECT_EQ(PINSEAL_OUTCOME_SEALED, arg.outcome);
+		cancelled += c.cancelled;
+		close(c.fd);
+	}
+	TH_LOG("%lu cancelled in %lu rounds", cancelled, rounds);
+	EXPECT_LT(0, cancelled);
+}
+
 /*
  * Everybody against everybody: who begins, asks, cancels, seals as others do, maps and
  * writes. Once somebody is told that the object is sealed, it is; and in the end nobody
