@@ -22,6 +22,7 @@ bool pinseal_shmem_file(struct file *file);
 
 /* linux/fs.h */
 static const int pinseal_IOCB_NOWAIT = (__force int)IOCB_NOWAIT;
+static const vm_flags_t pinseal_VM_MAYSHARE = VM_MAYSHARE;
 void pinseal_file_set_seekable(struct file *file);
 long pinseal_file_truncate(struct file *file, loff_t size);
 bool pinseal_file_is_on_kernel_mount(const struct file *file);
@@ -108,6 +109,7 @@ void pinseal_migrate_disable(void);
 void pinseal_migrate_enable(void);
 void pinseal_cond_resched(void);
 void pinseal_set_current_state_interruptible(void);
+void pinseal_set_current_state_uninterruptible(void);
 void pinseal_set_current_state_running(void);
 bool pinseal_task_sigpending(struct task_struct *task);
 bool pinseal_fatal_signal_pending(struct task_struct *task);

@@ -17,7 +17,8 @@
 use crate::{
     bindings,
     mm::address_space::AddressSpace,
-    sync::nap::is_dying, //
+    sync::nap::is_dying,
+    sys::compat::VM_MAYSHARE, //
 };
 use core::{
     ops::Range,
@@ -28,10 +29,7 @@ use kernel::{
     error::to_result,
     ffi::c_ulong,
     mm::{
-        virt::{
-            flags,
-            VmaRef, //
-        },
+        virt::VmaRef,
         Mm,
         MmWithUser, //
     },
@@ -367,7 +365,7 @@ impl PinnedDrop for Mirror {
 /// Whether a VMA is a shared one that shows page `index` of `file` at `address`, and the kernel alone
 /// brings it there: nobody can make a fault last.
 fn is_shared(vma: &VmaRef, file: &AddressSpace, address: usize, index: usize) -> bool {
-    vma.flags() & flags::MAYSHARE != 0 && file.is_shown_by(vma, address, index)
+    vma.flags() & VM_MAYSHARE != 0 && file.is_shown_by(vma, address, index)
 }
 
 /// How a mmap lock is held.

@@ -1,13 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! What the kernel crate of the oldest kernel that this is built for, Linux 7.2, does not have: error
-//! codes.
+//! What the kernel crate of the oldest kernel that this is built for, Linux 7.2, does not have, or not
+//! right: error codes, a flag.
 
 use crate::bindings;
 use kernel::{
     error::Error,
-    ffi::c_int, //
+    ffi::c_int,
+    mm::virt::vm_flags_t, //
 };
+
+/// `VM_MAYSHARE`: the VMA is of a shared mapping. In 7.2 the kernel crate's `flags::MAYSHARE` has the
+/// value of `VM_MAYEXEC`.
+pub(crate) const VM_MAYSHARE: vm_flags_t = bindings::pinseal_VM_MAYSHARE as vm_flags_t;
 
 /// `ESTALE`: Stale file handle.
 pub(crate) fn estale() -> Error {
