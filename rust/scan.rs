@@ -361,6 +361,17 @@ impl Look {
         self.first_pinned
     }
 
+    /// From the first page to the last that did not pass, if it is known which ones those are.
+    pub(crate) fn span(&self) -> Option<Range<usize>> {
+        match &self.candidates {
+            Candidates::Listed(list) => {
+                let list = list.as_slice();
+                Some(list.first()?.start..list.last()?.end)
+            }
+            Candidates::Nowhere | Candidates::Everywhere => None,
+        }
+    }
+
     /// Remembers pages that did not pass, if there is room.
     fn try_record(&mut self, range: Range<usize>) -> Result<(), Range<usize>> {
         let new_pages = match &mut self.candidates {

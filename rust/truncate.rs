@@ -7,8 +7,12 @@
 //! has another way to the memory than through the device.
 
 use crate::{
-    budget::Budget,
+    budget::{
+        Budget,
+        WaitFor, //
+    },
     driver::Driver,
+    fs::shmem::ShmemFile,
     gate::{
         Gate,
         HasGate,
@@ -22,7 +26,10 @@ use crate::{
         Look,
         Unmapped, //
     },
-    sync::nap::is_pending, //
+    sync::nap::{
+        is_pending,
+        Nap, //
+    }, //
 };
 use core::ops::Range;
 use kernel::{
@@ -64,35 +71,38 @@ pub(crate) struct WaitReport {
     pub(crate) revoked_pages: u64,
 }
 
-/// Waits until nobody holds pages of an object, then does `act`, with writers and new pins still held
-/// up at the gate. Without success, `act` is not done. Nobody is waited for, nor asked, unless it is
-/// `allowed` once no sealer is at it.
+/// Waits until nobody holds the pages of an object that go, then does `act`, with writers and new pins
+/// still held up at the gate. Without success, `act` is not done.
+///
+/// `goes` says which pages that are. It is asked once no sealer is at it, and when it says that this is
+/// not allowed, nobody is waited for, nor asked.
 ///
 /// Context: sleeps. The caller must hold no lock.
 ///
 /// # Errors
 ///
-/// Those of `allowed` and `act`, and of [`Object::memory`].
+/// Those of `goes` and `act`, and of [`Object::memory`].
 pub(crate) fn once_free(
     object: &Arc<Object>,
-    pages: Range<usize>,
     request: WaitRequest,
-    allowed: impl Fn() -> Result,
+    goes: impl Fn() -> Result<Range<usize>>,
     act: impl FnOnce() -> Result,
 ) -> Result<WaitReport> {
     let mut waiting = Waiting {
         object,
-        pages: pages.clone(),
+        pages: 0..0,
         patience: Patience::new(Driver::Caller, request.budget),
-        asking: request
-            .revoke
-            .map(|taken| Asking::new(current!().group_leader().into(), pages, taken)),
+        revoke: request.revoke,
+        asking: None,
         look: None,
         unmapped: Unmapped::new(),
     };
     let memory = object.memory()?;
-    let (outcome, turn) = waiting.wait(&allowed)?;
-    let taken = waiting.asking.as_ref().map_or(0, Asking::taken);
+    let (outcome, turn) = waiting.wait(memory, &goes)?;
+    let taken = match (&waiting.asking, request.revoke) {
+        (Some(asking), _) => asking.taken(),
+        (None, before) => before.unwrap_or(0),
+    };
     if let (Some(asking), WaitOutcome::Interrupted) = (&mut waiting.asking, outcome) {
         asking.comes_back();
     }
@@ -117,7 +127,10 @@ pub(crate) fn once_free(
         outcome,
         waited_ns: waiting.patience.budget().waited_ns(),
         pinned_pages: look.map_or(0, Look::pinned_pages),
-        first_pinned: look.and_then(Look::first_pinned),
+        // A large folio may begin before what goes.
+        first_pinned: look
+            .and_then(Look::first_pinned)
+            .map(|first| first.max(waiting.pages.start)),
         revoked_pages: taken,
     })
 }
@@ -125,8 +138,13 @@ pub(crate) fn once_free(
 /// A wait that goes on.
 struct Waiting<'a> {
     object: &'a Arc<Object>,
+    /// What goes.
     pages: Range<usize>,
     patience: Patience,
+    /// Whether leases are to be asked for, and taken; and how many were, before the call was
+    /// restarted.
+    revoke: Option<u64>,
+    /// From the first look on that was in vain.
     asking: Option<Asking>,
     look: Option<Look>,
     unmapped: Unmapped,
@@ -136,14 +154,16 @@ impl Waiting<'_> {
     /// Waits. Returns why it ended, and the turn if it came.
     fn wait(
         &mut self,
-        allowed: &impl Fn() -> Result,
+        memory: &ShmemFile,
+        goes: &impl Fn() -> Result<Range<usize>>,
     ) -> Result<(WaitOutcome, Option<SealingTurn<Object>>)> {
-        let pages = self.object.memory()?.pages();
+        let pages = memory.pages();
         let turn = loop {
             if let Some(turn) = SealingTurn::try_take(self.object) {
                 break turn;
             }
             let Some(ns) = self.patience.left_without_turn_ns() else {
+                self.pages = goes()?;
                 self.look = Some(Look::within(pages, self.pages.clone()));
                 return Ok((WaitOutcome::Held, None));
             };
@@ -152,7 +172,7 @@ impl Waiting<'_> {
             }
             self.gate().wait_for_turn(ns);
         };
-        allowed()?;
+        self.pages = goes()?;
         turn.hold_writers();
         loop {
             turn.begin_to_look();
@@ -167,14 +187,31 @@ impl Waiting<'_> {
                 look
             };
             let is_free = look.is_clean_in_memory();
+            let held = look.span();
             self.look = Some(look);
             if is_free {
-                return Ok((WaitOutcome::Free, Some(turn)));
+                // What follows waits for the inode lock, however long: there are ways to have it for
+                // long. While somebody writes, it is not worth to begin.
+                if memory.try_lock().is_some() {
+                    return Ok((WaitOutcome::Free, Some(turn)));
+                }
+                turn.hold_seekers();
+                self.patience.waits_for(WaitFor::Kernel);
             }
             self.patience.look_failed();
             self.patience.drain_if_due();
             let left_ns = self.patience.left_ns();
-            if let Some(asking) = &mut self.asking {
+            if let (Some(taken), false) = (self.revoke, is_free) {
+                let asking = self.asking.get_or_insert_with(|| {
+                    // Of a large folio that goes in part, whoever holds a part holds all.
+                    let range = match held {
+                        Some(held) => {
+                            self.pages.start.min(held.start)..self.pages.end.max(held.end)
+                        }
+                        None => self.pages.clone(),
+                    };
+                    Asking::new(current!().group_leader().into(), range, taken)
+                });
                 let may_wait = left_ns.is_some() && self.patience.budget().waits_for_holders();
                 if asking.go_on(self.object.holdings(), may_wait) {
                     continue;
@@ -190,7 +227,7 @@ impl Waiting<'_> {
                 return Ok((WaitOutcome::Interrupted, Some(turn)));
             }
             let ns = self.patience.next_pause(left_ns, began);
-            turn.nap(ns, || self.patience.is_drained());
+            turn.nap(Nap::Interruptible, ns, || self.patience.is_drained());
         }
     }
 

@@ -68,27 +68,35 @@ impl Argument {
         Ok(value)
     }
 
+    /// Whether the caller's struct has room for all of it: it is not of a version before it grew.
+    pub(super) fn has_room_for<T>(self) -> bool {
+        self.size >= size_of::<T>()
+    }
+
     /// Writes the struct, and zeroes to what the caller's has beyond it.
     ///
     /// # Errors
     ///
     /// `EINVAL` (too short), `EFAULT`.
     pub(super) fn write<T: IntoBytes + Immutable>(self, value: &T) -> Result {
-        self.check_size::<T>()?;
+        if !self.has_room_for::<T>() {
+            return Err(EINVAL);
+        }
+        self.write_what_fits(value)
+    }
+
+    /// Writes as much of the struct as the caller's has room for.
+    ///
+    /// # Errors
+    ///
+    /// `EFAULT`.
+    pub(super) fn write_what_fits<T: IntoBytes + Immutable>(self, value: &T) -> Result {
         let mut writer = self.user_slice().writer();
-        writer.write_slice(value.as_bytes())?;
+        let bytes = value.as_bytes();
+        writer.write_slice(&bytes[..bytes.len().min(self.size)])?;
         while !writer.is_empty() {
             let zeroes = [0; 64];
             writer.write_slice(&zeroes[..zeroes.len().min(writer.len())])?;
-        }
-        Ok(())
-    }
-
-    /// `T` is the first version of its struct. When a struct grows, this must go on to check
-    /// against the size of the first.
-    fn check_size<T>(self) -> Result {
-        if self.size < size_of::<T>() {
-            return Err(EINVAL);
         }
         Ok(())
     }

@@ -45,7 +45,7 @@ const PUNCH: u32 = uapi::FALLOC_FL_PUNCH_HOLE | uapi::FALLOC_FL_KEEP_SIZE;
 
 /// A struct of a call that can wait for who holds pages.
 trait Waits: IntoBytes + Immutable {
-    fn timeout_ns(&self) -> u64;
+    fn timeout_ns(&mut self) -> &mut u64;
 
     /// What the struct has grown by.
     fn grown(&mut self) -> Grown<'_>;
@@ -62,8 +62,8 @@ struct Grown<'a> {
 macro_rules! impl_waits {
     ($struct:ty) => {
         impl Waits for $struct {
-            fn timeout_ns(&self) -> u64 {
-                self.timeout_ns
+            fn timeout_ns(&mut self) -> &mut u64 {
+                &mut self.timeout_ns
             }
 
             fn grown(&mut self) -> Grown<'_> {
@@ -97,25 +97,29 @@ impl Grown<'_> {
 pub(super) fn resize(device: DeviceFile<'_, OpenObject>, arg: Argument) -> Result {
     let mut request: uapi::pinseal_resize = arg.read_grown(RESIZE_FIRST)?;
     check_zero(request.pad)?;
-    let (waits, revokes) = wait_flags(
+    let wait = wait_flags(
         request.flags,
         uapi::PINSEAL_RESIZE_WAIT,
-        uapi::PINSEAL_RESIZE_REVOKE,
+        uapi::PINSEAL_RESIZE_KEEP_LEASES,
     )?;
     let size: i64 = request.size.try_into().map_err(|_| EINVAL)?;
     if !device.is_writable() {
         return Err(EINVAL);
     }
     let object = device.owner();
-    if !waits {
+    let Some(leases) = wait else {
         request.grown().check_unused()?;
         object.gate().wait_for_sealer(device.is_nonblocking())?;
         return object.memory()?.resize(size);
-    }
-    // What is beyond the old end may have been allocated, and goes as well.
-    let goes = pages_within(request.size, u64::MAX);
-    let is_forbidden = || object.seals().forbid_size(object.size(), size as u64);
-    wait_and(device, arg, request, goes, revokes, is_forbidden, || {
+    };
+    let new_size = request.size;
+    let goes = || match object.size() {
+        old_size if object.seals().forbid_size(old_size, new_size) => Err(EPERM),
+        old_size if old_size < new_size => Ok(0..0),
+        // What is beyond the old end may have been allocated, and goes as well.
+        _ => Ok(pages_within(new_size, u64::MAX)),
+    };
+    wait_and(device, arg, request, leases, goes, || {
         object.memory()?.resize(size)
     })
 }
@@ -124,10 +128,10 @@ pub(super) fn resize(device: DeviceFile<'_, OpenObject>, arg: Argument) -> Resul
 #[inline(never)]
 pub(super) fn fallocate(device: DeviceFile<'_, OpenObject>, arg: Argument) -> Result {
     let mut request: uapi::pinseal_fallocate = arg.read_grown(FALLOCATE_FIRST)?;
-    let (waits, revokes) = wait_flags(
+    let wait = wait_flags(
         request.flags,
         uapi::PINSEAL_FALLOCATE_WAIT,
-        uapi::PINSEAL_FALLOCATE_REVOKE,
+        uapi::PINSEAL_FALLOCATE_KEEP_LEASES,
     )?;
     let offset: i64 = request.offset.try_into().map_err(|_| EINVAL)?;
     let len: i64 = request.len.try_into().map_err(|_| EINVAL)?;
@@ -137,18 +141,21 @@ pub(super) fn fallocate(device: DeviceFile<'_, OpenObject>, arg: Argument) -> Re
         return Err(EBADF);
     }
     let object = device.owner();
-    if !waits {
+    if wait.is_none() {
         request.grown().check_unused()?;
     }
     let is_punch = request.mode == PUNCH && len > 0 && offset.checked_add(len).is_some();
-    if !waits || !is_punch {
-        // Nothing goes.
+    let (Some(leases), true) = (wait, is_punch) else {
+        // Nothing goes, or nobody is to be waited for.
         object.gate().wait_for_sealer(device.is_nonblocking())?;
         return object.memory()?.fallocate(mode, offset, len);
-    }
-    let goes = pages_within(request.offset, request.offset + request.len);
-    let is_forbidden = || object.seals().forbid_writing();
-    wait_and(device, arg, request, goes, revokes, is_forbidden, || {
+    };
+    let hole = pages_within(request.offset, request.offset + request.len);
+    let goes = || match object.seals().forbid_writing() {
+        true => Err(EPERM),
+        false => Ok(hole.clone()),
+    };
+    wait_and(device, arg, request, leases, goes, || {
         object.memory()?.fallocate(mode, offset, len)
     })
 }
@@ -159,33 +166,51 @@ fn wait_and<T: Waits>(
     device: DeviceFile<'_, OpenObject>,
     arg: Argument,
     mut request: T,
-    goes: Range<usize>,
-    revokes: bool,
-    is_forbidden: impl Fn() -> bool,
+    leases: Leases,
+    goes: impl Fn() -> Result<Range<usize>>,
     act: impl FnOnce() -> Result,
 ) -> Result {
-    // The first version of the struct will not do: a call that is restarted must find what it has used
-    // up.
-    arg.write(&request)?;
-    let timeout_ns = match request.timeout_ns() {
+    // The first version of the struct has no room for a report.
+    let reports = arg.has_room_for::<T>();
+    if reports {
+        arg.write(&request)?;
+    }
+    let timeout_ns = match *request.timeout_ns() {
         0 => DEFAULT_TIMEOUT_NS,
         timeout_ns => timeout_ns,
     };
     let grown = request.grown();
+    let mut budget = Budget::new(timeout_ns, device.is_nonblocking(), 0, *grown.waited_ns, 0);
+    if !reports {
+        // A call that is restarted cannot say that it is.
+        budget.start_clock();
+    }
     let wait = WaitRequest {
-        budget: Budget::new(timeout_ns, device.is_nonblocking(), 0, *grown.waited_ns, 0),
-        revoke: revokes.then_some(*grown.revoked_pages),
+        budget,
+        revoke: match leases {
+            Leases::Keep => None,
+            Leases::Revoke => Some(*grown.revoked_pages),
+        },
     };
-    let allowed = || match is_forbidden() {
-        true => Err(EPERM),
-        false => Ok(()),
+    let report = once_free(device.owner().object(), wait, goes, act)?;
+    let written = if reports {
+        *grown.waited_ns = report.waited_ns;
+        *grown.pinned_pages = report.pinned_pages;
+        *grown.first_pinned = report.first_pinned.map_or(NO_PAGE, |index| index as u64);
+        *grown.revoked_pages = report.revoked_pages;
+        arg.write(&request)
+    } else if report.outcome == WaitOutcome::Interrupted {
+        // As `select()` does: a call that is restarted must find what it has used up. When it cannot,
+        // it is not restarted.
+        if device.is_nonblocking() {
+            return Err(EBUSY);
+        }
+        *grown.waited_ns = 0;
+        *request.timeout_ns() = timeout_ns.saturating_sub(report.waited_ns).max(1);
+        arg.write_what_fits(&request).map_err(|_| EINTR)
+    } else {
+        Ok(())
     };
-    let report = once_free(device.owner().object(), goes, wait, allowed, act)?;
-    *grown.waited_ns = report.waited_ns;
-    *grown.pinned_pages = report.pinned_pages;
-    *grown.first_pinned = report.first_pinned.map_or(NO_PAGE, |index| index as u64);
-    *grown.revoked_pages = report.revoked_pages;
-    let written = arg.write(&request);
     match report.outcome {
         // What is done is done, also when nobody can read the report.
         WaitOutcome::Free => Ok(()),
@@ -195,16 +220,27 @@ fn wait_and<T: Waits>(
     }
 }
 
-/// Whether it is to wait for who holds the pages that go, and to take them from who has a lease.
+/// What becomes of the leases of pages that go.
+#[derive(Clone, Copy)]
+enum Leases {
+    /// They are waited for like other pins.
+    Keep,
+    /// They are asked for, and taken.
+    Revoke,
+}
+
+/// If it is to wait for who holds the pages that go: what is to become of leases.
 ///
 /// # Errors
 ///
-/// `EINVAL` for unknown flags, and for revoking without waiting.
-fn wait_flags(flags: u32, wait: u32, revoke: u32) -> Result<(bool, bool)> {
-    check_zero(flags & !(wait | revoke))?;
-    match (flags & wait != 0, flags & revoke != 0) {
+/// `EINVAL` for unknown flags, and for one that says something of leases without waiting.
+fn wait_flags(flags: u32, wait: u32, keep_leases: u32) -> Result<Option<Leases>> {
+    check_zero(flags & !(wait | keep_leases))?;
+    match (flags & wait != 0, flags & keep_leases != 0) {
+        (false, false) => Ok(None),
         (false, true) => Err(EINVAL),
-        (waits, revokes) => Ok((waits, revokes)),
+        (true, false) => Ok(Some(Leases::Revoke)),
+        (true, true) => Ok(Some(Leases::Keep)),
     }
 }
 

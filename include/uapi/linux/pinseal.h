@@ -58,15 +58,17 @@ struct pinseal_info {
  * Flags of struct pinseal_resize and struct pinseal_fallocate.
  *
  * _WAIT: wait until nobody holds any of the pages that go; when the time is up, fail with
- * EBUSY and change nothing. Those at the ends of the range that stay in part do not count.
+ * EBUSY and leave the object as it is. Pages at the ends of the range that stay in part do not
+ * count. Leases of pages that go (PINSEAL_PIN_LEASED) are asked for, and taken when their
+ * holders have had their time, as with PINSEAL_SEAL_REVOKE.
  *
- * _REVOKE, with _WAIT (else EINVAL): ask for those that are leased, and take them when their
- * holders have had their time; see PINSEAL_SEAL_REVOKE.
+ * _KEEP_LEASES, with _WAIT (else EINVAL): do not ask for leases, but wait for them as for
+ * other pins.
  */
 #define PINSEAL_RESIZE_WAIT		(1U << 0)
-#define PINSEAL_RESIZE_REVOKE		(1U << 1)
+#define PINSEAL_RESIZE_KEEP_LEASES	(1U << 1)
 #define PINSEAL_FALLOCATE_WAIT		(1U << 0)
-#define PINSEAL_FALLOCATE_REVOKE	(1U << 1)
+#define PINSEAL_FALLOCATE_KEEP_LEASES	(1U << 1)
 
 /**
  * struct pinseal_resize - set the size of an object
@@ -81,8 +83,8 @@ struct pinseal_info {
  * @first_pinned: out: likewise: index of the first of them in pages, or %PINSEAL_NO_PAGE
  * @revoked_pages: in/out: likewise: pages whose leased pins were taken away; start with 0
  *
- * The struct ended with @pad once. One that does will do without %PINSEAL_RESIZE_WAIT; with it,
- * it is EINVAL.
+ * The struct ended with @pad once. Who uses one that does is told nothing but the errno. When a
+ * signal ends its wait (EINTR), @timeout_ns is what was left of it, at least 1.
  */
 struct pinseal_resize {
 	__u64 size;
@@ -135,8 +137,9 @@ struct pinseal_fallocate {
  * them, 1024 in a call at most. Who holds one keeps the old page, which is not the
  * object's any more: what is written to it does not reach the object.
  *
- * PINSEAL_SEAL_REVOKE: when pages are in use, ask for those of pin handles that are leased
- * (PINSEAL_PIN_LEASED), and take them when their holders have had their time.
+ * PINSEAL_SEAL_REVOKE: when pages are in use, ask for all that are leased (PINSEAL_PIN_LEASED),
+ * and take them, each lease as a whole, when their holders have had their time. With
+ * PINSEAL_SEAL_NOWAIT only those whose holders are to have none.
  *
  * PINSEAL_SEAL_ASYNC: seal in the background; see PINSEAL_IOC_SEAL.
  *
@@ -162,8 +165,8 @@ struct pinseal_fallocate {
  *	page that has to come back from swap to be looked at
  * @PINSEAL_OUTCOME_LARGE_FOLIO: EBUSY: isolation met a pinned large folio
  * @PINSEAL_OUTCOME_PENDING: the asynchronous seal has not ended; returned 0
- * @PINSEAL_OUTCOME_CANCELLED: the asynchronous seal was cancelled, and nothing has
- *	changed; %PINSEAL_SEAL_CANCEL returned 0
+ * @PINSEAL_OUTCOME_CANCELLED: the asynchronous seal was cancelled, and the object is as
+ *	it was; %PINSEAL_SEAL_CANCEL returned 0
  */
 enum pinseal_outcome {
 	PINSEAL_OUTCOME_SEALED			= 0,
@@ -196,7 +199,8 @@ enum pinseal_outcome {
  * @pinned_pages: out: pages that had extra references at the last look
  * @first_pinned: out: index of the first of them in pages, or
  *	%PINSEAL_NO_PAGE
- * @isolated_pages: out: pages replaced by a copy
+ * @isolated_pages: out: pages replaced by a copy (with @scans or @waited_ns in: of those calls as
+ *	well)
  * @revoked_pages: out: pages whose leased pins were taken away. A call that is restarted finds
  *	there what it had come to, as in @waited_ns and @scans.
  * @outcome: out: &enum pinseal_outcome
@@ -328,7 +332,7 @@ enum pinseal_lease_state {
  * struct pinseal_lease - how a pin handle stands
  * @start: out: the first page
  * @count: out: number of pages
- * @grace_ns: out: how long who wants them waits, in nanoseconds; 0 without
+ * @grace_ns: out: how long the holder is left them after being asked, in nanoseconds; 0 without
  *	%PINSEAL_PIN_LEASED
  * @until_ns: out: when they are taken, in nanoseconds of CLOCK_MONOTONIC, if somebody wants
  *	them, else 0. That one may give up before, and then the pages are not taken.
@@ -353,8 +357,8 @@ struct pinseal_lease {
  * struct pinseal_pin - pin pages of an object
  * @start: in: the first page
  * @count: in: number of pages, not 0
- * @grace_ns: in: with %PINSEAL_PIN_LEASED: how long who wants the pages waits before they are
- *	taken, in nanoseconds; else not looked at
+ * @grace_ns: in: with %PINSEAL_PIN_LEASED: how long the holder is left the pages after being
+ *	asked for them, in nanoseconds; else not looked at
  * @flags: in: %PINSEAL_PIN_READONLY, %PINSEAL_PIN_LEASED, %PINSEAL_PIN_MIRROR
  * @pad: in: must be 0
  * @address: in: with %PINSEAL_PIN_MIRROR: where the caller has the first page mapped; else 0. The
@@ -417,7 +421,7 @@ struct pinseal_reopen {
 /**
  * PINSEAL_IOC_INFO - tell what this build supports, and the object's size
  *
- * Works on any descriptor.
+ * Works on any descriptor. (Commands 0x0b and 0x0c are reserved.)
  */
 #define PINSEAL_IOC_INFO	_IOR(PINSEAL_IOC_MAGIC, 0x00, struct pinseal_info)
 
@@ -425,14 +429,15 @@ struct pinseal_reopen {
  * PINSEAL_IOC_RESIZE - set the object's size, as ftruncate() does
  *
  * With PINSEAL_RESIZE_WAIT the struct is written to as well, whatever the direction in the
- * command word. A descriptor with O_NONBLOCK gives nobody time but the kernel's own work (10 ms),
- * and takes only leases without any; behind a sealer it is EBUSY as well.
+ * command word. When the descriptor has O_NONBLOCK, @timeout_ns is not looked at: the call waits
+ * for 10 ms at most, for the kernel's own work or for another sealer, and else fails with EBUSY.
+ * It takes only leases whose @grace_ns is 0 then.
  *
  * Errors: EINVAL (not opened for writing, size over 2^63 - 1), EPERM (a seal
  * forbids it), EBUSY (with PINSEAL_RESIZE_WAIT: pages that would go are held), E2BIG
  * (without it, fields that only it has a use for are not 0), EFBIG (RLIMIT_FSIZE), EINTR
- * (a signal came while another thread was sealing), EAGAIN (the same, and the descriptor
- * has O_NONBLOCK), ENOMEM (at the first use). For exported and imported memory those of
+ * (a signal came while it waited), EAGAIN (without PINSEAL_RESIZE_WAIT: another thread is
+ * sealing, and the descriptor has O_NONBLOCK), ENOMEM (at the first use). For exported and imported memory those of
  * truncate() as well: EACCES (its mode does not let the caller write), ETXTBSY (it is being
  * executed).
  */
@@ -447,7 +452,7 @@ struct pinseal_reopen {
  * Errors: EBADF (not opened for writing), EINVAL (len is 0, or offset or len over
  * 2^63 - 1), EBUSY, E2BIG (as there), EFBIG (their sum is, or RLIMIT_FSIZE), EOPNOTSUPP
  * (mode), EPERM (a seal forbids it), ENOSPC or ENOMEM (no memory), EINTR (a signal came), EAGAIN
- * (another thread is sealing, and the descriptor has O_NONBLOCK).
+ * (as there).
  */
 #define PINSEAL_IOC_FALLOCATE	_IOW(PINSEAL_IOC_MAGIC, 0x02, struct pinseal_fallocate)
 
@@ -456,8 +461,8 @@ struct pinseal_reopen {
  *
  * When it returns 0, the seals are set, and with F_SEAL_WRITE nobody can write
  * to the object any more: no mapping, no pin, no operation under way in the
- * kernel. When it fails, nothing has changed, and &pinseal_seal.outcome tells
- * why.
+ * kernel. When it fails, the object is as it was, and &pinseal_seal.outcome tells
+ * why. Leases that were taken for it stay taken (PINSEAL_SEAL_REVOKE).
  *
  * With PINSEAL_SEAL_ASYNC it begins, and returns 0 at once with PINSEAL_OUTCOME_PENDING. The
  * same call, with the same seals, then tells what became of it: PENDING with how far it got
@@ -491,7 +496,7 @@ struct pinseal_reopen {
  * PINSEAL_IOC_PINS - tell which folios have extra references, and of which kind
  *
  * It takes no reference itself and changes nothing. Errors: EINVAL (range
- * overflows), EINTR (a fatal signal came).
+ * overflows), EINTR (a fatal signal came), ENOMEM.
  */
 #define PINSEAL_IOC_PINS	_IOWR(PINSEAL_IOC_MAGIC, 0x05, struct pinseal_pins)
 

@@ -11,9 +11,9 @@
 
 /* These are the same for both. */
 #define TAKE_WAIT	PINSEAL_RESIZE_WAIT
-#define TAKE_REVOKE	PINSEAL_RESIZE_REVOKE
+#define TAKE_KEEP	PINSEAL_RESIZE_KEEP_LEASES
 
-_Static_assert(TAKE_WAIT == PINSEAL_FALLOCATE_WAIT && TAKE_REVOKE == PINSEAL_FALLOCATE_REVOKE,
+_Static_assert(TAKE_WAIT == PINSEAL_FALLOCATE_WAIT && TAKE_KEEP == PINSEAL_FALLOCATE_KEEP_LEASES,
 	       "one set of flags");
 
 /* A size that somebody may want. */
@@ -73,12 +73,12 @@ static inline uint32_t random_take_flags(struct worker *w)
 {
 	if (once_in(&w->r, 24))
 		return 1U << random_below(&w->r, 32);
-	return once_in(&w->r, 2) ? 0 : TAKE_WAIT | (once_in(&w->r, 2) ? TAKE_REVOKE : 0);
+	return once_in(&w->r, 2) ? 0 : TAKE_WAIT | (once_in(&w->r, 2) ? TAKE_KEEP : 0);
 }
 
 static inline bool take_flags_are_right(uint32_t flags)
 {
-	return !(flags & ~(TAKE_WAIT | TAKE_REVOKE)) && flags != TAKE_REVOKE;
+	return !(flags & ~(TAKE_WAIT | TAKE_KEEP)) && flags != TAKE_KEEP;
 }
 
 /* How to wait. Others wait for who waits: so not for long. */
@@ -143,7 +143,7 @@ static inline struct taking take_begin(struct worker *w, struct target *t, uint6
 	if (take.quiet)
 		hold_signals(true);
 	/* Whatever else is wrong with it. */
-	if (flags & TAKE_REVOKE)
+	if (!(flags & TAKE_KEEP))
 		asking_begins(t);
 	return take;
 }
@@ -156,7 +156,7 @@ static inline void take_end(struct target *t, struct taking *take, int ret)
 
 	if (!take->waits)
 		return;
-	if (take->flags & TAKE_REVOKE)
+	if (!(take->flags & TAKE_KEEP))
 		asking_ends(t);
 	if (take->quiet)
 		hold_signals(false);
@@ -203,7 +203,7 @@ static inline void check_patience(struct worker *w, struct target *t, int ret,
 	if (out->pinned_pages && out->first_pinned >= take->to / page_size())
 		wrong_take("page %#llx is none of those up to %#llx",
 			   (long long)out->first_pinned, (long long)take->to);
-	if (out->revoked_pages && !(take->flags & TAKE_REVOKE))
+	if (out->revoked_pages && take->flags & TAKE_KEEP)
 		wrong_take("%lld leased ones that nobody asked for",
 			   (long long)out->revoked_pages);
 	leases_were_taken(t, out->revoked_pages);
@@ -218,15 +218,17 @@ static inline void check_patience(struct worker *w, struct target *t, int ret,
 }
 
 /* Whether what such a call failed with is right because it waits. */
-static inline bool take_explains(struct worker *w, const struct taking *take, int ret,
-				 const struct patience *in)
+static inline bool take_explains(struct worker *w, const struct taking *take, enum form form,
+				 int ret, const struct patience *in)
 {
 	uint64_t timeout_ns = in->timeout_ns ?: DEFAULT_NS;
+	/* An old struct cannot say, or not all of it. */
+	uint64_t waited_ns = form == OLD ? 0 : in->waited_ns;
 
 	if (!take->waits)
 		return false;
 	if (ret == -EBUSY)
-		call_took_at_most(w, timeout_ns > in->waited_ns ? timeout_ns - in->waited_ns : 0);
+		call_took_at_most(w, timeout_ns > waited_ns ? timeout_ns - waited_ns : 0);
 	/* Any handler ends it, also one with SA_RESTART. */
 	return ret == -EBUSY || (ret == -EINTR && signals_handled != w->handled);
 }
@@ -241,8 +243,8 @@ static inline bool take_tells(const struct taking *take, enum form form, int ret
 /* Whether a right argument cannot be found to be wrong. */
 static inline bool take_is_right(const struct taking *take, enum form form, unsigned int cmd)
 {
-	/* Who waits is told how that went: so the struct must be whole, and can be written to. */
-	return !form_error(form, cmd) && !(take->waits && (form == READ_ONLY || form == OLD));
+	/* Who waits is told how that went. */
+	return !form_error(form, cmd) && !(take->waits && form == READ_ONLY);
 }
 
 static inline void op_resize(struct worker *w, struct target *t)
@@ -276,7 +278,7 @@ static inline void op_resize(struct worker *w, struct target *t)
 		ret = call_end(w, sys(ftruncate(w->fd, arg.size)));
 	} else {
 		ret = ioctl_as(w, form, PINSEAL_IOC_RESIZE, &arg);
-		if (!take_explains(w, &take, ret, &in))
+		if (!take_explains(w, &take, form, ret, &in))
 			call_allows(w, ret, EFAULT, E2BIG, EINVAL, EPERM, EFBIG, EINTR, EAGAIN);
 		if (right && take_is_right(&take, form, PINSEAL_IOC_RESIZE) &&
 		    t->access != O_RDONLY)
@@ -358,7 +360,7 @@ static inline void op_fallocate(struct worker *w, struct target *t)
 		ret = call_end(w, -EINVAL);
 	} else {
 		ret = ioctl_as(w, form, PINSEAL_IOC_FALLOCATE, &arg);
-		if (!take_explains(w, &take, ret, &in))
+		if (!take_explains(w, &take, form, ret, &in))
 			call_allows(w, ret, EFAULT, E2BIG, EINVAL, EBADF, EFBIG, EOPNOTSUPP, EPERM,
 				    ENOSPC, ENOMEM, EINTR, EAGAIN);
 		if (right && take_is_right(&take, form, PINSEAL_IOC_FALLOCATE))

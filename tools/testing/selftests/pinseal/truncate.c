@@ -6,8 +6,10 @@
 #include "bytes.h"
 #include "content.h"
 #include "holders.h"
+#include "large_folio.h"
 #include "pagemap.h"
 #include "rounds.h"
+#include "stalled_page.h"
 
 #include "harness.h"
 
@@ -20,7 +22,7 @@
 struct wait {
 	uint64_t timeout_ns;
 	uint64_t waited_ns, pinned_pages, first_pinned, revoked_pages;
-	bool revoke;
+	bool keep;	/* leases */
 };
 
 FIXTURE(truncate) {
@@ -66,7 +68,7 @@ static int take(FIXTURE_DATA(truncate) *self, const FIXTURE_VARIANT(truncate) *v
 {
 	struct pinseal_resize resize = {
 		.size = from,
-		.flags = PINSEAL_RESIZE_WAIT | (w->revoke ? PINSEAL_RESIZE_REVOKE : 0),
+		.flags = PINSEAL_RESIZE_WAIT | (w->keep ? PINSEAL_RESIZE_KEEP_LEASES : 0),
 		.timeout_ns = w->timeout_ns,
 		.revoked_pages = w->revoked_pages,
 	};
@@ -74,7 +76,7 @@ static int take(FIXTURE_DATA(truncate) *self, const FIXTURE_VARIANT(truncate) *v
 		.mode = PUNCH,
 		.offset = from,
 		.len = SIZE - from,
-		.flags = PINSEAL_FALLOCATE_WAIT | (w->revoke ? PINSEAL_FALLOCATE_REVOKE : 0),
+		.flags = PINSEAL_FALLOCATE_WAIT | (w->keep ? PINSEAL_FALLOCATE_KEEP_LEASES : 0),
 		.timeout_ns = w->timeout_ns,
 		.revoked_pages = w->revoked_pages,
 	};
@@ -178,7 +180,7 @@ TEST_F(truncate, does_not_care_for_what_stays)
 
 TEST_F(truncate, takes_leases)
 {
-	struct wait w = { .timeout_ns = LONG_NS, .revoke = true };
+	struct wait w = { .timeout_ns = LONG_NS };
 	int inside = ps_lease(self->fd, HELD, HELD_PAGES, SHORT_NS);
 	int outside = ps_lease(self->fd, 0, 2, 0);
 	char c;
@@ -193,9 +195,9 @@ TEST_F(truncate, takes_leases)
 	close(outside);
 }
 
-TEST_F(truncate, leaves_leases_that_it_need_not_take)
+TEST_F(truncate, keeps_leases_when_it_is_to)
 {
-	struct wait w = { .timeout_ns = SHORT_NS };
+	struct wait w = { .timeout_ns = SHORT_NS, .keep = true };
 	int pin = ps_lease(self->fd, HELD, HELD_PAGES, 0);
 	char c;
 
@@ -217,7 +219,7 @@ TEST_F(truncate, is_refused_as_ever)
 
 TEST_F(truncate, takes_no_lease_when_it_is_refused)
 {
-	struct wait w = { .timeout_ns = SHORT_NS, .revoke = true };
+	struct wait w = { .timeout_ns = SHORT_NS };
 	int pin;
 	char c;
 
@@ -232,7 +234,7 @@ TEST_F(truncate, takes_no_lease_when_it_is_refused)
 /* What a restarted call has come to is what the caller says it is. */
 TEST_F(truncate, believes_what_was_taken_before)
 {
-	struct wait w = { .timeout_ns = SHORT_NS, .revoke = true, .revoked_pages = UINT64_MAX };
+	struct wait w = { .timeout_ns = SHORT_NS, .revoked_pages = UINT64_MAX };
 	int pin = ps_lease(self->fd, HELD, HELD_PAGES, 0);
 
 	ASSERT_LE(0, pin);
@@ -254,7 +256,7 @@ static int pages_there(const char *p)
 /* Locked pages of a mapping are unmapped for a look, and come back. */
 TEST_F(truncate, gives_locked_mappings_their_pages_back)
 {
-	struct wait w = { .timeout_ns = SHORT_NS };
+	struct wait w = { .timeout_ns = SHORT_NS, .keep = true };
 	char *p = ps_map(self->fd, SIZE, PROT_READ, MAP_SHARED);
 	struct pinseal_lease lease;
 	int pin;
@@ -273,13 +275,232 @@ TEST_F(truncate, gives_locked_mappings_their_pages_back)
 	munmap(p, SIZE);
 }
 
+struct stalled_writer {
+	int fd;
+	struct stalled_page source;
+	ssize_t ret;
+	pthread_t thread;
+};
+
+static void *stalled_writer_thread(void *data)
+{
+	struct stalled_writer *w = data;
+
+	w->ret = sys(pwrite(w->fd, w->source.page, page_size(), 0));
+	return NULL;
+}
+
+/* Who writes has the inode locked, for as long as it takes to provide the bytes. */
+TEST_F(truncate, does_not_wait_longer_for_who_writes)
+{
+	struct wait w = { .timeout_ns = SHORT_NS };
+	struct stalled_writer writer = { .fd = self->fd };
+
+	ASSERT_EQ(0, stalled_page_make(&writer.source));
+	ASSERT_EQ(0, pthread_create(&writer.thread, NULL, stalled_writer_thread, &writer));
+	ASSERT_EQ(0, stalled_page_wait(&writer.source));
+	EXPECT_EQ(-EBUSY, take(self, variant, HELD * page_size(), &w));
+	EXPECT_LE(SHORT_NS, w.waited_ns);
+	EXPECT_EQ(0, w.pinned_pages);
+	EXPECT_EQ(PINSEAL_NO_PAGE, w.first_pinned);
+	EXPECT_TRUE(is_there(self, SIZE - 1));
+	ASSERT_EQ(0, stalled_page_release(&writer.source));
+	pthread_join(writer.thread, NULL);
+	EXPECT_EQ(page_size(), writer.ret);
+	stalled_page_free(&writer.source);
+	w = (struct wait){ .timeout_ns = LONG_NS };
+	EXPECT_EQ(0, take(self, variant, HELD * page_size(), &w));
+	EXPECT_FALSE(is_there(self, SIZE - 1));
+}
+
+/* Who holds a part of a large folio holds all of it. */
+TEST_F(truncate, takes_leases_of_a_large_folio_that_goes_in_part)
+{
+	size_t size = large_folio_size(), from = size / 2 + page_size();
+	struct pinseal_resize resize = {
+		.size = from,
+		.flags = PINSEAL_RESIZE_WAIT | PINSEAL_RESIZE_KEEP_LEASES,
+		.timeout_ns = SHORT_NS,
+	};
+	struct pinseal_fallocate punch = {
+		.mode = PUNCH,
+		.offset = from,
+		.len = size - from,
+		.flags = PINSEAL_FALLOCATE_WAIT | PINSEAL_FALLOCATE_KEEP_LEASES,
+		.timeout_ns = SHORT_NS,
+	};
+	unsigned int cmd = variant->punch ? PINSEAL_IOC_FALLOCATE : PINSEAL_IOC_RESIZE;
+	void *arg = variant->punch ? (void *)&punch : &resize;
+	__u64 *first = variant->punch ? &punch.first_pinned : &resize.first_pinned;
+	__u64 *revoked = variant->punch ? &punch.revoked_pages : &resize.revoked_pages;
+	int lease, fd;
+	char c;
+
+	if (!size)
+		SKIP(return, "no large folios here");
+	fd = ps_create(size);
+	ASSERT_EQ(0, make_large_folio(fd, size));
+	lease = ps_lease(fd, 1, 2, 0);
+	ASSERT_LE(0, lease);
+	EXPECT_EQ(-EBUSY, ps_ioctl(fd, cmd, arg));
+	/* Of what goes, that is. */
+	EXPECT_EQ(from / page_size(), *first);
+	EXPECT_EQ(0, *revoked);
+	EXPECT_EQ(1, sys(pread(lease, &c, 1, 0)));
+
+	resize.flags = PINSEAL_RESIZE_WAIT;
+	punch.flags = PINSEAL_FALLOCATE_WAIT;
+	resize.waited_ns = punch.waited_ns = 0;
+	EXPECT_EQ(0, ps_ioctl(fd, cmd, arg));
+	EXPECT_EQ(2, *revoked);
+	EXPECT_EQ(-ESTALE, sys(pread(lease, &c, 1, 0)));
+	close(lease);
+	close(fd);
+}
+
+TEST(growing_takes_nothing_away)
+{
+	size_t size = large_folio_size();
+	struct pinseal_resize resize = {
+		.size = size / 2 + page_size(),
+		.flags = PINSEAL_RESIZE_WAIT,
+		.timeout_ns = LONG_NS,
+	};
+	int fd, pin;
+
+	if (!size)
+		SKIP(return, "no large folios here");
+	fd = ps_create(size);
+	ASSERT_EQ(0, make_large_folio(fd, size));
+	pin = ps_pin(fd, 1, 2, 0);
+	ASSERT_LE(0, pin);
+	/* It stays in one piece, for it is held. */
+	ASSERT_EQ(0, ps_resize(fd, size / 2));
+	EXPECT_EQ(0, ps_ioctl(fd, PINSEAL_IOC_RESIZE, &resize));
+	EXPECT_EQ(0, resize.pinned_pages);
+	EXPECT_EQ(resize.size, ps_size(fd));
+	close(pin);
+	close(fd);
+}
+
+/* The first versions of the structs: there is no room for a report. */
+struct first_resize {
+	uint64_t size, timeout_ns;
+	uint32_t flags, pad;
+};
+
+struct first_fallocate {
+	uint32_t mode, flags;
+	uint64_t offset, len, timeout_ns;
+};
+
+/* Both of them, and what lies behind. */
+struct first {
+	struct first_resize resize;
+	uint64_t behind_resize[4];
+	struct first_fallocate punch;
+	uint64_t behind_punch[4];
+};
+
+static struct first first_taking(uint64_t from, uint64_t timeout_ns)
+{
+	struct first first = {
+		.resize = { .size = from, .timeout_ns = timeout_ns, .flags = PINSEAL_RESIZE_WAIT },
+		.punch = {
+			.mode = PUNCH,
+			.flags = PINSEAL_FALLOCATE_WAIT,
+			.offset = from,
+			.len = SIZE - from,
+			.timeout_ns = timeout_ns,
+		},
+	};
+
+	memset(first.behind_resize, 0xcc, sizeof(first.behind_resize));
+	memset(first.behind_punch, 0xcc, sizeof(first.behind_punch));
+	return first;
+}
+
+static int take_by_first(FIXTURE_DATA(truncate) *self, const FIXTURE_VARIANT(truncate) *variant,
+			 struct first *first)
+{
+	return variant->punch ?
+	       ps_ioctl(self->fd, _IOW(PINSEAL_IOC_MAGIC, 2, struct first_fallocate),
+			&first->punch) :
+	       ps_ioctl(self->fd, _IOW(PINSEAL_IOC_MAGIC, 1, struct first_resize), &first->resize);
+}
+
+TEST_F(truncate, waits_with_the_first_version_of_the_struct)
+{
+	struct first first = first_taking(HELD * page_size(), SHORT_NS), before = first;
+	uint64_t began = now_ns();
+	struct hold_ender ender;
+	int lease;
+	char c;
+
+	ASSERT_EQ(0, hold(self, HOLD_URING));
+	EXPECT_EQ(-EBUSY, take_by_first(self, variant, &first));
+	EXPECT_LE(began + SHORT_NS, now_ns());
+	EXPECT_TRUE(is_there(self, SIZE - 1));
+	EXPECT_EQ(0, memcmp(&before, &first, sizeof(first)));
+
+	first = before = first_taking(HELD * page_size(), LONG_NS);
+	lease = ps_lease(self->fd, HELD, HELD_PAGES, SHORT_NS);
+	ASSERT_LE(0, lease);
+	ASSERT_EQ(0, hold_end_later(&ender, &self->hold, SHORT_NS));
+	self->holding = false;
+	EXPECT_EQ(0, take_by_first(self, variant, &first));
+	EXPECT_EQ(0, hold_ender_join(&ender));
+	EXPECT_FALSE(is_there(self, SIZE - 1));
+	EXPECT_EQ(-ESTALE, sys(pread(lease, &c, 1, 0)));
+	EXPECT_EQ(0, memcmp(&before, &first, sizeof(first)));
+	close(lease);
+}
+
+/* However often it is restarted, here because its process is stopped and goes on. */
+TEST_F(truncate, ends_in_time_with_the_first_version_of_the_struct)
+{
+	uint64_t until = now_ns() + SOON_NS;
+	unsigned int stops = 0;
+	int status = 0;
+	pid_t pid;
+
+	ASSERT_EQ(0, hold(self, HOLD_VMSPLICE));
+	pid = ps_fork();
+	ASSERT_LE(0, pid);
+	if (!pid) {
+		struct first first = first_taking(HELD * page_size(), 50 * NSEC_PER_MSEC);
+		struct first before = first;
+
+		if (take_by_first(self, variant, &first) != -EBUSY)
+			_exit(1);
+		/* Nothing but the time. */
+		first.resize.timeout_ns = before.resize.timeout_ns;
+		first.punch.timeout_ns = before.punch.timeout_ns;
+		_exit(memcmp(&before, &first, sizeof(first)) ? 2 : 0);
+	}
+	for (; now_ns() < until; stops++) {
+		kill(pid, SIGSTOP);
+		ASSERT_EQ(pid, waitpid(pid, &status, WUNTRACED));
+		if (!WIFSTOPPED(status))
+			break;
+		kill(pid, SIGCONT);
+		/* Shorter than what it was given; but it must come to something meanwhile. */
+		sleep_ns((stops < 72 ? 2 + stops / 4 : 20) * NSEC_PER_MSEC);
+	}
+	EXPECT_TRUE(WIFEXITED(status)) {
+		ps_kill(pid);
+	}
+	EXPECT_EQ(0, WEXITSTATUS(status));
+	TH_LOG("stopped %u times", stops);
+}
+
 TEST(flags)
 {
-	struct pinseal_resize resize = { .flags = PINSEAL_RESIZE_REVOKE };
+	struct pinseal_resize resize = { .flags = PINSEAL_RESIZE_KEEP_LEASES };
 	struct pinseal_fallocate punch = {
 		.mode = PUNCH,
 		.len = 1,
-		.flags = PINSEAL_FALLOCATE_REVOKE,
+		.flags = PINSEAL_FALLOCATE_KEEP_LEASES,
 	};
 	int fd = new_object();
 
