@@ -37,6 +37,7 @@ use crate::{
         SealRequest, //
     },
     scan::Look,
+    sync::nap::Nap,
     sys::trace,
     tries::{
         Tried,
@@ -121,7 +122,7 @@ impl Attempt {
         );
         Self {
             object,
-            isolate: request.isolate,
+            isolate: request.isolate.is_some(),
             asking: request
                 .revoke
                 .map(|taken| Asking::new(current!().group_leader().into(), 0..usize::MAX, taken)),
@@ -129,7 +130,12 @@ impl Attempt {
             denied: None,
             turn: None,
             waker: None,
-            tries: Tries::new(driver, request.seals, request.budget),
+            tries: Tries::new(
+                driver,
+                request.seals,
+                request.budget,
+                request.isolate.unwrap_or(0),
+            ),
         }
     }
 
@@ -279,6 +285,10 @@ impl Attempt {
     }
 
     fn drain_and_isolate(&mut self, pauses: u32, tries: u32) -> Option<Progress> {
+        if let Some(turn) = &self.turn {
+            // Until the next try.
+            turn.release_readers();
+        }
         self.tries.patience().drain_anyhow();
         self.phase = Phase::Draining { pauses, tries };
         None
@@ -292,11 +302,14 @@ impl Attempt {
     pub(crate) fn pause(&self, pause: Pause) {
         match pause {
             Pause::UntilTurn(ns) => self.object.gate().wait_for_turn(ns),
-            Pause::BetweenLooks(ns) | Pause::BetweenLastTries(ns) => {
-                if let Some(turn) = &self.turn {
-                    turn.nap(ns, || self.tries.is_drained());
-                }
-            }
+            Pause::BetweenLooks(ns) => self.nap(Nap::Interruptible, ns),
+            Pause::BetweenLastTries(ns) => self.nap(Nap::Uninterruptible, ns),
+        }
+    }
+
+    fn nap(&self, nap: Nap, ns: u64) {
+        if let Some(turn) = &self.turn {
+            turn.nap(nap, ns, || self.tries.is_drained());
         }
     }
 

@@ -13,7 +13,7 @@
 
 use crate::sync::nap::{
     is_pending,
-    nap, //
+    Nap, //
 };
 use kernel::{
     new_condvar,
@@ -135,9 +135,10 @@ impl Gate {
         })
     }
 
-    /// How many wait at the gate, those who want to seal included.
+    /// How many are at it: who has the turn, and who waits at the gate, for the turn or for its end.
     pub(crate) fn waiters(&self) -> u32 {
-        self.queue.lock().waiters
+        let queue = self.queue.lock();
+        u32::from(queue.turn == Turn::Taken) + queue.waiters
     }
 
     /// Waits while somebody seals, before a write or a change of size.
@@ -150,10 +151,11 @@ impl Gate {
     /// `EAGAIN` when it would wait and `nonblock` is set. `ERESTARTSYS` when there is a signal, or
     /// task work to do.
     pub(crate) fn wait_for_sealer(&self, nonblock: bool) -> Result {
-        if nonblock && self.holds(Passer::Writer) {
-            return Err(EAGAIN);
+        match (self.holds(Passer::Writer), nonblock) {
+            (false, _) => Ok(()),
+            (true, true) => Err(EAGAIN),
+            (true, false) => self.wait_until_released(Passer::Writer, ERESTARTSYS),
         }
-        self.wait_while_held(Passer::Writer, ERESTARTSYS)
     }
 
     /// Waits, before a seek that locks the inode, while a sealer waits for that lock.
@@ -166,7 +168,10 @@ impl Gate {
     ///
     /// `ERESTARTNOINTR` when there is a signal, or task work to do: user space does not notice.
     pub(crate) fn let_seeker_pass(&self) -> Result {
-        self.wait_while_held(Passer::Seeker, ERESTARTNOINTR)
+        match self.holds(Passer::Seeker) {
+            false => Ok(()),
+            true => self.wait_until_released(Passer::Seeker, ERESTARTNOINTR),
+        }
     }
 
     /// Whether somebody who comes now has to wait.
@@ -178,14 +183,6 @@ impl Gate {
 
     /// Waits while such as `passer` are held up. Fails with `interrupted` when the current task should
     /// go back to user space.
-    #[inline]
-    fn wait_while_held(&self, passer: Passer, interrupted: Error) -> Result {
-        match self.holds(passer) {
-            false => Ok(()),
-            true => self.wait_until_released(passer, interrupted),
-        }
-    }
-
     #[cold]
     fn wait_until_released(&self, passer: Passer, interrupted: Error) -> Result {
         let mut queue = self.queue.lock();
@@ -315,9 +312,9 @@ impl<T: HasGate> SealingTurn<T> {
     /// `is_over`, of which it is told by being woken up.
     ///
     /// Context: sleeps.
-    pub(crate) fn nap(&self, ns: u64, is_over: impl FnOnce() -> bool) {
+    pub(crate) fn nap(&self, nap: Nap, ns: u64, is_over: impl FnOnce() -> bool) {
         self.tell(|| Sleeper::Task((&**current!()).into()));
-        nap(ns, || is_over() || self.pages_released());
+        nap.take(ns, || is_over() || self.pages_released());
     }
 
     /// What is let go of from now on does not show, perhaps, in the look that begins.

@@ -283,6 +283,11 @@ void pinseal_set_current_state_interruptible(void)
 	set_current_state(TASK_INTERRUPTIBLE);
 }
 
+void pinseal_set_current_state_uninterruptible(void)
+{
+	set_current_state(TASK_UNINTERRUPTIBLE);
+}
+
 void pinseal_set_current_state_running(void)
 {
 	__set_current_state(TASK_RUNNING);

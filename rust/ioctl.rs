@@ -128,6 +128,11 @@ fn seal(device: DeviceFile<'_, OpenObject>, arg: Argument) -> Result {
         0 => (request.waited_ns, request.scans),
         _ => (0, 0),
     };
+    // Out only, unless the call is restarted.
+    let before = |pages| match (waited_ns, scans) {
+        (0, 0) => 0,
+        _ => pages,
+    };
     let opened = device.owner();
     let wanted = SealRequest {
         seals,
@@ -139,11 +144,17 @@ fn seal(device: DeviceFile<'_, OpenObject>, arg: Argument) -> Result {
             waited_ns,
             scans,
         ),
-        isolate: request.flags & uapi::PINSEAL_SEAL_ISOLATE != 0,
+        isolate: match request.flags & uapi::PINSEAL_SEAL_ISOLATE {
+            0 => None,
+            _ => Some(
+                before(request.isolated_pages)
+                    .try_into()
+                    .unwrap_or(usize::MAX),
+            ),
+        },
         revoke: match request.flags & uapi::PINSEAL_SEAL_REVOKE {
             0 => None,
-            _ if waited_ns == 0 && scans == 0 => Some(0),
-            _ => Some(request.revoked_pages),
+            _ => Some(before(request.revoked_pages)),
         },
     };
     let report = if request.flags & uapi::PINSEAL_SEAL_CANCEL != 0 {

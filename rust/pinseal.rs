@@ -8,22 +8,22 @@
 //! |--------------|--------------------------------------------------------------|
 //! | [`device`]   | the open file `/dev/pinseal`: its operations, registration   |
 //! | [`ioctl`]    | command word to typed request; sizes, flags, padding         |
-//! | [`opened`]   | what all open files of one object have in common             |
 //! | [`share`]    | other descriptors, exporting and importing the memory        |
+//! | [`mirror`]   | handles that show what a mapping shows, and hold nothing     |
+//! | [`pin`]      | handles that hold pages pinned                               |
+//! | [`transfer`] | between user space and pages, by pieces                      |
+//! | [`pins`]     | listing folios that have extra references                    |
+//! | [`opened`]   | what all open files of one object have in common             |
 //! | [`seal`]     | adding seals, and waiting for that                           |
 //! | [`async_seal`] | the same in the background                                 |
 //! | [`attempt`]  | an attempt to add seals, as a sequence of steps              |
-//! | [`request`]  | what somebody wants sealed, and what becomes of it           |
-//! | [`driver`]   | who takes the steps                                          |
-//! | [`tries`]    | one try to set them, and what is learned from it             |
-//! | [`patience`] | until when somebody looks, and how often                     |
 //! | [`truncate`] | taking pages away once nobody holds them                     |
-//! | [`lease`]    | asking for pages that are held on a lease, and taking them   |
-//! | [`pin`]      | handles that hold pages pinned                               |
-//! | [`mirror`]   | handles that show what a mapping shows, and hold nothing     |
-//! | [`transfer`] | between user space and pages, by pieces                      |
-//! | [`pins`]     | listing folios that have extra references                    |
+//! | [`tries`]    | one try to set them, and what is learned from it             |
 //! | [`isolate`]  | copies in the place of pages that somebody holds             |
+//! | [`lease`]    | asking for pages that are held on a lease, and taking them   |
+//! | [`patience`] | until when somebody looks, and how often                     |
+//! | [`driver`]   | who takes the steps                                          |
+//! | [`request`]  | what somebody wants sealed, and what becomes of it           |
 //! | [`scan`]     | looking for extra references, and getting rid of mappings    |
 //! | [`object`]   | the object: its memory, its seals                            |
 //! | [`holdings`], [`holding`] | what handles hold of an object: all of it, and each |

@@ -19,10 +19,10 @@ pub(crate) struct SealRequest {
     pub(crate) flags: u32,
     /// Bounds, and what of them was used up before.
     pub(crate) budget: Budget,
-    /// Whether pages that are held when the bounds are used up are to be replaced by copies.
-    pub(crate) isolate: bool,
-    /// Whether leased pages are to be asked for, and taken; and how many were, before the call was
-    /// restarted.
+    /// Whether pages that are held when the bounds are used up are to be replaced by copies; and how
+    /// many were, before the call was restarted.
+    pub(crate) isolate: Option<usize>,
+    /// Whether leased pages are to be asked for, and taken; and how many were, likewise.
     pub(crate) revoke: Option<u64>,
 }
 

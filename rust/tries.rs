@@ -81,12 +81,17 @@ pub(crate) struct Tries {
 }
 
 impl Tries {
-    /// None so far.
-    pub(crate) fn new(driver: Driver, seals: SealSet, budget: Budget) -> Self {
+    /// None so far in this call, in which `isolated_pages` were replaced before it was restarted.
+    pub(crate) fn new(
+        driver: Driver,
+        seals: SealSet,
+        budget: Budget,
+        isolated_pages: usize,
+    ) -> Self {
         Self {
             seals,
             patience: Patience::new(driver, budget),
-            isolated_pages: 0,
+            isolated_pages: isolated_pages.min(MOST_ISOLATED),
             unmapped: Unmapped::new(),
             look: None,
         }
@@ -317,7 +322,7 @@ impl Tries {
             return Ok(Tried::InTheWay(Outcome::Pinned));
         };
 
-        let most = MOST_ISOLATED - self.isolated_pages.min(MOST_ISOLATED);
+        let most = MOST_ISOLATED - self.isolated_pages;
         let Ok(held) = Look::held(pages, most) else {
             return Ok(Tried::Failed(Outcome::NoMemory));
         };

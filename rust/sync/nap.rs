@@ -30,28 +30,43 @@ pub(crate) fn is_dying() -> bool {
 /// Lets the timer fire this much late, in nanoseconds, so that timers can share an interrupt.
 const SLACK_NS: u64 = 5_000;
 
-/// Sleeps for `ns` nanoseconds by a high-resolution timer, until [`is_pending`], or until the task is
-/// woken up. Does not sleep when `is_over` says so, which is asked after a wake-up can no longer be
-/// missed.
-///
-/// Context: sleeps.
-pub(crate) fn nap(ns: u64, is_over: impl FnOnce() -> bool) {
-    let mut expires: bindings::ktime_t = ns.try_into().unwrap_or(i64::MAX);
+/// A short sleep.
+#[derive(Clone, Copy)]
+pub(crate) enum Nap {
+    /// Until [`is_pending`] at the latest.
+    Interruptible,
+    /// For the few and short ones that must not become a spin when something is pending.
+    Uninterruptible,
+}
 
-    // SAFETY: It is the state of the current task, which becomes `TASK_RUNNING` again below.
-    unsafe { bindings::pinseal_set_current_state_interruptible() };
-    if is_over() {
-        // SAFETY: As above.
-        unsafe { bindings::pinseal_set_current_state_running() };
-        return;
-    }
-    // SAFETY: `expires` is valid for the duration of the call. The task state that it wants is set;
-    // it returns with the task running.
-    unsafe {
-        bindings::schedule_hrtimeout_range(
-            &mut expires,
-            SLACK_NS,
-            bindings::hrtimer_mode_HRTIMER_MODE_REL,
-        );
+impl Nap {
+    /// Sleeps for `ns` nanoseconds by a high-resolution timer, or until the task is woken up. Does not
+    /// sleep when `is_over` says so, which is asked after a wake-up can no longer be missed.
+    ///
+    /// Context: sleeps.
+    pub(crate) fn take(self, ns: u64, is_over: impl FnOnce() -> bool) {
+        let mut expires: bindings::ktime_t = ns.try_into().unwrap_or(i64::MAX);
+
+        // SAFETY: It is the state of the current task, which becomes `TASK_RUNNING` again below.
+        unsafe {
+            match self {
+                Nap::Interruptible => bindings::pinseal_set_current_state_interruptible(),
+                Nap::Uninterruptible => bindings::pinseal_set_current_state_uninterruptible(),
+            }
+        }
+        if is_over() {
+            // SAFETY: As above.
+            unsafe { bindings::pinseal_set_current_state_running() };
+            return;
+        }
+        // SAFETY: `expires` is valid for the duration of the call. The task state that it wants is
+        // set; it returns with the task running.
+        unsafe {
+            bindings::schedule_hrtimeout_range(
+                &mut expires,
+                SLACK_NS,
+                bindings::hrtimer_mode_HRTIMER_MODE_REL,
+            );
+        }
     }
 }

@@ -40,7 +40,7 @@ int main(int argc, char **argv)
 		.flags = PINSEAL_PIN_LEASED,
 	};
 	int busy = argc == 3 && !strcmp(argv[2], "busy");
-	int object, lease, asked = 0;
+	int object, lease, asked = 0, lost = 0;
 	unsigned int done;
 
 	if (argc < 2) {
@@ -67,17 +67,19 @@ int main(int argc, char **argv)
 		if (poll(&ready, 1, 10) == 1) {
 			if (ready.revents & POLLPRI && !asked++)
 				show_asker(lease);
-			if (!busy || ready.revents & POLLHUP)
+			lost = ready.revents & POLLHUP;
+			if (!busy || lost)
 				break;
 		}
 		/* The work: here, one byte of it. */
 		if (pwrite(lease, "w", 1, done % 4096) < 0) {
-			if (errno != ESTALE)
+			lost = errno == ESTALE;
+			if (!lost)
 				perror("holder: pwrite");
 			break;
 		}
 	}
-	printf("holder: wrote %u times, %s\n", done, busy ? "lost the pages" : "lets go");
+	printf("holder: wrote %u times, %s\n", done, lost ? "lost the pages" : "lets go");
 	/* Whoever waits is told at once. */
 	close(lease);
 	return 0;

@@ -18,7 +18,7 @@
  * writing; nothing can be opened for writing only; memfds in hugetlbfs stay memfds.
  *
  *	PINSEAL_TIMEOUT_MS=N	how long F_ADD_SEALS waits for pinned pages at most
- *				(without: as long as memfd does)
+ *				(0: not at all; without: as long as memfd does)
  *	PINSEAL_ISOLATE=1	then replaces those that are still pinned by copies
  */
 #define _GNU_SOURCE
@@ -110,11 +110,14 @@ static void close_quietly(int fd)
 static int add_seals(int fd, unsigned int seals)
 {
 	struct pinseal_seal arg = { .seals = seals };
-	const char *ms = getenv("PINSEAL_TIMEOUT_MS");
+	const char *ms = getenv("PINSEAL_TIMEOUT_MS"), *isolate = getenv("PINSEAL_ISOLATE");
 
 	if (ms)
 		arg.timeout_ns = strtoull(ms, NULL, 10) * 1000000;
-	if (getenv("PINSEAL_ISOLATE"))
+	/* For the kernel, 0 stands for the default. */
+	if (ms && !arg.timeout_ns)
+		arg.flags |= PINSEAL_SEAL_NOWAIT;
+	if (isolate && !strcmp(isolate, "1"))
 		arg.flags |= PINSEAL_SEAL_ISOLATE;
 	return ioctl(fd, PINSEAL_IOC_SEAL, &arg);
 }

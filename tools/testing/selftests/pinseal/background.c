@@ -51,6 +51,41 @@ TEST(an_unused_object)
 	close(fd);
 }
 
+/* Whether fdinfo comes to show so many soon. */
+static bool waiters_become(int fd, const char *want)
+{
+	uint64_t until = now_ns() + SOON_NS;
+	char shown[32] = "";
+
+	do {
+		if (fdinfo_value(fd, "waiters", shown, sizeof(shown)))
+			return false;
+		if (!strcmp(want, shown))
+			return true;
+		sleep_ns(NSEC_PER_MSEC);
+	} while (now_ns() < until);
+	printf("# waiters: %s\n", shown);
+	return false;
+}
+
+TEST_F(background, shows_who_waits)
+{
+	struct pinseal_seal arg = seal_async(F_SEAL_WRITE, FOR_EVER);
+	struct sealer s;
+
+	EXPECT_TRUE(waiters_become(self->fd, "0"));
+	ASSERT_EQ(0, ps_seal(self->fd, &arg));
+	EXPECT_TRUE(waiters_become(self->fd, "1"));
+	/* This one waits for its turn, and then for the page. */
+	ASSERT_EQ(0, sealer_start(&s, self->fd, seal_write(FOR_EVER)));
+	EXPECT_TRUE(waiters_become(self->fd, "2"));
+	EXPECT_EQ(0, async_cancel(self->fd, &arg));
+	EXPECT_TRUE(waiters_become(self->fd, "1"));
+	ASSERT_EQ(0, let_go(self));
+	EXPECT_EQ(0, sealer_join(&s));
+	EXPECT_TRUE(waiters_become(self->fd, "0"));
+}
+
 TEST_F(background, goes_on_until_the_page_is_let_go)
 {
 	struct pinseal_seal arg = seal_async(F_SEAL_WRITE, FOR_EVER);

@@ -657,6 +657,37 @@ TEST_F(object, with_very_many_pages_held_takes_some_calls)
 	EXPECT_EQ(bytes, checksum(self->fd, pages * self->page));
 }
 
+/* As is what a call did before it was restarted. */
+TEST_F(object, with_many_pages_isolated_before_has_few_left)
+{
+	struct pinseal_seal arg = isolate_at_once();
+	unsigned int pages = 10;
+	struct hold hold;
+
+	ASSERT_EQ(0, ps_resize(self->fd, pages * self->page));
+	ASSERT_EQ(0, fill_file(self->fd, pages * self->page, 'm'));
+	ASSERT_EQ(0, hold_begin(&hold, HOLD_URING, self->fd, 0, pages));
+	arg.scans = 1;
+	arg.isolated_pages = 1024 - 4;
+	EXPECT_EQ(-EBUSY, ps_seal(self->fd, &arg));
+	EXPECT_EQ(PINSEAL_OUTCOME_PINNED, arg.outcome);
+	EXPECT_EQ(1024, arg.isolated_pages);
+	EXPECT_EQ(pages - 4, arg.pinned_pages);
+	/* Whatever it says. */
+	arg = isolate_at_once();
+	arg.waited_ns = 1;
+	arg.isolated_pages = UINT64_MAX;
+	EXPECT_EQ(-EBUSY, ps_seal(self->fd, &arg));
+	EXPECT_EQ(1024, arg.isolated_pages);
+	EXPECT_EQ(pages - 4, arg.pinned_pages);
+	/* A new one is none of that. */
+	arg = isolate_at_once();
+	arg.isolated_pages = UINT64_MAX;
+	EXPECT_EQ(0, ps_seal(self->fd, &arg));
+	EXPECT_EQ(pages - 4, arg.isolated_pages);
+	ASSERT_EQ(0, hold_end(&hold));
+}
+
 TEST_F(object, keeps_the_charge_of_its_pages)
 {
 	struct memcg group;
