@@ -60,7 +60,18 @@ TEST(many_at_once)
 	for (int i = 0; i < MANY; i++) {
 		struct pinseal_seal arg = seal_async(F_SEAL_WRITE, FOR_EVER);
 
-		EXPECT_EQ(0, async_wait(fds[i], &arg));
+		int ret = async_wait(fds[i], &arg);
+
+		/* They share what a slow machine has. */
+		for (int tries = 0; ret == -ETIME && tries < 12; tries++)
+			ret = async_wait(fds[i], &arg);
+		EXPECT_EQ(0, ret) {
+			ret = ps_seal(fds[i], &arg);
+			TH_LOG("object %d: %d, outcome %u, %u looks, %llu ms, %llu pages", i, ret,
+			       arg.outcome, arg.scans,
+			       (unsigned long long)arg.waited_ns / NSEC_PER_MSEC,
+			       (unsigned long long)arg.pinned_pages);
+		}
 		EXPECT_EQ(F_SEAL_WRITE, ps_get_seals(fds[i]));
 		close(fds[i]);
 	}
@@ -110,20 +121,20 @@ TEST(cancelled_or_sealed)
 
 struct canceller {
 	int fd;
-	bool over;
-	unsigned long cancelled;
+	bool go, done;
+	struct pinseal_seal arg;
+	int ret;
 	pthread_t thread;
 };
 
 static void *canceller_thread(void *data)
 {
 	struct canceller *c = data;
-	struct pinseal_seal arg;
 
-	while (!__atomic_load_n(&c->over, __ATOMIC_ACQUIRE)) {
-		arg = seal_async(F_SEAL_WRITE, FOR_EVER);
-		c->cancelled += !async_cancel(c->fd, &arg);
-	}
+	while (!__atomic_load_n(&c->go, __ATOMIC_ACQUIRE))
+		;
+	c->ret = async_cancel(c->fd, &c->arg);
+	__atomic_store_n(&c->done, true, __ATOMIC_RELEASE);
 	return NULL;
 }
 
@@ -131,34 +142,36 @@ static void *canceller_thread(void *data)
 TEST(cancelled_and_begun_again)
 {
 	uint64_t until = now_ns() + 3 * NSEC_PER_SEC;
-	unsigned long rounds, cancelled = 0;
+	unsigned long rounds;
 
 	for (rounds = 0; rounds < 20 || now_ns() < until; rounds++) {
 		struct canceller c = { .fd = new_object() };
-		uint64_t end = now_ns() + 30 * NSEC_PER_MSEC;
-		struct pinseal_seal arg;
+		struct pinseal_seal arg = seal_async(F_SEAL_WRITE, FOR_EVER);
 		struct hold hold;
 
 		ASSERT_LE(0, c.fd);
+		c.arg = arg;
 		ASSERT_EQ(0, hold_begin(&hold, HOLD_VMSPLICE, c.fd, 1, 1));
+		ASSERT_EQ(0, ps_seal(c.fd, &arg));
 		ASSERT_EQ(0, pthread_create(&c.thread, NULL, canceller_thread, &c));
-		do {
+		/* Now there is a pause to be cancelled, and the next is begun in that moment. */
+		ASSERT_EQ(0, async_wait_for_a_look(c.fd, &arg));
+		__atomic_store_n(&c.go, true, __ATOMIC_RELEASE);
+		while (!__atomic_load_n(&c.done, __ATOMIC_ACQUIRE)) {
 			arg = seal_async(F_SEAL_WRITE, FOR_EVER);
 			ASSERT_EQ(0, ps_seal(c.fd, &arg));
-		} while (now_ns() < end);
-		__atomic_store_n(&c.over, true, __ATOMIC_RELEASE);
+		}
 		pthread_join(c.thread, NULL);
+		EXPECT_EQ(0, c.ret);
 		arg = seal_async(F_SEAL_WRITE, FOR_EVER);
 		ASSERT_EQ(0, ps_seal(c.fd, &arg));
 		EXPECT_EQ(PINSEAL_OUTCOME_PENDING, arg.outcome);
 		ASSERT_EQ(0, hold_end(&hold));
 		ASSERT_EQ(0, async_wait(c.fd, &arg)) TH_LOG("round %lu", rounds);
 		EXPECT_EQ(PINSEAL_OUTCOME_SEALED, arg.outcome);
-		cancelled += c.cancelled;
 		close(c.fd);
 	}
-	TH_LOG("%lu cancelled in %lu rounds", cancelled, rounds);
-	EXPECT_LT(0, cancelled);
+	TH_LOG("%lu rounds", rounds);
 }
 
 /*
