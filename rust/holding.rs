@@ -5,8 +5,9 @@
 //!
 //! # Lock order
 //!
-//! `Holding::state` is taken with nothing held but the turn to seal, and nothing of ours is taken under
-//! it. Nothing is copied from or to user space under it.
+//! `Holding::state` is taken with nothing held but the turn to seal and, when the last file of an object
+//! goes, `OpenObject::background`; and nothing of ours is taken under it. Nothing is copied from or to
+//! user space under it.
 
 use crate::{
     mm::{
@@ -139,7 +140,7 @@ pub(crate) struct Holding {
     terms: Terms,
     #[pin]
     state: Mutex<State>,
-    /// Woken up when [`Standing`] changes.
+    /// Woken up when somebody wants the pages, and when they were taken.
     #[pin]
     pollers: PollQueue,
 }

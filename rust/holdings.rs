@@ -4,7 +4,7 @@
 //!
 //! # Lock order
 //!
-//! `Holdings::list` is taken with nothing held but the turn to seal; under it `Holding::state` is.
+//! `Holdings::list` is taken with no more held than `Holding::state` may be; that is taken under it.
 
 use crate::holding::{
     Holding,

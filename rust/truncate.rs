@@ -172,8 +172,8 @@ impl Waiting<'_> {
             }
             self.gate().wait_for_turn(ns);
         };
-        self.pages = goes()?;
         turn.hold_writers();
+        self.pages = goes()?;
         loop {
             turn.begin_to_look();
             let began = self.patience.look_begins();

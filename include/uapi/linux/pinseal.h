@@ -80,6 +80,7 @@ struct pinseal_info {
  * @waited_ns: in/out: with %PINSEAL_RESIZE_WAIT: time waited so far in nanoseconds, counted
  *	against @timeout_ns; start with 0
  * @pinned_pages: out: likewise: pages of those that go that had extra references at the last look
+ *	(of a large folio that goes in part, all). EBUSY with 0: a write() was under way.
  * @first_pinned: out: likewise: index of the first of them in pages, or %PINSEAL_NO_PAGE
  * @revoked_pages: in/out: likewise: pages whose leased pins were taken away; start with 0
  *

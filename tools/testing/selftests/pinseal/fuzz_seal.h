@@ -11,6 +11,9 @@
 #define NOWAIT_NS	(10 * NSEC_PER_MSEC)
 #define DEFAULT_NS	(150 * NSEC_PER_MSEC)
 
+/* How many pages a call isolates at most. */
+#define MOST_ISOLATED	1024ULL
+
 /* A request that is right. Objects are used for a while before they are sealed. */
 static inline struct pinseal_seal random_request(struct worker *w, struct target *t)
 {
@@ -89,6 +92,21 @@ static inline uint64_t timeout_of(const struct pinseal_seal *in)
 	return in->timeout_ns ?: DEFAULT_NS;
 }
 
+/* How many pages this call isolated: not those before, if it is one that goes on. */
+static inline __u64 isolated_in_call(const struct pinseal_seal *in,
+				     const struct pinseal_seal *out)
+{
+	bool goes_on = in->scans || in->waited_ns;
+	__u64 before = in->isolated_pages < MOST_ISOLATED ? in->isolated_pages : MOST_ISOLATED;
+
+	if (!goes_on || !(in->flags & PINSEAL_SEAL_ISOLATE))
+		return out->isolated_pages;
+	if (out->isolated_pages < before || out->isolated_pages > MOST_ISOLATED)
+		wrong_report("%llu pages isolated, %llu of them before", out->isolated_pages,
+			     before);
+	return out->isolated_pages - before;
+}
+
 /* The out fields, by themselves and with what was asked. */
 static inline void check_report(struct worker *w, int ret, const struct pinseal_seal *in,
 				const struct pinseal_seal *out)
@@ -107,8 +125,9 @@ static inline void check_report(struct worker *w, int ret, const struct pinseal_
 	if (ret == -EINTR && out->outcome != PINSEAL_OUTCOME_INTERRUPTED)
 		wrong_report("EINTR with outcome %u", out->outcome);
 
-	if (out->isolated_pages && (!isolate || !(in->seals & F_SEAL_WRITE)))
-		wrong_report("%llu pages isolated that nobody asked for", out->isolated_pages);
+	if (isolated_in_call(in, out) && (!isolate || !(in->seals & F_SEAL_WRITE)))
+		wrong_report("%llu pages isolated that nobody asked for",
+			     isolated_in_call(in, out));
 	if (out->revoked_pages &&
 	    (!(in->flags & PINSEAL_SEAL_REVOKE) || !(in->seals & F_SEAL_WRITE)))
 		wrong_report("%llu pages taken that nobody asked for", out->revoked_pages);
@@ -138,8 +157,8 @@ static inline void check_report(struct worker *w, int ret, const struct pinseal_
 			     (long long)out->waited_ns, out->scans);
 }
 
-static inline void count_outcome(const struct window *before, const struct pinseal_seal *out,
-				 int ret)
+static inline void count_outcome(const struct window *before, const struct pinseal_seal *in,
+				 const struct pinseal_seal *out, int ret)
 {
 	if (ret == -EPERM)
 		note(N_FORBIDDEN);
@@ -151,7 +170,7 @@ static inline void count_outcome(const struct window *before, const struct pinse
 		note(N_SEALED);
 	if (!ret && out->seals & ~before->known & F_SEAL_WRITE)
 		note(N_WRITE_SEALED);
-	if ((!ret || ret == -EBUSY) && out->isolated_pages)
+	if ((!ret || ret == -EBUSY) && isolated_in_call(in, out))
 		note(N_ISOLATED);
 }
 
@@ -231,7 +250,7 @@ static inline int seal(struct worker *w, struct target *t, struct pinseal_seal i
 		seals_failed(t, in.seals);
 	else
 		seals_known(t, in.seals);
-	count_outcome(&w->before, &out, ret);
+	count_outcome(&w->before, &in, &out, ret);
 	check_seal(w, t, ret, &in, &out);
 	if (ret && ret != -EBUSY && ret != -EINTR)
 		return ret;
