@@ -162,7 +162,10 @@ TEST(cancelled_and_begun_again)
 			ASSERT_EQ(0, ps_seal(c.fd, &arg));
 		}
 		pthread_join(c.thread, NULL);
-		EXPECT_EQ(0, c.ret);
+		/* That it was cancelled may have been told to who asked here. */
+		EXPECT_TRUE(!c.ret || c.ret == -ENOENT) {
+			TH_LOG("cancelled: %d", c.ret);
+		}
 		arg = seal_async(F_SEAL_WRITE, FOR_EVER);
 		ASSERT_EQ(0, ps_seal(c.fd, &arg));
 		EXPECT_EQ(PINSEAL_OUTCOME_PENDING, arg.outcome);
