@@ -17,6 +17,7 @@ use crate::{
         Pause,
         Progress, //
     },
+    compat::ealready,
     driver::{
         Cancellation,
         Driver, //
@@ -38,8 +39,7 @@ use crate::{
             PollQueue,
             Poller, //
         }, //
-    },
-    sys::compat::ealready, //
+    }, //
 };
 use core::mem::replace;
 use kernel::{

@@ -38,7 +38,7 @@ use crate::{
     },
     scan::Look,
     sync::nap::Nap,
-    sys::trace,
+    trampolines::trace,
     tries::{
         Tried,
         Tries, //

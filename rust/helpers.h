@@ -22,7 +22,6 @@ bool pinseal_shmem_file(struct file *file);
 
 /* linux/fs.h */
 static const int pinseal_IOCB_NOWAIT = (__force int)IOCB_NOWAIT;
-static const vm_flags_t pinseal_VM_MAYSHARE = VM_MAYSHARE;
 void pinseal_file_set_seekable(struct file *file);
 long pinseal_file_truncate(struct file *file, loff_t size);
 bool pinseal_file_is_on_kernel_mount(const struct file *file);
@@ -80,6 +79,7 @@ bool pinseal_folio_test_uptodate(const struct folio *folio);
 void pinseal_folio_mark_uptodate(struct folio *folio);
 void pinseal_folio_set_swapbacked(struct folio *folio);
 void pinseal_folio_set_locked(struct folio *folio);
+static const vm_flags_t pinseal_VM_MAYSHARE = VM_MAYSHARE;
 bool pinseal_vma_is_locked(const struct vm_area_struct *vma);
 bool pinseal_vma_is_locked_on_fault(const struct vm_area_struct *vma);
 bool pinseal_userfaultfd_armed(struct vm_area_struct *vma);

@@ -10,6 +10,7 @@
 //! user space under it.
 
 use crate::{
+    compat::estale,
     mm::{
         locked_memory::LockedMemory,
         pinned::PinnedPages, //
@@ -18,10 +19,7 @@ use crate::{
         PollQueue,
         Poller, //
     },
-    sys::{
-        compat::estale,
-        trace, //
-    },
+    trampolines::trace,
     uapi, //
 };
 use core::{

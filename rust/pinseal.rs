@@ -30,7 +30,8 @@
 //! | [`gate`]     | whose turn to seal it is, and who waits meanwhile            |
 //! | [`budget`]   | how long and how often a caller wants to wait                |
 //! | [`seals`], [`backoff`], [`ranges`] | pure rules without kernel state        |
-//! | [`fs`], [`mm`], [`sync`], [`sys`] | our extension of the kernel crate: the only place for `unsafe` |
+//! | [`fs`], [`mm`], [`sync`], [`trampolines`] | our extension of the kernel crate: the only place for `unsafe` |
+//! | [`compat`]   | what the kernel crate of older kernels lacks                 |
 //! | [`uapi`]     | the structs of `include/uapi/linux/pinseal.h`                |
 //!
 //! Why a seal is sound is argued in `Documentation/design.rst`.
@@ -42,6 +43,7 @@ mod attempt;
 mod backoff;
 mod bindings;
 mod budget;
+mod compat;
 mod device;
 mod driver;
 mod fs;
@@ -65,7 +67,7 @@ mod seal;
 mod seals;
 mod share;
 mod sync;
-mod sys;
+mod trampolines;
 mod transfer;
 mod tries;
 mod truncate;

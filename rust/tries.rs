@@ -28,7 +28,7 @@ use crate::{
         Unmapped, //
     },
     seals::SealSet,
-    sys::trace, //
+    trampolines::trace, //
 };
 use kernel::{
     prelude::*,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! The structs and constants of our uapi header, generated from it.
+//! The structs and constants of our uapi header, generated from it, and some of the kernel's own uapi.
 //!
 //! C header: `include/uapi/linux/pinseal.h`, where each is documented.
 

@@ -2,6 +2,7 @@
 /*
  * Input of bindgen for the uapi structs and constants.
  */
+#include <linux/errno.h>
 #include <linux/types.h>
 #include <linux/falloc.h>
 #include <linux/fcntl.h>

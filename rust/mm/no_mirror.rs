@@ -3,8 +3,8 @@
 //! Mirrors of addresses in a kernel that is built without them (`CONFIG_HMM_MIRROR`): there are none.
 
 use crate::{
+    compat::eopnotsupp, //
     mm::address_space::AddressSpace,
-    sys::compat::eopnotsupp, //
 };
 use core::ops::Range;
 use kernel::prelude::*;
