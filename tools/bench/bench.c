@@ -30,6 +30,9 @@ enum way {
 	WOKEN = PINSEAL,
 };
 
+/* How long who is not woken up sleeps between two looks. */
+#define PAUSE_NS	100000
+
 /* What is held of an object of HELD_OBJECT pages. */
 #define HELD_OBJECT	128
 #define HELD_FIRST	100
@@ -173,6 +176,12 @@ static struct attempt seal_in_background(enum object_kind kind, int fd, uint64_t
 	return a;
 }
 
+/* At any moment between two looks of memfd, which are up to 80 ms apart. */
+static uint64_t release_delay_ns(unsigned int run)
+{
+	return (20 + run % 40) * NSEC_PER_MSEC;
+}
+
 /*
  * Seals while another thread lets go of pages. Returns the time from the moment when it
  * began to, so that what letting go costs by itself counts as well.
@@ -183,8 +192,7 @@ static double seal_while_released(enum object_kind kind, int fd, struct hold *ho
 	struct hold_ender ender;
 	struct attempt a;
 
-	/* At any moment between two looks of memfd, which are up to 80 ms apart. */
-	must(hold_end_later(&ender, hold, (20 + run % 40) * NSEC_PER_MSEC), "thread");
+	must(hold_end_later(&ender, hold, release_delay_ns(run)), "thread");
 	a = seal(kind, fd, NSEC_PER_SEC);
 	must(hold_ender_join(&ender), hold_name(hold->kind));
 	must(a.error, "sealing after a release");
@@ -193,31 +201,46 @@ static double seal_while_released(enum object_kind kind, int fd, struct hold *ho
 	return (double)a.ended - ender.began;
 }
 
-/* From the moment of release to the return of the seal. */
-static void released_pins(const char *name, const char *what, enum hold_kind how,
-			  seal_function *seal)
+/* How pages are held, and who seals, where that differs. */
+struct trial {
+	enum hold_kind how;
+	seal_function *seal;
+};
+
+/* One measurement, of the one or the other that take turns: a time in nanoseconds. */
+typedef double trial_function(unsigned int which, unsigned int run, const struct trial *trial);
+
+/* Measures, turn by turn, and tells the percentiles. */
+static void in_turns(const char *name, const char *what, trial_function *once,
+		     struct trial trial)
 {
 	enum { RUNS = 101 };
-	static struct samples late[KINDS];
+	static struct samples time[KINDS];
 	unsigned int n;
 
 	if (!is_wanted(name))
 		return;
-	memset(late, 0, sizeof(late));
-	for (n = 0; n < KINDS * RUNS; n++) {
-		enum object_kind kind = n % KINDS;
-		int fd = filled_object(kind, HELD_OBJECT * page_size(), 0);
-		enum hold_kind how_here = how;
-		struct hold hold;
+	memset(time, 0, sizeof(time));
+	for (n = 0; n < KINDS * RUNS; n++)
+		add_sample(&time[n % KINDS], once(n % KINDS, n / KINDS, &trial));
+	percentiles(name, what, time);
+}
 
-		/* For memfds there are no handles. */
-		if (how == HOLD_HANDLE && kind == MEMFD)
-			how_here = HOLD_URING;
-		must(hold_begin(&hold, how_here, fd, HELD_FIRST, HELD_PAGES), hold_name(how_here));
-		add_sample(&late[kind], seal_while_released(kind, fd, &hold, seal, n / KINDS));
-		close(fd);
-	}
-	percentiles(name, what, late);
+/* From the moment of release to the return of the seal. */
+static double released_pins(unsigned int kind, unsigned int run, const struct trial *trial)
+{
+	int fd = filled_object(kind, HELD_OBJECT * page_size(), 0);
+	enum hold_kind how = trial->how;
+	struct hold hold;
+	double late;
+
+	/* For memfds there are no handles. */
+	if (how == HOLD_HANDLE && kind == MEMFD)
+		how = HOLD_URING;
+	must(hold_begin(&hold, how, fd, HELD_FIRST, HELD_PAGES), hold_name(how));
+	late = seal_while_released(kind, fd, &hold, trial->seal, run);
+	close(fd);
+	return late;
 }
 
 /*
@@ -245,30 +268,19 @@ static void twins_close(struct twins *t)
 	close(t->other);
 }
 
-/* The same with pinseal only: pages that are held in the way of @how, and by a handle. */
-static void woken_sealers(const char *name, const char *what, enum hold_kind how,
-			  seal_function *seal)
+/* The same with pinseal only: pages that are held as the trial says, and by a handle. */
+static double woken_sealers(unsigned int way, unsigned int run, const struct trial *trial)
 {
-	enum { RUNS = 101 };
-	static struct samples late[KINDS];
-	unsigned int n;
+	enum hold_kind how = way == WOKEN ? HOLD_HANDLE : trial->how;
+	struct twins t = twins_open();
+	struct hold hold;
+	double late;
 
-	if (!is_wanted(name))
-		return;
-	memset(late, 0, sizeof(late));
-	for (n = 0; n < KINDS * RUNS; n++) {
-		enum way way = n % KINDS;
-		enum hold_kind how_here = way == WOKEN ? HOLD_HANDLE : how;
-		struct twins t = twins_open();
-		struct hold hold;
-
-		must(hold_begin(&hold, how_here, way == WOKEN ? t.sealed : t.other, HELD_FIRST,
-				HELD_PAGES), hold_name(how_here));
-		add_sample(&late[way], seal_while_released(PINSEAL, t.sealed, &hold, seal,
-							   n / KINDS));
-		twins_close(&t);
-	}
-	percentiles(name, what, late);
+	must(hold_begin(&hold, how, way == WOKEN ? t.sealed : t.other, HELD_FIRST, HELD_PAGES),
+	     hold_name(how));
+	late = seal_while_released(PINSEAL, t.sealed, &hold, trial->seal, run);
+	twins_close(&t);
+	return late;
 }
 
 /* Somebody who writes to an eventfd, in a while. */
@@ -292,34 +304,22 @@ static void *notifier_thread(void *data)
  * What there is to be had on this machine: from the write to an eventfd to who waits for it,
  * and looks every so often as a sealer does that is not woken up, or sleeps until it is.
  */
-static void woken_readers(const char *name, const char *what)
+static double woken_readers(unsigned int way, unsigned int run, const struct trial *trial)
 {
-	enum { RUNS = 101, PAUSE_NS = 100000 };
-	static struct samples late[KINDS];
-	unsigned int n;
+	struct notifier notifier = {
+		.fd = must(sys(eventfd(0, way == POLLED ? EFD_NONBLOCK : 0)), "eventfd"),
+		.delay_ns = release_delay_ns(run),
+	};
+	eventfd_t count;
+	uint64_t ended;
 
-	if (!is_wanted(name))
-		return;
-	memset(late, 0, sizeof(late));
-	for (n = 0; n < KINDS * RUNS; n++) {
-		enum way way = n % KINDS;
-		struct notifier notifier = {
-			.fd = must(sys(eventfd(0, way == POLLED ? EFD_NONBLOCK : 0)), "eventfd"),
-			/* As seal_while_released(). */
-			.delay_ns = (20 + n / KINDS % 40) * NSEC_PER_MSEC,
-		};
-		eventfd_t count;
-		uint64_t ended;
-
-		must(-pthread_create(&notifier.thread, NULL, notifier_thread, &notifier), "thread");
-		while (eventfd_read(notifier.fd, &count))
-			sleep_ns(PAUSE_NS);
-		ended = now_ns();
-		pthread_join(notifier.thread, NULL);
-		add_sample(&late[way], (double)ended - notifier.began);
-		close(notifier.fd);
-	}
-	percentiles(name, what, late);
+	must(-pthread_create(&notifier.thread, NULL, notifier_thread, &notifier), "thread");
+	while (eventfd_read(notifier.fd, &count))
+		sleep_ns(PAUSE_NS);
+	ended = now_ns();
+	pthread_join(notifier.thread, NULL);
+	close(notifier.fd);
+	return (double)ended - notifier.began;
 }
 
 /* Somebody who lets go of pages when asked to. */
@@ -396,54 +396,36 @@ static double ask_and_seal(struct holder *h, enum object_kind kind, int fd)
 }
 
 /* From asking whoever holds pages to the return of the seal. */
-static void asked_holders(const char *name, const char *what)
+static double asked_holders(unsigned int kind, unsigned int run, const struct trial *trial)
 {
-	enum { RUNS = 101 };
-	static struct samples time[KINDS];
-	unsigned int n;
+	int fd = filled_object(kind, HELD_OBJECT * page_size(), 0);
+	struct holder h;
+	double took;
 
-	if (!is_wanted(name))
-		return;
-	memset(time, 0, sizeof(time));
-	for (n = 0; n < KINDS * RUNS; n++) {
-		enum object_kind kind = n % KINDS;
-		int fd = filled_object(kind, HELD_OBJECT * page_size(), 0);
-		struct holder h;
-
-		/* For memfds there are no leases: who wants to seal has to tell it otherwise. */
-		if (kind == PINSEAL)
-			holder_on_lease(&h, fd);
-		else
-			holder_by_eventfd(&h, HOLD_URING, fd);
-		add_sample(&time[kind], ask_and_seal(&h, kind, fd));
-		close(fd);
-	}
-	percentiles(name, what, time);
+	/* For memfds there are no leases: who wants to seal has to tell it otherwise. */
+	if (kind == PINSEAL)
+		holder_on_lease(&h, fd);
+	else
+		holder_by_eventfd(&h, HOLD_URING, fd);
+	took = ask_and_seal(&h, kind, fd);
+	close(fd);
+	return took;
 }
 
 /* The same with pinseal only: a handle whose holder is told otherwise, and a lease. */
-static void woken_askers(const char *name, const char *what)
+static double woken_askers(unsigned int way, unsigned int run, const struct trial *trial)
 {
-	enum { RUNS = 101 };
-	static struct samples time[KINDS];
-	unsigned int n;
+	struct twins t = twins_open();
+	struct holder h;
+	double took;
 
-	if (!is_wanted(name))
-		return;
-	memset(time, 0, sizeof(time));
-	for (n = 0; n < KINDS * RUNS; n++) {
-		enum way way = n % KINDS;
-		struct twins t = twins_open();
-		struct holder h;
-
-		if (way == WOKEN)
-			holder_on_lease(&h, t.sealed);
-		else
-			holder_by_eventfd(&h, HOLD_HANDLE, t.other);
-		add_sample(&time[way], ask_and_seal(&h, PINSEAL, t.sealed));
-		twins_close(&t);
-	}
-	percentiles(name, what, time);
+	if (way == WOKEN)
+		holder_on_lease(&h, t.sealed);
+	else
+		holder_by_eventfd(&h, HOLD_HANDLE, t.other);
+	took = ask_and_seal(&h, PINSEAL, t.sealed);
+	twins_close(&t);
+	return took;
 }
 
 static void harmless_reader(void)
@@ -626,15 +608,18 @@ int main(int argc, char **argv)
 	objects();
 	clean_seals("seal", "filled here", 0, 256 * MIB);
 	clean_seals("seal_other_cpu", "filled on another CPU", 1, 16 * MIB);
-	released_pins("release_pipe", "return after a pipe's release", HOLD_VMSPLICE, seal_object);
-	released_pins("release_uring", "return after io_uring's release", HOLD_URING, seal_object);
-	released_pins("release_handle", "return after a handle's release", HOLD_HANDLE,
-		      seal_object);
-	released_pins("release_async_uring", "result after io_uring's release", HOLD_URING,
-		      seal_in_background);
-	released_pins("release_async_handle", "result after a handle's release", HOLD_HANDLE,
-		      seal_in_background);
-	asked_holders("release_lease", "return after asking for a lease");
+	in_turns("release_pipe", "return after a pipe's release", released_pins,
+		 (struct trial){ HOLD_VMSPLICE, seal_object });
+	in_turns("release_uring", "return after io_uring's release", released_pins,
+		 (struct trial){ HOLD_URING, seal_object });
+	in_turns("release_handle", "return after a handle's release", released_pins,
+		 (struct trial){ HOLD_HANDLE, seal_object });
+	in_turns("release_async_uring", "result after io_uring's release", released_pins,
+		 (struct trial){ HOLD_URING, seal_in_background });
+	in_turns("release_async_handle", "result after a handle's release", released_pins,
+		 (struct trial){ HOLD_HANDLE, seal_in_background });
+	in_turns("release_lease", "return after asking for a lease", asked_holders,
+		 (struct trial){ 0 });
 	harmless_reader();
 	transfers(false);
 	transfers(true);
@@ -646,14 +631,18 @@ int main(int argc, char **argv)
 	if (is_any_wanted("wake_")) {
 		printf("\nPinseal only; ratio below 1: being woken up takes less\n\n");
 		table_begin(&columns, (const char *[]){ "", "polled", "woken up", "ratio" });
-		woken_readers("wake_eventfd", "return after an eventfd's write");
-		woken_sealers("wake_handle", "return after a handle's release", HOLD_HANDLE,
-			      seal_object);
-		woken_sealers("wake_pipe", "return, pipe or handle", HOLD_VMSPLICE, seal_object);
-		woken_sealers("wake_uring", "return, io_uring or handle", HOLD_URING, seal_object);
-		woken_sealers("wake_async", "result after a handle's release", HOLD_HANDLE,
-			      seal_in_background);
-		woken_askers("wake_lease", "return after asking, eventfd or lease");
+		in_turns("wake_eventfd", "return after an eventfd's write", woken_readers,
+			 (struct trial){ 0 });
+		in_turns("wake_handle", "return after a handle's release", woken_sealers,
+			 (struct trial){ HOLD_HANDLE, seal_object });
+		in_turns("wake_pipe", "return, pipe or handle", woken_sealers,
+			 (struct trial){ HOLD_VMSPLICE, seal_object });
+		in_turns("wake_uring", "return, io_uring or handle", woken_sealers,
+			 (struct trial){ HOLD_URING, seal_object });
+		in_turns("wake_async", "result after a handle's release", woken_sealers,
+			 (struct trial){ HOLD_HANDLE, seal_in_background });
+		in_turns("wake_lease", "return after asking, eventfd or lease", woken_askers,
+			 (struct trial){ 0 });
 		table_end(&columns);
 	}
 
