@@ -7,7 +7,7 @@
 #include "content.h"
 #include "object.h"
 #include "rounds.h"
-#include "stalled_page.h"
+#include "stalled_transfer.h"
 #include "state.h"
 
 #include "harness.h"
@@ -369,25 +369,6 @@ TEST_F(lease, is_not_asked_for_any_more_when_it_is_cancelled)
 
 /* Who reads or writes may be long in providing memory for that. */
 
-struct transfer {
-	int pin;
-	struct stalled_page buffer;
-	bool writes;
-	ssize_t ret;
-	pthread_t thread;
-};
-
-static void *transfer_thread(void *data)
-{
-	struct transfer *t = data;
-
-	if (t->writes)
-		t->ret = sys(pwrite(t->pin, t->buffer.page, page_size(), 0));
-	else
-		t->ret = sys(pread(t->pin, t->buffer.page, page_size(), 0));
-	return NULL;
-}
-
 FIXTURE(stalled) {
 	int fd;
 };
@@ -409,26 +390,20 @@ FIXTURE_TEARDOWN(stalled)
 TEST_F(stalled, is_no_reason_to_wait)
 {
 	struct pinseal_seal arg = seal_revoking(LONG_NS);
-	struct transfer t = {
-		.pin = ps_lease(self->fd, FIRST, COUNT, 0),
-		.writes = variant->writes,
-	};
+	int pin = ps_lease(self->fd, FIRST, COUNT, 0);
+	struct stalled_transfer t;
 	uint64_t before;
 
-	ASSERT_LE(0, t.pin);
-	ASSERT_EQ(0, stalled_page_make(&t.buffer));
-	ASSERT_EQ(0, pthread_create(&t.thread, NULL, transfer_thread, &t));
-	ASSERT_EQ(0, stalled_page_wait(&t.buffer));
+	ASSERT_LE(0, pin);
+	ASSERT_EQ(0, stalled_transfer_begin(&t, pin, variant->writes));
 	EXPECT_EQ(0, ps_seal(self->fd, &arg));
 	EXPECT_EQ(COUNT, arg.revoked_pages);
 	before = checksum(self->fd, SIZE);
-	EXPECT_EQ(0, stalled_page_release(&t.buffer));
-	pthread_join(t.thread, NULL);
+	EXPECT_EQ(0, stalled_transfer_end(&t));
 	/* What was read was read before. */
 	EXPECT_EQ(variant->writes ? -ESTALE : (ssize_t)page_size(), t.ret);
 	EXPECT_EQ(before, checksum(self->fd, SIZE));
-	stalled_page_free(&t.buffer);
-	close(t.pin);
+	close(pin);
 }
 
 /*

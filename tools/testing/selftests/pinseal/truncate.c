@@ -9,7 +9,7 @@
 #include "large_folio.h"
 #include "pagemap.h"
 #include "rounds.h"
-#include "stalled_page.h"
+#include "stalled_transfer.h"
 
 #include "harness.h"
 
@@ -275,39 +275,20 @@ TEST_F(truncate, gives_locked_mappings_their_pages_back)
 	munmap(p, SIZE);
 }
 
-struct stalled_writer {
-	int fd;
-	struct stalled_page source;
-	ssize_t ret;
-	pthread_t thread;
-};
-
-static void *stalled_writer_thread(void *data)
-{
-	struct stalled_writer *w = data;
-
-	w->ret = sys(pwrite(w->fd, w->source.page, page_size(), 0));
-	return NULL;
-}
-
 /* Who writes has the inode locked, for as long as it takes to provide the bytes. */
 TEST_F(truncate, does_not_wait_longer_for_who_writes)
 {
 	struct wait w = { .timeout_ns = SHORT_NS };
-	struct stalled_writer writer = { .fd = self->fd };
+	struct stalled_transfer writer;
 
-	ASSERT_EQ(0, stalled_page_make(&writer.source));
-	ASSERT_EQ(0, pthread_create(&writer.thread, NULL, stalled_writer_thread, &writer));
-	ASSERT_EQ(0, stalled_page_wait(&writer.source));
+	ASSERT_EQ(0, stalled_transfer_begin(&writer, self->fd, true));
 	EXPECT_EQ(-EBUSY, take(self, variant, HELD * page_size(), &w));
 	EXPECT_LE(SHORT_NS, w.waited_ns);
 	EXPECT_EQ(0, w.pinned_pages);
 	EXPECT_EQ(PINSEAL_NO_PAGE, w.first_pinned);
 	EXPECT_TRUE(is_there(self, SIZE - 1));
-	ASSERT_EQ(0, stalled_page_release(&writer.source));
-	pthread_join(writer.thread, NULL);
+	ASSERT_EQ(0, stalled_transfer_end(&writer));
 	EXPECT_EQ(page_size(), writer.ret);
-	stalled_page_free(&writer.source);
 	w = (struct wait){ .timeout_ns = LONG_NS };
 	EXPECT_EQ(0, take(self, variant, HELD * page_size(), &w));
 	EXPECT_FALSE(is_there(self, SIZE - 1));
