@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
 //! What the kernel crate of the oldest kernel that this is built for, Linux 7.2, does not have: error
-//! codes. (For what it has wrong see `MAYSHARE` in [`crate::mm::vma`].)
+//! codes. (For what it has wrong see `MAYSHARE` in [`crate::mm::mirror`].)
 
 use crate::uapi;
 use kernel::{

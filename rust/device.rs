@@ -3,6 +3,12 @@
 //! The open file `/dev/pinseal`: its operations and registration.
 
 use crate::{
+    fs::mapping::{
+        MappingOwner,
+        NewDeviceVma,
+        ShmemVmOps,
+        Shown, //
+    },
     fs::{
         device_file::DeviceFile,
         memory_device::{
@@ -13,19 +19,13 @@ use crate::{
         },
         shmem::ShmemFile, //
     },
-    gate::HasGate,
     ioctl,
-    mm::vma::{
-        MappingOwner,
-        NewDeviceVma,
-        ShmemVmOps,
-        Shown, //
-    },
+    object::exclusion::HasGate,
     object::Object,
-    opened::OpenObject,
+    open_object::OpenObject,
     sync::{
-        own_queue::OwnQueue,
-        poll_queue::Poller, //
+        poll::Poller, //
+        workqueue::OwnQueue,
     }, //
 };
 use kernel::{

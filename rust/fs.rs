@@ -5,5 +5,7 @@
 
 pub(crate) mod device_file;
 pub(crate) mod handle_file;
+pub(crate) mod mapping;
 pub(crate) mod memory_device;
+pub(crate) mod pinned;
 pub(crate) mod shmem;

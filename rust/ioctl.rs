@@ -7,8 +7,9 @@
 //! the modules below.
 
 mod argument;
+mod descriptor;
 pub(crate) mod pin;
-mod truncate;
+mod resize;
 
 use self::argument::{
     check_zero,
@@ -16,25 +17,25 @@ use self::argument::{
     NO_PAGE, //
 };
 use crate::{
-    budget::Budget,
     fs::device_file::DeviceFile,
     mm::{
         folio::References,
         mirror::Mirror, //
     },
+    object::seals::SealSet,
+
     object::Object,
-    opened::OpenObject,
-    pins,
-    request::{
+    open_object::OpenObject,
+    seal::add_seals,
+    seal::request::{
         Outcome,
         SealReport,
         SealRequest,
         DEFAULT_TIMEOUT_NS, //
     },
-    seal::add_seals,
-    seals::SealSet,
-    share,
     uapi, //
+    wait::bounds::Budget,
+    wait::listing,
 };
 use kernel::{
     fs::file::flags,
@@ -78,8 +79,8 @@ pub(crate) fn dispatch(device: DeviceFile<'_, OpenObject>, cmd: u32, arg: usize)
     // only the number counts.
     match _IOC_NR(cmd) {
         0x00 => info(&device.owner(), arg)?,
-        0x01 => truncate::resize(device, arg)?,
-        0x02 => truncate::fallocate(device, arg)?,
+        0x01 => resize::resize(device, arg)?,
+        0x02 => resize::fallocate(device, arg)?,
         0x03 => seal(device, arg)?,
         0x04 => get_seals(&device.owner(), arg)?,
         0x05 => list_pins(&device.owner(), arg)?,
@@ -220,12 +221,12 @@ fn list_pins(object: &Object, arg: Argument) -> Result {
 
     // Asking is not using.
     let summary = match object.used_memory() {
-        Some(memory) => pins::list(memory, request.start..end, most, |found| {
+        Some(memory) => listing::list(memory, request.start..end, most, |found| {
             found.iter().try_for_each(|references| {
                 vec.write_slice(page_entry(object, references).as_bytes())
             })
         })?,
-        None => pins::Summary::nothing(request.start),
+        None => listing::Summary::nothing(request.start),
     };
     request.found = summary.found;
     request.next = summary.next;
@@ -278,7 +279,7 @@ fn import(device: DeviceFile<'_, OpenObject>, arg: Argument) -> Result {
     if !device.is_writable() {
         return Err(EPERM);
     }
-    share::import(&device.owner(), request.fd)
+    descriptor::import(&device.owner(), request.fd)
 }
 
 #[inline(never)]
@@ -290,7 +291,7 @@ fn export(device: DeviceFile<'_, OpenObject>, arg: Argument) -> Result<isize> {
     } else {
         device.access()
     };
-    share::export(device, access)
+    descriptor::export(device, access)
 }
 
 #[inline(never)]
@@ -300,5 +301,5 @@ fn reopen(device: DeviceFile<'_, OpenObject>, arg: Argument) -> Result<isize> {
     if !matches!(request.flags, flags::O_RDONLY | flags::O_RDWR) {
         return Err(EINVAL);
     }
-    share::reopen(device, request.flags)
+    descriptor::reopen(device, request.flags)
 }

@@ -8,10 +8,8 @@
 pub(crate) mod address_space;
 pub(crate) mod folio;
 pub(crate) mod locked_folio;
-pub(crate) mod locked_memory;
 pub(crate) mod lru;
+pub(crate) mod memlock;
 #[cfg_attr(not(CONFIG_HMM_MIRROR), path = "mm/no_mirror.rs")]
 pub(crate) mod mirror;
-pub(crate) mod mlocked;
-pub(crate) mod pinned;
-pub(crate) mod vma;
+pub(crate) mod mlock;

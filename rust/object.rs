@@ -18,17 +18,22 @@
 //! Nothing of this is held across a copy from or to user space, but the inode lock by shmem's own
 //! `write()`. That is why sealing only ever tries the inode lock.
 
+pub(crate) mod exclusion;
+pub(crate) mod pin_table;
+pub(crate) mod pinned_range;
+pub(crate) mod seals;
+
 use crate::{
     fs::shmem::{
         LockedShmem,
         ShmemFile, //
     },
-    gate::{
+    object::exclusion::{
         Gate,
         HasGate, //
     },
-    holdings::Holdings,
-    seals::{
+    object::pin_table::Holdings,
+    object::seals::{
         Seal,
         SealSet, //
     }, //

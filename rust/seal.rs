@@ -5,20 +5,26 @@
 //! What is done is in [`crate::attempt`]. Who does not want to wait has it done in the background,
 //! [`crate::async_seal`].
 
+pub(crate) mod async_seal;
+pub(crate) mod commit;
+pub(crate) mod isolate;
+pub(crate) mod operation;
+pub(crate) mod request;
+
 use crate::{
-    attempt::{
+    object::Object,
+    seal::operation::{
         Attempt,
         Pause,
         Progress, //
     },
-    driver::Driver,
-    object::Object,
-    request::{
+    seal::request::{
         Outcome,
         SealReport,
         SealRequest, //
     },
-    sync::nap::is_pending, //
+    sync::sleep::is_pending, //
+    wait::context::Driver,
 };
 use kernel::{
     prelude::*,

@@ -3,7 +3,7 @@
 //! What pinseal needs of the scheduler and the kernel crate does not have yet: a staging place
 //! until it can move there.
 
-pub(crate) mod nap;
 pub(crate) mod once;
-pub(crate) mod own_queue;
-pub(crate) mod poll_queue;
+pub(crate) mod poll;
+pub(crate) mod sleep;
+pub(crate) mod workqueue;

@@ -10,7 +10,7 @@ use crate::{
     fs::device_file::DeviceFile,
     sync::{
         once::get_or_make,
-        poll_queue::Poller, //
+        poll::Poller, //
     }, //
 };
 use core::{

@@ -8,15 +8,15 @@
 
 use crate::{
     bindings,
+    fs::mapping::{
+        MappingOwner,
+        NewDeviceVma, //
+    },
     fs::{
         device_file::DeviceFile,
         shmem::ShmemFile, //
     },
-    mm::vma::{
-        MappingOwner,
-        NewDeviceVma, //
-    },
-    sync::poll_queue::Poller, //
+    sync::poll::Poller, //
 };
 use core::{
     marker::PhantomData,

@@ -12,23 +12,23 @@ use crate::{
         device_file::DeviceFile,
         handle_file::HandleCommands, //
     },
-    holding::{
+    handle::mirror::{
+        mirror,
+        MirrorHandle, //
+    },
+    handle::pin::{
+        self,
+        PinHandle, //
+    },
+    ioctl::descriptor,
+    object::pinned_range::{
         Asked,
         Holding,
         PinAccess,
         Standing,
         Terms, //
     },
-    mirror::{
-        mirror,
-        MirrorHandle, //
-    },
-    opened::OpenObject,
-    pin::{
-        self,
-        PinHandle, //
-    },
-    share,
+    open_object::OpenObject,
     uapi, //
 };
 use core::{
@@ -74,7 +74,7 @@ pub(super) fn pin(device: DeviceFile<'_, OpenObject>, arg: Argument) -> Result<i
     };
     if request.flags & uapi::PINSEAL_PIN_MIRROR != 0 {
         let address = request.address.try_into().map_err(|_| EFAULT)?;
-        return share::new_descriptor(|| mirror(device, start..end, address, access));
+        return descriptor::new_descriptor(|| mirror(device, start..end, address, access));
     }
     check_unused(&[request.address])?;
     let terms = match request.flags & uapi::PINSEAL_PIN_LEASED {
@@ -87,7 +87,7 @@ pub(super) fn pin(device: DeviceFile<'_, OpenObject>, arg: Argument) -> Result<i
                 .map_or(FOR_EVER_NS, |ns: i64| ns.min(FOR_EVER_NS)),
         )),
     };
-    share::new_descriptor(|| pin::pin(device, start..end, access, terms))
+    descriptor::new_descriptor(|| pin::pin(device, start..end, access, terms))
 }
 
 impl HandleCommands for PinHandle {

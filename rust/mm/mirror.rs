@@ -16,11 +16,8 @@
 
 use crate::{
     bindings,
-    mm::{
-        address_space::AddressSpace,
-        vma::MAYSHARE, //
-    },
-    sync::nap::is_dying, //
+    mm::address_space::AddressSpace,
+    sync::sleep::is_dying, //
 };
 use core::{
     ops::Range,
@@ -31,7 +28,10 @@ use kernel::{
     error::to_result,
     ffi::c_ulong,
     mm::{
-        virt::VmaRef,
+        virt::{
+            vm_flags_t,
+            VmaRef, //
+        },
         Mm,
         MmWithUser, //
     },
@@ -50,6 +50,10 @@ use kernel::{
         Opaque, //
     }, //
 };
+
+/// `VM_MAYSHARE`: the VMA is of a shared mapping, writable or not. The kernel crate of 7.2 has the value of
+/// `VM_MAYEXEC` for its `flags::MAYSHARE`.
+const MAYSHARE: vm_flags_t = bindings::pinseal_VM_MAYSHARE as vm_flags_t;
 
 /// How many pages a mirror knows at a time.
 const KNOWN: usize = 64;

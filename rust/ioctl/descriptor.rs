@@ -9,7 +9,7 @@ use crate::{
         shmem::ShmemFile, //
     },
     object::Object,
-    opened::OpenObject, //
+    open_object::OpenObject, //
 };
 use kernel::{
     fs::{

@@ -23,7 +23,7 @@ use crate::{
             SameCpu, //
         }, //
     },
-    ranges::Ranges, //
+    wait::ranges::Ranges, //
 };
 use core::{
     ops::{

@@ -3,32 +3,32 @@
 //! One try to set seals, and what is learned from it for the next.
 
 use crate::{
-    budget::{
-        Budget,
-        WaitFor, //
-    },
-    driver::Driver,
     fs::shmem::{
         LockedShmem,
         ShmemFile, //
     },
-    gate::SealingTurn,
-    isolate::{
+    mm::lru::drain_this_cpu,
+    object::exclusion::SealingTurn,
+    object::seals::SealSet,
+    object::Object,
+    seal::isolate::{
         isolate,
         Stopped,
         MOST_ISOLATED, //
     },
-    mm::lru::drain_this_cpu,
-    object::Object,
-    patience::Patience,
-    request::Outcome,
-    scan::{
+    seal::request::Outcome,
+    trampolines::trace, //
+    wait::bounds::{
+        Budget,
+        WaitFor, //
+    },
+    wait::context::Driver,
+    wait::retry::Patience,
+    wait::scan::{
         CutShort,
         Look,
         Unmapped, //
     },
-    seals::SealSet,
-    trampolines::trace, //
 };
 use kernel::{
     prelude::*,

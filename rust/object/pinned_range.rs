@@ -11,11 +11,9 @@
 
 use crate::{
     compat::estale,
-    mm::{
-        locked_memory::LockedMemory,
-        pinned::PinnedPages, //
-    },
-    sync::poll_queue::{
+    fs::pinned::PinnedPages,
+    mm::memlock::LockedMemory,
+    sync::poll::{
         PollQueue,
         Poller, //
     },

@@ -7,29 +7,29 @@
 //! has another way to the memory than through the device.
 
 use crate::{
-    budget::{
-        Budget,
-        WaitFor, //
-    },
-    driver::Driver,
     fs::shmem::ShmemFile,
-    gate::{
+    mm::lru::drain_this_cpu,
+    object::exclusion::{
         Gate,
         HasGate,
         SealingTurn, //
     },
-    lease::Asking,
-    mm::lru::drain_this_cpu,
     object::Object,
-    patience::Patience,
-    scan::{
-        Look,
-        Unmapped, //
-    },
-    sync::nap::{
+    sync::sleep::{
         is_pending,
         Nap, //
     }, //
+    wait::bounds::{
+        Budget,
+        WaitFor, //
+    },
+    wait::context::Driver,
+    wait::lease_break::Asking,
+    wait::retry::Patience,
+    wait::scan::{
+        Look,
+        Unmapped, //
+    },
 };
 use core::ops::Range;
 use kernel::{

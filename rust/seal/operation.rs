@@ -20,29 +20,29 @@
 //! argued in `Documentation/design.rst`.
 
 use crate::{
-    driver::Driver,
     fs::shmem::WritableDenied,
-    gate::{
+    object::exclusion::{
         HasGate,
         SealingTurn,
         Sleeper,
         Wake, //
     },
-    lease::Asking,
     object::Object,
-    patience::DRAIN_NS,
-    request::{
+    seal::commit::{
+        Tried,
+        Tries, //
+    }, //
+    seal::request::{
         Outcome,
         SealReport,
         SealRequest, //
     },
-    scan::Look,
-    sync::nap::Nap,
+    sync::sleep::Nap,
     trampolines::trace,
-    tries::{
-        Tried,
-        Tries, //
-    }, //
+    wait::context::Driver,
+    wait::lease_break::Asking,
+    wait::retry::DRAIN_NS,
+    wait::scan::Look,
 };
 use kernel::{
     prelude::*,

@@ -3,7 +3,7 @@
 //! Copying between user space and pages by pieces, through a buffer: whoever wants the pages does not
 //! wait for user space, which may be long in providing its side.
 
-use crate::sync::nap::is_dying;
+use crate::sync::sleep::is_dying;
 use kernel::{
     iov::{
         IovIterDest,

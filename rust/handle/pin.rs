@@ -4,6 +4,7 @@
 //! it: to those pages, whatever the object shows by then.
 
 use crate::{
+    fs::pinned::PinnedPages,
     fs::{
         device_file::DeviceFile,
         handle_file::{
@@ -12,25 +13,22 @@ use crate::{
             HandleOperations, //
         }, //
     },
-    gate::HasGate,
-    holding::{
+    handle::copy, //
+    mm::memlock::LockedMemory,
+    object::exclusion::HasGate,
+    object::pin_table::Place,
+    object::pinned_range::{
         Holding,
         PinAccess,
         Standing,
         Terms, //
     },
-    holdings::Place,
-    mm::{
-        locked_memory::LockedMemory,
-        pinned::PinnedPages, //
-    },
     object::Object,
-    opened::OpenObject,
+    open_object::OpenObject,
     sync::{
-        nap::is_dying,
-        poll_queue::Poller, //
+        poll::Poller, //
+        sleep::is_dying,
     },
-    transfer, //
 };
 use core::ops::Range;
 use kernel::{
@@ -182,14 +180,14 @@ impl Handle for PinHandle {
 
     fn read(&self, at: i64, iov: &mut IovIterDest<'_>) -> Result<usize> {
         self.holding.with_pages(|_| Ok(()))?;
-        transfer::read(self.len(), at, iov, |at, buffer| {
+        copy::read(self.len(), at, iov, |at, buffer| {
             self.holding.with_pages(|pages| pages.read(at, buffer))
         })
     }
 
     fn write(&self, at: i64, iov: &mut IovIterSource<'_>) -> Result<usize> {
         self.holding.with_pages(|_| Ok(()))?;
-        transfer::write(self.len(), at, iov, |at, bytes| {
+        copy::write(self.len(), at, iov, |at, bytes| {
             self.holding.with_pages(|pages| pages.write(at, bytes))
         })
     }

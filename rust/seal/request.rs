@@ -3,9 +3,9 @@
 //! What somebody wants sealed, and what becomes of it.
 
 use crate::{
-    budget::Budget,
-    seals::SealSet,
+    object::seals::SealSet,
     uapi, //
+    wait::bounds::Budget,
 };
 
 /// How long to wait when the caller does not say, in nanoseconds: as long as memfd waits.

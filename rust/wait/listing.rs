@@ -7,7 +7,7 @@
 use crate::{
     fs::shmem::ShmemFile,
     mm::folio::References,
-    sync::nap::is_dying, //
+    sync::sleep::is_dying, //
 };
 use core::ops::{
     ControlFlow,

@@ -9,17 +9,17 @@ use super::argument::{
     NO_PAGE, //
 };
 use crate::{
-    budget::Budget,
     fs::device_file::DeviceFile,
-    gate::HasGate,
-    opened::OpenObject,
-    request::DEFAULT_TIMEOUT_NS,
-    truncate::{
+    object::exclusion::HasGate,
+    open_object::OpenObject,
+    resize::{
         once_free,
         WaitOutcome,
         WaitRequest, //
     },
+    seal::request::DEFAULT_TIMEOUT_NS,
     uapi, //
+    wait::bounds::Budget,
 };
 use core::{
     mem::offset_of,

@@ -12,7 +12,7 @@ use crate::{
         locked_folio::NewFolio,
         lru::drain_this_cpu, //
     },
-    scan::Unmapped, //
+    wait::scan::Unmapped, //
 };
 use kernel::prelude::*;
 

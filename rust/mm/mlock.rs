@@ -15,7 +15,7 @@ use super::address_space::{
 };
 use crate::{
     bindings,
-    sync::nap::is_dying, //
+    sync::sleep::is_dying, //
 };
 use core::{
     ops::Range,

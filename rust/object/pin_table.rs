@@ -6,7 +6,7 @@
 //!
 //! `Holdings::list` is taken with no more held than `Holding::state` may be; that is taken under it.
 
-use crate::holding::{
+use crate::object::pinned_range::{
     Holding,
     Terms, //
 };

@@ -47,10 +47,6 @@ use kernel::{
     types::ForeignOwnable, //
 };
 
-/// `VM_MAYSHARE`: the VMA is of a shared mapping, writable or not. The kernel crate of 7.2 has the value of
-/// `VM_MAYEXEC` for its `flags::MAYSHARE`.
-pub(crate) const MAYSHARE: vm_flags_t = bindings::pinseal_VM_MAYSHARE as vm_flags_t;
-
 /// Whether a VMA is shared and may be written, now or after `mprotect()`.
 ///
 /// C: `is_shared_maywrite()` in [`include/linux/mm.h`](srctree/include/linux/mm.h), by which the

@@ -12,34 +12,34 @@
 //! timer which has just gone off is through.
 
 use crate::{
-    attempt::{
+    compat::ealready,
+    object::exclusion::Wake,
+    object::seals::SealSet,
+    object::Object,
+    seal::operation::{
         Attempt,
         Pause,
         Progress, //
     },
-    compat::ealready,
-    driver::{
-        Cancellation,
-        Driver, //
-    },
-    gate::Wake,
-    object::Object,
-    request::{
+    seal::request::{
         Outcome,
         SealReport,
         SealRequest, //
     },
-    seals::SealSet,
     sync::{
-        own_queue::{
-            take_back,
-            OwnQueue, //
-        },
-        poll_queue::{
+        poll::{
             PollQueue,
             Poller, //
         }, //
+        workqueue::{
+            take_back,
+            OwnQueue, //
+        },
     }, //
+    wait::context::{
+        Cancellation,
+        Driver, //
+    },
 };
 use core::mem::replace;
 use kernel::{

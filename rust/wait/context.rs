@@ -3,9 +3,9 @@
 //! Who takes the steps of an attempt to add seals, and what follows from that.
 
 use crate::{
-    backoff::Pace,
-    request::Outcome,
-    sync::nap::is_signalled, //
+    seal::request::Outcome,
+    sync::sleep::is_signalled, //
+    wait::backoff::Pace,
 };
 use kernel::{
     prelude::*,

@@ -4,9 +4,9 @@
 //! and what goes on in its background.
 
 use crate::{
-    async_seal::AsyncSeal,
     object::Object,
-    sync::own_queue::OwnQueue, //
+    seal::async_seal::AsyncSeal,
+    sync::workqueue::OwnQueue, //
 };
 use core::ops::Deref;
 use kernel::{

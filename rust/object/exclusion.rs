@@ -11,7 +11,7 @@
 //! the scheduler, of a wait queue, of a work queue. It may be taken under the mmap lock (faults) and
 //! under the inode lock (sealing).
 
-use crate::sync::nap::{
+use crate::sync::sleep::{
     is_pending,
     Nap, //
 };

@@ -12,16 +12,16 @@ use crate::{
             HandleOperations, //
         }, //
     },
-    holding::PinAccess,
-    mm::mirror::Mirror,
-    object::Object,
-    opened::OpenObject,
-    pin::{
+    handle::copy, //
+    handle::pin::{
         admit,
         open_flags, //
     },
-    sync::poll_queue::Poller,
-    transfer, //
+    mm::mirror::Mirror,
+    object::pinned_range::PinAccess,
+    object::Object,
+    open_object::OpenObject,
+    sync::poll::Poller,
 };
 use core::ops::Range;
 use kernel::{
@@ -111,14 +111,14 @@ impl Handle for MirrorHandle {
 
     fn read(&self, at: i64, iov: &mut IovIterDest<'_>) -> Result<usize> {
         let pages = self.object.memory()?.pages();
-        transfer::read(self.mirror.len(), at, iov, |at, buffer| {
+        copy::read(self.mirror.len(), at, iov, |at, buffer| {
             self.mirror.read(at, buffer, pages, self.range.start)
         })
     }
 
     fn write(&self, at: i64, iov: &mut IovIterSource<'_>) -> Result<usize> {
         let pages = self.object.memory()?.pages();
-        transfer::write(self.mirror.len(), at, iov, |at, bytes| {
+        copy::write(self.mirror.len(), at, iov, |at, bytes| {
             self.mirror.write(at, bytes, pages, self.range.start)
         })
     }

@@ -5,11 +5,11 @@
 //! Who asks has the turn to seal, so there is one at a time.
 
 use crate::{
-    holding::{
+    object::pin_table::Holdings, //
+    object::pinned_range::{
         Holding,
         Terms, //
     },
-    holdings::Holdings, //
 };
 use core::ops::Range;
 use kernel::{

@@ -4,13 +4,13 @@
 //! what is done in between for it to be the last: LRU batches are drained, readers held up.
 
 use crate::{
-    backoff::Backoff,
-    budget::{
+    mm::lru::Draining, //
+    wait::backoff::Backoff,
+    wait::bounds::{
         Budget,
         WaitFor, //
     },
-    driver::Driver,
-    mm::lru::Draining, //
+    wait::context::Driver,
 };
 use core::mem::take;
 use kernel::time::{
