@@ -3,14 +3,14 @@
 //! The open file `/dev/pinseal`: its operations and registration.
 
 use crate::{
-    fs::mapping::{
-        MappingOwner,
-        NewDeviceVma,
-        ShmemVmOps,
-        Shown, //
-    },
     fs::{
         device_file::DeviceFile,
+        mapping::{
+            Mapped,
+            MappingOwner,
+            NewDeviceVma,
+            ShmemVmOps, //
+        },
         memory_device::{
             is_nonblocking,
             Attention,
@@ -20,12 +20,15 @@ use crate::{
         shmem::ShmemFile, //
     },
     ioctl,
-    object::exclusion::HasGate,
-    object::Object,
+    object::{
+        HasSealExclusion,
+        Object,
+        ObjectFile, //
+    },
     open_object::OpenObject,
     sync::{
-        poll::Poller, //
-        workqueue::OwnQueue,
+        poll::Poller,
+        workqueue::OwnedQueue, //
     }, //
 };
 use kernel::{
@@ -53,9 +56,8 @@ use kernel::{
     }, //
 };
 
-/// How many seals in the background take a step at the same time. They take no more CPUs than that,
-/// however many objects somebody has sealed.
-const STEPS_AT_ONCE: i32 = 16;
+/// Limit of asynchronous seals that take a step at the same time, and so of the CPUs that they use.
+const MAX_ACTIVE_STEPS: i32 = 16;
 
 /// The loaded module.
 #[pin_data]
@@ -70,7 +72,7 @@ impl kernel::InPlaceModule for PinsealModule {
             _device <- Registration::register(
                 module,
                 c"pinseal",
-                Arc::new(OwnQueue::new(c"pinseal", STEPS_AT_ONCE)?, GFP_KERNEL)?,
+                Arc::new(OwnedQueue::new(c"pinseal", MAX_ACTIVE_STEPS)?, GFP_KERNEL)?,
             ),
         })
     }
@@ -87,13 +89,15 @@ impl MiscDevice for OpenObject {
 
     fn read_iter(kiocb: Kiocb<'_, Self::Ptr>, iov: &mut IovIterDest<'_>) -> Result<usize> {
         let object = kiocb.file();
-        object.gate().let_reader_pass();
+        object.exclusion().wait_read_unblocked();
         object.memory()?.read_iter(&kiocb, iov)
     }
 
     fn write_iter(kiocb: Kiocb<'_, Self::Ptr>, iov: &mut IovIterSource<'_>) -> Result<usize> {
         let object = kiocb.file();
-        object.gate().wait_for_sealer(is_nonblocking(&kiocb))?;
+        object
+            .exclusion()
+            .wait_write_unblocked(is_nonblocking(&kiocb))?;
         object.memory()?.write_iter(&kiocb, iov)
     }
 
@@ -102,10 +106,10 @@ impl MiscDevice for OpenObject {
         seq_print!(m, "size:\t{}\n", object.size());
         seq_print!(m, "seals:\t{:#x}\n", object.seals().bits());
         object.with_name(|name| seq_print!(m, "name:\t{name}\n"));
-        let holdings = object.holdings().count();
-        seq_print!(m, "pins:\t{}\n", holdings.all);
-        seq_print!(m, "leases:\t{}\n", holdings.leased);
-        seq_print!(m, "waiters:\t{}\n", object.gate().waiters());
+        let pins = object.pins().count();
+        seq_print!(m, "pins:\t{}\n", pins.all);
+        seq_print!(m, "leases:\t{}\n", pins.leased);
+        seq_print!(m, "waiters:\t{}\n", object.exclusion().waiters());
         if let Some(seals) = object.used_background().and_then(|used| used.seals()) {
             seq_print!(m, "sealing:\t{:#x}\n", seals.bits());
         }
@@ -113,10 +117,10 @@ impl MiscDevice for OpenObject {
 }
 
 impl MemoryDevice for OpenObject {
-    // Memory is charged and swappable as any memfd's, so that everybody may have some.
+    // The memory is charged and swappable as a memfd's, so any user may have some.
     const MODE: u16 = 0o666;
 
-    type Shared = Arc<OwnQueue>;
+    type Shared = Arc<OwnedQueue>;
 
     fn memory(&self) -> Result<&ShmemFile> {
         self.object().memory()
@@ -136,12 +140,12 @@ impl MemoryDevice for OpenObject {
         }
     }
 
-    fn wait_to_write(&self, nonblock: bool) -> Result {
-        self.gate().wait_for_sealer(nonblock)
+    fn wait_write_unblocked(&self, nonblock: bool) -> Result {
+        self.exclusion().wait_write_unblocked(nonblock)
     }
 
-    fn wait_to_seek(&self) -> Result {
-        self.gate().let_seeker_pass()
+    fn wait_seek_unblocked(&self) -> Result {
+        self.exclusion().wait_seek_unblocked()
     }
 
     fn map(&self, vma: NewDeviceVma<'_, Self>) -> Result {
@@ -161,10 +165,10 @@ impl MemoryDevice for OpenObject {
                 }
                 vma.try_clear_mayexec()?;
             }
-            if let Shown::Made = vma.show(memory)? {
+            if let Mapped::Done = vma.map_shmem(memory)? {
                 return Ok(());
             }
-            // Denied by who has sealed it since then, for good; or by who is sealing it.
+            // Denied for good by a seal that was set meanwhile, or by a sealer that is at work.
             if !self.seals().forbid_writable_mappings() {
                 return Err(EBUSY);
             }
@@ -184,11 +188,11 @@ impl MappingOwner for OpenObject {
         self.seals().forbid_executable_mappings()
     }
 
-    fn holds_readers(&self) -> bool {
-        self.gate().holds_readers()
+    fn blocks_reads(&self) -> bool {
+        self.exclusion().blocks_reads()
     }
 
-    fn let_reader_pass(&self) {
-        self.gate().let_reader_pass();
+    fn wait_read_unblocked(&self) {
+        self.exclusion().wait_read_unblocked();
     }
 }

@@ -1,7 +1,82 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
 //! Handles: files that pin or mirror pages of an object, and give access to them.
+//!
+//! | File     | Its one job                                                         |
+//! |----------|---------------------------------------------------------------------|
+//! | `pin`    | handles that pin pages                                              |
+//! | `mirror` | handles that mirror a mapping, and pin nothing                      |
+//! | `copy`   | copies between user space and pages                                 |
 
-pub(crate) mod copy;
-pub(crate) mod mirror;
-pub(crate) mod pin;
+mod copy;
+mod mirror;
+mod pin;
+
+pub(crate) use self::{
+    mirror::{
+        mirror,
+        MirrorHandle, //
+    },
+    pin::{
+        pin,
+        PinHandle, //
+    }, //
+};
+
+use crate::{
+    fs::device_file::DeviceFile,
+    object::{
+        HasSealExclusion,
+        Object,
+        ObjectFile,
+        PinAccess, //
+    }, //
+};
+use core::ops::Range;
+use kernel::{
+    fs::file::flags::{
+        O_RDONLY,
+        O_RDWR, //
+    },
+    page::PAGE_SIZE,
+    prelude::*,
+    sync::Arc, //
+};
+
+/// Admits a handle with that access to pages of an object: checks what cannot change later, and waits
+/// for a sealer. Returns the object.
+///
+/// Context: sleeps.
+///
+/// # Errors
+///
+/// `EPERM` when `device` was not opened for that access; `EINVAL` when the object does not have those
+/// pages; `ERESTARTSYS` for a signal or task work; `EAGAIN` when a sealer is at work and the descriptor
+/// has `O_NONBLOCK`; those of [`Object::memory`].
+fn admit<T: ObjectFile>(
+    device: DeviceFile<'_, T>,
+    pages: &Range<usize>,
+    access: PinAccess,
+) -> Result<Arc<Object>> {
+    if !device.is_readable() || (access == PinAccess::Write && !device.is_writable()) {
+        return Err(EPERM);
+    }
+    let owner = device.owner();
+    let object = owner.object();
+    let size = object.memory()?.size();
+    if pages.is_empty() || pages.end > size.div_ceil(PAGE_SIZE as u64) as usize {
+        return Err(EINVAL);
+    }
+    object
+        .exclusion()
+        .wait_write_unblocked(device.is_nonblocking())?;
+    Ok(object.clone())
+}
+
+/// The flags that a handle with that access is opened with.
+fn open_flags(access: PinAccess) -> u32 {
+    match access {
+        PinAccess::Read => O_RDONLY,
+        PinAccess::Write => O_RDWR,
+    }
+}

@@ -1,42 +1,62 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! The object behind an open file: memory that comes into being at first use or is somebody else's
-//! file, its seals, its gate.
+//! The object: its memory, its seals, and what is pinned of it.
+//!
+//! | File             | Its one job                                                 |
+//! |------------------|-------------------------------------------------------------|
+//! | `seals`          | the rules of seals, without kernel state                    |
+//! | `exclusion`      | serialises sealers, blocks other accesses meanwhile         |
+//! | `pinned_range`   | pages that one handle pins, and the state of their lease    |
+//! | `pin_table`      | all pinned ranges of an object                              |
 //!
 //! # Lock order
 //!
-//! 1. the mmap lock (`mmap()` and faults)
-//! 2. `name`; memory is made under it
+//! `mmap()` and faults:
+//!
+//! 1. the mmap lock
+//! 2. `Object::name`, under which the memory is created
 //!
 //! Sealing and writing:
 //!
-//! 1. the turn to seal, which is no lock but is held across sleeps
+//! 1. the seal exclusion, which is no lock but is held across sleeps
 //! 2. the inode lock of the memory
-//! 3. `i_mmap_rwsem`, folio lock, `i_pages` lock, as the core has them
-//! 4. the spinlock in [`Gate`]
+//! 3. `i_mmap_rwsem`, folio lock, `i_pages` lock, as the core orders them
+//! 4. `SealExclusion::state`
 //!
-//! Nothing of this is held across a copy from or to user space, but the inode lock by shmem's own
-//! `write()`. That is why sealing only ever tries the inode lock.
+//! Of these only the inode lock is held across a copy from or to user space, by shmem's own
+//! `write()`. That is why a sealer only ever tries the inode lock.
 
-pub(crate) mod exclusion;
-pub(crate) mod pin_table;
-pub(crate) mod pinned_range;
-pub(crate) mod seals;
+mod exclusion;
+mod pin_table;
+mod pinned_range;
+mod seals;
 
-use crate::{
-    fs::shmem::{
-        LockedShmem,
-        ShmemFile, //
+pub(crate) use self::{
+    exclusion::{
+        HasSealExclusion,
+        SealExclusion,
+        SealGuard,
+        Waiter,
+        Wake, //
     },
-    object::exclusion::{
-        Gate,
-        HasGate, //
+    pin_table::{
+        PinKey,
+        PinTable, //
     },
-    object::pin_table::Holdings,
-    object::seals::{
-        Seal,
-        SealSet, //
-    }, //
+    pinned_range::{
+        BreakRequest,
+        LeaseState,
+        PinAccess,
+        PinTerms,
+        PinnedRange, //
+    },
+    seals::SealSet,
+};
+
+use self::seals::Seal;
+use crate::fs::shmem::{
+    LockedShmem,
+    ShmemFile, //
 };
 use kernel::{
     cred::Credential,
@@ -57,22 +77,22 @@ use kernel::{
     }, //
 };
 
-/// The number of the object that was made last. They begin with 1.
+/// The number of the last object. The first is 1.
 static LAST_NUMBER: Atomic<i64> = Atomic::new(0);
 
-/// What stands before the name of an object in `/proc/PID/maps`.
+/// Prefix of an object's name in `/proc/PID/maps`.
 const LABEL_PREFIX: &str = "pinseal:";
 
-/// Whether the inode of the memory has `F_SEAL_SEAL` for a reason that is not the object's.
+/// What `F_SEAL_SEAL` in the inode of the memory says of the object.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum SealSeal {
-    /// Every shmem inode is born with it, and here it stays: others cannot add seals.
-    Inborn,
-    /// The inode was made to be sealed: when it has it, that counts.
-    Meant,
+    /// Nothing: every new shmem inode has it. It stays set, so that nobody adds seals by `fcntl()`.
+    Implicit,
+    /// The object has it: the inode was created to be sealed.
+    Explicit,
 }
 
-/// The memory of an object that has been used.
+/// The memory of an object.
 struct Memory {
     file: ShmemFile,
     seal_seal: SealSeal,
@@ -81,27 +101,32 @@ struct Memory {
 /// The object.
 #[pin_data]
 pub(crate) struct Object {
-    /// What it is called in traces and in fdinfo.
+    /// Names the object in trace events and fdinfo.
     number: u64,
-    /// What the memory is called in `/proc/PID/maps`, if it was named. Fixed when the memory comes
-    /// into being.
+    /// Name of the memory in `/proc/PID/maps`, if any. Fixed once the memory exists.
     #[pin]
     name: Mutex<Option<CString>>,
-    /// Who opened it.
+    /// Credentials of the opener.
     owner: ARef<Credential>,
     memory: SetOnce<Memory>,
-    /// A [`SealSet`]: what the inode of the memory cannot say. The seals that the kernel does not
-    /// know; `F_SEAL_SEAL` if the inode has that inborn; `F_SEAL_WRITE` if it was us who made sure
-    /// that nobody can write. Changed under the inode lock only.
-    seals_besides: Atomic<u32>,
+    /// A [`SealSet`] of what the inode cannot tell: seals that the kernel does not know;
+    /// `F_SEAL_SEAL` where the inode's is [`SealSeal::Implicit`]; `F_SEAL_WRITE` where this module
+    /// made sure that no writer is left. Changed under the inode lock only.
+    extra_seals: Atomic<u32>,
     #[pin]
-    gate: Gate,
+    exclusion: SealExclusion,
     #[pin]
-    holdings: Holdings,
+    pins: PinTable,
+}
+
+/// State shared by all open files of an object.
+pub(crate) trait ObjectFile: Send + Sync + 'static {
+    /// The object.
+    fn object(&self) -> &Arc<Object>;
 }
 
 impl Object {
-    /// An empty object, whose memory is to belong to `owner`, whoever uses it first.
+    /// An empty object. Its memory will belong to `owner`, whichever task uses it first.
     ///
     /// # Errors
     ///
@@ -113,9 +138,9 @@ impl Object {
                 owner: owner.into(),
                 name <- new_mutex!(None, "pinseal::Object::name"),
                 memory: SetOnce::new(),
-                seals_besides: Atomic::new(0),
-                gate <- Gate::new(),
-                holdings <- Holdings::new(),
+                extra_seals: Atomic::new(0),
+                exclusion <- SealExclusion::new(),
+                pins <- PinTable::new(),
             }),
             GFP_KERNEL,
         )
@@ -126,7 +151,7 @@ impl Object {
         self.number
     }
 
-    /// The memory, made now if this is its first use.
+    /// The memory, created at its first use.
     ///
     /// # Errors
     ///
@@ -135,12 +160,12 @@ impl Object {
     pub(crate) fn memory(&self) -> Result<&ShmemFile> {
         match self.used_memory() {
             Some(memory) => Ok(memory),
-            None => self.make_memory(),
+            None => self.create_memory(),
         }
     }
 
     #[cold]
-    fn make_memory(&self) -> Result<&ShmemFile> {
+    fn create_memory(&self) -> Result<&ShmemFile> {
         let name = self.name.lock();
         if self.memory.as_ref().is_none() {
             self.memory.populate(Memory {
@@ -151,45 +176,46 @@ impl Object {
                     },
                     &self.owner,
                 )?,
-                seal_seal: SealSeal::Inborn,
+                seal_seal: SealSeal::Implicit,
             });
         }
-        // Populated under the lock, by us or the one before us.
+        // Populated under the lock, by this task or the one before it.
         self.used_memory().ok_or(ENOMEM)
     }
 
-    /// The memory, if it has been used already.
+    /// The memory, if it was used.
     pub(crate) fn used_memory(&self) -> Option<&ShmemFile> {
         self.memory.as_ref().map(|memory| &memory.file)
     }
 
-    /// Makes somebody else's memfd the memory.
+    /// Makes an existing memfd the memory.
     ///
-    /// A file in a mounted tmpfs will not do: overlayfs shows such files as its own, and maps them
-    /// writable without asking for their seals, or being counted before it does.
+    /// A file of a mounted tmpfs is refused: overlayfs shows such files as its own, and maps them
+    /// writable without asking for their seals and before the mapping is counted.
     ///
     /// # Errors
     ///
-    /// `EBUSY` when the object has been used. `EPERM` when the file is not to be sealed: a memfd
-    /// without `MFD_ALLOW_SEALING`, or with `F_SEAL_SEAL`; a file in a tmpfs.
+    /// `EBUSY` when the object has memory. `EPERM` when the file cannot be sealed: a memfd without
+    /// `MFD_ALLOW_SEALING` or with `F_SEAL_SEAL`; a file of a mounted tmpfs; one that is append-only
+    /// or immutable.
     pub(crate) fn adopt(&self, file: ShmemFile) -> Result {
-        if !file.is_on_kernel_mount() || !file.is_plain() {
+        if !file.is_on_kernel_mount() || file.is_append_only_or_immutable() {
             return Err(EPERM);
         }
         SealSet::from_kernel_bits(file.seals()).check_addable()?;
         let _name = self.name.lock();
         match self.memory.populate(Memory {
             file,
-            seal_seal: SealSeal::Meant,
+            seal_seal: SealSeal::Explicit,
         }) {
             true => Ok(()),
             false => Err(EBUSY),
         }
     }
 
-    /// What is held of it by pin handles.
-    pub(crate) fn holdings(&self) -> &Holdings {
-        &self.holdings
+    /// The pages that handles pin.
+    pub(crate) fn pins(&self) -> &PinTable {
+        &self.pins
     }
 
     /// Size in bytes.
@@ -201,7 +227,7 @@ impl Object {
     ///
     /// # Errors
     ///
-    /// `EBUSY` when it has been used, `ENOMEM`.
+    /// `EBUSY` when it has memory, `ENOMEM`.
     pub(crate) fn set_name(&self, new: &str) -> Result {
         let label = CString::try_from_fmt(fmt!("{LABEL_PREFIX}{new}"))?;
         let mut name = self.name.lock();
@@ -212,10 +238,10 @@ impl Object {
         Ok(())
     }
 
-    /// Calls `f` with the name, which is empty when none was given.
+    /// Calls `f` with the name, which is empty when none was set.
     pub(crate) fn with_name<R>(&self, f: impl FnOnce(&str) -> R) -> R {
         let label = self.name.lock();
-        // It was made from a `str`, with this prefix.
+        // `set_name` made it from a `str`, with this prefix.
         let name = label
             .as_ref()
             .and_then(|label| label.to_str().ok())
@@ -225,15 +251,15 @@ impl Object {
 
     /// The seals that are set.
     pub(crate) fn seals(&self) -> SealSet {
-        let besides = SealSet::from_valid_bits(self.seals_besides.load(Acquire));
+        let extra = SealSet::from_valid_bits(self.extra_seals.load(Acquire));
         let Some(memory) = self.memory.as_ref() else {
-            return besides;
+            return extra;
         };
         let inode = SealSet::from_kernel_bits(memory.file.seals());
-        besides
+        extra
             | match memory.seal_seal {
-                SealSeal::Inborn => inode.without(Seal::Seal),
-                SealSeal::Meant => inode,
+                SealSeal::Implicit => inode.without(Seal::Seal),
+                SealSeal::Explicit => inode,
             }
     }
 
@@ -241,29 +267,31 @@ impl Object {
     ///
     /// # Errors
     ///
-    /// `EPERM` when somebody with another way to the memory has put an end to that.
+    /// `EPERM` when the owner of another descriptor of the memory has set `F_SEAL_SEAL`.
     pub(crate) fn add_seals(&self, locked: &LockedShmem<'_>, seals: SealSet) -> Result {
         self.seals().check_addable()?;
         locked.add_seals(seals.kernel_bits());
-        let mut besides = seals.besides_kernel() | seals.only(Seal::Write);
-        if let Some(SealSeal::Inborn) = self.memory.as_ref().map(|memory| memory.seal_seal) {
-            besides |= seals.only(Seal::Seal);
+        let mut extra = seals.non_kernel() | seals.only(Seal::Write);
+        if let Some(SealSeal::Implicit) = self.memory.as_ref().map(|memory| memory.seal_seal) {
+            extra |= seals.only(Seal::Seal);
         }
-        // Nobody else changes them: `locked` proves that the inode is locked.
-        let besides = besides.bits() | self.seals_besides.load(Relaxed);
-        self.seals_besides.store(besides, Release);
+        // No other task changes it: `locked` proves that this one holds the inode lock.
+        let extra = extra.bits() | self.extra_seals.load(Relaxed);
+        self.extra_seals.store(extra, Release);
         Ok(())
     }
 
-    /// Whether adding `seals` ends writing, so that pins and mappings matter. It does as well when
-    /// somebody else has sealed the memory for writing: the kernel does not look as closely.
+    /// Whether adding `seals` ends writing, so that pins and mappings matter.
+    ///
+    /// It does as well for memory that was sealed for writing by `fcntl()`: the kernel does not look
+    /// as closely.
     pub(crate) fn adding_ends_writing(&self, seals: SealSet) -> bool {
-        SealSet::from_valid_bits(self.seals_besides.load(Acquire)).adding_ends_writing(seals)
+        SealSet::from_valid_bits(self.extra_seals.load(Acquire)).adding_ends_writing(seals)
     }
 }
 
-impl HasGate for Object {
-    fn gate(&self) -> &Gate {
-        &self.gate
+impl HasSealExclusion for Object {
+    fn exclusion(&self) -> &SealExclusion {
+        &self.exclusion
     }
 }

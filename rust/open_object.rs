@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! What all open files of one object have in common, until the last of them is closed: the object,
-//! and what goes on in its background.
+//! State shared by all open files of an object, until the last one is closed: the object, and its
+//! asynchronous seal.
 
 use crate::{
-    object::Object,
-    seal::async_seal::AsyncSeal,
-    sync::workqueue::OwnQueue, //
+    object::{
+        Object,
+        ObjectFile, //
+    },
+    seal::AsyncSeal,
+    sync::workqueue::OwnedQueue, //
 };
 use core::ops::Deref;
 use kernel::{
@@ -18,57 +21,70 @@ use kernel::{
     }, //
 };
 
-/// An object that is open. Dropped with the last file, whoever else has the object.
-#[pin_data(PinnedDrop)]
+/// The asynchronous seal of an open object, created at its first use, and stopped when this is
+/// dropped.
+struct Background(Option<Arc<AsyncSeal>>);
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        if let Some(background) = &self.0 {
+            background.stop();
+        }
+    }
+}
+
+/// An open object. Dropped with its last file, although handles may still refer to the object.
+#[pin_data]
 pub(crate) struct OpenObject {
-    object: Arc<Object>,
-    /// Where it goes on.
-    queue: Arc<OwnQueue>,
-    /// Once somebody has asked for it.
     #[pin]
-    background: Mutex<Option<Arc<AsyncSeal>>>,
+    background: Mutex<Background>,
+    object: Arc<Object>,
+    /// Runs the steps of asynchronous seals.
+    queue: Arc<OwnedQueue>,
 }
 
 impl OpenObject {
-    /// Opens an object that nobody has open.
+    /// The state of an object that is being opened.
     ///
     /// # Errors
     ///
     /// `ENOMEM`.
-    pub(crate) fn new(object: Arc<Object>, queue: Arc<OwnQueue>) -> Result<Arc<Self>> {
+    pub(crate) fn new(object: Arc<Object>, queue: Arc<OwnedQueue>) -> Result<Arc<Self>> {
         Arc::pin_init(
             pin_init!(Self {
+                background <- new_mutex!(Background(None), "pinseal::OpenObject::background"),
                 object,
                 queue,
-                background <- new_mutex!(None, "pinseal::OpenObject::background"),
             }),
             GFP_KERNEL,
         )
     }
 
-    /// The object.
-    pub(crate) fn object(&self) -> &Arc<Object> {
-        &self.object
-    }
-
-    /// The sealing in its background.
+    /// The asynchronous seal of the object.
     ///
     /// # Errors
     ///
     /// `ENOMEM`.
     pub(crate) fn background(&self) -> Result<Arc<AsyncSeal>> {
         let mut background = self.background.lock();
-        Ok(match &*background {
+        Ok(match &background.0 {
             Some(background) => background.clone(),
             None => background
+                .0
                 .insert(AsyncSeal::new(self.queue.clone())?)
                 .clone(),
         })
     }
 
-    /// The same, if there was ever any.
+    /// The asynchronous seal of the object, if it was used.
     pub(crate) fn used_background(&self) -> Option<Arc<AsyncSeal>> {
-        self.background.lock().clone()
+        self.background.lock().0.clone()
+    }
+}
+
+impl ObjectFile for OpenObject {
+    fn object(&self) -> &Arc<Object> {
+        &self.object
     }
 }
 
@@ -77,14 +93,5 @@ impl Deref for OpenObject {
 
     fn deref(&self) -> &Object {
         &self.object
-    }
-}
-
-#[pinned_drop]
-impl PinnedDrop for OpenObject {
-    fn drop(self: Pin<&mut Self>) {
-        if let Some(background) = &*self.background.lock() {
-            background.stop();
-        }
     }
 }

@@ -20,22 +20,30 @@
 //! | 1     | [`compat`]     | what the oldest supported kernel crate lacks                   |
 //! | 0     | [`uapi`]       | the structs of `include/uapi/linux/pinseal.h`                  |
 //!
-//! Why a seal is sound is argued in `Documentation/design.rst`.
+//! Only the extension of the kernel crate has unsafe code and raw bindings. Why a seal is sound is
+//! argued in `Documentation/design.rst`.
+
+#![deny(unsafe_code)]
 
 use kernel::prelude::*;
 
+#[expect(unsafe_code)]
 mod bindings;
 mod compat;
 mod device;
+#[expect(unsafe_code)]
 mod fs;
 mod handle;
 mod ioctl;
+#[expect(unsafe_code)]
 mod mm;
 mod object;
 mod open_object;
 mod resize;
 mod seal;
+#[expect(unsafe_code)]
 mod sync;
+#[expect(unsafe_code)]
 mod trampolines;
 mod uapi;
 mod wait;

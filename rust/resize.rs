@@ -1,35 +1,32 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Taking pages away from an object (making it smaller, punching a hole) once nobody holds them.
+//! Removes pages from an object (truncation, hole punching) once none of them has extra references.
 //!
-//! Who holds a page keeps it when it is taken away, so nothing depends on waiting for that but whether
-//! the holder knows. It ends when all have let go at the same look; somebody new may come after it who
-//! has another way to the memory than through the device.
+//! The owner of a reference keeps its page when the page is removed. So nothing depends on the wait but
+//! whether that owner knows. It ends with a scan that finds all pages clean; a descriptor that is not
+//! ours may make new references after that.
 
 use crate::{
     fs::shmem::ShmemFile,
-    mm::lru::drain_this_cpu,
-    object::exclusion::{
-        Gate,
-        HasGate,
-        SealingTurn, //
+    mm::lru::drain_local,
+    object::{
+        HasSealExclusion,
+        Object,
+        SealGuard, //
     },
-    object::Object,
     sync::sleep::{
-        is_pending,
-        Nap, //
+        signal_pending,
+        SleepState, //
+    },
+    wait::{
+        Context,
+        LeaseBreak,
+        RetryPolicy,
+        Scan,
+        WaitBounds,
+        WaitReason,
+        ZappedRange, //
     }, //
-    wait::bounds::{
-        Budget,
-        WaitFor, //
-    },
-    wait::context::Driver,
-    wait::lease_break::Asking,
-    wait::retry::Patience,
-    wait::scan::{
-        Look,
-        Unmapped, //
-    },
 };
 use core::ops::Range;
 use kernel::{
@@ -37,23 +34,22 @@ use kernel::{
     sync::Arc, //
 };
 
-/// How to wait for who holds the pages that go.
+/// How to wait for the references.
 pub(crate) struct WaitRequest {
-    /// How long, and what of it was used up before.
-    pub(crate) budget: Budget,
-    /// Whether leased pages are to be asked for, and taken; and how many were, before the call was
-    /// restarted.
+    /// Bounds of the wait.
+    pub(crate) bounds: WaitBounds,
+    /// Whether to break leases; and how many pages were revoked before the call was restarted.
     pub(crate) revoke: Option<u64>,
 }
 
 /// Why the wait ended.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum WaitOutcome {
-    /// Nobody holds any of the pages.
-    Free,
-    /// Somebody does, and the time is up.
-    Held,
-    /// A signal came, or task work has to run.
+    /// No page has extra references.
+    Unpinned,
+    /// Pages had extra references until the deadline.
+    Pinned,
+    /// A signal or task work is pending.
     Interrupted,
 }
 
@@ -61,177 +57,171 @@ pub(crate) enum WaitOutcome {
 pub(crate) struct WaitReport {
     /// Why.
     pub(crate) outcome: WaitOutcome,
-    /// Time waited, with that of calls before, in nanoseconds.
+    /// Time waited, with that before a restart, in nanoseconds.
     pub(crate) waited_ns: u64,
-    /// Pages with extra references at the last look.
+    /// Pages with extra references at the last scan.
     pub(crate) pinned_pages: u64,
-    /// The lowest index of one.
+    /// The lowest index of such a page.
     pub(crate) first_pinned: Option<usize>,
-    /// Leased pages that were taken.
+    /// Leased pages that were revoked.
     pub(crate) revoked_pages: u64,
 }
 
-/// Waits until nobody holds the pages of an object that go, then does `act`, with writers and new pins
-/// still held up at the gate. Without success, `act` is not done.
+/// Waits until pages of an object have no extra references, then calls `remove`, with writers and new
+/// pins still blocked. Unless the wait succeeds, `remove` is not called.
 ///
-/// `goes` says which pages that are. It is asked once no sealer is at it, and when it says that this is
-/// not allowed, nobody is waited for, nor asked.
+/// `pages` tells which pages will be removed. It is called when the seal exclusion is owned. When it
+/// fails, nothing is waited for, and no lease broken.
 ///
 /// Context: sleeps. The caller must hold no lock.
 ///
 /// # Errors
 ///
-/// Those of `goes` and `act`, and of [`Object::memory`].
-pub(crate) fn once_free(
+/// Those of `pages` and `remove`, and of [`Object::memory`].
+pub(crate) fn remove_unpinned(
     object: &Arc<Object>,
     request: WaitRequest,
-    goes: impl Fn() -> Result<Range<usize>>,
-    act: impl FnOnce() -> Result,
+    pages: impl Fn() -> Result<Range<usize>>,
+    remove: impl FnOnce() -> Result,
 ) -> Result<WaitReport> {
-    let mut waiting = Waiting {
+    let mut wait = RangeWait {
         object,
         pages: 0..0,
-        patience: Patience::new(Driver::Caller, request.budget),
+        policy: RetryPolicy::new(Context::Task, request.bounds),
         revoke: request.revoke,
-        asking: None,
-        look: None,
-        unmapped: Unmapped::new(),
+        lease_break: None,
+        scan: None,
+        zapped: ZappedRange::new(),
     };
     let memory = object.memory()?;
-    let (outcome, turn) = waiting.wait(memory, &goes)?;
-    let taken = match (&waiting.asking, request.revoke) {
-        (Some(asking), _) => asking.taken(),
+    let (outcome, guard) = wait.run(memory, &pages)?;
+    let revoked_pages = match (&wait.lease_break, request.revoke) {
+        (Some(lease_break), _) => lease_break.revoked_pages(),
         (None, before) => before.unwrap_or(0),
     };
-    if let (Some(asking), WaitOutcome::Interrupted) = (&mut waiting.asking, outcome) {
-        asking.comes_back();
+    if let (Some(lease_break), WaitOutcome::Interrupted) = (&mut wait.lease_break, outcome) {
+        lease_break.keep_for_restart();
     }
-    if let Some(turn) = &turn {
-        turn.release_readers();
+    if let Some(guard) = &guard {
+        guard.unblock_reads();
     }
-    let done = match outcome {
-        WaitOutcome::Free => act(),
+    let removed = match outcome {
+        WaitOutcome::Unpinned => remove(),
         _ => Ok(()),
     };
-    // While nobody else can ask.
-    drop(waiting.asking.take());
-    drop(turn);
-    // Whose mapping it is may be held up by us no more.
-    waiting.unmapped.map_where_locked(memory.pages());
-    done?;
-    let look = waiting
-        .look
+    // Withdrawn before the exclusion is released: there is one requester at a time.
+    drop(wait.lease_break.take());
+    drop(guard);
+    // After the release: the owner of an mlocked VMA may be blocked by it.
+    wait.zapped.remap_mlocked(memory.pages());
+    removed?;
+    let scan = wait
+        .scan
         .as_ref()
-        .filter(|_| outcome != WaitOutcome::Free);
+        .filter(|_| outcome != WaitOutcome::Unpinned);
     Ok(WaitReport {
         outcome,
-        waited_ns: waiting.patience.budget().waited_ns(),
-        pinned_pages: look.map_or(0, Look::pinned_pages),
-        // A large folio may begin before what goes.
-        first_pinned: look
-            .and_then(Look::first_pinned)
-            .map(|first| first.max(waiting.pages.start)),
-        revoked_pages: taken,
+        waited_ns: wait.policy.bounds().waited_ns(),
+        pinned_pages: scan.map_or(0, Scan::pinned_pages),
+        // A large folio may begin before the range.
+        first_pinned: scan
+            .and_then(Scan::first_pinned)
+            .map(|first| first.max(wait.pages.start)),
+        revoked_pages,
     })
 }
 
-/// A wait that goes on.
-struct Waiting<'a> {
+/// A wait for the references to a range of pages.
+struct RangeWait<'a> {
     object: &'a Arc<Object>,
-    /// What goes.
     pages: Range<usize>,
-    patience: Patience,
-    /// Whether leases are to be asked for, and taken; and how many were, before the call was
-    /// restarted.
+    policy: RetryPolicy,
+    /// As in [`WaitRequest`].
     revoke: Option<u64>,
-    /// From the first look on that was in vain.
-    asking: Option<Asking>,
-    look: Option<Look>,
-    unmapped: Unmapped,
+    /// From the first scan on that found extra references.
+    lease_break: Option<LeaseBreak>,
+    scan: Option<Scan>,
+    zapped: ZappedRange,
 }
 
-impl Waiting<'_> {
-    /// Waits. Returns why it ended, and the turn if it came.
-    fn wait(
+impl RangeWait<'_> {
+    /// Waits. Returns why the wait ended, and the exclusion if it was acquired.
+    fn run(
         &mut self,
         memory: &ShmemFile,
-        goes: &impl Fn() -> Result<Range<usize>>,
-    ) -> Result<(WaitOutcome, Option<SealingTurn<Object>>)> {
+        range: &impl Fn() -> Result<Range<usize>>,
+    ) -> Result<(WaitOutcome, Option<SealGuard<Object>>)> {
         let pages = memory.pages();
-        let turn = loop {
-            if let Some(turn) = SealingTurn::try_take(self.object) {
-                break turn;
+        let guard = loop {
+            if let Some(guard) = SealGuard::try_acquire(self.object) {
+                break guard;
             }
-            let Some(ns) = self.patience.left_without_turn_ns() else {
-                self.pages = goes()?;
-                self.look = Some(Look::within(pages, self.pages.clone()));
-                return Ok((WaitOutcome::Held, None));
+            let Some(ns) = self.policy.left_for_exclusion_ns() else {
+                self.pages = range()?;
+                self.scan = Some(Scan::range(pages, self.pages.clone()));
+                return Ok((WaitOutcome::Pinned, None));
             };
-            if is_pending() {
+            if signal_pending() {
                 return Ok((WaitOutcome::Interrupted, None));
             }
-            self.gate().wait_for_turn(ns);
+            self.object.exclusion().wait_released(ns);
         };
-        turn.hold_writers();
-        self.pages = goes()?;
+        guard.block_writes();
+        self.pages = range()?;
         loop {
-            turn.begin_to_look();
-            let began = self.patience.look_begins();
-            self.patience.begin_look();
-            drain_this_cpu();
-            let look = Look::within(pages, self.pages.clone());
-            let look = if look.may_be_readers() && self.patience.should_hold_readers() {
-                turn.hold_readers();
-                look.again_without_readers(pages, &mut self.unmapped)
+            guard.begin_scan();
+            let start = self.policy.scan_start();
+            self.policy.begin_scan();
+            drain_local();
+            let scan = Scan::range(pages, self.pages.clone());
+            let scan = if scan.may_be_readers() && self.policy.should_block_readers() {
+                guard.block_reads();
+                scan.rescan_zapped(pages, &mut self.zapped)
             } else {
-                look
+                scan
             };
-            let is_free = look.is_clean_in_memory();
-            let held = look.span();
-            self.look = Some(look);
-            if is_free {
-                // What follows waits for the inode lock, however long: there are ways to have it for
-                // long. While somebody writes, it is not worth to begin.
+            let is_clean = scan.is_clean_in_memory();
+            let pinned_span = scan.span();
+            self.scan = Some(scan);
+            if is_clean {
+                // `remove` waits for the inode lock without bound. While another task owns it, it is
+                // not called.
                 if memory.try_lock().is_some() {
-                    return Ok((WaitOutcome::Free, Some(turn)));
+                    return Ok((WaitOutcome::Unpinned, Some(guard)));
                 }
-                turn.hold_seekers();
-                self.patience.waits_for(WaitFor::Kernel);
+                guard.block_seeks();
+                self.policy.set_reason(WaitReason::Kernel);
             }
-            self.patience.look_failed();
-            self.patience.drain_if_due();
-            let left_ns = self.patience.left_ns();
-            if let (Some(taken), false) = (self.revoke, is_free) {
-                let asking = self.asking.get_or_insert_with(|| {
-                    // Of a large folio that goes in part, whoever holds a part holds all.
-                    let range = match held {
-                        Some(held) => {
-                            self.pages.start.min(held.start)..self.pages.end.max(held.end)
+            self.policy.scan_failed();
+            self.policy.drain_if_due();
+            let left_ns = self.policy.left_ns();
+            if let (Some(revoked), false) = (self.revoke, is_clean) {
+                let lease_break = self.lease_break.get_or_insert_with(|| {
+                    // A pin of any part of a large folio pins all of it.
+                    let range = match pinned_span {
+                        Some(span) => {
+                            self.pages.start.min(span.start)..self.pages.end.max(span.end)
                         }
                         None => self.pages.clone(),
                     };
-                    Asking::new(current!().group_leader().into(), range, taken)
+                    LeaseBreak::new(current!().group_leader().into(), range, revoked)
                 });
-                let may_wait = left_ns.is_some() && self.patience.budget().waits_for_holders();
-                if asking.go_on(self.object.holdings(), may_wait) {
+                let may_wait = left_ns.is_some() && self.policy.bounds().waits_for_references();
+                if lease_break.request_and_revoke(self.object.pins(), may_wait) {
                     continue;
                 }
             }
             let Some(left_ns) = left_ns else {
-                return Ok((WaitOutcome::Held, Some(turn)));
+                return Ok((WaitOutcome::Pinned, Some(guard)));
             };
-            if !self.patience.should_hold_readers() {
-                turn.release_readers();
+            if !self.policy.should_block_readers() {
+                guard.unblock_reads();
             }
-            if is_pending() {
-                return Ok((WaitOutcome::Interrupted, Some(turn)));
+            if signal_pending() {
+                return Ok((WaitOutcome::Interrupted, Some(guard)));
             }
-            let ns = self.patience.next_pause(left_ns, began);
-            turn.nap(Nap::Interruptible, ns, || self.patience.is_drained());
+            let ns = self.policy.next_backoff(left_ns, start);
+            guard.sleep(SleepState::Interruptible, ns, || self.policy.is_drained());
         }
-    }
-
-    fn gate(&self) -> &Gate {
-        self.object.gate()
     }
 }

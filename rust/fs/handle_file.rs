@@ -9,7 +9,7 @@ use crate::{
     bindings,
     fs::device_file::DeviceFile,
     sync::{
-        once::get_or_make,
+        once::get_or_try_init,
         poll::Poller, //
     }, //
 };
@@ -75,9 +75,9 @@ pub(crate) enum Event {
     /// It can be read and written.
     None,
     /// Besides, its holder should look at it.
-    Urgent,
+    Priority,
     /// What it stood for is gone.
-    HungUp,
+    HangUp,
 }
 
 /// The operations of files of a kind of handle. There is one for each kind, in a static; it is filled
@@ -138,7 +138,7 @@ impl<T: HandleCommands> HandleOperations<T> {
     }
 
     fn table(&'static self, module: *mut bindings::module) -> Result<&'static Table> {
-        get_or_make(&self.table, || {
+        get_or_try_init(&self.table, || {
             Ok(Table(bindings::file_operations {
                 owner: module,
                 llseek: Some(Self::llseek),
@@ -230,8 +230,8 @@ impl<T: HandleCommands> HandleOperations<T> {
             | bindings::POLLWRNORM
             | match handle.poll(&poller) {
                 Event::None => 0,
-                Event::Urgent => bindings::POLLPRI,
-                Event::HungUp => bindings::POLLHUP,
+                Event::Priority => bindings::POLLPRI,
+                Event::HangUp => bindings::POLLHUP,
             }
     }
 

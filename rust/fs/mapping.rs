@@ -17,7 +17,7 @@ use crate::{
         shmem::ShmemFile, //
     },
     mm::address_space::AddressSpace,
-    sync::once::get_or_make, //
+    sync::once::get_or_try_init, //
 };
 use core::{
     marker::PhantomData,
@@ -63,22 +63,22 @@ pub(crate) trait MappingOwner: Sized + Send + Sync + 'static {
     /// Whether mappings may not be made executable any more.
     fn forbids_executable(&self) -> bool;
 
-    /// Whether a fault should go through [`MappingOwner::let_reader_pass`].
+    /// Whether a fault should go through [`MappingOwner::wait_read_unblocked`].
     ///
     /// Context: may not sleep.
-    fn holds_readers(&self) -> bool;
+    fn blocks_reads(&self) -> bool;
 
     /// Called before a fault takes references.
     ///
     /// Context: may sleep, for a short time: the mmap lock is held.
-    fn let_reader_pass(&self);
+    fn wait_read_unblocked(&self);
 }
 
-/// What became of [`NewDeviceVma::show`].
+/// What became of [`NewDeviceVma::map_shmem`].
 #[must_use]
-pub(crate) enum Shown {
+pub(crate) enum Mapped {
     /// The VMA shows the memory.
-    Made,
+    Done,
     /// It would be shared and writable, and somebody denies that. Nothing has changed.
     Denied,
 }
@@ -102,7 +102,7 @@ impl<'a, T: MappingOwner> NewDeviceVma<'a, T> {
     ///
     /// `EOVERFLOW` when the VMA reaches beyond what a file can be: the core checks that for regular
     /// files, but not for devices.
-    pub(crate) fn show(&self, memory: &ShmemFile) -> Result<Shown> {
+    pub(crate) fn map_shmem(&self, memory: &ShmemFile) -> Result<Mapped> {
         // SAFETY: The VMA is undergoing setup.
         let first_page = unsafe { (*self.vma.as_ptr()).vm_pgoff };
         let pages = (self.vma.end() - self.vma.start()) >> PAGE_SHIFT;
@@ -117,7 +117,7 @@ impl<'a, T: MappingOwner> NewDeviceVma<'a, T> {
             false => None,
             true => match memory.pages().admit_writable() {
                 Some(admitted) => Some(admitted),
-                None => return Ok(Shown::Denied),
+                None => return Ok(Mapped::Denied),
             },
         };
 
@@ -145,7 +145,7 @@ impl<'a, T: MappingOwner> NewDeviceVma<'a, T> {
         if let Some(admitted) = admitted {
             admitted.made();
         }
-        Ok(Shown::Made)
+        Ok(Mapped::Done)
     }
 }
 
@@ -189,7 +189,7 @@ impl<T: MappingOwner> ShmemVmOps<T> {
 
     /// The copy of shmem's operations. `EINVAL` if they lack what ours need, which they do not.
     fn hooked(&'static self, shmem_ops: &bindings::vm_operations_struct) -> Result<&'static VmOps> {
-        get_or_make(&self.ops, || {
+        get_or_try_init(&self.ops, || {
             Ok(VmOps {
                 ours: bindings::vm_operations_struct {
                     open: Some(Self::open),
@@ -207,7 +207,7 @@ impl<T: MappingOwner> ShmemVmOps<T> {
 
     /// # Safety
     ///
-    /// `vma` must be a VMA that was copied from one made by [`NewDeviceVma::show`], its mmap lock held for
+    /// `vma` must be a VMA that was copied from one made by [`NewDeviceVma::map_shmem`], its mmap lock held for
     /// writing.
     unsafe extern "C" fn open(vma: *mut bindings::vm_area_struct) {
         // SAFETY: By the contract of `open`, the VMA is valid and we hold its mmap lock.
@@ -226,7 +226,7 @@ impl<T: MappingOwner> ShmemVmOps<T> {
 
     /// # Safety
     ///
-    /// `vma` must be a VMA that was made by [`NewDeviceVma::show`], or copied from one. It must not
+    /// `vma` must be a VMA that was made by [`NewDeviceVma::map_shmem`], or copied from one. It must not
     /// go during `'a`.
     unsafe fn pages<'a>(vma: *mut bindings::vm_area_struct) -> &'a AddressSpace {
         // SAFETY: The VMA holds its file, which is the shmem file, open.
@@ -265,7 +265,7 @@ impl<T: MappingOwner> ShmemVmOps<T> {
 
     /// # Safety
     ///
-    /// `vmf` must be of a fault on a VMA that was made by [`NewDeviceVma::show`], or copied from
+    /// `vmf` must be of a fault on a VMA that was made by [`NewDeviceVma::map_shmem`], or copied from
     /// one.
     unsafe fn owner_of_fault<'a>(vmf: *mut bindings::vm_fault) -> ArcBorrow<'a, T> {
         // SAFETY: The VMA of a fault is locked against going.
@@ -277,7 +277,7 @@ impl<T: MappingOwner> ShmemVmOps<T> {
     /// As for [`Self::owner_of_fault`], and what the core promises `fault`.
     unsafe extern "C" fn fault(vmf: *mut bindings::vm_fault) -> bindings::vm_fault_t {
         // SAFETY: By the safety requirements.
-        unsafe { Self::owner_of_fault(vmf) }.let_reader_pass();
+        unsafe { Self::owner_of_fault(vmf) }.wait_read_unblocked();
         match T::vm_ops().ops.as_ref() {
             // SAFETY: By the safety requirements; the VMA's file is a shmem file.
             Some(ops) => unsafe { (ops.shmem_fault)(vmf) },
@@ -297,7 +297,7 @@ impl<T: MappingOwner> ShmemVmOps<T> {
         // This cannot wait. When nothing is mapped around, the fault itself comes, which can.
         //
         // SAFETY: By the safety requirements.
-        if unsafe { Self::owner_of_fault(vmf) }.holds_readers() {
+        if unsafe { Self::owner_of_fault(vmf) }.blocks_reads() {
             return 0;
         }
         match T::vm_ops().ops.as_ref() {
@@ -309,7 +309,7 @@ impl<T: MappingOwner> ShmemVmOps<T> {
 
     /// # Safety
     ///
-    /// `vma` must be a VMA that was made by [`NewDeviceVma::show`], or copied from one, and is going.
+    /// `vma` must be a VMA that was made by [`NewDeviceVma::map_shmem`], or copied from one, and is going.
     unsafe extern "C" fn close(vma: *mut bindings::vm_area_struct) {
         // SAFETY: By the contract of `close`, the VMA is valid and nobody else uses it.
         let vma_ref = unsafe { VmaRef::from_raw(vma) };

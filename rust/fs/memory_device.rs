@@ -93,14 +93,14 @@ pub(crate) trait MemoryDevice: MiscDevice<Ptr = Arc<Self>> + MappingOwner {
     /// # Errors
     ///
     /// `EAGAIN` when it would wait and `nonblock` is set, `ERESTARTSYS` when it is interrupted.
-    fn wait_to_write(&self, nonblock: bool) -> Result;
+    fn wait_write_unblocked(&self, nonblock: bool) -> Result;
 
     /// Called before a seek that locks the inode.
     ///
     /// # Errors
     ///
     /// `ERESTARTNOINTR` when it is interrupted.
-    fn wait_to_seek(&self) -> Result;
+    fn wait_seek_unblocked(&self) -> Result;
 
     /// Sets up a mapping.
     ///
@@ -287,7 +287,7 @@ impl<T: MemoryDevice> Operations<T> {
         // SAFETY: The caller holds the file open.
         let device = unsafe { Self::device(file) };
         if ShmemFile::seek_locks(whence) {
-            if let Err(err) = device.wait_to_seek() {
+            if let Err(err) = device.wait_seek_unblocked() {
                 return err.to_errno().into();
             }
         }
@@ -310,7 +310,7 @@ impl<T: MemoryDevice> Operations<T> {
     ) -> isize {
         // SAFETY: The caller holds the file open.
         let device = unsafe { Self::device(file) };
-        device.let_reader_pass();
+        device.wait_read_unblocked();
         match device.memory() {
             // SAFETY: The caller's contract is handed on.
             Ok(memory) => unsafe { memory.splice_read(pos, pipe, len, flags) },
@@ -334,7 +334,7 @@ impl<T: MemoryDevice> Operations<T> {
         let file_flags = unsafe { File::from_raw_file(file) }.flags();
         // Here, because `write_iter` is called with the pipe locked. What is waited for may be
         // somebody who reads that pipe.
-        if let Err(err) = device.wait_to_write(file_flags & O_NONBLOCK != 0) {
+        if let Err(err) = device.wait_write_unblocked(file_flags & O_NONBLOCK != 0) {
             return err.to_errno() as isize;
         }
         match device.memory() {

@@ -27,7 +27,7 @@ const FOLIOS_AT_ONCE: usize = 512;
 /// How many references a folio may have once it is pinned. The kernel takes no notice of a count that
 /// overflows, so this leaves room for as many again, by whoever comes at the same time or by other
 /// ways.
-const MOST_REFERENCES: u32 = 1 << 30;
+const MAX_REFERENCES: u32 = 1 << 30;
 
 /// A pin, of some pages of a folio.
 ///
@@ -90,7 +90,7 @@ unsafe impl Sync for PinnedPages {}
 
 impl PinnedPages {
     /// None so far.
-    pub(crate) fn none() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             pins: KVVec::new(),
             len: 0,
@@ -178,7 +178,7 @@ impl PinnedPages {
             pin.len = (limit - self.len).min(pin.folio_pages() - from) as u32;
             self.len = pin.end();
             from = 0;
-            is_too_often |= pin.folio_references() > MOST_REFERENCES;
+            is_too_often |= pin.folio_references() > MAX_REFERENCES;
             // There is room.
             let _ = self.pins.push_within_capacity(pin);
         }
@@ -205,7 +205,7 @@ impl PinnedPages {
     }
 
     /// How many pages the folios have. It may be more than was asked for.
-    pub(crate) fn pages_held(&self) -> usize {
+    pub(crate) fn folio_pages_total(&self) -> usize {
         self.pins.iter().map(Pin::folio_pages).sum()
     }
 

@@ -160,12 +160,11 @@ impl ShmemFile {
         unsafe { bindings::pinseal_file_is_on_kernel_mount(self.as_ptr()) }
     }
 
-    /// Whether nothing but seals says what may be done with the file: it is not append-only, nor
-    /// immutable.
-    pub(crate) fn is_plain(&self) -> bool {
+    /// Whether the file is append-only or immutable, which restricts it beyond its seals.
+    pub(crate) fn is_append_only_or_immutable(&self) -> bool {
         // SAFETY: The file keeps its inode alive; the volatile read is a `READ_ONCE`.
         let flags = unsafe { (&raw const (*self.inode()).i_flags).read_volatile() };
-        flags & (bindings::S_APPEND | bindings::S_IMMUTABLE) == 0
+        flags & (bindings::S_APPEND | bindings::S_IMMUTABLE) != 0
     }
 
     /// Whether the file's mode lets somebody execute it. It changes under the inode lock.
@@ -537,7 +536,7 @@ impl LockedShmem<'_> {
     /// # Errors
     ///
     /// `ENOMEM`. `EIO` when it cannot be read, and never will be. `EINVAL` beyond the end of the file.
-    pub(crate) fn bring_back(&self, index: usize) -> Result {
+    pub(crate) fn swap_in(&self, index: usize) -> Result {
         // Nobody makes a hole of what was there, for the inode is locked, so nothing new is allocated.
         self.file.read_folio(index).map(|_| ())
     }

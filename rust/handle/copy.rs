@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Copying between user space and pages by pieces, through a buffer: whoever wants the pages does not
-//! wait for user space, which may be long in providing its side.
+//! Copies between user space and pages, a page at a time through a buffer: a revocation does not wait
+//! for user space, which controls how long its faults take.
 
-use crate::sync::sleep::is_dying;
+use crate::sync::sleep::fatal_signal_pending;
 use kernel::{
     iov::{
         IovIterDest,
@@ -13,10 +13,10 @@ use kernel::{
     prelude::*, //
 };
 
-/// Reads from position `at` of what has `size` bytes. `read` is given a position and a buffer that
-/// does not go beyond the end of a page, and returns how many bytes it has put there.
+/// Reads from position `at` of `size` bytes. `read` fills a buffer, which ends within the page of its
+/// position, and returns the number of bytes.
 ///
-/// Returns how many bytes were read.
+/// Returns the number of bytes read.
 ///
 /// # Errors
 ///
@@ -27,7 +27,7 @@ pub(crate) fn read(
     iov: &mut IovIterDest<'_>,
     mut read: impl FnMut(usize, &mut [u8]) -> Result<usize>,
 ) -> Result<usize> {
-    by_pieces(size, at, iov.len(), |at, buffer| {
+    copy_pages(size, at, iov.len(), |at, buffer| {
         let len = read(at, buffer)?;
         match iov.copy_to_iter(&buffer[..len]) {
             0 => Err(EFAULT),
@@ -36,10 +36,10 @@ pub(crate) fn read(
     })
 }
 
-/// Writes to position `at` of what has `size` bytes. `write` is given a position and bytes that do not
-/// go beyond the end of a page, and returns how many of them it has taken.
+/// Writes to position `at` of `size` bytes. `write` is given bytes that end within the page of their
+/// position, and returns the number of bytes it has written.
 ///
-/// Returns how many bytes were written.
+/// Returns the number of bytes written.
 ///
 /// # Errors
 ///
@@ -50,11 +50,11 @@ pub(crate) fn write(
     iov: &mut IovIterSource<'_>,
     mut write: impl FnMut(usize, &[u8]) -> Result<usize>,
 ) -> Result<usize> {
-    // CAST: What does not fit is beyond the end.
+    // CAST: A position that does not fit is beyond the end.
     if !iov.is_empty() && at as u64 >= size as u64 {
         return Err(ENOSPC);
     }
-    by_pieces(size, at, iov.len(), |at, buffer| {
+    copy_pages(size, at, iov.len(), |at, buffer| {
         match iov.copy_from_iter(buffer) {
             0 => Err(EFAULT),
             copied => write(at, &buffer[..copied]),
@@ -62,13 +62,13 @@ pub(crate) fn write(
     })
 }
 
-/// Goes from position `at` on for at most `len` bytes, until `piece` comes to less than it was given
-/// room for. Returns how many bytes.
-fn by_pieces(
+/// Copies at most `len` bytes from position `at` on, until `copy_page` copies less than it has room
+/// for. Returns the number of bytes.
+fn copy_pages(
     size: usize,
     at: i64,
     len: usize,
-    mut piece: impl FnMut(usize, &mut [u8]) -> Result<usize>,
+    mut copy_page: impl FnMut(usize, &mut [u8]) -> Result<usize>,
 ) -> Result<usize> {
     let Ok(at) = usize::try_from(at) else {
         return Ok(0);
@@ -76,16 +76,16 @@ fn by_pieces(
     let len = len.min(size.saturating_sub(at));
     let mut buffer = KVec::from_elem(0, len.min(PAGE_SIZE), GFP_KERNEL)?;
     let mut done = 0;
-    while done < len && !(done > 0 && is_dying()) {
+    while done < len && !(done > 0 && fatal_signal_pending()) {
         // Up to the end of a page.
         let room = (PAGE_SIZE - (at + done) % PAGE_SIZE).min(len - done);
-        let moved = match piece(at + done, &mut buffer[..room]) {
-            Ok(moved) => moved,
+        let copied = match copy_page(at + done, &mut buffer[..room]) {
+            Ok(copied) => copied,
             Err(_) if done > 0 => break,
             Err(err) => return Err(err),
         };
-        done += moved;
-        if moved < room {
+        done += copied;
+        if copied < room {
             break;
         }
     }

@@ -1,8 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Mirror handles: files that give access to what a mapping of an object shows, as a device has it
-//! that can fault, and hold nothing for that. Nobody ever waits for them.
+//! Mirror handles: files that give access to what a mapping of an object shows, as a device that can
+//! fault has it. They pin nothing, so no sealer waits for them.
 
+use super::{
+    admit,
+    copy,
+    open_flags, //
+};
 use crate::{
     fs::{
         device_file::DeviceFile,
@@ -12,16 +17,13 @@ use crate::{
             HandleOperations, //
         }, //
     },
-    handle::copy, //
-    handle::pin::{
-        admit,
-        open_flags, //
-    },
     mm::mirror::Mirror,
-    object::pinned_range::PinAccess,
-    object::Object,
-    open_object::OpenObject,
-    sync::poll::Poller,
+    object::{
+        Object,
+        ObjectFile,
+        PinAccess, //
+    },
+    sync::poll::Poller, //
 };
 use core::ops::Range;
 use kernel::{
@@ -45,7 +47,7 @@ use kernel::{
 /// A mirror handle.
 pub(crate) struct MirrorHandle {
     object: Arc<Object>,
-    range: Range<usize>,
+    pages: Range<usize>,
     access: PinAccess,
     mirror: Pin<KBox<Mirror>>,
 }
@@ -54,31 +56,31 @@ pub(crate) struct MirrorHandle {
 static OPERATIONS: HandleOperations<MirrorHandle> = HandleOperations::new();
 
 /// Mirrors pages of an object that shared mappings of the current process show at `address`. Returns
-/// the file that gives access to them.
+/// the handle.
 ///
 /// Context: sleeps.
 ///
 /// # Errors
 ///
-/// Those of [`admit`]; `EPERM` when a seal forbids it; `EFAULT` when they are not shown there; `EINVAL`
-/// when `address` is none of a page; `ENOMEM`; `EOPNOTSUPP` when this kernel has no mirrors.
-pub(crate) fn mirror(
-    device: DeviceFile<'_, OpenObject>,
-    range: Range<usize>,
+/// Those of [`admit`]; `EPERM` when a seal forbids it; `EFAULT` when the pages are not shown there;
+/// `EINVAL` when `address` is not page-aligned; `ENOMEM`; `EOPNOTSUPP` when the kernel has no mirrors.
+pub(crate) fn mirror<T: ObjectFile>(
+    device: DeviceFile<'_, T>,
+    pages: Range<usize>,
     address: usize,
     access: PinAccess,
 ) -> Result<ARef<File>> {
-    let object = admit(device, &range, access)?;
+    let object = admit(device, &pages, access)?;
     if access == PinAccess::Write && object.seals().forbid_writing() {
         return Err(EPERM);
     }
     let end = address
-        .checked_add(range.len() << PAGE_SHIFT)
+        .checked_add(pages.len() << PAGE_SHIFT)
         .ok_or(EFAULT)?;
-    let mirror = Mirror::new(address..end, object.memory()?.pages(), range.start)?;
+    let mirror = Mirror::new(address..end, object.memory()?.pages(), pages.start)?;
     let handle = MirrorHandle {
-        object: object.object().clone(),
-        range,
+        object,
+        pages,
         access,
         mirror,
     };
@@ -90,12 +92,12 @@ pub(crate) fn mirror(
 }
 
 impl MirrorHandle {
-    /// The pages of the object, as indices in it.
-    pub(crate) fn range(&self) -> &Range<usize> {
-        &self.range
+    /// The pages, as indices in the object.
+    pub(crate) fn pages(&self) -> &Range<usize> {
+        &self.pages
     }
 
-    /// What one may do with them.
+    /// Access that it gives.
     pub(crate) fn access(&self) -> PinAccess {
         self.access
     }
@@ -112,14 +114,14 @@ impl Handle for MirrorHandle {
     fn read(&self, at: i64, iov: &mut IovIterDest<'_>) -> Result<usize> {
         let pages = self.object.memory()?.pages();
         copy::read(self.mirror.len(), at, iov, |at, buffer| {
-            self.mirror.read(at, buffer, pages, self.range.start)
+            self.mirror.read(at, buffer, pages, self.pages.start)
         })
     }
 
     fn write(&self, at: i64, iov: &mut IovIterSource<'_>) -> Result<usize> {
         let pages = self.object.memory()?.pages();
         copy::write(self.mirror.len(), at, iov, |at, bytes| {
-            self.mirror.write(at, bytes, pages, self.range.start)
+            self.mirror.write(at, bytes, pages, self.pages.start)
         })
     }
 
@@ -128,8 +130,8 @@ impl Handle for MirrorHandle {
     }
 
     fn show(&self, m: &SeqFile) {
-        seq_print!(m, "start:\t{}\n", self.range.start);
-        seq_print!(m, "pages:\t{}\n", self.range.len());
+        seq_print!(m, "start:\t{}\n", self.pages.start);
+        seq_print!(m, "pages:\t{}\n", self.pages.len());
         seq_print!(m, "mirror:\tyes\n");
     }
 }

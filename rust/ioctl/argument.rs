@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! The struct that a command takes: how it is read and written, and what is checked of any.
+//! The struct of a command: how it is read and written, and the checks that all commands share.
 
 use kernel::{
     ioctl::_IOC_SIZE,
@@ -20,7 +20,7 @@ use zerocopy::{
 /// `PINSEAL_NO_PAGE`, an expression that bindgen does not fold.
 pub(super) const NO_PAGE: u64 = u64::MAX;
 
-/// The caller's struct, of a size that the caller says.
+/// The caller's struct, of the size that the command word says.
 #[derive(Clone, Copy)]
 pub(super) struct Argument {
     address: UserPtr,
@@ -28,7 +28,7 @@ pub(super) struct Argument {
 }
 
 impl Argument {
-    /// The struct that the command word `cmd` is about.
+    /// The struct of command word `cmd`.
     pub(super) fn new(cmd: u32, address: usize) -> Self {
         Self {
             address: UserPtr::from_addr(address),
@@ -49,8 +49,8 @@ impl Argument {
         self.read_grown(size_of::<T>())
     }
 
-    /// Reads a struct that has grown since its first version, of which the size is `first`. What the
-    /// caller's does not have is zero.
+    /// Reads a struct that has grown since its first version, whose size is `first`. Fields that the
+    /// caller's struct lacks are zero.
     ///
     /// # Errors
     ///
@@ -68,12 +68,12 @@ impl Argument {
         Ok(value)
     }
 
-    /// Whether the caller's struct has room for all of it: it is not of a version before it grew.
+    /// Whether the caller's struct has all fields: its version is not older than `T`.
     pub(super) fn has_room_for<T>(self) -> bool {
         self.size >= size_of::<T>()
     }
 
-    /// Writes the struct, and zeroes to what the caller's has beyond it.
+    /// Writes the struct, and zeroes to the rest of the caller's.
     ///
     /// # Errors
     ///
@@ -85,7 +85,7 @@ impl Argument {
         self.write_what_fits(value)
     }
 
-    /// Writes as much of the struct as the caller's has room for.
+    /// Writes as much of the struct as the caller's has room for, and zeroes to the rest.
     ///
     /// # Errors
     ///
@@ -114,7 +114,11 @@ fn check_rest_is_zero(mut reader: UserSliceReader) -> Result {
     Ok(())
 }
 
-/// Checks flags or padding of which nothing is defined.
+/// Checks that undefined flags and padding are zero.
+///
+/// # Errors
+///
+/// `EINVAL`.
 pub(super) fn check_zero(bits: u32) -> Result {
     if bits == 0 {
         Ok(())
@@ -123,12 +127,11 @@ pub(super) fn check_zero(bits: u32) -> Result {
     }
 }
 
-/// Checks what a struct has grown by since its first version, and only flags that came with it have a
-/// use for.
+/// Checks that fields which the given flags do not use, and the first version did not have, are zero.
 ///
 /// # Errors
 ///
-/// `E2BIG`: what is not zero is from a version that this does not know.
+/// `E2BIG`: they belong to a version that this build does not know.
 pub(super) fn check_unused(fields: &[u64]) -> Result {
     match fields.iter().all(|&field| field == 0) {
         true => Ok(()),

@@ -1,21 +1,26 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Sharing an object: other descriptors of it, its memory for who knows only memfds, and somebody
-//! else's memory for an object of ours.
+//! `PINSEAL_IOC_REOPEN`, `PINSEAL_IOC_EXPORT` and `PINSEAL_IOC_IMPORT`: other descriptors of an object
+//! or its memory, and an existing memfd as its memory.
 
+use super::argument::{
+    check_zero,
+    Argument, //
+};
 use crate::{
     fs::{
         device_file::DeviceFile,
         shmem::ShmemFile, //
     },
-    object::Object,
-    open_object::OpenObject, //
+    open_object::OpenObject,
+    uapi, //
 };
 use kernel::{
     fs::{
         file::{
             flags::{
                 O_CLOEXEC,
+                O_RDONLY,
                 O_RDWR, //
             },
             FileDescriptorReservation, //
@@ -27,43 +32,49 @@ use kernel::{
     sync::aref::ARef, //
 };
 
-/// Opens an object once more, with a position and flags of its own. `access` is `O_RDONLY` or
-/// `O_RDWR`. Returns a descriptor.
-///
-/// # Errors
-///
-/// `EPERM` when `device` was not opened for all of that, `EMFILE`, those of opening the device.
-pub(crate) fn reopen(device: DeviceFile<'_, OpenObject>, access: u32) -> Result<isize> {
-    check_access(device, access)?;
-    new_descriptor(|| device.reopen(access))
+/// `PINSEAL_IOC_REOPEN`. Returns a descriptor.
+#[inline(never)]
+pub(super) fn reopen(device: DeviceFile<'_, OpenObject>, arg: Argument) -> Result<isize> {
+    let request: uapi::pinseal_reopen = arg.read()?;
+    check_zero(request.pad)?;
+    if !matches!(request.flags, O_RDONLY | O_RDWR) {
+        return Err(EINVAL);
+    }
+    check_access(device, request.flags)?;
+    new_descriptor(|| device.reopen(request.flags))
 }
 
-/// Opens the memory of an object. `access` is `O_RDONLY` or `O_RDWR`. Returns a descriptor.
+/// `PINSEAL_IOC_EXPORT`. Returns a descriptor.
 ///
-/// With that, and `/proc/self/fd`, whoever the file's mode allows can open it for writing, so it is
-/// not for those who may only read.
-///
-/// # Errors
-///
-/// `EPERM` when `device` was not opened for reading and writing, `EMFILE`, those of opening it.
-pub(crate) fn export(device: DeviceFile<'_, OpenObject>, access: u32) -> Result<isize> {
+/// Its holder can open it for writing by `/proc/self/fd`, so a descriptor that gives less access cannot
+/// be exported.
+#[inline(never)]
+pub(super) fn export(device: DeviceFile<'_, OpenObject>, arg: Argument) -> Result<isize> {
+    let request: uapi::pinseal_export = arg.read()?;
+    check_zero(request.pad | (request.flags & !uapi::PINSEAL_EXPORT_RDONLY))?;
+    let access = if request.flags & uapi::PINSEAL_EXPORT_RDONLY != 0 {
+        O_RDONLY
+    } else {
+        device.access()
+    };
     check_access(device, O_RDWR)?;
     new_descriptor(|| device.owner().memory()?.open_again(access))
 }
 
-/// Makes the file behind `descriptor` the memory of an object.
-///
-/// # Errors
-///
-/// `EBADF` when there is none, `EINVAL` when it is no file in shared memory, `EPERM` when it was not
-/// opened for reading and writing or is not to be sealed, `EBUSY` when the object has been used.
-pub(crate) fn import(object: &Object, descriptor: i32) -> Result {
-    // CAST: What is negative is no descriptor, and is none afterwards.
-    let file = LocalFile::fget(descriptor as u32)?;
-    object.adopt(ShmemFile::of(&file)?)
+/// `PINSEAL_IOC_IMPORT`.
+#[inline(never)]
+pub(super) fn import(device: DeviceFile<'_, OpenObject>, arg: Argument) -> Result {
+    let request: uapi::pinseal_import = arg.read()?;
+    check_zero(request.flags)?;
+    if !device.is_writable() {
+        return Err(EPERM);
+    }
+    // CAST: A negative number is no descriptor, and is none after the cast.
+    let file = LocalFile::fget(request.fd as u32)?;
+    device.owner().adopt(ShmemFile::of(&file)?)
 }
 
-/// A descriptor gives no access that the one it is made from does not give.
+/// Checks that `device` gives the access that a new descriptor will give.
 fn check_access(device: DeviceFile<'_, OpenObject>, access: u32) -> Result {
     if !device.is_readable() || (access == O_RDWR && !device.is_writable()) {
         return Err(EPERM);
@@ -76,7 +87,7 @@ fn check_access(device: DeviceFile<'_, OpenObject>, access: u32) -> Result {
 /// # Errors
 ///
 /// `EMFILE`, and those of `open`.
-pub(crate) fn new_descriptor(open: impl FnOnce() -> Result<ARef<File>>) -> Result<isize> {
+pub(super) fn new_descriptor(open: impl FnOnce() -> Result<ARef<File>>) -> Result<isize> {
     let reservation = FileDescriptorReservation::get_unused_fd_flags(O_CLOEXEC)?;
     let file = open()?;
     // CAST: Descriptors are small.

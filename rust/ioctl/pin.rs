@@ -2,31 +2,30 @@
 
 //! `PINSEAL_IOC_PIN`, and the commands of the handles that it makes.
 
-use super::argument::{
-    check_unused,
-    check_zero,
-    Argument, //
+use super::{
+    argument::{
+        check_unused,
+        check_zero,
+        Argument, //
+    },
+    descriptor::new_descriptor, //
 };
 use crate::{
     fs::{
         device_file::DeviceFile,
         handle_file::HandleCommands, //
     },
-    handle::mirror::{
-        mirror,
-        MirrorHandle, //
-    },
-    handle::pin::{
+    handle::{
         self,
+        MirrorHandle,
         PinHandle, //
     },
-    ioctl::descriptor,
-    object::pinned_range::{
-        Asked,
-        Holding,
+    object::{
+        BreakRequest,
+        LeaseState,
         PinAccess,
-        Standing,
-        Terms, //
+        PinTerms,
+        PinnedRange, //
     },
     open_object::OpenObject,
     uapi, //
@@ -51,11 +50,11 @@ const PIN_FIRST: usize = offset_of!(uapi::pinseal_pin, address);
 const PIN_FLAGS: u32 =
     uapi::PINSEAL_PIN_READONLY | uapi::PINSEAL_PIN_LEASED | uapi::PINSEAL_PIN_MIRROR;
 
-/// What holds nothing cannot be taken.
+/// A mirror pins nothing that could be revoked.
 const LEASED_MIRROR: u32 = uapi::PINSEAL_PIN_LEASED | uapi::PINSEAL_PIN_MIRROR;
 
-/// A time so long that it makes no difference, and that the clock can still be added to.
-const FOR_EVER_NS: i64 = i64::MAX / 2;
+/// Longest grace, in nanoseconds: a deadline after it does not overflow.
+const MAX_GRACE_NS: i64 = i64::MAX / 2;
 
 /// `PINSEAL_IOC_PIN`. Returns a descriptor.
 #[inline(never)]
@@ -74,31 +73,31 @@ pub(super) fn pin(device: DeviceFile<'_, OpenObject>, arg: Argument) -> Result<i
     };
     if request.flags & uapi::PINSEAL_PIN_MIRROR != 0 {
         let address = request.address.try_into().map_err(|_| EFAULT)?;
-        return descriptor::new_descriptor(|| mirror(device, start..end, address, access));
+        return new_descriptor(|| handle::mirror(device, start..end, address, access));
     }
     check_unused(&[request.address])?;
     let terms = match request.flags & uapi::PINSEAL_PIN_LEASED {
-        // It has no meaning without the flag.
-        0 => Terms::ForGood,
-        _ => Terms::Leased(Delta::from_nanos(
+        // `grace_ns` has no meaning without the flag.
+        0 => PinTerms::Unleased,
+        _ => PinTerms::Leased(Delta::from_nanos(
             request
                 .grace_ns
                 .try_into()
-                .map_or(FOR_EVER_NS, |ns: i64| ns.min(FOR_EVER_NS)),
+                .map_or(MAX_GRACE_NS, |ns: i64| ns.min(MAX_GRACE_NS)),
         )),
     };
-    descriptor::new_descriptor(|| pin::pin(device, start..end, access, terms))
+    new_descriptor(|| handle::pin(device, start..end, access, terms))
 }
 
 impl HandleCommands for PinHandle {
     fn ioctl(&self, cmd: u32, arg: usize) -> Result<isize> {
-        dispatch_on_handle(cmd, arg, || pin_state(self.holding()))
+        dispatch_on_handle(cmd, arg, || pin_state(self.range()))
     }
 }
 
 impl HandleCommands for MirrorHandle {
     fn ioctl(&self, cmd: u32, arg: usize) -> Result<isize> {
-        dispatch_on_handle(cmd, arg, || mirror_state(self.range(), self.access()))
+        dispatch_on_handle(cmd, arg, || mirror_state(self.pages(), self.access()))
     }
 }
 
@@ -120,10 +119,10 @@ fn dispatch_on_handle(
 }
 
 /// The state of a mirror handle.
-fn mirror_state(range: &Range<usize>, access: PinAccess) -> uapi::pinseal_lease {
+fn mirror_state(pages: &Range<usize>, access: PinAccess) -> uapi::pinseal_lease {
     uapi::pinseal_lease {
-        start: range.start as u64,
-        count: range.len() as u64,
+        start: pages.start as u64,
+        count: pages.len() as u64,
         grace_ns: 0,
         until_ns: 0,
         asker: 0,
@@ -133,24 +132,26 @@ fn mirror_state(range: &Range<usize>, access: PinAccess) -> uapi::pinseal_lease 
     }
 }
 
-/// The state of a handle that pins.
-fn pin_state(holding: &Holding) -> uapi::pinseal_lease {
-    let (state, asked) = match holding.standing() {
-        Standing::Held => (uapi::pinseal_lease_state_PINSEAL_LEASE_HELD, None),
-        Standing::Asked(asked) => (uapi::pinseal_lease_state_PINSEAL_LEASE_ASKED, Some(asked)),
-        Standing::Revoked => (uapi::pinseal_lease_state_PINSEAL_LEASE_REVOKED, None),
+/// The state of a pin handle.
+fn pin_state(range: &PinnedRange) -> uapi::pinseal_lease {
+    let (state, request) = match range.lease_state() {
+        LeaseState::Held => (uapi::pinseal_lease_state_PINSEAL_LEASE_HELD, None),
+        LeaseState::Breaking(request) => {
+            (uapi::pinseal_lease_state_PINSEAL_LEASE_ASKED, Some(request))
+        }
+        LeaseState::Revoked => (uapi::pinseal_lease_state_PINSEAL_LEASE_REVOKED, None),
     };
     uapi::pinseal_lease {
-        start: holding.range().start as u64,
-        count: holding.range().len() as u64,
-        grace_ns: holding.grace_ns(),
-        until_ns: asked.as_ref().map_or(0, Asked::until_ns),
-        // CAST: A process has a positive number, or 0 when it is none of the reader's namespace.
-        asker: asked
+        start: range.pages().start as u64,
+        count: range.pages().len() as u64,
+        grace_ns: range.grace_ns(),
+        until_ns: request.as_ref().map_or(0, BreakRequest::deadline_ns),
+        // CAST: A process has a positive number, or 0 outside of the reader's namespace.
+        asker: request
             .as_ref()
-            .map_or(0, |asked| asked.by.tgid_nr_ns(None) as u32),
+            .map_or(0, |request| request.by.tgid_nr_ns(None) as u32),
         state,
-        flags: holding.flags(),
+        flags: range.flags(),
         pad: 0,
     }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! `PINSEAL_IOC_RESIZE` and `PINSEAL_IOC_FALLOCATE`, which can wait for who holds what goes.
+//! `PINSEAL_IOC_RESIZE` and `PINSEAL_IOC_FALLOCATE`, which can wait for references to the pages that
+//! they remove.
 
 use super::argument::{
     check_unused,
@@ -10,16 +11,21 @@ use super::argument::{
 };
 use crate::{
     fs::device_file::DeviceFile,
-    object::exclusion::HasGate,
+    object::{
+        HasSealExclusion,
+        ObjectFile, //
+    },
     open_object::OpenObject,
     resize::{
-        once_free,
+        remove_unpinned,
         WaitOutcome,
         WaitRequest, //
     },
-    seal::request::DEFAULT_TIMEOUT_NS,
-    uapi, //
-    wait::bounds::Budget,
+    uapi,
+    wait::{
+        WaitBounds,
+        DEFAULT_TIMEOUT_NS, //
+    }, //
 };
 use core::{
     mem::offset_of,
@@ -40,18 +46,18 @@ const RESIZE_FIRST: usize = offset_of!(uapi::pinseal_resize, waited_ns);
 /// Size of the first version of `struct pinseal_fallocate`.
 const FALLOCATE_FIRST: usize = offset_of!(uapi::pinseal_fallocate, waited_ns);
 
-/// The mode that punches a hole.
+/// The mode of hole punching.
 const PUNCH: u32 = uapi::FALLOC_FL_PUNCH_HOLE | uapi::FALLOC_FL_KEEP_SIZE;
 
-/// A struct of a call that can wait for who holds pages.
-trait Waits: IntoBytes + Immutable {
+/// The struct of a command that can wait for references.
+trait WaitStruct: IntoBytes + Immutable {
     fn timeout_ns(&mut self) -> &mut u64;
 
-    /// What the struct has grown by.
+    /// The fields that the first version lacks.
     fn grown(&mut self) -> Grown<'_>;
 }
 
-/// What only a call that waits has a use for.
+/// Fields that only a command that waits uses.
 struct Grown<'a> {
     waited_ns: &'a mut u64,
     pinned_pages: &'a mut u64,
@@ -59,9 +65,9 @@ struct Grown<'a> {
     revoked_pages: &'a mut u64,
 }
 
-macro_rules! impl_waits {
+macro_rules! impl_wait_struct {
     ($struct:ty) => {
-        impl Waits for $struct {
+        impl WaitStruct for $struct {
             fn timeout_ns(&mut self) -> &mut u64 {
                 &mut self.timeout_ns
             }
@@ -78,8 +84,8 @@ macro_rules! impl_waits {
     };
 }
 
-impl_waits!(uapi::pinseal_resize);
-impl_waits!(uapi::pinseal_fallocate);
+impl_wait_struct!(uapi::pinseal_resize);
+impl_wait_struct!(uapi::pinseal_fallocate);
 
 impl Grown<'_> {
     fn check_unused(&self) -> Result {
@@ -109,17 +115,19 @@ pub(super) fn resize(device: DeviceFile<'_, OpenObject>, arg: Argument) -> Resul
     let object = device.owner();
     let Some(leases) = wait else {
         request.grown().check_unused()?;
-        object.gate().wait_for_sealer(device.is_nonblocking())?;
+        object
+            .exclusion()
+            .wait_write_unblocked(device.is_nonblocking())?;
         return object.memory()?.resize(size);
     };
     let new_size = request.size;
-    let goes = || match object.size() {
+    let removed = || match object.size() {
         old_size if object.seals().forbid_size(old_size, new_size) => Err(EPERM),
         old_size if old_size < new_size => Ok(0..0),
-        // What is beyond the old end may have been allocated, and goes as well.
+        // Pages beyond the old end may be allocated, and are removed as well.
         _ => Ok(pages_within(new_size, u64::MAX)),
     };
-    wait_and(device, arg, request, leases, goes, || {
+    wait_and_remove(device, arg, request, leases, removed, || {
         object.memory()?.resize(size)
     })
 }
@@ -146,29 +154,31 @@ pub(super) fn fallocate(device: DeviceFile<'_, OpenObject>, arg: Argument) -> Re
     }
     let is_punch = request.mode == PUNCH && len > 0 && offset.checked_add(len).is_some();
     let (Some(leases), true) = (wait, is_punch) else {
-        // Nothing goes, or nobody is to be waited for.
-        object.gate().wait_for_sealer(device.is_nonblocking())?;
+        // Nothing is removed, or nothing is to be waited for.
+        object
+            .exclusion()
+            .wait_write_unblocked(device.is_nonblocking())?;
         return object.memory()?.fallocate(mode, offset, len);
     };
     let hole = pages_within(request.offset, request.offset + request.len);
-    let goes = || match object.seals().forbid_writing() {
+    let removed = || match object.seals().forbid_writing() {
         true => Err(EPERM),
         false => Ok(hole.clone()),
     };
-    wait_and(device, arg, request, leases, goes, || {
+    wait_and_remove(device, arg, request, leases, removed, || {
         object.memory()?.fallocate(mode, offset, len)
     })
 }
 
-/// Waits until nobody holds the pages that go, does `act`, and reports. Nobody is to lose a lease for
-/// what is refused: what seals forbid, or for a report that cannot be written.
-fn wait_and<T: Waits>(
+/// Waits for references to the pages of `removed`, calls `remove`, and reports. No lease is broken for a
+/// call that fails: because of a seal, or of a report that cannot be written.
+fn wait_and_remove<T: WaitStruct>(
     device: DeviceFile<'_, OpenObject>,
     arg: Argument,
     mut request: T,
     leases: Leases,
-    goes: impl Fn() -> Result<Range<usize>>,
-    act: impl FnOnce() -> Result,
+    removed: impl Fn() -> Result<Range<usize>>,
+    remove: impl FnOnce() -> Result,
 ) -> Result {
     // The first version of the struct has no room for a report.
     let reports = arg.has_room_for::<T>();
@@ -180,19 +190,19 @@ fn wait_and<T: Waits>(
         timeout_ns => timeout_ns,
     };
     let grown = request.grown();
-    let mut budget = Budget::new(timeout_ns, device.is_nonblocking(), 0, *grown.waited_ns, 0);
+    let mut bounds = WaitBounds::new(timeout_ns, device.is_nonblocking(), 0, *grown.waited_ns, 0);
     if !reports {
-        // A call that is restarted cannot say that it is.
-        budget.start_clock();
+        // A restarted call cannot tell that it is one.
+        bounds.start_clock();
     }
     let wait = WaitRequest {
-        budget,
+        bounds,
         revoke: match leases {
             Leases::Keep => None,
             Leases::Revoke => Some(*grown.revoked_pages),
         },
     };
-    let report = once_free(device.owner().object(), wait, goes, act)?;
+    let report = remove_unpinned(device.owner().object(), wait, removed, remove)?;
     let written = if reports {
         *grown.waited_ns = report.waited_ns;
         *grown.pinned_pages = report.pinned_pages;
@@ -200,8 +210,8 @@ fn wait_and<T: Waits>(
         *grown.revoked_pages = report.revoked_pages;
         arg.write(&request)
     } else if report.outcome == WaitOutcome::Interrupted {
-        // As `select()` does: a call that is restarted must find what it has used up. When it cannot,
-        // it is not restarted.
+        // As `select()` does: the struct keeps the time left for the restarted call. When it cannot be
+        // written, the call is not restarted.
         if device.is_nonblocking() {
             return Err(EBUSY);
         }
@@ -212,28 +222,28 @@ fn wait_and<T: Waits>(
         Ok(())
     };
     match report.outcome {
-        // What is done is done, also when nobody can read the report.
-        WaitOutcome::Free => Ok(()),
+        // The pages are removed, also when the report cannot be written.
+        WaitOutcome::Unpinned => Ok(()),
         _ if written.is_err() => written,
-        WaitOutcome::Held => Err(EBUSY),
+        WaitOutcome::Pinned => Err(EBUSY),
         WaitOutcome::Interrupted => Err(ERESTARTNOHAND),
     }
 }
 
-/// What becomes of the leases of pages that go.
+/// What becomes of leases.
 #[derive(Clone, Copy)]
 enum Leases {
-    /// They are waited for like other pins.
+    /// Waited for, like other pins.
     Keep,
-    /// They are asked for, and taken.
+    /// Broken.
     Revoke,
 }
 
-/// If it is to wait for who holds the pages that go: what is to become of leases.
+/// What becomes of leases, if the command is to wait.
 ///
 /// # Errors
 ///
-/// `EINVAL` for unknown flags, and for one that says something of leases without waiting.
+/// `EINVAL` for unknown flags, and for the flag of leases without the one to wait.
 fn wait_flags(flags: u32, wait: u32, keep_leases: u32) -> Result<Option<Leases>> {
     check_zero(flags & !(wait | keep_leases))?;
     match (flags & wait != 0, flags & keep_leases != 0) {
@@ -244,9 +254,9 @@ fn wait_flags(flags: u32, wait: u32, keep_leases: u32) -> Result<Option<Leases>>
     }
 }
 
-/// The pages that lie within a range of bytes with their whole length.
+/// The pages that lie completely within a range of bytes.
 fn pages_within(start: u64, end: u64) -> Range<usize> {
-    // CAST: In pages, everything fits.
+    // CAST: In pages, a size fits.
     let (start, end) = (
         start.div_ceil(PAGE_SIZE as u64) as usize,
         (end / PAGE_SIZE as u64) as usize,

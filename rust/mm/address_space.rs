@@ -116,7 +116,7 @@ impl AddressSpace {
     /// copies stay.
     ///
     /// Context: sleeps.
-    pub(crate) fn unmap(&self, pages: &Range<usize>) {
+    pub(crate) fn zap(&self, pages: &Range<usize>) {
         if pages.is_empty() {
             return;
         }

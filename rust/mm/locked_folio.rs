@@ -74,8 +74,8 @@ impl LockedFolio<'_> {
     }
 
     /// Removes the folio from every page table. Nobody maps it again while it is locked.
-    pub(crate) fn unmap(&self) {
-        self.mapping.unmap(&self.range());
+    pub(crate) fn zap(&self) {
+        self.mapping.zap(&self.range());
     }
 
     /// Whether, at this instant, nobody but the page cache and us has a reference.

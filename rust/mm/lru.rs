@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Draining the per-CPU batches of folios on their way to the LRU lists.
+//! LruDrain the per-CPU batches of folios on their way to the LRU lists.
 //!
 //! A batch holds a reference to each of its folios, and an idle CPU keeps its batch for ever. The
 //! kernel's `lru_add_drain()` and `lru_add_drain_all()` are not exported; an exported function that
@@ -32,7 +32,7 @@ use kernel::{
 };
 
 /// Drains the batches of the CPU that this runs on.
-pub(crate) fn drain_this_cpu() {
+pub(crate) fn drain_local() {
     let mut batch = MaybeUninit::uninit();
 
     // SAFETY: `batch` is valid for writing, and is made an empty batch: nothing is released, but
@@ -44,14 +44,14 @@ pub(crate) fn drain_this_cpu() {
 }
 
 /// While it lives, the current task stays on its CPU, also when it sleeps: what it puts into a batch
-/// is in one that [`drain_this_cpu`] drains.
-pub(crate) struct SameCpu {
+/// is in one that [`drain_local`] drains.
+pub(crate) struct MigrateDisabled {
     _not_send: NotThreadSafe,
 }
 
-impl SameCpu {
+impl MigrateDisabled {
     /// Stays.
-    pub(crate) fn stay() -> Self {
+    pub(crate) fn new() -> Self {
         // SAFETY: It is undone when dropped, which is by this task.
         unsafe { bindings::pinseal_migrate_disable() };
         Self {
@@ -60,21 +60,21 @@ impl SameCpu {
     }
 }
 
-impl Drop for SameCpu {
+impl Drop for MigrateDisabled {
     fn drop(&mut self) {
         // SAFETY: By this task, which has called the counterpart once for this.
         unsafe { bindings::pinseal_migrate_enable() };
     }
 }
 
-/// One CPU's share of a [`Draining`].
+/// One CPU's share of a [`LruDrain`].
 #[repr(C)]
 struct Share {
     work: Opaque<bindings::work_struct>,
     common: *const Common,
 }
 
-/// What the shares of a [`Draining`] have in common.
+/// What the shares of a [`LruDrain`] have in common.
 struct Common {
     /// Shares that are not done.
     left: Atomic<u32>,
@@ -84,9 +84,9 @@ struct Common {
 
 /// # Safety
 ///
-/// `work` must be that of a [`Share`] whose [`Draining`] lives until this returns.
+/// `work` must be that of a [`Share`] whose [`LruDrain`] lives until this returns.
 unsafe extern "C" fn drain_work(work: *mut bindings::work_struct) {
-    drain_this_cpu();
+    drain_local();
     // SAFETY: By the safety requirements; `work` is the first field of a `Share`.
     let common = unsafe { &*(*work.cast::<Share>()).common };
     // ORDERING: Release, so that who sees that nothing is left sees folios without our references.
@@ -108,16 +108,16 @@ unsafe extern "C" fn drain_work(work: *mut bindings::work_struct) {
 ///
 /// The items in `shares` are initialised, and stay where they are until none is queued any more;
 /// so does what they point to.
-pub(crate) struct Draining {
+pub(crate) struct LruDrain {
     shares: KVVec<Share>,
     common: KBox<Common>,
 }
 
 // SAFETY: Work items may be taken back by another thread than the one that queued them, and what
 // they have in common is made for being shared.
-unsafe impl Send for Draining {}
+unsafe impl Send for LruDrain {}
 
-impl Draining {
+impl LruDrain {
     /// Begins to drain. Does not wait: a CPU that runs a real-time task may not get to it for long.
     /// `waiter` is woken up when all are done.
     ///
@@ -185,7 +185,7 @@ impl Draining {
     }
 }
 
-impl Drop for Draining {
+impl Drop for LruDrain {
     fn drop(&mut self) {
         for share in &self.shares {
             // SAFETY: By the type invariants the item is initialised. It is not queued again.

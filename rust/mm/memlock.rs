@@ -89,24 +89,24 @@ fn limit() -> Option<usize> {
 /// # Invariants
 ///
 /// `pages` are counted for `user`, if there is one, and in `pinned_vm` of `mm`.
-pub(crate) struct LockedMemory {
+pub(crate) struct MemlockCharge {
     user: Option<User>,
     mm: ARef<Mm>,
     pages: usize,
 }
 
 // SAFETY: A user is counted for, and let go of, by any thread.
-unsafe impl Send for LockedMemory {}
+unsafe impl Send for MemlockCharge {}
 // SAFETY: Nothing can be done with a reference.
-unsafe impl Sync for LockedMemory {}
+unsafe impl Sync for MemlockCharge {}
 
-impl LockedMemory {
+impl MemlockCharge {
     /// Charges the current task's user.
     ///
     /// # Errors
     ///
     /// `ENOMEM` when that is more than the limit allows, and for kernel threads.
-    pub(crate) fn charge(pages: usize) -> Result<Self> {
+    pub(crate) fn new(pages: usize) -> Result<Self> {
         // INVARIANT: None are counted.
         let mut memory = Self {
             user: match limit() {
@@ -143,7 +143,7 @@ impl LockedMemory {
     }
 }
 
-impl Drop for LockedMemory {
+impl Drop for MemlockCharge {
     fn drop(&mut self) {
         if let Some(user) = &self.user {
             user.sub_locked(self.pages);

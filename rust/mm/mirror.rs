@@ -17,7 +17,7 @@
 use crate::{
     bindings,
     mm::address_space::AddressSpace,
-    sync::sleep::is_dying, //
+    sync::sleep::fatal_signal_pending, //
 };
 use core::{
     ops::Range,
@@ -165,7 +165,7 @@ unsafe extern "C" fn invalidate(
 
 impl Mirror {
     /// Whether this kernel has them.
-    pub(crate) const IS_THERE: bool = true;
+    pub(crate) const IS_SUPPORTED: bool = true;
 
     /// A mirror of addresses of the current process, at all of which shared mappings show `file` now,
     /// from page `first` on.
@@ -295,7 +295,7 @@ impl Mirror {
                 return Ok(f(page, offset));
             }
             drop(table);
-            if is_dying() {
+            if fatal_signal_pending() {
                 return Err(EINTR);
             }
             self.fault(address, what, file, first + number)?;

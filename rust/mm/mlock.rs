@@ -15,7 +15,7 @@ use super::address_space::{
 };
 use crate::{
     bindings,
-    sync::sleep::is_dying, //
+    sync::sleep::fatal_signal_pending, //
 };
 use core::{
     ops::Range,
@@ -65,7 +65,7 @@ impl AddressSpace {
     /// # Errors
     ///
     /// `ENOMEM`: none could be looked at.
-    pub(crate) fn map_where_locked(&self, pages: Range<usize>) -> Result {
+    pub(crate) fn remap_mlocked(&self, pages: Range<usize>) -> Result {
         let mut naps = LOCK_NAPS;
         for part in self.locked_parts(pages)?.iter() {
             let mut from = part.pages.start;
@@ -177,7 +177,7 @@ impl AddressSpace {
 /// Locks an address space, for which it sleeps `naps` times at most.
 fn try_lock<'a>(mm: &'a MmWithUser, naps: &mut u32) -> Option<MmapReadGuard<'a>> {
     loop {
-        if is_dying() {
+        if fatal_signal_pending() {
             return None;
         }
         // SAFETY: There are no requirements.

@@ -14,7 +14,7 @@ pub(crate) enum Mirror {}
 
 impl Mirror {
     /// Whether this kernel has them.
-    pub(crate) const IS_THERE: bool = false;
+    pub(crate) const IS_SUPPORTED: bool = false;
 
     /// # Errors
     ///

@@ -1,19 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! The gate of an object: whose turn to seal it is, and who waits meanwhile.
+//! Serialises the sealers of an object and blocks other accesses while one is at work.
 //!
-//! Writers, readers and those who seek are held at the gate, so that waiting for them comes to an
-//! end. No seal depends on it: they may have another way to the memory.
+//! Blocking bounds a sealer's wait: without new writers and readers, the references that exist run
+//! out. No seal depends on it, because an exported or imported file is another way to the memory.
 //!
 //! # Lock order
 //!
-//! Under `queue` nothing is slept for, and nothing taken but what waking somebody up takes: locks of
-//! the scheduler, of a wait queue, of a work queue. It may be taken under the mmap lock (faults) and
-//! under the inode lock (sealing).
+//! `SealExclusion::state` is taken under the mmap lock (faults) and under the inode lock (sealing).
+//! Nothing sleeps under it. A wake-up under it takes locks of the scheduler, of a wait queue, of a
+//! work queue.
 
 use crate::sync::sleep::{
-    is_pending,
-    Nap, //
+    hrtimer_sleep,
+    signal_pending,
+    SleepState, //
 };
 use kernel::{
     new_condvar,
@@ -39,351 +40,349 @@ use kernel::{
     }, //
 };
 
-/// How long a reader waits for a moment to be over, in milliseconds. Moments are shorter; this is for
-/// sealers who do not get a CPU.
-const READER_PATIENCE_MS: u32 = 20;
+/// Longest wait of a reader, in milliseconds. A sealer blocks readers for less; the bound is for a
+/// sealer that gets no CPU.
+const READ_TIMEOUT_MS: u32 = 20;
 
-/// Who comes to the gate, as a bit.
+/// A kind of access that a sealer can block, as a bit.
 #[derive(Clone, Copy)]
 #[repr(u32)]
-enum Passer {
-    /// Who writes, or changes the size.
-    Writer = 1 << 0,
-    /// Who takes a reference to read by. Held up for moments only.
-    Reader = 1 << 1,
-    /// Who locks the inode in order to read. Held up only while that lock is what the seal waits for.
-    Seeker = 1 << 2,
+enum Access {
+    /// A write or a change of size.
+    Write = 1 << 0,
+    /// A read or a fault, which takes page references. Blocked for moments only.
+    Read = 1 << 1,
+    /// A seek that locks the inode. Blocked only while the sealer waits for the inode lock.
+    Seek = 1 << 2,
 }
 
-/// The lock around [`Queue`], held.
-type QueueGuard<'a> = SpinLockGuard<'a, Queue>;
+type StateGuard<'a> = SpinLockGuard<'a, State>;
 
-/// Whose turn to seal it is.
+/// Whether a sealer owns the exclusion.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Turn {
-    Free,
-    Taken,
+enum Owner {
+    None,
+    Sealer,
 }
 
-/// The turn, and how many wait for something at the gate.
-struct Queue {
-    turn: Turn,
+struct State {
+    owner: Owner,
+    /// Tasks that wait for the exclusion or for a blocked access.
     waiters: u32,
-    /// The holder of the turn, when that one waits for pages.
-    sleeper: Option<Sleeper>,
+    /// The owner, while it waits for page references.
+    unpin_waiter: Option<Waiter>,
 }
 
-/// How to tell somebody that pages were let go of, from whatever thread, and without sleeping.
+/// Wakes a waiter from any thread, without sleeping.
 pub(crate) trait Wake: Send + Sync {
-    /// Tells.
+    /// Wakes the waiter.
     fn wake(&self);
 }
 
-/// Who wants to be told that pages were let go of.
-pub(crate) enum Sleeper {
-    /// A task that sleeps, perhaps.
+/// A waiter for page references.
+pub(crate) enum Waiter {
+    /// A task that may be asleep.
     Task(ARef<Task>),
-    /// Somebody who is told otherwise.
+    /// Anything else, such as queued work.
     Other(KBox<dyn Wake>),
 }
 
-impl Sleeper {
+impl Waiter {
     fn wake(&self) {
         match self {
-            Sleeper::Task(task) => task.wake_up(),
-            Sleeper::Other(other) => other.wake(),
+            Waiter::Task(task) => task.wake_up(),
+            Waiter::Other(other) => other.wake(),
         }
     }
 }
 
-/// What has a gate.
-pub(crate) trait HasGate {
-    /// Its gate.
-    fn gate(&self) -> &Gate;
+/// An owner of a [`SealExclusion`].
+pub(crate) trait HasSealExclusion {
+    /// The exclusion of this object.
+    fn exclusion(&self) -> &SealExclusion;
 }
 
-/// The gate.
+/// Mutual exclusion of sealers that can block other accesses.
 #[pin_data]
-pub(crate) struct Gate {
-    /// Who waits: one bit for each of [`Passer`]. Set by the hand of the holder of the turn only, and
-    /// cleared with it.
-    held: Atomic<u32>,
-    /// Whether somebody let go of pages since the holder of the turn has begun to look.
-    released: Atomic<bool>,
+pub(crate) struct SealExclusion {
+    /// Blocked accesses, one bit for each [`Access`]. Only the owner sets bits; they are cleared when
+    /// it releases the exclusion.
+    blocked: Atomic<u32>,
+    /// Whether a pin was released since the owner began its scan.
+    unpinned: Atomic<bool>,
     #[pin]
-    queue: SpinLock<Queue>,
-    /// Somebody gave up the turn, or lets readers go on.
+    state: SpinLock<State>,
+    /// The exclusion was released, or an access unblocked.
     #[pin]
     changed: CondVar,
 }
 
-impl Gate {
-    /// An open gate.
-    pub(crate) fn new() -> impl PinInit<Self> {
+impl SealExclusion {
+    /// An exclusion that no sealer owns.
+    pub(super) fn new() -> impl PinInit<Self> {
         pin_init!(Self {
-            held: Atomic::new(0),
-            released: Atomic::new(false),
-            queue <- new_spinlock!(
-                Queue {
-                    turn: Turn::Free,
+            blocked: Atomic::new(0),
+            unpinned: Atomic::new(false),
+            state <- new_spinlock!(
+                State {
+                    owner: Owner::None,
                     waiters: 0,
-                    sleeper: None,
+                    unpin_waiter: None,
                 },
-                "pinseal::Gate::queue"
+                "pinseal::SealExclusion::state"
             ),
-            changed <- new_condvar!("pinseal::Gate::changed"),
+            changed <- new_condvar!("pinseal::SealExclusion::changed"),
         })
     }
 
-    /// How many are at it: who has the turn, and who waits at the gate, for the turn or for its end.
+    /// Number of tasks at it: the owner, those that wait for the exclusion, and those whose access is
+    /// blocked.
     pub(crate) fn waiters(&self) -> u32 {
-        let queue = self.queue.lock();
-        u32::from(queue.turn == Turn::Taken) + queue.waiters
+        let state = self.state.lock();
+        u32::from(state.owner == Owner::Sealer) + state.waiters
     }
 
-    /// Waits while somebody seals, before a write or a change of size.
+    /// Waits until writes and changes of size are not blocked.
     ///
-    /// It is a courtesy: who passes may be held up by the inode lock a moment later. That lock is
-    /// what keeps writers and the decision to seal apart.
+    /// A writer that has passed may still meet a sealer: the inode lock is what keeps writers and the
+    /// decision to seal apart.
     ///
     /// # Errors
     ///
-    /// `EAGAIN` when it would wait and `nonblock` is set. `ERESTARTSYS` when there is a signal, or
-    /// task work to do.
-    pub(crate) fn wait_for_sealer(&self, nonblock: bool) -> Result {
-        match (self.holds(Passer::Writer), nonblock) {
+    /// `EAGAIN` when it would wait and `nonblock` is set. `ERESTARTSYS` for a signal or task work.
+    pub(crate) fn wait_write_unblocked(&self, nonblock: bool) -> Result {
+        match (self.is_blocked(Access::Write), nonblock) {
             (false, _) => Ok(()),
             (true, true) => Err(EAGAIN),
-            (true, false) => self.wait_until_released(Passer::Writer, ERESTARTSYS),
+            (true, false) => self.wait_unblocked(Access::Write, ERESTARTSYS),
         }
     }
 
-    /// Waits, before a seek that locks the inode, while a sealer waits for that lock.
+    /// Waits until seeks that lock the inode are not blocked.
     ///
-    /// In a large file a seek takes long. Two who seek all the time hand the lock to each other, and
-    /// a sealer, who does not queue for it, would never find it free. They lose nothing: whoever has
-    /// it would keep them waiting as well, but not interruptibly.
+    /// Such a seek takes long in a large file. Two tasks that seek without pause hand the inode lock
+    /// to each other, and the sealer, which only tries it, never finds it free. The seek loses
+    /// nothing: the lock's owner keeps it waiting as well, and not interruptibly.
     ///
     /// # Errors
     ///
-    /// `ERESTARTNOINTR` when there is a signal, or task work to do: user space does not notice.
-    pub(crate) fn let_seeker_pass(&self) -> Result {
-        match self.holds(Passer::Seeker) {
+    /// `ERESTARTNOINTR` for a signal or task work: user space does not notice.
+    pub(crate) fn wait_seek_unblocked(&self) -> Result {
+        match self.is_blocked(Access::Seek) {
             false => Ok(()),
-            true => self.wait_until_released(Passer::Seeker, ERESTARTNOINTR),
+            true => self.wait_unblocked(Access::Seek, ERESTARTNOINTR),
         }
     }
 
-    /// Whether somebody who comes now has to wait.
     #[inline]
-    fn holds(&self, passer: Passer) -> bool {
-        // CAST: It is a bit of this type.
-        self.held.load(Relaxed) & passer as u32 != 0
+    fn is_blocked(&self, access: Access) -> bool {
+        // CAST: A bit of this type.
+        self.blocked.load(Relaxed) & access as u32 != 0
     }
 
-    /// Waits while such as `passer` are held up. Fails with `interrupted` when the current task should
-    /// go back to user space.
+    /// Waits until `access` is not blocked. Fails with `interrupted` for a signal or task work.
     #[cold]
-    fn wait_until_released(&self, passer: Passer, interrupted: Error) -> Result {
-        let mut queue = self.queue.lock();
-        while self.holds(passer) {
-            self.wait(&mut queue, Jiffies::MAX);
-            if is_pending() {
+    fn wait_unblocked(&self, access: Access, interrupted: Error) -> Result {
+        let mut state = self.state.lock();
+        while self.is_blocked(access) {
+            self.wait(&mut state, Jiffies::MAX);
+            if signal_pending() {
                 return Err(interrupted);
             }
         }
         Ok(())
     }
 
-    /// Whether readers should wait in [`Gate::let_reader_pass`] before they take a reference.
+    /// Whether a reader should call [`SealExclusion::wait_read_unblocked`] before it takes a
+    /// reference.
     #[inline]
-    pub(crate) fn holds_readers(&self) -> bool {
-        self.holds(Passer::Reader)
+    pub(crate) fn blocks_reads(&self) -> bool {
+        self.is_blocked(Access::Read)
     }
 
-    /// Waits, before a fault or a read, while somebody who seals wants no new references for a
-    /// moment.
+    /// Waits, before a fault or a read, while the sealer wants no new references.
     ///
-    /// It is a courtesy of the reader's, and the reader goes on after [`READER_PATIENCE_MS`], or
-    /// when it is signalled: nothing depends on it but how soon a seal comes.
+    /// The reader goes on after [`READ_TIMEOUT_MS`] or for a signal. Nothing depends on the wait but
+    /// how soon the seal comes.
     ///
     /// Context: sleeps. May be called under the mmap lock.
     #[inline]
-    pub(crate) fn let_reader_pass(&self) {
-        if self.holds_readers() {
-            self.hold_reader();
+    pub(crate) fn wait_read_unblocked(&self) {
+        if self.blocks_reads() {
+            self.wait_read_unblocked_slow();
         }
     }
 
     #[cold]
-    fn hold_reader(&self) {
-        let mut queue = self.queue.lock();
-        if self.holds_readers() {
-            self.wait(&mut queue, msecs_to_jiffies(READER_PATIENCE_MS));
+    fn wait_read_unblocked_slow(&self) {
+        let mut state = self.state.lock();
+        if self.blocks_reads() {
+            self.wait(&mut state, msecs_to_jiffies(READ_TIMEOUT_MS));
         }
     }
 
-    /// To be called after pages were let go of: who seals need not wait for the next look then.
-    pub(crate) fn pages_released(&self) {
-        let queue = self.queue.lock();
-        if queue.turn == Turn::Free {
+    /// Says that pins were released, so that the sealer scans again without waiting for its backoff.
+    pub(crate) fn notify_unpin(&self) {
+        let state = self.state.lock();
+        if state.owner == Owner::None {
             return;
         }
-        // ORDERING: Release, so that who sees this sees the pages without the references, too.
-        self.released.store(true, Release);
-        if let Some(sleeper) = &queue.sleeper {
-            sleeper.wake();
+        // ORDERING: Release: a sealer that sees the flag sees the pages without the references.
+        self.unpinned.store(true, Release);
+        if let Some(waiter) = &state.unpin_waiter {
+            waiter.wake();
         }
     }
 
-    /// Waits while somebody seals: for `ns` nanoseconds at most, or until [`is_pending`].
-    pub(crate) fn wait_for_turn(&self, ns: u64) {
-        let mut queue = self.queue.lock();
-        if queue.turn == Turn::Taken {
-            // Rounded up: a turn that comes is noticed at once, only its absence a bit late.
+    /// Waits until no sealer owns the exclusion: for `ns` nanoseconds at most, or until
+    /// [`signal_pending`].
+    pub(crate) fn wait_released(&self, ns: u64) {
+        let mut state = self.state.lock();
+        if state.owner == Owner::Sealer {
+            // Rounded up: a release wakes the waiter at once, only a timeout comes late.
             let ms = ns.div_ceil(1_000_000).try_into().unwrap_or(u32::MAX);
-            self.wait(&mut queue, msecs_to_jiffies(ms));
+            self.wait(&mut state, msecs_to_jiffies(ms));
         }
     }
 
-    /// Waits until something changes, the time is up, or [`is_pending`].
-    fn wait(&self, queue: &mut QueueGuard<'_>, timeout: Jiffies) {
-        queue.waiters += 1;
-        let _ = self.changed.wait_interruptible_timeout(queue, timeout);
-        queue.waiters -= 1;
+    /// Waits for a change, the timeout, or [`signal_pending`].
+    fn wait(&self, state: &mut StateGuard<'_>, timeout: Jiffies) {
+        state.waiters += 1;
+        let _ = self.changed.wait_interruptible_timeout(state, timeout);
+        state.waiters -= 1;
     }
 
-    /// Changes something that others may wait for. It is done under the lock, so that nobody who
-    /// saw it unchanged goes to sleep after the wake-up.
-    fn change(&self, change: impl FnOnce(&mut Queue)) {
-        let mut queue = self.queue.lock();
-        change(&mut queue);
-        let waiters = queue.waiters;
-        drop(queue);
+    /// Changes the state and wakes the waiters. The lock orders the change before the sleep of a
+    /// waiter that saw the old state, so no wake-up is lost.
+    fn change(&self, change: impl FnOnce(&mut State)) {
+        let mut state = self.state.lock();
+        change(&mut state);
+        let waiters = state.waiters;
+        drop(state);
         if waiters != 0 {
             self.changed.notify_all();
         }
     }
 }
 
-/// The turn to seal: nobody else adds seals until it is dropped.
-pub(crate) struct SealingTurn<T: HasGate> {
-    owner: Arc<T>,
+/// Ownership of a [`SealExclusion`]: no other task adds seals until it is dropped. It is no lock, and
+/// may be held across sleeps.
+pub(crate) struct SealGuard<T: HasSealExclusion> {
+    object: Arc<T>,
 }
 
-impl<T: HasGate> SealingTurn<T> {
-    /// Takes the turn, if nobody has it.
-    pub(crate) fn try_take(owner: &Arc<T>) -> Option<Self> {
-        let mut queue = owner.gate().queue.lock();
-        if queue.turn == Turn::Taken {
+impl<T: HasSealExclusion> SealGuard<T> {
+    /// Acquires the exclusion, unless a sealer owns it.
+    pub(crate) fn try_acquire(object: &Arc<T>) -> Option<Self> {
+        let mut state = object.exclusion().state.lock();
+        if state.owner == Owner::Sealer {
             return None;
         }
-        queue.turn = Turn::Taken;
-        drop(queue);
+        state.owner = Owner::Sealer;
+        drop(state);
         Some(Self {
-            owner: owner.clone(),
+            object: object.clone(),
         })
     }
 
-    /// Whose turn it is: what is sealed.
-    pub(crate) fn owner(&self) -> &T {
-        &self.owner
+    /// The object whose exclusion is held.
+    pub(crate) fn object(&self) -> &T {
+        &self.object
     }
 
-    fn gate(&self) -> &Gate {
-        self.owner.gate()
+    fn exclusion(&self) -> &SealExclusion {
+        self.object.exclusion()
     }
 
-    /// Has `sleeper` told when pages are let go of, until the turn is over, unless somebody is told
-    /// already.
-    pub(crate) fn tell(&self, sleeper: impl FnOnce() -> Sleeper) {
-        let mut queue = self.gate().queue.lock();
-        if queue.sleeper.is_none() {
-            queue.sleeper = Some(sleeper());
+    /// Has `waiter` woken by [`SealExclusion::notify_unpin`] until the exclusion is released. The
+    /// first waiter stays.
+    pub(crate) fn set_waiter(&self, waiter: impl FnOnce() -> Waiter) {
+        let mut state = self.exclusion().state.lock();
+        if state.unpin_waiter.is_none() {
+            state.unpin_waiter = Some(waiter());
         }
     }
 
-    /// Whether pages were let go of since [`SealingTurn::begin_to_look`].
-    fn pages_released(&self) -> bool {
-        self.gate().released.load(Relaxed)
+    /// Whether pins were released since [`SealGuard::begin_scan`].
+    fn was_unpinned(&self) -> bool {
+        self.exclusion().unpinned.load(Relaxed)
     }
 
-    /// Sleeps for `ns` nanoseconds, until pages are let go of, or for another reason to look again:
-    /// `is_over`, of which it is told by being woken up.
+    /// Sleeps for `ns` nanoseconds, or until pins are released or `is_over`. What makes `is_over` true
+    /// must wake the task.
     ///
     /// Context: sleeps.
-    pub(crate) fn nap(&self, nap: Nap, ns: u64, is_over: impl FnOnce() -> bool) {
-        self.tell(|| Sleeper::Task((&**current!()).into()));
-        nap.take(ns, || is_over() || self.pages_released());
+    pub(crate) fn sleep(&self, sleep: SleepState, ns: u64, is_over: impl FnOnce() -> bool) {
+        self.set_waiter(|| Waiter::Task((&**current!()).into()));
+        hrtimer_sleep(sleep, ns, || is_over() || self.was_unpinned());
     }
 
-    /// What is let go of from now on does not show, perhaps, in the look that begins.
-    pub(crate) fn begin_to_look(&self) {
-        // ORDERING: Acquire (and more), see `Gate::pages_released`.
-        self.gate().released.xchg(false, Full);
+    /// To be called before a scan: pins released from now on may be missed by it.
+    pub(crate) fn begin_scan(&self) {
+        // ORDERING: Acquire (and more), see `SealExclusion::notify_unpin`.
+        self.exclusion().unpinned.xchg(false, Full);
     }
 
-    /// Lets writers and those who change the size wait until the turn is over.
-    pub(crate) fn hold_writers(&self) {
-        self.hold(Passer::Writer);
+    /// Blocks writes and changes of size until the exclusion is released.
+    pub(crate) fn block_writes(&self) {
+        self.block(Access::Write);
     }
 
-    /// Lets readers wait until [`SealingTurn::release_readers`], or until the turn is over. To be
-    /// used for moments.
-    pub(crate) fn hold_readers(&self) {
-        self.hold(Passer::Reader);
+    /// Blocks reads and faults until [`SealGuard::unblock_reads`] or the release. For moments only.
+    pub(crate) fn block_reads(&self) {
+        self.block(Access::Read);
     }
 
-    /// Lets readers go on.
-    pub(crate) fn release_readers(&self) {
-        self.release(Passer::Reader);
+    /// Unblocks reads and faults.
+    pub(crate) fn unblock_reads(&self) {
+        self.unblock(Access::Read);
     }
 
-    /// Lets those who lock the inode in order to read wait until [`SealingTurn::release_seekers`],
-    /// or until the turn is over. To be used while somebody has it locked.
-    pub(crate) fn hold_seekers(&self) {
-        self.hold(Passer::Seeker);
+    /// Blocks seeks that lock the inode until [`SealGuard::unblock_seeks`] or the release. For while
+    /// the inode is locked by another task.
+    pub(crate) fn block_seeks(&self) {
+        self.block(Access::Seek);
     }
 
-    /// Whether they wait.
-    pub(crate) fn holds_seekers(&self) -> bool {
-        self.gate().holds(Passer::Seeker)
+    /// Whether such seeks are blocked.
+    pub(crate) fn blocks_seeks(&self) -> bool {
+        self.exclusion().is_blocked(Access::Seek)
     }
 
-    /// Lets them go on.
-    pub(crate) fn release_seekers(&self) {
-        self.release(Passer::Seeker);
+    /// Unblocks them.
+    pub(crate) fn unblock_seeks(&self) {
+        self.unblock(Access::Seek);
     }
 
-    fn hold(&self, passer: Passer) {
-        let held = &self.gate().held;
-        // Nobody else changes it.
+    fn block(&self, access: Access) {
+        let blocked = &self.exclusion().blocked;
+        // Only the owner changes it.
         //
-        // CAST: It is a bit of this type.
-        held.store(held.load(Relaxed) | passer as u32, Relaxed);
+        // CAST: A bit of this type.
+        blocked.store(blocked.load(Relaxed) | access as u32, Relaxed);
     }
 
-    fn release(&self, passer: Passer) {
-        if self.gate().holds(passer) {
-            self.gate().change(|_| {
-                let held = &self.gate().held;
-                // Nobody else changes it.
+    fn unblock(&self, access: Access) {
+        if self.exclusion().is_blocked(access) {
+            self.exclusion().change(|_| {
+                let blocked = &self.exclusion().blocked;
+                // Only the owner changes it.
                 //
-                // CAST: It is a bit of this type.
-                held.store(held.load(Relaxed) & !(passer as u32), Relaxed);
+                // CAST: A bit of this type.
+                blocked.store(blocked.load(Relaxed) & !(access as u32), Relaxed);
             });
         }
     }
 }
 
-impl<T: HasGate> Drop for SealingTurn<T> {
+impl<T: HasSealExclusion> Drop for SealGuard<T> {
     fn drop(&mut self) {
-        let gate = self.gate();
-        let mut sleeper = None;
-        gate.change(|queue| {
-            gate.held.store(0, Relaxed);
-            queue.turn = Turn::Free;
-            sleeper = queue.sleeper.take();
+        let exclusion = self.exclusion();
+        let mut waiter = None;
+        exclusion.change(|state| {
+            exclusion.blocked.store(0, Relaxed);
+            state.owner = Owner::None;
+            waiter = state.unpin_waiter.take();
         });
     }
 }

@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! All that is held of an object by handles, in the order of the pages.
+//! All pinned ranges of an object, ordered by page.
 //!
 //! # Lock order
 //!
-//! `Holdings::list` is taken with no more held than `Holding::state` may be; that is taken under it.
+//! 1. `PinTable::inner`, taken with no more held than `PinnedRange::state` may be
+//! 2. `PinnedRange::state`
 
-use crate::object::pinned_range::{
-    Holding,
-    Terms, //
+use super::pinned_range::{
+    PinTerms,
+    PinnedRange, //
 };
 use core::ops::Range;
 use kernel::{
@@ -24,89 +25,89 @@ use kernel::{
     }, //
 };
 
-/// What is held of an object.
+/// The pinned ranges of an object.
 #[pin_data]
-pub(crate) struct Holdings {
+pub(crate) struct PinTable {
     #[pin]
-    list: Mutex<List>,
+    inner: Mutex<Inner>,
 }
 
-/// Where a holding is among the others: by its first page, and by a number, in the order in which
-/// they came.
-pub(crate) type Place = (usize, u64);
+/// Key of a pinned range in its table: its first page, and a number that grows with each range.
+pub(crate) type PinKey = (usize, u64);
 
-struct List {
-    all: RBTree<Place, Arc<Holding>>,
-    /// The number of the next.
+struct Inner {
+    ranges: RBTree<PinKey, Arc<PinnedRange>>,
+    /// Number of the next range.
     next: u64,
-    /// How many pages one has at most, of all that there were since there was none.
-    longest: usize,
-    count: Count,
+    /// An upper bound of the ranges' lengths, in pages. Reset when the table becomes empty.
+    max_len: usize,
+    count: PinCount,
 }
 
-/// How many holdings there are.
+/// Number of pinned ranges.
 #[derive(Clone, Copy)]
-pub(crate) struct Count {
-    /// All.
+pub(crate) struct PinCount {
+    /// All ranges.
     pub(crate) all: usize,
-    /// Those on a lease.
+    /// Leased ranges.
     pub(crate) leased: usize,
 }
 
-impl Count {
-    fn of(holding: &Holding) -> Self {
+impl PinCount {
+    fn of(range: &PinnedRange) -> Self {
         Self {
             all: 1,
-            leased: (holding.terms() != Terms::ForGood).into(),
+            leased: (range.terms() != PinTerms::Unleased).into(),
         }
     }
 }
 
-impl Holdings {
-    /// Nothing.
-    pub(crate) fn new() -> impl PinInit<Self> {
+impl PinTable {
+    /// An empty table.
+    pub(super) fn new() -> impl PinInit<Self> {
         pin_init!(Self {
-            list <- new_mutex!(
-                List {
-                    all: RBTree::new(),
+            inner <- new_mutex!(
+                Inner {
+                    ranges: RBTree::new(),
                     next: 0,
-                    longest: 0,
-                    count: Count { all: 0, leased: 0 },
+                    max_len: 0,
+                    count: PinCount { all: 0, leased: 0 },
                 },
-                "pinseal::Holdings::list"
+                "pinseal::PinTable::inner"
             ),
         })
     }
 
-    /// Adds what somebody holds. Returns its place.
+    /// Adds a range. Returns its key.
     ///
     /// # Errors
     ///
     /// `ENOMEM`.
-    pub(crate) fn add(&self, holding: &Arc<Holding>) -> Result<Place> {
+    pub(crate) fn add(&self, range: &Arc<PinnedRange>) -> Result<PinKey> {
         let node = RBTreeNodeReservation::new(GFP_KERNEL_ACCOUNT)?;
-        let one = Count::of(holding);
-        let mut list = self.list.lock();
-        let place = (holding.range().start, list.next);
-        list.next += 1;
-        list.longest = list.longest.max(holding.range().len());
-        list.all.insert(node.into_node(place, holding.clone()));
-        list.count.all += one.all;
-        list.count.leased += one.leased;
-        Ok(place)
+        let one = PinCount::of(range);
+        let mut inner = self.inner.lock();
+        let key = (range.pages().start, inner.next);
+        inner.next += 1;
+        inner.max_len = inner.max_len.max(range.pages().len());
+        inner.ranges.insert(node.into_node(key, range.clone()));
+        inner.count.all += one.all;
+        inner.count.leased += one.leased;
+        Ok(key)
     }
 
-    /// Whether any of the pages is held. (It may have been taken away from the object since then.)
-    pub(crate) fn hold_any(&self, pages: &Range<usize>) -> bool {
-        let mut list = self.list.lock();
-        let from = (pages.start.saturating_sub(list.longest), 0);
-        let mut cursor = list.all.cursor_lower_bound_mut(&from);
+    /// Whether a handle pins any of the pages. The object may have other pages at these indices by
+    /// now.
+    pub(crate) fn pins_any(&self, pages: &Range<usize>) -> bool {
+        let mut inner = self.inner.lock();
+        let from = (pages.start.saturating_sub(inner.max_len), 0);
+        let mut cursor = inner.ranges.cursor_lower_bound_mut(&from);
         while let Some(at) = cursor {
-            let (&(start, _), holding) = at.current();
+            let (&(start, _), range) = at.current();
             if start >= pages.end {
                 break;
             }
-            if pages.start < holding.range().end && holding.is_there() {
+            if pages.start < range.pages().end && range.is_held() {
                 return true;
             }
             cursor = at.move_next();
@@ -114,24 +115,24 @@ impl Holdings {
         false
     }
 
-    /// Removes the one at that place.
-    pub(crate) fn remove(&self, place: Place) {
-        let mut list = self.list.lock();
-        let removed = list.all.remove(&place);
-        if let Some(holding) = &removed {
-            let one = Count::of(holding);
-            list.count.all -= one.all;
-            list.count.leased -= one.leased;
+    /// Removes the range with that key.
+    pub(crate) fn remove(&self, key: PinKey) {
+        let mut inner = self.inner.lock();
+        let removed = inner.ranges.remove(&key);
+        if let Some(range) = &removed {
+            let one = PinCount::of(range);
+            inner.count.all -= one.all;
+            inner.count.leased -= one.leased;
         }
-        if list.all.is_empty() {
-            list.longest = 0;
+        if inner.ranges.is_empty() {
+            inner.max_len = 0;
         }
-        drop(list);
+        drop(inner);
         drop(removed);
     }
 
-    /// Adds to `found` the leases of any of those pages that came with number `since` or later.
-    /// Returns the number that the next one will have.
+    /// Adds to `found` the leased ranges with any of those pages and a number of `since` or more.
+    /// Returns the number of the next range.
     ///
     /// # Errors
     ///
@@ -140,34 +141,34 @@ impl Holdings {
         &self,
         pages: &Range<usize>,
         since: u64,
-        found: &mut KVVec<Arc<Holding>>,
+        found: &mut KVVec<Arc<PinnedRange>>,
     ) -> Result<u64> {
-        let mut list = self.list.lock();
-        let next = list.next;
+        let mut inner = self.inner.lock();
+        let next = inner.next;
         if since == next {
             return Ok(next);
         }
-        found.reserve(list.count.leased, GFP_KERNEL)?;
-        let mut cursor = list.all.cursor_front_mut();
+        found.reserve(inner.count.leased, GFP_KERNEL)?;
+        let mut cursor = inner.ranges.cursor_front_mut();
         while let Some(at) = cursor {
-            let (&(start, number), holding) = at.current();
+            let (&(start, number), range) = at.current();
             if start >= pages.end {
                 break;
             }
             if number >= since
-                && holding.terms() != Terms::ForGood
-                && pages.start < holding.range().end
+                && range.terms() != PinTerms::Unleased
+                && pages.start < range.pages().end
             {
                 // There is room.
-                let _ = found.push_within_capacity(holding.clone());
+                let _ = found.push_within_capacity(range.clone());
             }
             cursor = at.move_next();
         }
         Ok(next)
     }
 
-    /// How many there are.
-    pub(crate) fn count(&self) -> Count {
-        self.list.lock().count
+    /// Number of ranges.
+    pub(crate) fn count(&self) -> PinCount {
+        self.inner.lock().count
     }
 }

@@ -1,18 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Pages of an object that somebody holds pinned, and what becomes of them: they are let go of or, when
-//! they are held on a lease, asked for and taken.
+//! Pages that one handle pins, and the state of their lease.
 //!
 //! # Lock order
 //!
-//! `Holding::state` is taken with nothing held but the turn to seal and, when the last file of an object
-//! goes, `OpenObject::background`; and nothing of ours is taken under it. Nothing is copied from or to
-//! user space under it.
+//! `PinnedRange::state` is taken with at most the seal exclusion and `PinTable::inner` held. No lock of
+//! this module is taken under it, and nothing is copied from or to user space.
 
 use crate::{
     compat::estale,
     fs::pinned::PinnedPages,
-    mm::memlock::LockedMemory,
+    mm::memlock::MemlockCharge,
     sync::poll::{
         PollQueue,
         Poller, //
@@ -43,20 +41,20 @@ use kernel::{
     }, //
 };
 
-/// How soon who gave up asks again when the call was restarted, in milliseconds.
+/// How long a withdrawn break request is remembered for a restarted call, in milliseconds.
 const RESTART_MS: i64 = 50;
 
-/// What one may do with pinned pages.
+/// Access that pinned pages give.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum PinAccess {
-    /// Read them.
+    /// Read only.
     Read,
-    /// Read and write them.
+    /// Read and write.
     Write,
 }
 
 impl PinAccess {
-    /// `PINSEAL_PIN_*` of it.
+    /// The `PINSEAL_PIN_*` flags of this access.
     pub(crate) fn flags(self) -> u32 {
         match self {
             PinAccess::Read => uapi::PINSEAL_PIN_READONLY,
@@ -65,253 +63,252 @@ impl PinAccess {
     }
 }
 
-/// How pages are held.
+/// Terms under which pages are pinned.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Terms {
-    /// Until their holder lets go of them.
-    ForGood,
-    /// Until somebody wants them, and has waited for this long.
+pub(crate) enum PinTerms {
+    /// Pinned until the handle is closed.
+    Unleased,
+    /// Revocable, this long after a break was requested.
     Leased(Delta),
 }
 
-/// That somebody wants pages.
+/// A pending request to break a lease.
 #[derive(Clone)]
-pub(crate) struct Asked {
-    /// Who. There is one at a time: who asks has the turn.
+pub(crate) struct BreakRequest {
+    /// The requester. There is one at a time: it owns the object's seal exclusion.
     pub(crate) by: ARef<Task>,
-    /// When they are taken.
-    pub(crate) until: Instant<Monotonic>,
+    /// When the pages are revoked.
+    pub(crate) deadline: Instant<Monotonic>,
 }
 
-impl Asked {
-    /// When they are taken, in nanoseconds of `CLOCK_MONOTONIC`.
-    pub(crate) fn until_ns(&self) -> u64 {
+impl BreakRequest {
+    /// The deadline in nanoseconds of `CLOCK_MONOTONIC`.
+    pub(crate) fn deadline_ns(&self) -> u64 {
         // CAST: The clock is never negative.
-        HrTimerExpires::as_nanos(&self.until) as u64
+        HrTimerExpires::as_nanos(&self.deadline) as u64
     }
 }
 
-/// The pins, and what they cost.
+/// The pins, and their charge.
 struct Pins {
     pages: PinnedPages,
-    _charge: LockedMemory,
+    _charge: MemlockCharge,
 }
 
-/// That somebody wanted pages, and may come back at once.
-struct GaveUp {
-    asked: Asked,
+/// A request that its requester has withdrawn, but repeats if its call is restarted.
+struct Withdrawn {
+    request: BreakRequest,
     at: Instant<Monotonic>,
 }
 
 enum State {
-    /// Nobody wants them.
-    Held(Pins, Option<GaveUp>),
-    /// Somebody does.
-    Asked(Pins, Asked),
-    /// They were taken.
+    /// Pinned.
+    Held(Pins, Option<Withdrawn>),
+    /// Pinned, and a break is requested.
+    Breaking(Pins, BreakRequest),
+    /// The lease was broken: unpinned.
     Revoked,
-    /// They were given back.
-    LetGo,
+    /// The handle was closed: unpinned.
+    Released,
 }
 
-/// What is known of pages from outside.
-pub(crate) enum Standing {
-    /// Nobody wants them.
+/// State of a lease as its holder sees it.
+pub(crate) enum LeaseState {
+    /// Pinned.
     Held,
-    /// Somebody does.
-    Asked(Asked),
-    /// They were taken.
+    /// Pinned, and a break is requested.
+    Breaking(BreakRequest),
+    /// Unpinned.
     Revoked,
 }
 
-/// Pages of an object that somebody holds pinned.
+/// Pages of an object that one handle pins.
 #[pin_data]
-pub(crate) struct Holding {
-    /// The number of the object.
+pub(crate) struct PinnedRange {
+    /// Number of the object, for trace events.
     object: u64,
     since: Instant<Monotonic>,
-    /// Which.
-    range: Range<usize>,
+    pages: Range<usize>,
     access: PinAccess,
-    terms: Terms,
+    terms: PinTerms,
     #[pin]
     state: Mutex<State>,
-    /// Woken up when somebody wants the pages, and when they were taken.
+    /// Woken when a break is requested, and when the pages are revoked.
     #[pin]
     pollers: PollQueue,
 }
 
-impl Holding {
-    /// Holds pages of the range that were pinned.
+impl PinnedRange {
+    /// The range of pages that were pinned as `pinned`.
     ///
     /// # Errors
     ///
     /// `ENOMEM`.
     pub(crate) fn new(
         object: u64,
-        range: Range<usize>,
+        pages: Range<usize>,
         access: PinAccess,
-        terms: Terms,
-        pages: PinnedPages,
-        charge: LockedMemory,
+        terms: PinTerms,
+        pinned: PinnedPages,
+        charge: MemlockCharge,
     ) -> Result<Arc<Self>> {
         let pins = Pins {
-            pages,
+            pages: pinned,
             _charge: charge,
         };
         Arc::pin_init(
             pin_init!(Self {
                 object,
                 since: Instant::now(),
-                range,
+                pages,
                 access,
                 terms,
-                state <- new_mutex!(State::Held(pins, None), "pinseal::Holding::state"),
-                pollers <- PollQueue::new(c"pinseal::Holding::pollers", static_lock_class!()),
+                state <- new_mutex!(State::Held(pins, None), "pinseal::PinnedRange::state"),
+                pollers <- PollQueue::new(c"pinseal::PinnedRange::pollers", static_lock_class!()),
             }),
             GFP_KERNEL_ACCOUNT,
         )
     }
 
     /// The pages, as indices in the object.
-    pub(crate) fn range(&self) -> &Range<usize> {
-        &self.range
+    pub(crate) fn pages(&self) -> &Range<usize> {
+        &self.pages
     }
 
-    /// How they are held.
-    pub(crate) fn terms(&self) -> Terms {
+    /// Terms of the pins.
+    pub(crate) fn terms(&self) -> PinTerms {
         self.terms
     }
 
-    /// `PINSEAL_PIN_*` of the access and terms.
+    /// The `PINSEAL_PIN_*` flags of access and terms.
     pub(crate) fn flags(&self) -> u32 {
         let leased = match self.terms {
-            Terms::ForGood => 0,
-            Terms::Leased(_) => uapi::PINSEAL_PIN_LEASED,
+            PinTerms::Unleased => 0,
+            PinTerms::Leased(_) => uapi::PINSEAL_PIN_LEASED,
         };
         leased | self.access.flags()
     }
 
-    /// How long who wants them waits, in nanoseconds; 0 when they are not on a lease.
+    /// Time between a break request and the revocation, in nanoseconds; 0 without a lease.
     pub(crate) fn grace_ns(&self) -> u64 {
         match self.terms {
-            Terms::ForGood => 0,
-            // CAST: Made from what is not negative.
-            Terms::Leased(grace) => grace.as_nanos() as u64,
+            PinTerms::Unleased => 0,
+            // CAST: Never negative.
+            PinTerms::Leased(grace) => grace.as_nanos() as u64,
         }
     }
 
-    /// Tells who traces that they are pinned.
+    /// Emits the trace event of the pin.
     pub(crate) fn trace(&self) {
-        trace::pin(self.object, &self.range, self.flags(), self.grace_ns());
+        trace::pin(self.object, &self.pages, self.flags(), self.grace_ns());
     }
 
-    /// Calls `f` with the pages. They stay pinned until it returns, which is to be soon: who wants them
-    /// waits for that.
+    /// Calls `f` with the pages. They stay pinned until it returns. A revocation waits for that, so
+    /// `f` must be short.
     ///
     /// # Errors
     ///
-    /// `ESTALE` when they were taken. Those of `f`.
+    /// `ESTALE` when they were revoked. Those of `f`.
     pub(crate) fn with_pages<R>(&self, f: impl FnOnce(&PinnedPages) -> Result<R>) -> Result<R> {
         match &*self.state.lock() {
-            State::Held(pins, _) | State::Asked(pins, _) => f(&pins.pages),
-            State::Revoked | State::LetGo => Err(estale()),
+            State::Held(pins, _) | State::Breaking(pins, _) => f(&pins.pages),
+            State::Revoked | State::Released => Err(estale()),
         }
     }
 
-    /// Whether they are still held.
-    pub(crate) fn is_there(&self) -> bool {
-        matches!(&*self.state.lock(), State::Held(..) | State::Asked(..))
+    /// Whether the pages are pinned.
+    pub(super) fn is_held(&self) -> bool {
+        matches!(&*self.state.lock(), State::Held(..) | State::Breaking(..))
     }
 
-    /// What somebody who holds them, or polls, may want to know.
-    pub(crate) fn standing(&self) -> Standing {
+    /// State of the lease.
+    pub(crate) fn lease_state(&self) -> LeaseState {
         match &*self.state.lock() {
-            State::Held(..) => Standing::Held,
-            State::Asked(_, asked) => Standing::Asked(asked.clone()),
-            State::Revoked | State::LetGo => Standing::Revoked,
+            State::Held(..) => LeaseState::Held,
+            State::Breaking(_, request) => LeaseState::Breaking(request.clone()),
+            State::Revoked | State::Released => LeaseState::Revoked,
         }
     }
 
-    /// Has `poller` woken up when that changes.
-    pub(crate) fn poll(&self, poller: &Poller<'_>) -> Standing {
+    /// State of the lease. `poller` is woken when it changes.
+    pub(crate) fn poll(&self, poller: &Poller<'_>) -> LeaseState {
         self.pollers.register(poller);
-        self.standing()
+        self.lease_state()
     }
 
-    /// Gives the pages back.
-    pub(crate) fn let_go(&self) {
-        let old = replace(&mut *self.state.lock(), State::LetGo);
-        self.free(old);
-        trace::unpin(self.object, &self.range, self.since);
+    /// Unpins the pages, because the handle is closed.
+    pub(crate) fn release(&self) {
+        let old = replace(&mut *self.state.lock(), State::Released);
+        self.unpin(old);
+        trace::unpin(self.object, &self.pages, self.since);
     }
 
-    /// Frees what a state holds. Returns how many pages were asked for once.
-    fn free(&self, old: State) -> u64 {
-        let (State::Held(pins, _) | State::Asked(pins, _)) = old else {
+    /// Unpins what `old` holds. Returns the number of pages.
+    fn unpin(&self, old: State) -> u64 {
+        let (State::Held(pins, _) | State::Breaking(pins, _)) = old else {
             return 0;
         };
         if self.access == PinAccess::Write {
             pins.pages.mark_dirty();
         }
-        self.range.len() as u64
+        self.pages.len() as u64
     }
 
-    /// Wants the pages, on behalf of `by`.
+    /// Requests to break the lease, on behalf of `by`.
     ///
-    /// A call that was restarted asks anew, and the time that the holder had before counts.
-    pub(crate) fn ask(&self, by: &ARef<Task>, grace: Delta) {
+    /// A restarted call repeats its request; the grace that had run before the restart counts.
+    pub(crate) fn request_break(&self, by: &ARef<Task>, grace: Delta) {
         let mut state = self.state.lock();
-        *state = match replace(&mut *state, State::LetGo) {
-            State::Held(pins, Some(before))
-                if ptr::eq(&raw const *before.asked.by, &raw const **by)
-                    && before.at.elapsed().as_millis() < RESTART_MS =>
+        *state = match replace(&mut *state, State::Released) {
+            State::Held(pins, Some(withdrawn))
+                if ptr::eq(&raw const *withdrawn.request.by, &raw const **by)
+                    && withdrawn.at.elapsed().as_millis() < RESTART_MS =>
             {
-                State::Asked(pins, before.asked)
+                State::Breaking(pins, withdrawn.request)
             }
-            State::Held(pins, _) => State::Asked(
+            State::Held(pins, _) => State::Breaking(
                 pins,
-                Asked {
+                BreakRequest {
                     by: by.clone(),
-                    until: Instant::now() + grace,
+                    deadline: Instant::now() + grace,
                 },
             ),
             other => other,
         };
-        if let State::Asked(_, asked) = &*state {
-            trace::lease_asked(self.object, &self.range, asked.until_ns());
+        if let State::Breaking(_, request) = &*state {
+            trace::lease_asked(self.object, &self.pages, request.deadline_ns());
         }
         drop(state);
         self.pollers.wake();
     }
 
-    /// Does not want them any more, unless the call is restarted: then it is remembered for a moment.
-    pub(crate) fn unask(&self, comes_back: bool) {
+    /// Withdraws the request. If the call `restarts`, the request is remembered for a moment.
+    pub(crate) fn withdraw_break(&self, restarts: bool) {
         let mut state = self.state.lock();
-        *state = match replace(&mut *state, State::LetGo) {
-            State::Asked(pins, asked) => {
+        *state = match replace(&mut *state, State::Released) {
+            State::Breaking(pins, request) => {
                 let at = Instant::now();
-                State::Held(pins, comes_back.then_some(GaveUp { asked, at }))
+                State::Held(pins, restarts.then_some(Withdrawn { request, at }))
             }
             other => other,
         };
     }
 
-    /// Takes the pages if their time is up. Returns how many it took.
-    pub(crate) fn take_if_due(&self, now: Instant<Monotonic>) -> u64 {
+    /// Revokes the pages if the deadline of the request has passed. Returns the number of pages.
+    pub(crate) fn revoke_expired(&self, now: Instant<Monotonic>) -> u64 {
         let mut state = self.state.lock();
-        let is_due = match &*state {
-            State::Asked(_, asked) => (asked.until - now).as_nanos() <= 0,
+        let is_expired = match &*state {
+            State::Breaking(_, request) => (request.deadline - now).as_nanos() <= 0,
             _ => false,
         };
-        if !is_due {
+        if !is_expired {
             return 0;
         }
         let old = replace(&mut *state, State::Revoked);
         drop(state);
-        let taken = self.free(old);
-        trace::lease_revoked(self.object, &self.range, self.since);
+        let revoked = self.unpin(old);
+        trace::lease_revoked(self.object, &self.pages, self.since);
         self.pollers.wake();
-        taken
+        revoked
     }
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! The rules of seals: which there are, what they imply and what they forbid. No kernel state.
+//! The rules of seals: which exist, what they imply and what they forbid. No kernel state.
 
 use crate::uapi;
 use kernel::{
@@ -15,7 +15,7 @@ impl_flags!(
 
     /// One seal.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-    pub(crate) enum Seal {
+    pub(super) enum Seal {
         /// No more seals.
         Seal = uapi::F_SEAL_SEAL,
 
@@ -25,23 +25,22 @@ impl_flags!(
         /// The size cannot grow.
         Grow = uapi::F_SEAL_GROW,
 
-        /// Nobody can write, in any way.
+        /// No write, in any way.
         Write = uapi::F_SEAL_WRITE,
 
-        /// Nobody can write but through shared writable mappings that exist.
+        /// No write but through shared writable mappings that exist.
         FutureWrite = uapi::F_SEAL_FUTURE_WRITE,
 
         /// The bits of the file mode that make it executable cannot change.
         Exec = uapi::F_SEAL_EXEC,
 
-        /// Nobody can execute but through executable mappings that exist. The kernel does not know
-        /// this one.
+        /// No execution but through executable mappings that exist. The kernel does not know it.
         FutureExec = uapi::PINSEAL_F_SEAL_FUTURE_EXEC,
     }
 );
 
 impl SealSet {
-    /// The seals that the kernel knows, and enforces for every way to a file.
+    /// The seals that the kernel knows and enforces for every descriptor of a file.
     const KERNEL: u32 = uapi::F_SEAL_SEAL
         | uapi::F_SEAL_SHRINK
         | uapi::F_SEAL_GROW
@@ -56,7 +55,7 @@ impl SealSet {
     ///
     /// # Errors
     ///
-    /// `EINVAL` when there are bits that are no seal, or one that is not supported.
+    /// `EINVAL` for a bit that is no supported seal.
     pub(crate) fn from_bits(bits: u32) -> Result<Self> {
         if bits & !Self::SUPPORTED == 0 {
             Ok(Self(bits))
@@ -65,28 +64,28 @@ impl SealSet {
         }
     }
 
-    /// The seals of a file, whose bits the kernel has. What we do not know of them is left out.
+    /// The seals of a file, from the kernel's bits. Unknown bits are left out.
     pub(crate) const fn from_kernel_bits(bits: u32) -> Self {
         Self(bits & Self::KERNEL)
     }
 
-    /// The bits that the kernel is to have. It does not know the others.
+    /// The bits of the seals that the kernel knows.
     pub(crate) const fn kernel_bits(self) -> u32 {
         self.0 & Self::KERNEL
     }
 
-    /// Those that the kernel does not know.
-    pub(crate) const fn besides_kernel(self) -> Self {
+    /// The seals that the kernel does not know.
+    pub(crate) const fn non_kernel(self) -> Self {
         Self(self.0 & !Self::KERNEL)
     }
 
-    /// This one seal, if it is in the set.
-    pub(crate) fn only(self, seal: Seal) -> Self {
+    /// The set of this one seal, if it is in the set.
+    pub(super) fn only(self, seal: Seal) -> Self {
         self & seal
     }
 
     /// The set without this one seal.
-    pub(crate) fn without(self, seal: Seal) -> Self {
+    pub(super) fn without(self, seal: Seal) -> Self {
         self & !seal
     }
 
@@ -104,7 +103,7 @@ impl SealSet {
     ///
     /// # Errors
     ///
-    /// `EPERM` when not, even for none.
+    /// `EPERM` when not, even to add none.
     pub(crate) fn check_addable(self) -> Result {
         if self.contains(Seal::Seal) {
             return Err(EPERM);
@@ -112,8 +111,8 @@ impl SealSet {
         Ok(())
     }
 
-    /// With what this set implies for a file that is or is not executable by somebody: what can be
-    /// executed for ever shall not change, as memfd has it.
+    /// The set with the seals that it implies: as with memfd, a file that stays executable must not
+    /// change.
     pub(crate) fn with_implied(self, is_executable: bool) -> Self {
         if is_executable && self.contains(Seal::Exec) {
             self | Seal::Shrink | Seal::Grow | Seal::Write | Seal::FutureWrite
@@ -122,28 +121,27 @@ impl SealSet {
         }
     }
 
-    /// Whether adding `new` takes away a way to write that is open now, so that pins and mappings
-    /// matter.
+    /// Whether adding `new` ends writing that is possible now, so that pins and mappings matter.
     pub(crate) fn adding_ends_writing(self, new: SealSet) -> bool {
         new.contains(Seal::Write) && !self.contains(Seal::Write)
     }
 
-    /// Whether nobody may write, in whatever way that is new.
+    /// Whether new writes are forbidden: `write()`, and pins and mappings made from now on.
     pub(crate) fn forbid_writing(self) -> bool {
         self.contains_any(Seal::Write | Seal::FutureWrite)
     }
 
-    /// Whether a file of that size, in bytes, may not get that one.
+    /// Whether the size, in bytes, may not change from `old` to `new`.
     pub(crate) fn forbid_size(self, old: u64, new: u64) -> bool {
         (new < old && self.contains(Seal::Shrink)) || (new > old && self.contains(Seal::Grow))
     }
 
-    /// Whether new shared mappings may not be writable.
+    /// Whether new shared writable mappings are forbidden.
     pub(crate) fn forbid_writable_mappings(self) -> bool {
         self.contains_any(Seal::Write | Seal::FutureWrite)
     }
 
-    /// Whether no mapping may become executable.
+    /// Whether new executable mappings are forbidden.
     pub(crate) fn forbid_executable_mappings(self) -> bool {
         self.contains(Seal::FutureExec)
     }
@@ -172,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn one_unknown_bit_spoils_all() {
+    fn one_unknown_bit_is_refused() {
         assert!(SealSet::from_bits(SealSet::SUPPORTED).is_ok());
         assert!(SealSet::from_bits(SealSet::SUPPORTED | 1 << 31).is_err());
         assert!(SealSet::from_bits(0).is_ok());
@@ -188,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn our_own_seal_is_not_told_to_the_kernel() {
+    fn the_kernel_is_not_given_unknown_seals() {
         let all = set(SealSet::SUPPORTED);
 
         assert!(all.kernel_bits() == SealSet::KERNEL);
@@ -210,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn only_our_own_seal_forbids_executable_mappings() {
+    fn only_future_exec_forbids_executable_mappings() {
         assert!(set(uapi::PINSEAL_F_SEAL_FUTURE_EXEC).forbid_executable_mappings());
         assert!(!set(SealSet::KERNEL).forbid_executable_mappings());
     }

@@ -1,45 +1,49 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Sealing in the background: one attempt at a time for each object, whose steps a worker takes.
+//! Asynchronous seals: one operation at a time for each object, whose steps workers take.
 //!
-//! Between two steps nobody sleeps: a timer queues the next. So it takes no thread to wait, however
-//! many objects are being sealed.
+//! A timer queues the next step, so no thread sleeps, however many objects are being sealed.
 //!
 //! # Lock order
 //!
-//! `state` is taken with no other lock held but that of the `OpenObject` that goes. Under it, an attempt
-//! that begins may take `Object::name`, to make the memory. Else nothing is waited for, except that a
-//! timer which has just gone off is through.
+//! 1. `AsyncSeal::state`
+//! 2. `Object::name`, when the operation begins and creates the memory
+//!
+//! Nothing else is waited for under `state`, but a timer callback that has just fired.
 
-use crate::{
-    compat::ealready,
-    object::exclusion::Wake,
-    object::seals::SealSet,
-    object::Object,
-    seal::operation::{
-        Attempt,
-        Pause,
-        Progress, //
+use super::{
+    operation::{
+        RetryAfter,
+        SealOperation,
+        Step, //
     },
-    seal::request::{
+    request::{
         Outcome,
         SealReport,
         SealRequest, //
+    }, //
+};
+use crate::{
+    compat::ealready,
+    object::{
+        Object,
+        SealSet,
+        Wake, //
     },
     sync::{
         poll::{
             PollQueue,
             Poller, //
-        }, //
-        workqueue::{
-            take_back,
-            OwnQueue, //
         },
-    }, //
-    wait::context::{
-        Cancellation,
-        Driver, //
+        workqueue::{
+            cancel_sync,
+            OwnedQueue, //
+        }, //
     },
+    wait::{
+        CancelToken,
+        Context, //
+    }, //
 };
 use core::mem::replace;
 use kernel::{
@@ -81,33 +85,44 @@ use kernel::{
     }, //
 };
 
-/// How long to wait at most until the next look at the turn while somebody else has it, in
-/// nanoseconds.
-const TURN_NS: u64 = 500_000;
+/// Longest backoff while another sealer owns the seal exclusion, in nanoseconds.
+const CONTENTION_NS: u64 = 500_000;
 
-/// How long a pause is at least, in nanoseconds, also when somebody lets go of pages in it: who does
-/// so over and over is not to keep a worker busy.
-const LEAST_PAUSE_NS: i64 = 50_000;
+/// Shortest time between two steps, in nanoseconds. A program that releases pins over and over must
+/// not keep a worker busy.
+const MIN_BACKOFF_NS: i64 = 50_000;
 
-/// An attempt that goes on.
+/// An operation between two steps.
 struct Pending {
     seals: SealSet,
-    attempt: Attempt,
-    /// The pause it is in. Dropping it stops the timer.
-    pause: Option<ArcHrTimerHandle<AsyncSeal>>,
-    /// When that began.
+    operation: SealOperation,
+    /// The timer of the backoff. Dropping it stops the timer.
+    timer: Option<ArcHrTimerHandle<AsyncSeal>>,
+    /// When the backoff began.
     since: Option<Instant<Monotonic>>,
 }
 
-/// What became of the last attempt.
+/// State of the operation. A result is told once.
 enum State {
-    /// There is none of which anybody would want to know.
+    /// There is none, or its result was told.
     Idle,
-    /// It goes on, and is in a pause.
+    /// It is between two steps.
     Pending(Pending),
-    /// It goes on, or has ended and is being cleared up: a worker has it.
-    Stepping { seals: SealSet, so_far: SealReport },
-    /// It has ended, and nobody has asked since then.
+    /// A worker takes a step, or ends it.
+    Stepping {
+        seals: SealSet,
+        so_far: SealReport,
+        /// Callers that cancel the operation and wait for its result.
+        cancellers: u32,
+    },
+    /// It ended after it was cancelled. The result is the cancellers'. While any of them waits, no
+    /// operation begins: a canceller must not meet one that it did not cancel.
+    Cancelled {
+        seals: SealSet,
+        result: Result<SealReport>,
+        cancellers: u32,
+    },
+    /// It ended by itself.
     Ended {
         seals: SealSet,
         result: Result<SealReport>,
@@ -115,30 +130,31 @@ enum State {
 }
 
 impl State {
-    /// What is being sealed, or was.
+    /// The seals that the operation adds or added.
     fn seals(&self) -> Option<SealSet> {
         match self {
             State::Idle => None,
             State::Pending(Pending { seals, .. })
             | State::Stepping { seals, .. }
+            | State::Cancelled { seals, .. }
             | State::Ended { seals, .. } => Some(*seals),
         }
     }
 
-    /// Leaves nothing to be known, and no pause: there is one timer, which the next attempt may want
-    /// as soon as the state is not locked any more.
+    /// Takes the state, and stops the timer: there is one, and the next operation may start it as soon
+    /// as the lock is released.
     fn take(&mut self) -> Self {
         if let State::Pending(pending) = self {
-            pending.pause = None;
+            pending.timer = None;
         }
         replace(self, State::Idle)
     }
 
-    /// Whether it is these seals, if any.
+    /// Checks that the operation, if any, adds these seals.
     ///
     /// # Errors
     ///
-    /// `EALREADY` when it is others.
+    /// `EALREADY` when it adds others.
     fn check_seals(&self, wanted: SealSet) -> Result {
         match self.seals() {
             Some(seals) if seals != wanted => Err(ealready()),
@@ -147,23 +163,23 @@ impl State {
     }
 }
 
-/// The sealing of one object in the background.
+/// The asynchronous seal of one object.
 ///
 /// [`AsyncSeal::stop`] must be called while the module is sure to stay.
 #[pin_data]
 pub(crate) struct AsyncSeal {
     #[pin]
     state: Mutex<State>,
-    /// It is not [`State::Stepping`] any more.
+    /// A step has ended.
     #[pin]
-    settled: CondVar,
-    /// Set under the lock of `state`, for the worker that has the attempt.
-    cancellation: Arc<Cancellation>,
+    stepped: CondVar,
+    /// Cancelled under the lock of `state`, and polled by the worker.
+    token: Arc<CancelToken>,
     /// Whether it is [`State::Ended`].
     has_ended: Atomic<bool>,
     #[pin]
     pollers: PollQueue,
-    queue: Arc<OwnQueue>,
+    queue: Arc<OwnedQueue>,
     #[pin]
     timer: HrTimer<Self>,
     #[pin]
@@ -171,18 +187,18 @@ pub(crate) struct AsyncSeal {
 }
 
 impl AsyncSeal {
-    /// Nothing goes on. When something does, it will on `queue`.
+    /// No operation. Steps will run on `queue`.
     ///
     /// # Errors
     ///
     /// `ENOMEM`.
-    pub(crate) fn new(queue: Arc<OwnQueue>) -> Result<Arc<Self>> {
-        let cancellation = Arc::new(Cancellation::new(), GFP_KERNEL)?;
+    pub(crate) fn new(queue: Arc<OwnedQueue>) -> Result<Arc<Self>> {
+        let token = Arc::new(CancelToken::new(), GFP_KERNEL)?;
         Arc::pin_init(
             pin_init!(Self {
                 state <- new_mutex!(State::Idle, "pinseal::AsyncSeal::state"),
-                settled <- new_condvar!("pinseal::AsyncSeal::settled"),
-                cancellation,
+                stepped <- new_condvar!("pinseal::AsyncSeal::stepped"),
+                token,
                 has_ended: Atomic::new(false),
                 pollers <- PollQueue::new(c"pinseal::AsyncSeal::pollers", static_lock_class!()),
                 queue,
@@ -193,42 +209,37 @@ impl AsyncSeal {
         )
     }
 
-    /// Begins to add seals or, when that has been asked for before, tells what became of it: each
-    /// result once.
+    /// Begins an operation, or tells how the one that goes on is.
     ///
     /// # Errors
     ///
-    /// `EALREADY` when it was other seals that were asked for, and nobody has been told what became
-    /// of that. Otherwise as for [`seal::add_seals`](crate::seal::add_seals).
+    /// `EALREADY` when the operation adds other seals and its result was not told. Otherwise those of
+    /// [`add_seals`](super::add_seals).
     pub(crate) fn seal(
         self: ArcBorrow<'_, Self>,
         object: &Arc<Object>,
         request: SealRequest,
     ) -> Result<SealReport> {
-        let seals = request.seals;
         let mut state = self.state.lock();
-        state.check_seals(seals)?;
+        if let State::Cancelled { cancellers: 0, .. } = *state {
+            // Its canceller was interrupted, and finds what follows when its call is restarted.
+            *state = State::Idle;
+        }
+        state.check_seals(request.seals)?;
         match &*state {
             State::Idle => {
-                // What is known at once need not be asked for.
-                object.seals().check_addable()?;
-                object.memory()?;
-                let driver = Driver::Background(self.cancellation.clone());
-                let waker = KBox::new(StepSoon(self.into()), GFP_KERNEL)?;
-                let attempt = Attempt::new(object.clone(), request, driver).wake_by(waker);
-                self.cancellation.set(false);
-                let report = attempt.report(Outcome::Pending);
-                *state = State::Pending(Pending {
-                    seals,
-                    attempt,
-                    pause: None,
-                    since: None,
-                });
+                let (pending, report) = self.begin(object, request)?;
+                *state = State::Pending(pending);
                 self.enqueue();
                 Ok(report)
             }
-            State::Pending(pending) => Ok(pending.attempt.report(Outcome::Pending)),
+            State::Pending(pending) => Ok(pending.operation.report(Outcome::Pending)),
             State::Stepping { so_far, .. } => Ok(*so_far),
+            // For this caller it goes on: its end is told to the cancellers first.
+            State::Cancelled { result, .. } => result.map(|report| SealReport {
+                outcome: Outcome::Pending,
+                ..report
+            }),
             State::Ended { result, .. } => {
                 let result = *result;
                 *state = State::Idle;
@@ -238,64 +249,115 @@ impl AsyncSeal {
         }
     }
 
-    /// Puts an end to adding `seals`, and tells what became of it. When it returns, nothing goes on.
+    /// An operation before its first step, and its report. To be called under the lock of `state`.
+    fn begin(
+        self: ArcBorrow<'_, Self>,
+        object: &Arc<Object>,
+        request: SealRequest,
+    ) -> Result<(Pending, SealReport)> {
+        // Errors that are known at once are returned at once.
+        object.seals().check_addable()?;
+        object.memory()?;
+        let waker = KBox::new(QueueStep(self.into()), GFP_KERNEL)?;
+        self.token.set(false);
+        let pending = Pending {
+            seals: request.seals,
+            operation: SealOperation::new(
+                object.clone(),
+                request,
+                Context::Worker(self.token.clone()),
+            )
+            .set_waker(waker),
+            timer: None,
+            since: None,
+        };
+        let report = pending.operation.report(Outcome::Pending);
+        Ok((pending, report))
+    }
+
+    /// Cancels the operation that adds `seals`, and tells its result. No step of it runs after that.
     ///
     /// # Errors
     ///
-    /// `ENOENT` when nothing goes on that anybody would want to be told of, `EALREADY` when it is
-    /// other seals, `ERESTARTNOINTR` when it is interrupted. Otherwise those of the attempt, which
-    /// had ended by itself.
+    /// `ENOENT` when there is none, `EALREADY` when it adds other seals, `ERESTARTNOINTR` for a signal
+    /// or task work. Otherwise those of the operation, if it ended by itself.
     pub(crate) fn cancel(&self, seals: SealSet) -> Result<SealReport> {
         let mut state = self.state.lock();
         state.check_seals(seals)?;
-        while let State::Stepping { .. } = *state {
-            self.cancellation.set(true);
-            if self.settled.wait_interruptible(&mut state) {
-                return Err(ERESTARTNOINTR);
+        if let State::Stepping { cancellers, .. } = &mut *state {
+            *cancellers += 1;
+            self.token.set(true);
+            loop {
+                let is_interrupted = self.stepped.wait_interruptible(&mut state);
+                match &mut *state {
+                    State::Stepping { cancellers, .. } if is_interrupted => {
+                        *cancellers -= 1;
+                        return Err(ERESTARTNOINTR);
+                    }
+                    State::Stepping { .. } => (),
+                    State::Cancelled {
+                        result, cancellers, ..
+                    } => {
+                        let result = *result;
+                        *cancellers -= 1;
+                        if *cancellers == 0 {
+                            *state = State::Idle;
+                        }
+                        return result;
+                    }
+                    // Not reached: only the last canceller changes that state.
+                    _ => return Err(ENOENT),
+                }
             }
-            // Others may have asked meanwhile.
-            state.check_seals(seals)?;
+        }
+        if let State::Cancelled {
+            result,
+            cancellers: 1..,
+            ..
+        } = *state
+        {
+            return result;
         }
         let old = state.take();
         self.has_ended.store(false, Release);
         drop(state);
         match old {
             State::Pending(pending) => pending.cancel(),
-            State::Ended { result, .. } => result,
+            State::Cancelled { result, .. } | State::Ended { result, .. } => result,
             State::Idle | State::Stepping { .. } => Err(ENOENT),
         }
     }
 
-    /// Puts an end to whatever goes on. Nothing of it runs any more when this returns, nor will.
+    /// Cancels whatever goes on. No step runs any more when this returns, nor will.
     ///
-    /// Context: sleeps.
+    /// Context: sleeps. No caller may use it any more.
     pub(crate) fn stop(self: &Arc<Self>) {
         let mut state = self.state.lock();
-        // A worker that has the attempt ends it.
-        self.cancellation.set(true);
+        // A worker that takes a step ends the operation.
+        self.token.set(true);
         let old = state.take();
         drop(state);
         if let State::Pending(pending) = old {
             let _ = pending.cancel();
         }
         // No timer queues it any more.
-        take_back(self);
+        cancel_sync(self);
     }
 
-    /// What is being added, or was and nobody has been told what became of it.
+    /// The seals that an operation adds, or added if its result was not told.
     pub(crate) fn seals(&self) -> Option<SealSet> {
         self.state.lock().seals()
     }
 
-    /// Whether an attempt has ended of which nobody has been told. Has the poller woken up when that
-    /// becomes so.
+    /// Whether an operation has ended by itself and its result was not told. `poller` is woken when
+    /// that becomes so.
     pub(crate) fn poll(&self, poller: &Poller<'_>) -> bool {
         self.pollers.register(poller);
-        // ORDERING: Acquire, so that who is told that it has ended finds it so.
+        // ORDERING: Acquire: a poller that sees the end finds it in `state`.
         self.has_ended.load(Acquire)
     }
 
-    /// Has a worker take the next step, unless one is about to.
+    /// Queues a step, unless one is queued.
     fn enqueue(self: ArcBorrow<'_, Self>) {
         let _ = self.queue.enqueue::<Arc<Self>, 0>(self.into());
     }
@@ -303,58 +365,70 @@ impl AsyncSeal {
     /// Takes a step, and arranges for the next.
     fn step(self: &Arc<Self>) {
         let Some(mut pending) = self.take_pending() else {
-            // It was cancelled meanwhile.
             return;
         };
-        let progress = pending.attempt.step();
+        let result = pending.operation.step();
 
         let mut state = self.state.lock();
-        let ended = match progress {
-            Ok(Progress::NotYet(_)) if self.cancellation.is_wanted() => Ok(Outcome::Cancelled),
-            Ok(Progress::NotYet(pause)) => {
+        let ended = match result {
+            Ok(Step::Retry(_)) if self.token.is_cancelled() => Ok(Outcome::Cancelled),
+            Ok(Step::Retry(after)) => {
                 pending.since = Some(Instant::now());
-                pending.pause = Some(self.clone().start(duration(pause)));
+                pending.timer = Some(self.clone().start(duration(after)));
                 *state = State::Pending(pending);
                 return;
             }
-            Ok(Progress::Ended(outcome)) => Ok(outcome),
+            Ok(Step::Done(outcome)) => Ok(outcome),
             Err(err) => Err(err),
         };
-        // That may have to wait for other people, and those who ask how far it is should not.
+        // The end may have to wait for mmap locks. Callers that ask for progress should not.
         drop(state);
-        let result = pending.attempt.end(ended);
+        let result = pending.operation.end(ended);
 
         let mut state = self.state.lock();
-        // Unless it was stopped meanwhile, and nobody is there to be told.
-        if let State::Stepping { seals, .. } = *state {
-            *state = State::Ended { seals, result };
-            // ORDERING: Release, see `poll`.
-            self.has_ended.store(true, Release);
+        match *state {
+            State::Stepping {
+                seals, cancellers, ..
+            } if self.token.is_cancelled() => {
+                *state = State::Cancelled {
+                    seals,
+                    result,
+                    cancellers,
+                };
+            }
+            State::Stepping { seals, .. } => {
+                *state = State::Ended { seals, result };
+                // ORDERING: Release, see `poll`.
+                self.has_ended.store(true, Release);
+            }
+            // It was stopped.
+            _ => (),
         }
         drop(state);
-        self.settled.notify_all();
+        self.stepped.notify_all();
         self.pollers.wake();
     }
 
-    /// Takes what is pending, to take a step with it, unless it is too early for that.
+    /// Takes the operation to step it. `None` when it was cancelled, or it is too early.
     fn take_pending(self: &Arc<Self>) -> Option<Pending> {
         let mut state = self.state.lock();
         let State::Pending(pending) = &mut *state else {
             return None;
         };
-        // There is one timer: the pause before has to be gone before the next begins.
-        pending.pause = None;
-        let rested_ns = pending
+        // There is one timer: it has to be stopped before it is started again.
+        pending.timer = None;
+        let slept_ns = pending
             .since
             .map_or(i64::MAX, |since| since.elapsed().as_nanos());
-        if rested_ns < LEAST_PAUSE_NS {
-            let left = Delta::from_nanos(LEAST_PAUSE_NS - rested_ns);
-            pending.pause = Some(self.clone().start(left));
+        if slept_ns < MIN_BACKOFF_NS {
+            let left = Delta::from_nanos(MIN_BACKOFF_NS - slept_ns);
+            pending.timer = Some(self.clone().start(left));
             return None;
         }
         let stepping = State::Stepping {
             seals: pending.seals,
-            so_far: pending.attempt.report(Outcome::Pending),
+            so_far: pending.operation.report(Outcome::Pending),
+            cancellers: 0,
         };
         match replace(&mut *state, stepping) {
             State::Pending(pending) => Some(pending),
@@ -363,10 +437,10 @@ impl AsyncSeal {
     }
 }
 
-/// Has the next step taken at once.
-struct StepSoon(Arc<AsyncSeal>);
+/// Queues the next step at once.
+struct QueueStep(Arc<AsyncSeal>);
 
-impl Wake for StepSoon {
+impl Wake for QueueStep {
     fn wake(&self) {
         self.0.as_arc_borrow().enqueue();
     }
@@ -375,16 +449,16 @@ impl Wake for StepSoon {
 impl Pending {
     /// Context: sleeps.
     fn cancel(mut self) -> Result<SealReport> {
-        self.attempt.end(Ok(Outcome::Cancelled))
+        self.operation.end(Ok(Outcome::Cancelled))
     }
 }
 
-fn duration(pause: Pause) -> Delta {
-    let ns = match pause {
-        Pause::UntilTurn(ns) => ns.min(TURN_NS),
-        Pause::BetweenLooks(ns) | Pause::BetweenLastTries(ns) => ns,
+fn duration(after: RetryAfter) -> Delta {
+    let ns = match after {
+        RetryAfter::Contention(ns) => ns.min(CONTENTION_NS),
+        RetryAfter::Backoff(ns) | RetryAfter::Drain(ns) => ns,
     };
-    // Pauses are short.
+    // Backoffs are short.
     Delta::from_nanos(ns.try_into().unwrap_or(i64::MAX))
 }
 

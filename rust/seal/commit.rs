@@ -1,34 +1,38 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! One try to set seals, and what is learned from it for the next.
+//! One attempt to commit seals: scan the pages under the inode lock and, when all are clean, set the
+//! seals under the same hold of it. What an attempt learns speeds up the next.
 
+use super::{
+    isolate::{
+        isolate,
+        IsolateError,
+        MAX_ISOLATED, //
+    },
+    request::Outcome, //
+};
 use crate::{
     fs::shmem::{
         LockedShmem,
         ShmemFile, //
     },
-    mm::lru::drain_this_cpu,
-    object::exclusion::SealingTurn,
-    object::seals::SealSet,
-    object::Object,
-    seal::isolate::{
-        isolate,
-        Stopped,
-        MOST_ISOLATED, //
+    mm::lru::drain_local,
+    object::{
+        Object,
+        SealGuard,
+        SealSet, //
     },
-    seal::request::Outcome,
-    trampolines::trace, //
-    wait::bounds::{
-        Budget,
-        WaitFor, //
-    },
-    wait::context::Driver,
-    wait::retry::Patience,
-    wait::scan::{
-        CutShort,
-        Look,
-        Unmapped, //
-    },
+    trampolines::trace,
+    wait::{
+        Context,
+        RetryPolicy,
+        Scan,
+        ScanError,
+        Stop,
+        WaitBounds,
+        WaitReason,
+        ZappedRange, //
+    }, //
 };
 use kernel::{
     prelude::*,
@@ -43,334 +47,335 @@ use kernel::{
     }, //
 };
 
-/// How many times the inode lock is tried in a row, and the time in between, in microseconds. Most
-/// who hold it are through then.
+/// How often the inode lock is tried in a row, and the delay in between, in microseconds. Most owners
+/// release it in that time.
 const LOCK_TRIES: u32 = 8;
-const LOCK_TRY_US: i64 = 3;
+const LOCK_DELAY_US: i64 = 3;
 
-/// How long a look at pages in swap pauses before it looks again at what did not pass, in
-/// microseconds.
-const AGAIN_US: i64 = 100;
+/// Sleep between rescans of pages that were swapped in, in microseconds.
+const SWAP_RESCAN_US: i64 = 100;
 
-/// The turn to seal the object that this is about.
-type Turn = SealingTurn<Object>;
+/// The seal exclusion of the object that is sealed.
+type Guard = SealGuard<Object>;
 
-/// What one try to set the seals came to.
+/// Result of an attempt.
 #[must_use]
-pub(crate) enum Tried {
-    /// They are set.
+pub(super) enum Commit {
+    /// The seals are set.
     Sealed,
-    /// Something was in the way. When there is no other try, that is the outcome.
-    InTheWay(Outcome),
-    /// They imply seals by which writing ends, which takes more than this.
-    EndsWriting,
-    /// There is no use in trying further.
+    /// Another attempt may succeed. Without one, this is the outcome.
+    Blocked(Outcome),
+    /// The seals imply some that end writing: the pages have to be scanned.
+    NeedsScan,
+    /// Another attempt would fail as well.
     Failed(Outcome),
 }
 
-/// The tries of an attempt, and what was learned from them.
-pub(crate) struct Tries {
+/// The attempts of one seal operation.
+pub(super) struct SealCommit {
     seals: SealSet,
-    patience: Patience,
-    /// How many pages were replaced by copies.
+    policy: RetryPolicy,
     isolated_pages: usize,
-    /// What was removed from page tables so far.
-    unmapped: Unmapped,
-    /// The last look, when there was one.
-    look: Option<Look>,
+    zapped: ZappedRange,
+    scan: Option<Scan>,
 }
 
-impl Tries {
-    /// None so far in this call, in which `isolated_pages` were replaced before it was restarted.
-    pub(crate) fn new(
-        driver: Driver,
+impl SealCommit {
+    /// Before the first attempt. `isolated_pages` were isolated before the call was restarted.
+    pub(super) fn new(
+        context: Context,
         seals: SealSet,
-        budget: Budget,
+        bounds: WaitBounds,
         isolated_pages: usize,
     ) -> Self {
         Self {
             seals,
-            patience: Patience::new(driver, budget),
-            isolated_pages: isolated_pages.min(MOST_ISOLATED),
-            unmapped: Unmapped::new(),
-            look: None,
+            policy: RetryPolicy::new(context, bounds),
+            isolated_pages: isolated_pages.min(MAX_ISOLATED),
+            zapped: ZappedRange::new(),
+            scan: None,
         }
     }
 
-    /// The last look, when there was one.
-    pub(crate) fn last_look(&self) -> Option<&Look> {
-        self.look.as_ref()
+    /// The last scan.
+    pub(super) fn last_scan(&self) -> Option<&Scan> {
+        self.scan.as_ref()
     }
 
-    /// Whether pages did not pass in the last look.
-    pub(crate) fn is_held_by_somebody(&self) -> bool {
-        self.look
+    /// Whether the last scan found extra references.
+    pub(super) fn found_references(&self) -> bool {
+        self.scan
             .as_ref()
-            .is_some_and(|look| !look.is_clean_in_memory())
+            .is_some_and(|scan| !scan.is_clean_in_memory())
     }
 
-    /// How many pages were replaced by copies.
-    pub(crate) fn isolated_pages(&self) -> usize {
+    /// Number of isolated pages.
+    pub(super) fn isolated_pages(&self) -> usize {
         self.isolated_pages
     }
 
-    /// What was removed from page tables.
-    pub(crate) fn unmapped(&self) -> &Unmapped {
-        &self.unmapped
+    /// Pages that were zapped.
+    pub(super) fn zapped(&self) -> &ZappedRange {
+        &self.zapped
     }
 
-    /// How long there may be tries, and when the next is to come.
-    pub(crate) fn patience(&mut self) -> &mut Patience {
-        &mut self.patience
+    /// The retry policy.
+    pub(super) fn policy(&mut self) -> &mut RetryPolicy {
+        &mut self.policy
     }
 
-    /// Whether LRU batches were being drained, and all are by now.
-    pub(crate) fn is_drained(&self) -> bool {
-        self.patience.is_drained()
+    /// Whether a drain of LRU batches was started and is over.
+    pub(super) fn is_drained(&self) -> bool {
+        self.policy.is_drained()
     }
 
-    /// The bounds, and what of them is used up.
-    pub(crate) fn budget(&self) -> &Budget {
-        self.patience.budget()
+    /// The bounds, and how much of them is used up.
+    pub(super) fn bounds(&self) -> &WaitBounds {
+        self.policy.bounds()
     }
 
-    /// Tells who traces of the last look.
-    pub(crate) fn trace(&self, object: u64) {
-        let look = self.look.as_ref();
+    /// Emits the trace event of the last scan.
+    pub(super) fn trace(&self, object: u64) {
+        let scan = self.scan.as_ref();
         trace::seal_scan(
             object,
-            self.budget().scans(),
-            look.map_or(0, Look::pinned_pages),
-            look.and_then(Look::first_pinned),
+            self.bounds().scans(),
+            scan.map_or(0, Scan::pinned_pages),
+            scan.and_then(Scan::first_pinned),
         );
     }
 
-    /// Looks at the pages for the sake of the report.
+    /// Scans for the report only.
     #[cold]
-    pub(crate) fn only_look(&mut self, memory: &ShmemFile) {
-        self.patience.begin_look();
-        self.look = Some(Look::everywhere(memory.pages()));
+    pub(super) fn scan_for_report(&mut self, memory: &ShmemFile) {
+        self.policy.begin_scan();
+        self.scan = Some(Scan::all(memory.pages()));
     }
 
-    /// Adds what the seals imply for the file as it is now, and tells whether writing ends with them.
-    pub(crate) fn ends_writing(&mut self, object: &Object, memory: &ShmemFile) -> bool {
+    /// Adds the seals that are implied for the file as it is now. Returns whether writing ends with
+    /// them.
+    pub(super) fn ends_writing(&mut self, object: &Object, memory: &ShmemFile) -> bool {
         self.seals = self.seals.with_implied(memory.is_executable());
         object.adding_ends_writing(self.seals)
     }
 
     /// Sets seals that do not depend on the pages.
-    pub(crate) fn set_seals(&mut self, memory: &ShmemFile, turn: &Turn) -> Result<Tried> {
-        let Some(locked) = self.try_lock(memory, turn) else {
-            self.patience.look_failed();
-            return Ok(Tried::InTheWay(Outcome::Pinned));
+    pub(super) fn set_seals(&mut self, memory: &ShmemFile, guard: &Guard) -> Result<Commit> {
+        let Some(locked) = self.try_lock(memory, guard) else {
+            self.policy.scan_failed();
+            return Ok(Commit::Blocked(Outcome::Pinned));
         };
         // The file may have become executable since this was planned.
-        if self.ends_writing(turn.owner(), memory) {
-            return Ok(Tried::EndsWriting);
+        if self.ends_writing(guard.object(), memory) {
+            return Ok(Commit::NeedsScan);
         }
-        turn.owner().add_seals(&locked, self.seals)?;
-        Ok(Tried::Sealed)
+        guard.object().add_seals(&locked, self.seals)?;
+        Ok(Commit::Sealed)
     }
 
-    /// Sets seals that end writing, with those that they imply for the file as it is now and will
-    /// stay.
-    fn set(&mut self, locked: &LockedShmem<'_>, turn: &Turn) -> Result {
+    /// Sets seals that end writing, and those implied for the file as it is under the lock.
+    fn set(&mut self, locked: &LockedShmem<'_>, guard: &Guard) -> Result {
         self.seals = self.seals.with_implied(locked.file().is_executable());
-        turn.owner().add_seals(locked, self.seals)
+        guard.object().add_seals(locked, self.seals)
     }
 
-    /// Looks at the pages and, when all pass, sets the seals.
-    pub(crate) fn look_and_set_seals(&mut self, memory: &ShmemFile, turn: &Turn) -> Result<Tried> {
-        self.patience.begin_look();
-        if self.look.is_some() && !self.candidates_pass(memory, turn) {
-            // The inode lock is not what this waits for now. But whoever has it, if somebody has,
-            // keeps seekers waiting anyhow, and may be what did not pass.
-            if turn.holds_seekers() && memory.try_lock().is_some() {
-                turn.release_seekers();
+    /// Scans the pages and, when all are clean, sets the seals.
+    pub(super) fn scan_and_commit(&mut self, memory: &ShmemFile, guard: &Guard) -> Result<Commit> {
+        self.policy.begin_scan();
+        if self.scan.is_some() && !self.candidates_are_clean(memory, guard) {
+            // The inode lock is not what the seal waits for now. While another task owns it, seeks
+            // would wait anyhow, and that task may be the one with the references.
+            if guard.blocks_seeks() && memory.try_lock().is_some() {
+                guard.unblock_seeks();
             }
         } else {
-            match self.confirm_and_set_seals(memory, turn)? {
-                Tried::InTheWay(Outcome::Pinned) => (),
-                tried => return Ok(tried),
+            match self.scan_all_and_commit(memory, guard)? {
+                Commit::Blocked(Outcome::Pinned) => (),
+                commit => return Ok(commit),
             }
         }
-        self.patience.look_failed();
-        self.patience.drain_if_due();
-        Ok(Tried::InTheWay(Outcome::Pinned))
+        self.policy.scan_failed();
+        self.policy.drain_if_due();
+        Ok(Commit::Blocked(Outcome::Pinned))
     }
 
-    /// Looks again at what did not pass before. Returns whether it does now.
+    /// Rescans the pages that were not clean. Returns whether all are now.
     #[cold]
-    fn candidates_pass(&mut self, memory: &ShmemFile, turn: &Turn) -> bool {
-        let Some(look) = self.look.take() else {
+    fn candidates_are_clean(&mut self, memory: &ShmemFile, guard: &Guard) -> bool {
+        let Some(scan) = self.scan.take() else {
             return true;
         };
         let pages = memory.pages();
-        let look = if look.may_be_readers() && self.patience.should_hold_readers() {
-            turn.hold_readers();
-            look.again_without_readers(pages, &mut self.unmapped)
+        let scan = if scan.may_be_readers() && self.policy.should_block_readers() {
+            guard.block_reads();
+            scan.rescan_zapped(pages, &mut self.zapped)
         } else {
-            look.again(pages)
+            scan.rescan(pages)
         };
-        let passes = look.is_clean_in_memory();
-        self.look = Some(look);
-        passes
+        let is_clean = scan.is_clean_in_memory();
+        self.scan = Some(scan);
+        is_clean
     }
 
-    /// Looks at all pages with the inode locked and, when all pass, sets the seals under that same
-    /// lock. When pages do not, that look is left in `self.look`.
-    fn confirm_and_set_seals(&mut self, memory: &ShmemFile, turn: &Turn) -> Result<Tried> {
+    /// Scans all pages under the inode lock and, when all are clean, sets the seals under the same
+    /// hold of it. Otherwise the scan is left in `self.scan`.
+    fn scan_all_and_commit(&mut self, memory: &ShmemFile, guard: &Guard) -> Result<Commit> {
         let pages = memory.pages();
-        let Some(locked) = self.try_lock(memory, turn) else {
-            self.look = Some(Look::everywhere(pages));
-            return Ok(Tried::InTheWay(Outcome::Pinned));
+        let Some(locked) = self.try_lock(memory, guard) else {
+            self.scan = Some(Scan::all(pages));
+            return Ok(Commit::Blocked(Outcome::Pinned));
         };
 
-        drain_this_cpu();
-        let mut look = Look::everywhere(pages);
-        if self.patience.is_first() && look.may_be_batched() && !pages.is_mapped() {
-            // That is likelier than a reader then, and the other CPUs are to get at it at once.
-            self.patience.drain();
-        } else if look.may_be_readers() {
-            turn.hold_readers();
-            look = look.again_without_readers(pages, &mut self.unmapped);
+        drain_local();
+        let mut scan = Scan::all(pages);
+        if self.policy.is_first() && scan.may_be_batched() && !pages.is_mapped() {
+            // A batch is likelier than a reader then, and the other CPUs should start at once.
+            self.policy.drain();
+        } else if scan.may_be_readers() {
+            guard.block_reads();
+            scan = scan.rescan_zapped(pages, &mut self.zapped);
         }
-        self.set_if_clean(&locked, turn, look)
+        self.commit_if_clean(&locked, guard, scan)
     }
 
-    /// Sets the seals when all pages passed in a look under this hold of the inode lock, and those in
-    /// swap do when they come back. When not, the look is left in `self.look`.
-    fn set_if_clean(
+    /// Sets the seals when all pages are clean in a scan under this hold of the inode lock, and those
+    /// swapped out are when they come back. Otherwise the scan is left in `self.scan`.
+    fn commit_if_clean(
         &mut self,
         locked: &LockedShmem<'_>,
-        turn: &Turn,
-        mut look: Look,
-    ) -> Result<Tried> {
-        if look.is_clean_in_memory() && !look.is_clean() {
-            // This may take long. Who has another descriptor waits for the lock meanwhile, but we
-            // need not make it worse.
-            turn.hold_writers();
-            turn.release_readers();
-            look = match self.look_in_swap(locked) {
-                Ok(look) => look,
-                Err(CutShort::NoMemory) => return Ok(Tried::InTheWay(Outcome::NoMemory)),
-                Err(CutShort::Stopped) => {
-                    return Ok(match self.patience.driver().gives_up() {
-                        Some(outcome) => {
-                            if let Outcome::Interrupted = outcome {
-                                // When the call is restarted, its bounds should allow it again.
-                                self.patience.look_does_not_count();
+        guard: &Guard,
+        mut scan: Scan,
+    ) -> Result<Commit> {
+        if scan.is_clean_in_memory() && !scan.is_clean() {
+            // This may take long. Writers by other descriptors wait for the inode lock; those by ours
+            // wait interruptibly.
+            guard.block_writes();
+            guard.unblock_reads();
+            scan = match self.scan_swapped_in(locked) {
+                Ok(scan) => scan,
+                Err(ScanError::NoMemory) => return Ok(Commit::Blocked(Outcome::NoMemory)),
+                Err(ScanError::Stopped) => {
+                    return Ok(match self.policy.context().stop() {
+                        Some(stop) => {
+                            if stop == Stop::Interrupted {
+                                // The restarted call should be allowed the scan again.
+                                self.policy.uncount_scan();
                             }
-                            Tried::Failed(outcome)
+                            Commit::Failed(stop.into())
                         }
-                        None => Tried::InTheWay(Outcome::Pinned),
+                        None => Commit::Blocked(Outcome::Pinned),
                     });
                 }
             };
         }
-        if look.is_clean() {
-            self.set(locked, turn)?;
-            return Ok(Tried::Sealed);
+        if scan.is_clean() {
+            self.set(locked, guard)?;
+            return Ok(Commit::Sealed);
         }
-        self.look = Some(look);
-        Ok(Tried::InTheWay(Outcome::Pinned))
+        self.scan = Some(scan);
+        Ok(Commit::Blocked(Outcome::Pinned))
     }
 
-    /// Looks at all pages, those in swap as well.
+    /// Scans all pages, and swaps in those that are swapped out.
     ///
-    /// That may take so long that somebody is always at one page or another for a moment: the kernel,
-    /// for a larger folio or its next victim. So that such a look is not for nothing, it is given
-    /// about as long again for what did not pass, within the bounds.
+    /// This takes so long that the kernel has a reference to one page or another at any time, for
+    /// reclaim or to collapse a huge page. So that the scan is not in vain, pages that were not clean
+    /// are rescanned for about as long again, within the bounds.
     #[cold]
-    fn look_in_swap(&mut self, locked: &LockedShmem<'_>) -> Result<Look, CutShort> {
-        let began = Instant::<Monotonic>::now();
-        let driver = self.patience.driver();
-        let stop = || driver.ends_look(began.elapsed());
-        let mut look = Look::everywhere_and_in_swap(locked, &mut self.unmapped, stop)?;
-        if look.is_clean() {
-            return Ok(look);
+    fn scan_swapped_in(&mut self, locked: &LockedShmem<'_>) -> Result<Scan, ScanError> {
+        let start = Instant::<Monotonic>::now();
+        let context = self.policy.context();
+        let stop = || context.ends_scan(start.elapsed());
+        let mut scan = Scan::all_swapped_in(locked, &mut self.zapped, stop)?;
+        if scan.is_clean() {
+            return Ok(scan);
         }
 
-        let took = began.elapsed();
-        let until = took + self.patience.again(took);
-        let driver = self.patience.driver();
-        let stop = || driver.ends_look(began.elapsed());
-        while !look.is_clean() && began.elapsed() < until {
-            fsleep(Delta::from_micros(AGAIN_US));
-            match look.again_and_in_swap(locked, &mut self.unmapped, stop) {
-                Ok(again) => look = again,
-                // Then there is that look.
+        let took = start.elapsed();
+        let until = took + self.policy.rescan_time(took);
+        let context = self.policy.context();
+        let stop = || context.ends_scan(start.elapsed());
+        while !scan.is_clean() && start.elapsed() < until {
+            fsleep(Delta::from_micros(SWAP_RESCAN_US));
+            match scan.rescan_swapped_in(locked, &mut self.zapped, stop) {
+                Ok(rescan) => scan = rescan,
+                // The scan before is the result.
                 Err(_) => break,
             }
         }
-        Ok(look)
+        Ok(scan)
     }
 
-    /// Replaces pages that are held by copies and, when all pages pass then, sets the seals.
+    /// Isolates pinned pages and, when all pages are clean then, sets the seals.
     ///
-    /// A reader may have one of the copies already, or somebody the inode lock. So this is worth
-    /// trying some times, as long as it comes to [`Tried::InTheWay`].
+    /// A reader may have a reference to a copy already, or another task the inode lock. So it is worth
+    /// another attempt while the result is [`Commit::Blocked`].
     #[cold]
-    pub(crate) fn isolate_and_set_seals(
+    pub(super) fn isolate_and_commit(
         &mut self,
         memory: &ShmemFile,
-        turn: &Turn,
-    ) -> Result<Tried> {
-        turn.hold_readers();
+        guard: &Guard,
+    ) -> Result<Commit> {
+        guard.block_reads();
         let pages = memory.pages();
-        let Some(locked) = self.try_lock(memory, turn) else {
-            return Ok(Tried::InTheWay(Outcome::Pinned));
+        let Some(locked) = self.try_lock(memory, guard) else {
+            return Ok(Commit::Blocked(Outcome::Pinned));
         };
 
-        let most = MOST_ISOLATED - self.isolated_pages;
-        let Ok(held) = Look::held(pages, most) else {
-            return Ok(Tried::Failed(Outcome::NoMemory));
+        let max = MAX_ISOLATED - self.isolated_pages;
+        let Ok(indices) = Scan::pinned_indices(pages, max) else {
+            return Ok(Commit::Failed(Outcome::NoMemory));
         };
-        let stopped = isolate(&locked, &held, &mut self.isolated_pages, &mut self.unmapped);
-        // Copies are on their way to the LRU lists.
-        drain_this_cpu();
-        let look = Look::everywhere(pages).again_without_readers(pages, &mut self.unmapped);
-        match self.set_if_clean(&locked, turn, look)? {
-            Tried::InTheWay(Outcome::Pinned) => (),
-            // It was tried before, with time left to the bounds.
-            Tried::InTheWay(outcome) => return Ok(Tried::Failed(outcome)),
-            tried => return Ok(tried),
+        let isolated = isolate(
+            &locked,
+            &indices,
+            &mut self.isolated_pages,
+            &mut self.zapped,
+        );
+        // The copies are in an LRU batch.
+        drain_local();
+        let scan = Scan::all(pages).rescan_zapped(pages, &mut self.zapped);
+        match self.commit_if_clean(&locked, guard, scan)? {
+            Commit::Blocked(Outcome::Pinned) => (),
+            // It was blocked before, when there was time left.
+            Commit::Blocked(outcome) => return Ok(Commit::Failed(outcome)),
+            commit => return Ok(commit),
         }
-        Ok(match stopped {
-            Err(Stopped::NoMemory) => Tried::Failed(Outcome::NoMemory),
-            Err(Stopped::LargeFolio) => Tried::InTheWay(Outcome::LargeFolio),
-            Ok(()) if self.isolated_pages >= MOST_ISOLATED => Tried::Failed(Outcome::Pinned),
-            Ok(()) => Tried::InTheWay(Outcome::Pinned),
+        Ok(match isolated {
+            Err(IsolateError::NoMemory) => Commit::Failed(Outcome::NoMemory),
+            Err(IsolateError::LargeFolio) => Commit::Blocked(Outcome::LargeFolio),
+            Ok(()) if self.isolated_pages >= MAX_ISOLATED => Commit::Failed(Outcome::Pinned),
+            Ok(()) => Commit::Blocked(Outcome::Pinned),
         })
     }
 
-    /// Locks the inode, if whoever has it locked is soon through.
+    /// Locks the inode, if its owner releases it soon.
     ///
-    /// Otherwise it is somebody who writes or seeks. They will be gone, and nobody new comes.
-    fn try_lock<'a>(&mut self, memory: &'a ShmemFile, turn: &Turn) -> Option<LockedShmem<'a>> {
+    /// Otherwise the owner writes or seeks. It will end, and new ones are blocked.
+    fn try_lock<'a>(&mut self, memory: &'a ShmemFile, guard: &Guard) -> Option<LockedShmem<'a>> {
         let mut locked = memory.try_lock();
         if locked.is_none() {
-            turn.hold_writers();
-            turn.hold_seekers();
+            guard.block_writes();
+            guard.block_seeks();
         }
         for _ in 0..LOCK_TRIES {
             if locked.is_some() {
                 break;
             }
-            udelay(Delta::from_micros(LOCK_TRY_US));
+            udelay(Delta::from_micros(LOCK_DELAY_US));
             locked = memory.try_lock();
         }
         match locked {
-            Some(_) => turn.release_seekers(),
-            None => self.patience.waits_for(WaitFor::Kernel),
+            Some(_) => guard.unblock_seeks(),
+            None => self.policy.set_reason(WaitReason::Kernel),
         }
         locked
     }
 
-    /// Lets readers go on, unless the next try is better off without.
-    pub(crate) fn release_readers_for_now(&self, turn: &Turn) {
-        if !self.patience.should_hold_readers() {
-            turn.release_readers();
+    /// Unblocks readers, unless the next attempt is to block them anyhow.
+    pub(super) fn unblock_reads_between_attempts(&self, guard: &Guard) {
+        if !self.policy.should_block_readers() {
+            guard.unblock_reads();
         }
     }
 }

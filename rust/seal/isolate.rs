@@ -1,49 +1,48 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Isolating pages: who holds one keeps it, and the object gets a copy.
+//! Isolates pinned pages: the object gets a copy, and the pin keeps the old page.
 //!
-//! What is written to a page after it was copied, by who has it pinned, does not reach the object
-//! any more. That is what the caller asks for.
+//! What the pin's owner writes after the copy does not reach the object. That is what the caller asks
+//! for.
 
 use crate::{
     fs::shmem::LockedShmem,
     mm::{
         address_space::AddressSpace,
         locked_folio::NewFolio,
-        lru::drain_this_cpu, //
+        lru::drain_local, //
     },
-    wait::scan::Unmapped, //
+    wait::ZappedRange, //
 };
 use kernel::prelude::*;
 
-/// How many pages one call isolates at most. The memory cgroup is charged for a copy even when it
-/// has no room, so that is not to be without bounds.
-pub(crate) const MOST_ISOLATED: usize = 1024;
+/// Limit of isolated pages of one call. A copy is charged to the memory cgroup even beyond its limit,
+/// so the number must be bounded.
+pub(super) const MAX_ISOLATED: usize = 1024;
 
-/// Why not all that was to be isolated is.
+/// Why isolation stopped.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Stopped {
-    /// There is no memory for a copy.
+pub(super) enum IsolateError {
+    /// No memory for a copy.
     NoMemory,
-    /// Somebody holds a folio of more than one page, which cannot be replaced.
+    /// A large folio is pinned, which cannot be replaced.
     LargeFolio,
 }
 
-/// Isolates pages that are held: those of the indices in `held`. Adds to `isolated` how many it did,
-/// and to `unmapped` what it removed from page tables.
+/// Isolates the pages of these indices that are still pinned. Adds their number to `isolated`, and
+/// zapped pages to `zapped`.
 ///
-/// Nobody sees a difference: the file has the same bytes before and after, also when it stops in the
-/// middle.
+/// The contents of the file are the same before, after, and when it stops in the middle.
 ///
-/// Context: sleeps. `locked` excludes who writes to the file; writable mappings must be denied.
-pub(crate) fn isolate(
+/// Context: sleeps. `locked` excludes `write()`; writable mappings must be denied.
+pub(super) fn isolate(
     locked: &LockedShmem<'_>,
-    held: &[usize],
+    indices: &[usize],
     isolated: &mut usize,
-    unmapped: &mut Unmapped,
-) -> Result<(), Stopped> {
-    for &index in held {
-        if isolate_page(locked.file().pages(), index, unmapped)? {
+    zapped: &mut ZappedRange,
+) -> Result<(), IsolateError> {
+    for &index in indices {
+        if isolate_page(locked.file().pages(), index, zapped)? {
             *isolated += 1;
         }
     }
@@ -54,26 +53,26 @@ pub(crate) fn isolate(
 fn isolate_page(
     pages: &AddressSpace,
     index: usize,
-    unmapped: &mut Unmapped,
-) -> Result<bool, Stopped> {
-    // Before anything is locked: getting memory may have to wait for somebody who wants that folio.
-    let copy = NewFolio::for_mapping(pages).map_err(|_| Stopped::NoMemory)?;
+    zapped: &mut ZappedRange,
+) -> Result<bool, IsolateError> {
+    // Before the folio is locked: reclaim may need that lock.
+    let copy = NewFolio::for_mapping(pages).map_err(|_| IsolateError::NoMemory)?;
     let Some(folio) = pages.lock_folio(index) else {
-        // A hole, or gone to swap: the look that follows has it come back.
+        // A hole, or swapped out: the scan that follows swaps it in.
         return Ok(false);
     };
-    folio.unmap();
-    unmapped.add(&folio.range());
+    folio.zap();
+    zapped.add(&folio.range());
     if !folio.is_clean() {
-        // What was locked in memory is in a batch now.
-        drain_this_cpu();
+        // Zapping an mlocked page puts it into an LRU batch.
+        drain_local();
     }
     if folio.is_clean() {
         return Ok(false);
     }
     if folio.is_large() {
-        return Err(Stopped::LargeFolio);
+        return Err(IsolateError::LargeFolio);
     }
-    // When it fails, the next look tells whether that matters.
+    // On failure, the next scan tells whether it matters.
     Ok(folio.replace(copy).is_ok())
 }

@@ -1,48 +1,53 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! An attempt to add seals, as a sequence of steps none of which waits for what user space does.
+//! A seal operation, as a sequence of steps none of which waits for what user space does.
 //!
-//! 1. Take the turn: sealers of one object come one after the other.
-//! 2. Deny writable mappings of the memory: from here on nobody can make a shared writable mapping,
-//!    and there is none.
-//! 3. Look at all pages under the inode lock, and have those in swap come back for it. When all pass,
-//!    set the seals under that same hold of the lock. This is the common case.
-//! 4. When readers may be what does not pass, hold new ones up for a moment, clear page tables, and
-//!    look again.
-//! 5. Otherwise let go of the inode lock and look at those that did not pass, with pauses in between
-//!    and without any lock, until they pass; then go to 3, because somebody with another way to the
-//!    memory than ours may have come meanwhile.
-//! 6. When the caller's bounds are used up, pages that are still held are replaced by copies, if the
-//!    caller wants that, and the seals set under the same hold of the inode lock.
-//! 7. When that is not wanted or cannot be done, or a signal comes, undo 2 and report.
+//! 1. Acquire the seal exclusion: sealers of one object run one after the other.
+//! 2. Deny shared writable mappings of the memory: none exists, and none can be made.
+//! 3. Scan all pages under the inode lock, and swap in what is swapped out. When all pages are clean,
+//!    set the seals under the same hold of the lock. This is the common case.
+//! 4. When extra references may be readers', block new readers for a moment, zap, and rescan.
+//! 5. Otherwise unlock the inode and rescan the pages that were not clean, with a backoff in between
+//!    and no lock held, until they are; then go to 3, because a descriptor that is not ours may have
+//!    made new references meanwhile.
+//! 6. At the deadline, isolate pages that are still pinned, if the caller asks for that, and set the
+//!    seals under the same hold of the inode lock.
+//! 7. When that is not asked for or fails, or a signal comes, undo 2 and report.
 //!
-//! The turn and the denial belong to the attempt, whoever takes its steps. Why this is sound is
-//! argued in `Documentation/design.rst`.
+//! The exclusion and the denial belong to the operation, whichever thread takes its steps. Why this is
+//! sound is argued in `Documentation/design.rst`.
 
-use crate::{
-    fs::shmem::WritableDenied,
-    object::exclusion::{
-        HasGate,
-        SealingTurn,
-        Sleeper,
-        Wake, //
+use super::{
+    commit::{
+        Commit,
+        SealCommit, //
     },
-    object::Object,
-    seal::commit::{
-        Tried,
-        Tries, //
-    }, //
-    seal::request::{
+    request::{
         Outcome,
         SealReport,
         SealRequest, //
+    }, //
+};
+use crate::{
+    fs::shmem::WritableDenied,
+    object::{
+        HasSealExclusion,
+        Object,
+        SealGuard,
+        Waiter,
+        Wake, //
     },
-    sync::sleep::Nap,
+    sync::sleep::{
+        signal_pending,
+        SleepState, //
+    },
     trampolines::trace,
-    wait::context::Driver,
-    wait::lease_break::Asking,
-    wait::retry::DRAIN_NS,
-    wait::scan::Look,
+    wait::{
+        Context,
+        LeaseBreak,
+        Scan,
+        DRAIN_NS, //
+    }, //
 };
 use kernel::{
     prelude::*,
@@ -53,288 +58,321 @@ use kernel::{
     }, //
 };
 
-/// How many times [`DRAIN_NS`] that may take before pages are isolated.
-const DRAIN_PAUSES: u32 = 33;
+/// How many times [`DRAIN_NS`] a drain may take before pages are isolated.
+const DRAIN_SLEEPS: u32 = 33;
 
-/// How many times isolating is tried. In between there is one such pause at most.
-const ISOLATE_TRIES: u32 = 50;
+/// Number of attempts to isolate, with at most one such sleep in between.
+const ISOLATE_ATTEMPTS: u32 = 50;
 
-/// Where an attempt is after a step.
+/// Result of a step.
 #[must_use]
-pub(crate) enum Progress {
-    /// It has ended.
-    Ended(Outcome),
-    /// The next step is to be taken when this is over.
-    NotYet(Pause),
+pub(super) enum Step {
+    /// The operation has ended.
+    Done(Outcome),
+    /// Another step is to be taken.
+    Retry(RetryAfter),
 }
 
-/// A pause between two steps. Times are in nanoseconds.
+/// When to take the next step. Times are in nanoseconds.
 #[derive(Clone, Copy)]
-pub(crate) enum Pause {
-    /// Until the turn is free, but not longer than this.
-    UntilTurn(u64),
-    /// So long, within the bounds of the attempt.
-    BetweenLooks(u64),
-    /// So long. The bounds are used up: there are few of these, all short.
-    BetweenLastTries(u64),
+pub(super) enum RetryAfter {
+    /// When the seal exclusion is released, or after this time.
+    Contention(u64),
+    /// After this time, which is within the bounds.
+    Backoff(u64),
+    /// After this time. The bounds are used up: there are few of these, all short.
+    Drain(u64),
 }
 
-/// What an attempt is at, once it has the turn.
+/// Phase of an operation that owns the seal exclusion.
 enum Phase {
-    /// What the seals imply, and so what it takes to set them, is to be found out.
-    Planning,
-    /// They do not depend on the pages, and only have to be set.
-    Setting,
-    /// Pages are being looked at.
-    Looking,
-    /// In vain: once LRU batches are drained, what is held will be replaced. So many pauses are left
-    /// for that, and so many tries.
-    Draining { pauses: u32, tries: u32 },
-    /// What is held is being replaced. So many tries are left, this one included.
-    Isolating { tries: u32 },
+    /// Find out which seals are implied, and so what it takes to set them.
+    Plan,
+    /// Set seals that do not depend on the pages.
+    Set,
+    /// Scan, and set the seals.
+    Scan,
+    /// The deadline has passed: drain LRU batches before pages are isolated. So many sleeps are left
+    /// for that, and so many attempts to isolate.
+    Drain { sleeps: u32, attempts: u32 },
+    /// Isolate, and set the seals. So many attempts are left, with this one.
+    Isolate { attempts: u32 },
 }
 
-/// An attempt to add seals.
-pub(crate) struct Attempt {
+/// A seal operation.
+pub(super) struct SealOperation {
     object: Arc<Object>,
-    /// Whether to isolate pages in the end.
+    /// Whether to isolate pages at the deadline.
     isolate: bool,
-    /// Who asks for leased pages, if that is wanted; from the first pause on.
-    asking: Option<Asking>,
+    /// Breaks leases, if the caller asks for that.
+    lease_break: Option<LeaseBreak>,
     phase: Phase,
-    /// From [`Phase::Looking`] on.
+    /// From [`Phase::Scan`] on.
     denied: Option<WritableDenied>,
-    /// Since it came.
-    turn: Option<SealingTurn<Object>>,
-    /// Who is to be told when pages are let go of, until it has the turn.
+    /// Since the exclusion was acquired.
+    guard: Option<SealGuard<Object>>,
+    /// To be woken when pins are released; until the exclusion was acquired.
     waker: Option<KBox<dyn Wake>>,
-    tries: Tries,
+    commit: SealCommit,
 }
 
-impl Attempt {
-    /// An attempt of which nothing is done yet.
-    pub(crate) fn new(object: Arc<Object>, request: SealRequest, driver: Driver) -> Self {
+/// Adds seals to an object, and waits for that.
+///
+/// Context: sleeps. The caller must have opened the object for writing and hold no lock.
+///
+/// # Errors
+///
+/// `EPERM` when no seals can be added (any more), `ENOMEM`. How the operation ended is no error but
+/// [`SealReport::outcome`]; unless that is [`Outcome::Sealed`], nothing that a caller can see has
+/// changed.
+pub(crate) fn add_seals(object: Arc<Object>, request: SealRequest) -> Result<SealReport> {
+    let mut operation = SealOperation::new(object, request, Context::Task);
+    let ended = loop {
+        let after = match operation.step() {
+            Err(err) => break Err(err),
+            Ok(Step::Done(outcome)) => break Ok(outcome),
+            Ok(Step::Retry(after)) => after,
+        };
+        // The bounds come first: a task that always has task work still meets its deadline.
+        if signal_pending() && !matches!(after, RetryAfter::Drain(_)) {
+            break Ok(Outcome::Interrupted);
+        }
+        operation.sleep(after);
+    };
+    operation.end(ended)
+}
+
+impl SealOperation {
+    /// An operation before its first step.
+    pub(super) fn new(object: Arc<Object>, request: SealRequest, context: Context) -> Self {
         trace::seal_begin(
             object.number(),
             request.seals.bits(),
             request.flags,
-            request.budget.timeout_ns(),
+            request.bounds.timeout_ns(),
         );
         Self {
             object,
             isolate: request.isolate.is_some(),
-            asking: request
-                .revoke
-                .map(|taken| Asking::new(current!().group_leader().into(), 0..usize::MAX, taken)),
-            phase: Phase::Planning,
+            lease_break: request.revoke.map(|revoked| {
+                LeaseBreak::new(current!().group_leader().into(), 0..usize::MAX, revoked)
+            }),
+            phase: Phase::Plan,
             denied: None,
-            turn: None,
+            guard: None,
             waker: None,
-            tries: Tries::new(
-                driver,
+            commit: SealCommit::new(
+                context,
                 request.seals,
-                request.budget,
+                request.bounds,
                 request.isolate.unwrap_or(0),
             ),
         }
     }
 
-    /// Has `waker` told when it may be worth taking the next step before the pause is over.
-    pub(crate) fn wake_by(mut self, waker: KBox<dyn Wake>) -> Self {
+    /// Has `waker` woken when the next step is worth taking early.
+    pub(super) fn set_waker(mut self, waker: KBox<dyn Wake>) -> Self {
         self.waker = Some(waker);
         self
     }
 
-    /// Takes a step. After it has ended, none is to be taken any more.
+    /// Takes a step. None may be taken after [`Step::Done`] or an error.
     ///
     /// Context: sleeps, but for nothing that takes long except for swap.
     ///
     /// # Errors
     ///
-    /// `EPERM` when no seals can be added (any more); when this is the first use of the object, those
-    /// of [`Object::memory`]. Then it has ended.
-    pub(crate) fn step(&mut self) -> Result<Progress> {
-        if self.turn.is_none() {
-            self.turn = SealingTurn::try_take(&self.object);
-            if let Some(turn) = &self.turn {
+    /// `EPERM` when no seals can be added (any more). Those of [`Object::memory`].
+    pub(super) fn step(&mut self) -> Result<Step> {
+        if self.guard.is_none() {
+            self.guard = SealGuard::try_acquire(&self.object);
+            if let Some(guard) = &self.guard {
                 if let Some(waker) = self.waker.take() {
-                    turn.tell(|| Sleeper::Other(waker));
+                    guard.set_waiter(|| Waiter::Other(waker));
                 }
             }
-            // The holder of the turn, now or before, may have put an end to it.
+            // Another sealer may have set F_SEAL_SEAL.
             self.object.seals().check_addable()?;
         }
-        let began = self.tries.patience().look_begins();
-        if let Some(turn) = &self.turn {
-            turn.begin_to_look();
+        let start = self.commit.policy().scan_start();
+        if let Some(guard) = &self.guard {
+            guard.begin_scan();
         }
         loop {
-            if let Some(progress) = self.advance(began)? {
-                return Ok(progress);
+            if let Some(step) = self.advance(start)? {
+                return Ok(step);
             }
         }
     }
 
-    /// Does the next thing. Returns what the step comes to, if it is over with that.
-    fn advance(&mut self, began: Option<Instant<Monotonic>>) -> Result<Option<Progress>> {
+    /// Does the work of the phase. Returns the result of the step, unless the next phase follows at
+    /// once.
+    fn advance(&mut self, start: Option<Instant<Monotonic>>) -> Result<Option<Step>> {
         let object = &*self.object;
         let memory = object.memory()?;
-        let tries = &mut self.tries;
-        let Some(turn) = &self.turn else {
-            return Ok(Some(match tries.patience().left_without_turn_ns() {
-                Some(ns) => Progress::NotYet(Pause::UntilTurn(ns)),
+        let commit = &mut self.commit;
+        let Some(guard) = &self.guard else {
+            return Ok(Some(match commit.policy().left_for_exclusion_ns() {
+                Some(ns) => Step::Retry(RetryAfter::Contention(ns)),
                 None => {
-                    // Tell what that one waits for.
-                    tries.only_look(memory);
-                    Progress::Ended(Outcome::Pinned)
+                    // The report tells what the other sealer waits for.
+                    commit.scan_for_report(memory);
+                    Step::Done(Outcome::Pinned)
                 }
             }));
         };
 
-        let tried = match &mut self.phase {
-            Phase::Planning => {
-                tries.patience().start_anew();
-                self.phase = match tries.ends_writing(object, memory) {
-                    false => Phase::Setting,
-                    true => Phase::Looking,
+        let result = match &mut self.phase {
+            Phase::Plan => {
+                commit.policy().reset_backoff();
+                self.phase = match commit.ends_writing(object, memory) {
+                    false => Phase::Set,
+                    true => Phase::Scan,
                 };
-                if let Phase::Looking = self.phase {
+                if let Phase::Scan = self.phase {
                     self.denied = memory.deny_writable();
                     if self.denied.is_none() {
-                        return Ok(Some(Progress::Ended(Outcome::WritableMapping)));
+                        return Ok(Some(Step::Done(Outcome::WritableMapping)));
                     }
                 }
                 return Ok(None);
             }
-            Phase::Setting => tries.set_seals(memory, turn)?,
-            Phase::Looking => {
-                let tried = tries.look_and_set_seals(memory, turn)?;
-                tries.trace(object.number());
-                tried
+            Phase::Set => commit.set_seals(memory, guard)?,
+            Phase::Scan => {
+                let result = commit.scan_and_commit(memory, guard)?;
+                commit.trace(object.number());
+                result
             }
-            Phase::Draining {
-                pauses,
-                tries: left,
-            } => {
-                let patience = tries.patience();
-                if *pauses == 0 || patience.is_drained() {
-                    patience.stop_draining();
-                    self.phase = Phase::Isolating { tries: *left };
+            Phase::Drain { sleeps, attempts } => {
+                let policy = commit.policy();
+                if *sleeps == 0 || policy.is_drained() {
+                    policy.stop_drain();
+                    self.phase = Phase::Isolate {
+                        attempts: *attempts,
+                    };
                     return Ok(None);
                 }
-                *pauses -= 1;
-                return Ok(Some(Progress::NotYet(Pause::BetweenLastTries(DRAIN_NS))));
+                *sleeps -= 1;
+                return Ok(Some(Step::Retry(RetryAfter::Drain(DRAIN_NS))));
             }
-            Phase::Isolating { .. } => {
-                let before = tries.isolated_pages();
-                let tried = tries.isolate_and_set_seals(memory, turn)?;
-                trace::isolate(object.number(), tries.isolated_pages() - before);
-                tried
+            Phase::Isolate { .. } => {
+                let before = commit.isolated_pages();
+                let result = commit.isolate_and_commit(memory, guard)?;
+                trace::isolate(object.number(), commit.isolated_pages() - before);
+                result
             }
         };
-        let outcome = match tried {
-            Tried::Sealed => {
+        let outcome = match result {
+            Commit::Sealed => {
                 if let Some(denied) = self.denied.take() {
                     denied.forever();
                 }
-                return Ok(Some(Progress::Ended(Outcome::Sealed)));
+                return Ok(Some(Step::Done(Outcome::Sealed)));
             }
-            Tried::EndsWriting => {
-                self.phase = Phase::Planning;
+            Commit::NeedsScan => {
+                self.phase = Phase::Plan;
                 return Ok(None);
             }
-            Tried::Failed(outcome) => return Ok(Some(Progress::Ended(outcome))),
-            Tried::InTheWay(outcome) => outcome,
+            Commit::Failed(outcome) => return Ok(Some(Step::Done(outcome))),
+            Commit::Blocked(outcome) => outcome,
         };
-        turn.hold_writers();
+        guard.block_writes();
 
-        Ok(self.after(outcome, began))
+        Ok(self.after_blocked(outcome, start))
     }
 
-    /// What follows when something was in the way.
+    /// What follows an attempt that was blocked.
     #[cold]
-    fn after(&mut self, outcome: Outcome, began: Option<Instant<Monotonic>>) -> Option<Progress> {
-        if let Phase::Isolating { tries } = self.phase {
-            if tries <= 1 {
-                return Some(Progress::Ended(outcome));
+    fn after_blocked(
+        &mut self,
+        outcome: Outcome,
+        start: Option<Instant<Monotonic>>,
+    ) -> Option<Step> {
+        if let Phase::Isolate { attempts } = self.phase {
+            if attempts <= 1 {
+                return Some(Step::Done(outcome));
             }
-            // Copies may be on their way to the LRU lists, on a CPU that this ran on before.
-            return self.drain_and_isolate(1, tries - 1);
+            // Copies may be in an LRU batch of a CPU that this ran on before.
+            return self.drain_and_isolate(1, attempts - 1);
         }
-        let left_ns = self.tries.patience().left_ns();
-        if let (Some(asking), true) = (&mut self.asking, self.tries.is_held_by_somebody()) {
-            // Taken is only what one more look is left for.
-            let budget = self.tries.budget();
-            let may_wait = left_ns.is_some() && budget.waits_for_holders();
-            if budget.allows_scan() && asking.go_on(self.object.holdings(), may_wait) {
+        let left_ns = self.commit.policy().left_ns();
+        if let (Some(lease_break), true) = (&mut self.lease_break, self.commit.found_references()) {
+            // Pages are revoked only while a scan is left to profit from it.
+            let bounds = self.commit.bounds();
+            let may_wait = left_ns.is_some() && bounds.waits_for_references();
+            if bounds.allows_scan() && lease_break.request_and_revoke(self.object.pins(), may_wait)
+            {
                 return None;
             }
         }
         let Some(left_ns) = left_ns else {
-            if let (true, Phase::Looking) = (self.isolate, &self.phase) {
-                // What is merely on its way to the LRU lists is not to be copied.
-                return self.drain_and_isolate(DRAIN_PAUSES, ISOLATE_TRIES);
+            if let (true, Phase::Scan) = (self.isolate, &self.phase) {
+                // Pages that are only in an LRU batch are not to be copied.
+                return self.drain_and_isolate(DRAIN_SLEEPS, ISOLATE_ATTEMPTS);
             }
-            return Some(Progress::Ended(outcome));
+            return Some(Step::Done(outcome));
         };
-        if let Some(turn) = &self.turn {
-            self.tries.release_readers_for_now(turn);
+        if let Some(guard) = &self.guard {
+            self.commit.unblock_reads_between_attempts(guard);
         }
-        let ns = self.tries.patience().next_pause(left_ns, began);
-        Some(Progress::NotYet(Pause::BetweenLooks(ns)))
+        let ns = self.commit.policy().next_backoff(left_ns, start);
+        Some(Step::Retry(RetryAfter::Backoff(ns)))
     }
 
-    fn drain_and_isolate(&mut self, pauses: u32, tries: u32) -> Option<Progress> {
-        if let Some(turn) = &self.turn {
-            // Until the next try.
-            turn.release_readers();
+    fn drain_and_isolate(&mut self, sleeps: u32, attempts: u32) -> Option<Step> {
+        if let Some(guard) = &self.guard {
+            // Until the next attempt.
+            guard.unblock_reads();
         }
-        self.tries.patience().drain_anyhow();
-        self.phase = Phase::Draining { pauses, tries };
+        self.commit.policy().drain_unbounded();
+        self.phase = Phase::Drain { sleeps, attempts };
         None
     }
 
-    /// Sleeps between two steps, until the time is up, what is waited for has come, or the current
-    /// task should go back to user space.
+    /// Sleeps until the next step: until the time is up, an event comes that is waited for, or the
+    /// current task should return to user space.
     ///
     /// Context: sleeps.
     #[cold]
-    pub(crate) fn pause(&self, pause: Pause) {
-        match pause {
-            Pause::UntilTurn(ns) => self.object.gate().wait_for_turn(ns),
-            Pause::BetweenLooks(ns) => self.nap(Nap::Interruptible, ns),
-            Pause::BetweenLastTries(ns) => self.nap(Nap::Uninterruptible, ns),
+    fn sleep(&self, after: RetryAfter) {
+        match after {
+            RetryAfter::Contention(ns) => self.object.exclusion().wait_released(ns),
+            RetryAfter::Backoff(ns) => self.hrtimer_sleep(SleepState::Interruptible, ns),
+            RetryAfter::Drain(ns) => self.hrtimer_sleep(SleepState::Uninterruptible, ns),
         }
     }
 
-    fn nap(&self, nap: Nap, ns: u64) {
-        if let Some(turn) = &self.turn {
-            turn.nap(nap, ns, || self.tries.is_drained());
+    fn hrtimer_sleep(&self, state: SleepState, ns: u64) {
+        if let Some(guard) = &self.guard {
+            guard.sleep(state, ns, || self.commit.is_drained());
         }
     }
 
     /// How far it got.
-    pub(crate) fn report(&self, outcome: Outcome) -> SealReport {
-        let look = match outcome {
+    pub(super) fn report(&self, outcome: Outcome) -> SealReport {
+        let scan = match outcome {
             Outcome::Sealed => None,
-            _ => self.tries.last_look(),
+            _ => self.commit.last_scan(),
         };
         SealReport {
             outcome,
-            scans: self.tries.budget().scans(),
-            waited_ns: self.tries.budget().waited_ns(),
-            pinned_pages: look.map_or(0, Look::pinned_pages),
-            first_pinned: look.and_then(Look::first_pinned),
-            isolated_pages: self.tries.isolated_pages(),
-            revoked_pages: self.asking.as_ref().map_or(0, Asking::taken),
+            scans: self.commit.bounds().scans(),
+            waited_ns: self.commit.bounds().waited_ns(),
+            pinned_pages: scan.map_or(0, Scan::pinned_pages),
+            first_pinned: scan.and_then(Scan::first_pinned),
+            isolated_pages: self.commit.isolated_pages(),
+            revoked_pages: self
+                .lease_break
+                .as_ref()
+                .map_or(0, LeaseBreak::revoked_pages),
         }
     }
 
-    /// Lets go of the turn, and no longer denies mappings unless the seals are set; and reports. To be
-    /// called once it has ended, or is to.
+    /// Ends the operation: releases the exclusion, allows mappings again unless the seals are set, and
+    /// reports.
     ///
     /// Context: sleeps, and takes mmap locks.
-    pub(crate) fn end(&mut self, ended: Result<Outcome>) -> Result<SealReport> {
+    pub(super) fn end(&mut self, ended: Result<Outcome>) -> Result<SealReport> {
         let report = self.report(ended.unwrap_or(Outcome::Pending));
         trace::seal_end(
             self.object.number(),
@@ -348,15 +386,15 @@ impl Attempt {
             report.isolated_pages,
             report.revoked_pages,
         );
-        if let (Some(asking), Ok(Outcome::Interrupted)) = (&mut self.asking, ended) {
-            asking.comes_back();
+        if let (Some(lease_break), Ok(Outcome::Interrupted)) = (&mut self.lease_break, ended) {
+            lease_break.keep_for_restart();
         }
-        // While nobody else can ask.
-        self.asking = None;
+        // Withdrawn before the exclusion is released: there is one requester at a time.
+        self.lease_break = None;
         self.denied = None;
-        self.turn = None;
+        self.guard = None;
         if let Some(memory) = self.object.used_memory() {
-            self.tries.unmapped().map_where_locked(memory.pages());
+            self.commit.zapped().remap_mlocked(memory.pages());
         }
         ended.map(|_| report)
     }

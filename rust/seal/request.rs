@@ -1,50 +1,50 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! What somebody wants sealed, and what becomes of it.
+//! What a caller asks of a seal operation, and the report that it gets.
 
 use crate::{
-    object::seals::SealSet,
-    uapi, //
-    wait::bounds::Budget,
+    object::SealSet,
+    uapi,
+    wait::{
+        Stop,
+        WaitBounds, //
+    }, //
 };
 
-/// How long to wait when the caller does not say, in nanoseconds: as long as memfd waits.
-pub(crate) const DEFAULT_TIMEOUT_NS: u64 = 150_000_000;
-
-/// What somebody wants sealed, and how.
+/// A request to add seals.
 pub(crate) struct SealRequest {
     /// Seals to add.
     pub(crate) seals: SealSet,
-    /// `PINSEAL_SEAL_*`, for traces.
+    /// `PINSEAL_SEAL_*`, for trace events.
     pub(crate) flags: u32,
-    /// Bounds, and what of them was used up before.
-    pub(crate) budget: Budget,
-    /// Whether pages that are held when the bounds are used up are to be replaced by copies; and how
-    /// many were, before the call was restarted.
+    /// Bounds of the wait.
+    pub(crate) bounds: WaitBounds,
+    /// Whether to isolate pages that are still pinned at the deadline; and how many were isolated
+    /// before the call was restarted.
     pub(crate) isolate: Option<usize>,
-    /// Whether leased pages are to be asked for, and taken; and how many were, likewise.
+    /// Whether to break leases; and how many pages were revoked before the call was restarted.
     pub(crate) revoke: Option<u64>,
 }
 
-/// Why a seal call ended.
+/// Why a seal operation ended.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Outcome {
     /// The seals are set.
     Sealed,
-    /// There is a shared writable mapping.
+    /// A shared writable mapping exists.
     WritableMapping,
-    /// Pages had extra references until the bounds were used up.
+    /// Pages had extra references until the deadline.
     Pinned,
-    /// There was no memory to copy a page that was held, or for one to come back from swap.
+    /// No memory to copy a pinned page, or to swap a page in.
     NoMemory,
-    /// A folio of more than one page was held, which cannot be replaced.
+    /// A large folio was pinned, which cannot be isolated.
     LargeFolio,
-    /// A signal came, or task work has to run. Bounds are left: unless the signal has a handler, the
-    /// call is to be made again, unseen by the caller.
+    /// A signal or task work is pending, and the bounds are not used up. Unless the signal has a
+    /// handler, the call is restarted, unseen by the caller.
     Interrupted,
-    /// It has not ended, but goes on in the background.
+    /// The operation goes on in the background.
     Pending,
-    /// It went on in the background, and somebody put an end to it.
+    /// The operation in the background was cancelled.
     Cancelled,
 }
 
@@ -64,21 +64,30 @@ impl Outcome {
     }
 }
 
-/// How a seal call ended, or how far it got.
+impl From<Stop> for Outcome {
+    fn from(stop: Stop) -> Self {
+        match stop {
+            Stop::Interrupted => Outcome::Interrupted,
+            Stop::Cancelled => Outcome::Cancelled,
+        }
+    }
+}
+
+/// How a seal operation ended, or how far it is.
 #[derive(Clone, Copy)]
 pub(crate) struct SealReport {
-    /// Why.
+    /// Why it ended.
     pub(crate) outcome: Outcome,
-    /// Looks taken, with those of calls before.
+    /// Number of scans, with those before a restart.
     pub(crate) scans: u32,
-    /// Time waited, with that of calls before, in nanoseconds.
+    /// Time waited, with that before a restart, in nanoseconds.
     pub(crate) waited_ns: u64,
-    /// Pages with extra references at the last look.
+    /// Pages with extra references at the last scan.
     pub(crate) pinned_pages: u64,
-    /// The lowest index of one, in pages.
+    /// The lowest index of such a page.
     pub(crate) first_pinned: Option<usize>,
-    /// Pages that were replaced by copies.
+    /// Pages that were isolated.
     pub(crate) isolated_pages: usize,
-    /// Leased pages that were taken.
+    /// Leased pages that were revoked.
     pub(crate) revoked_pages: u64,
 }

@@ -19,7 +19,7 @@ use kernel::{
 ///
 /// Those of `make`.
 #[inline]
-pub(crate) fn get_or_make<T>(once: &SetOnce<T>, make: impl Fn() -> Result<T>) -> Result<&T> {
+pub(crate) fn get_or_try_init<T>(once: &SetOnce<T>, make: impl Fn() -> Result<T>) -> Result<&T> {
     match once.as_ref() {
         Some(value) => Ok(value),
         None => make_or_wait(once, make),

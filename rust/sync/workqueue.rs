@@ -25,14 +25,14 @@ use kernel::{
 /// # Invariants
 ///
 /// It points to a workqueue that is ours to destroy.
-pub(crate) struct OwnQueue(NonNull<bindings::workqueue_struct>);
+pub(crate) struct OwnedQueue(NonNull<bindings::workqueue_struct>);
 
 // SAFETY: A workqueue may be destroyed by another thread than the one that made it.
-unsafe impl Send for OwnQueue {}
+unsafe impl Send for OwnedQueue {}
 // SAFETY: All that `&self` gives access to is a `Queue`, which is `Sync`.
-unsafe impl Sync for OwnQueue {}
+unsafe impl Sync for OwnedQueue {}
 
-impl OwnQueue {
+impl OwnedQueue {
     /// A queue of which so many items run at a time.
     ///
     /// # Errors
@@ -46,7 +46,7 @@ impl OwnQueue {
     }
 }
 
-impl Deref for OwnQueue {
+impl Deref for OwnedQueue {
     type Target = Queue;
 
     fn deref(&self) -> &Queue {
@@ -55,7 +55,7 @@ impl Deref for OwnQueue {
     }
 }
 
-impl Drop for OwnQueue {
+impl Drop for OwnedQueue {
     fn drop(&mut self) {
         // SAFETY: By the type invariants it is ours to destroy.
         unsafe { bindings::destroy_workqueue(self.0.as_ptr()) };
@@ -66,7 +66,7 @@ impl Drop for OwnQueue {
 /// lets the module go needs that: a queued item keeps what it works on alive, but not its code.
 ///
 /// Context: sleeps. Nobody may queue the item from then on; and not to be called by its function.
-pub(crate) fn take_back<T>(item: &Arc<T>)
+pub(crate) fn cancel_sync<T>(item: &Arc<T>)
 where
     T: HasWork<T> + WorkItem<Pointer = Arc<T>>,
 {

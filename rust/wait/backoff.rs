@@ -1,62 +1,63 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! How long to sleep between two looks. No kernel state.
+//! Backoff: how long to sleep between two scans. No kernel state.
 
 use kernel::prelude::*;
 
 /// First sleep, in nanoseconds.
 const FIRST_NS: u64 = 20_000;
 
-/// Who looks, and so pays for it.
+/// Pace of the scans, by who pays for them.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Pace {
-    /// A task that waits for it and wants to know soon. Waiting takes at most half of a CPU.
-    Waiting,
-    /// The kernel, for somebody who does something else meanwhile: however many there are who let it
-    /// work for them, and for long, it is not to do much else.
-    Background,
+pub(super) enum Pace {
+    /// A task that wants to know soon. It spends at most half of a CPU.
+    Task,
+    /// A worker, whose CPU time is no caller's. Many seals may be pending, and for long.
+    Worker,
 }
 
 impl Pace {
-    /// Longest sleep because of patience alone, in nanoseconds, after so much time. A release is
-    /// noticed half of this late on average.
-    fn longest_ns(self, waited_ns: u64) -> u64 {
+    /// Longest sleep after `waited_ns`, in nanoseconds, unless scans are expensive. A release is
+    /// noticed half of it late on average.
+    fn max_ns(self, waited_ns: u64) -> u64 {
         match self {
-            Pace::Waiting => 100_000,
-            Pace::Background => (waited_ns / 256).clamp(500_000, 4_000_000),
+            Pace::Task => 100_000,
+            Pace::Worker => (waited_ns / 256).clamp(500_000, 4_000_000),
         }
     }
 
-    /// How many times longer than a look sleeps are at least.
-    fn looks(self) -> u64 {
+    /// Shortest sleep, in multiples of what the last scan took.
+    fn min_sleep_scans(self) -> u64 {
         match self {
-            Pace::Waiting => 1,
-            Pace::Background => 8,
+            Pace::Task => 1,
+            Pace::Worker => 8,
         }
     }
 }
 
-/// A schedule of sleeps: short first, doubling up to a cap, and never shorter than what a look
-/// costs, so that waiting takes its share of a CPU only, however many pages are pinned.
-pub(crate) struct Backoff {
+/// A schedule of sleeps: short first, doubling up to a cap, never shorter than what a scan costs. So
+/// the wait takes a bounded share of a CPU, however many pages are pinned.
+pub(super) struct Backoff {
     pace: Pace,
     next_ns: u64,
 }
 
 impl Backoff {
     /// A schedule from its start.
-    pub(crate) fn new(pace: Pace) -> Self {
+    pub(super) fn new(pace: Pace) -> Self {
         Self {
             pace,
             next_ns: FIRST_NS,
         }
     }
 
-    /// How long to sleep now, in nanoseconds, when the last look took `look_ns`, `waited_ns` have
-    /// passed so far, and `left_ns` are left until the deadline.
-    pub(crate) fn next(&mut self, look_ns: u64, waited_ns: u64, left_ns: u64) -> u64 {
-        let sleep_ns = self.next_ns.max(look_ns.saturating_mul(self.pace.looks()));
-        self.next_ns = (self.next_ns * 2).min(self.pace.longest_ns(waited_ns));
+    /// The next sleep in nanoseconds, when the last scan took `scan_ns`, `waited_ns` have passed, and
+    /// `left_ns` are left until the deadline.
+    pub(super) fn next(&mut self, scan_ns: u64, waited_ns: u64, left_ns: u64) -> u64 {
+        let sleep_ns = self
+            .next_ns
+            .max(scan_ns.saturating_mul(self.pace.min_sleep_scans()));
+        self.next_ns = (self.next_ns * 2).min(self.pace.max_ns(waited_ns));
         sleep_ns.min(left_ns)
     }
 }
@@ -66,10 +67,10 @@ mod tests {
     use super::*;
 
     const FAR: u64 = u64::MAX;
-    const PACES: [Pace; 2] = [Pace::Waiting, Pace::Background];
+    const PACES: [Pace; 2] = [Pace::Task, Pace::Worker];
 
     #[test]
-    fn it_begins_short_and_doubles_to_the_cap() {
+    fn sleeps_double_up_to_the_cap() {
         for pace in PACES {
             let mut backoff = Backoff::new(pace);
             let mut last = backoff.next(0, 0, FAR);
@@ -78,15 +79,15 @@ mod tests {
             for _ in 0..20 {
                 let next = backoff.next(0, 0, FAR);
 
-                assert!(next == (2 * last).min(pace.longest_ns(0)));
+                assert!(next == (2 * last).min(pace.max_ns(0)));
                 last = next;
             }
-            assert!(last == pace.longest_ns(0));
+            assert!(last == pace.max_ns(0));
         }
     }
 
     #[test]
-    fn it_never_passes_the_deadline() {
+    fn no_sleep_passes_the_deadline() {
         for pace in PACES {
             let mut backoff = Backoff::new(pace);
 
@@ -98,23 +99,23 @@ mod tests {
     }
 
     #[test]
-    fn an_expensive_look_makes_longer_sleeps() {
+    fn an_expensive_scan_makes_a_longer_sleep() {
         for pace in PACES {
             let mut backoff = Backoff::new(pace);
-            let look = 10 * pace.longest_ns(FAR);
+            let scan = 10 * pace.max_ns(FAR);
 
-            assert!(backoff.next(look, 0, FAR) == look * pace.looks());
-            // But once only, when it was one.
-            assert!(backoff.next(0, 0, FAR) <= pace.longest_ns(0));
+            assert!(backoff.next(scan, 0, FAR) == scan * pace.min_sleep_scans());
+            // But only the one after it.
+            assert!(backoff.next(0, 0, FAR) <= pace.max_ns(0));
         }
     }
 
     #[test]
-    fn only_the_background_becomes_slower() {
+    fn only_workers_slow_down() {
         let second = 1_000_000_000;
 
-        assert!(Pace::Waiting.longest_ns(FAR) == Pace::Waiting.longest_ns(0));
-        assert!(Pace::Background.longest_ns(0) < Pace::Background.longest_ns(second));
-        assert!(Pace::Background.longest_ns(FAR) == Pace::Background.longest_ns(2 * second));
+        assert!(Pace::Task.max_ns(FAR) == Pace::Task.max_ns(0));
+        assert!(Pace::Worker.max_ns(0) < Pace::Worker.max_ns(second));
+        assert!(Pace::Worker.max_ns(FAR) == Pace::Worker.max_ns(2 * second));
     }
 }

@@ -1,12 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Who takes the steps of an attempt to add seals, and what follows from that.
+//! The context that a wait runs in, and what stops it early.
 
-use crate::{
-    seal::request::Outcome,
-    sync::sleep::is_signalled, //
-    wait::backoff::Pace,
-};
+use super::backoff::Pace;
+use crate::sync::sleep::task_sigpending;
 use kernel::{
     prelude::*,
     sync::{
@@ -21,75 +18,82 @@ use kernel::{
     time::Delta, //
 };
 
-/// How long a look may take in the background, in milliseconds. Freezing gives up after 20 s.
-const BACKGROUND_LOOK_MS: i64 = 5_000;
+/// Longest scan of a worker, in milliseconds. The freezer gives up after 20 s.
+const WORKER_SCAN_MS: i64 = 5_000;
 
-/// Who takes the steps of an attempt.
-pub(crate) enum Driver {
-    /// Always the same task, which sleeps in between.
-    Caller,
-    /// Whoever comes when a pause is over, until it is cancelled.
-    Background(Arc<Cancellation>),
+/// The context of a wait.
+pub(crate) enum Context {
+    /// The calling task, which sleeps between scans.
+    Task,
+    /// A worker for each scan, until the token is cancelled.
+    Worker(Arc<CancelToken>),
 }
 
-impl Driver {
-    /// How often it may look.
-    pub(crate) fn pace(&self) -> Pace {
+/// Why a wait stops before its bounds.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stop {
+    /// The task has a signal.
+    Interrupted,
+    /// The token is cancelled.
+    Cancelled,
+}
+
+impl Context {
+    /// Pace of the scans.
+    pub(super) fn pace(&self) -> Pace {
         match self {
-            Driver::Caller => Pace::Waiting,
-            Driver::Background(_) => Pace::Background,
+            Context::Task => Pace::Task,
+            Context::Worker(_) => Pace::Worker,
         }
     }
 
-    /// Whether a look that waits for swap, and has taken this long, is to end before it is through.
+    /// Whether a scan that waits for swap is to end early, after `elapsed`.
     ///
-    /// In the background others wait for their turn on the queue meanwhile, and so does a machine that
-    /// is to be suspended. What has come back is there when the next look comes.
-    pub(crate) fn ends_look(&self, so_far: Delta) -> bool {
-        self.gives_up().is_some()
+    /// Other objects wait for the worker, and a system that is being suspended waits for all workers.
+    /// The pages that were swapped in by then are there for the next scan.
+    pub(crate) fn ends_scan(&self, elapsed: Delta) -> bool {
+        self.stop().is_some()
             || match self {
-                Driver::Caller => false,
-                Driver::Background(_) => so_far.as_millis() >= BACKGROUND_LOOK_MS,
+                Context::Task => false,
+                Context::Worker(_) => elapsed.as_millis() >= WORKER_SCAN_MS,
             }
     }
 
-    /// Who sleeps between steps, and is to be woken up when there is no reason to sleep on.
-    pub(crate) fn sleeper(&self) -> Option<ARef<Task>> {
+    /// The task that sleeps between scans, to be woken when there is no reason to sleep on.
+    pub(super) fn sleeping_task(&self) -> Option<ARef<Task>> {
         match self {
-            Driver::Caller => Some((&**current!()).into()),
-            Driver::Background(_) => None,
+            Context::Task => Some((&**current!()).into()),
+            Context::Worker(_) => None,
         }
     }
 
-    /// How the attempt is to end at once, if it is. What takes long asks now and then.
+    /// Whether to stop now, and why. To be polled by what takes long.
     ///
-    /// Task work is no reason: what takes long would begin anew when it is done.
-    pub(crate) fn gives_up(&self) -> Option<Outcome> {
+    /// Task work is no reason: the restarted call would begin anew.
+    pub(crate) fn stop(&self) -> Option<Stop> {
         match self {
-            Driver::Caller => is_signalled().then_some(Outcome::Interrupted),
-            Driver::Background(cancellation) => {
-                cancellation.is_wanted().then_some(Outcome::Cancelled)
-            }
+            Context::Task => task_sigpending().then_some(Stop::Interrupted),
+            Context::Worker(token) => token.is_cancelled().then_some(Stop::Cancelled),
         }
     }
 }
 
-/// Whether somebody wants what goes on in the background to end.
-pub(crate) struct Cancellation(Atomic<bool>);
+/// Cancels what a worker does.
+pub(crate) struct CancelToken(Atomic<bool>);
 
-impl Cancellation {
-    /// Nobody does.
+impl CancelToken {
+    /// Not cancelled.
     pub(crate) fn new() -> Self {
         Self(Atomic::new(false))
     }
 
-    /// Somebody does, or nobody any more.
-    pub(crate) fn set(&self, wanted: bool) {
-        self.0.store(wanted, Relaxed);
+    /// Cancels, or takes that back.
+    pub(crate) fn set(&self, cancelled: bool) {
+        self.0.store(cancelled, Relaxed);
     }
 
-    /// Whether somebody does.
-    pub(crate) fn is_wanted(&self) -> bool {
+    /// Whether it is cancelled.
+    pub(crate) fn is_cancelled(&self) -> bool {
         self.0.load(Relaxed)
     }
 }

@@ -1,15 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Asking for pages that are held on a lease, and taking them when the time is up that was agreed on.
+//! Breaks the leases of pages that are waited for: requests the break, and revokes the pages when the
+//! grace that the lease promises is over.
 //!
-//! Who asks has the turn to seal, so there is one at a time.
+//! The requester owns the object's seal exclusion, so there is one at a time.
 
-use crate::{
-    object::pin_table::Holdings, //
-    object::pinned_range::{
-        Holding,
-        Terms, //
-    },
+use crate::object::{
+    PinTable,
+    PinTerms,
+    PinnedRange, //
 };
 use core::ops::Range;
 use kernel::{
@@ -22,83 +21,82 @@ use kernel::{
     time::Instant, //
 };
 
-/// Somebody who wants leased pages, until it is dropped.
-pub(crate) struct Asking {
+/// Break requests for the leases of a range. Dropping it withdraws those that are pending.
+pub(crate) struct LeaseBreak {
     by: ARef<Task>,
-    range: Range<usize>,
-    asked: KVVec<Arc<Holding>>,
-    /// The number of the first holding that was not there yet when it last asked.
+    pages: Range<usize>,
+    requested: KVVec<Arc<PinnedRange>>,
+    /// Number of the first pinned range that is newer than the last request.
     next: u64,
-    taken: u64,
-    /// Whether the call is restarted.
-    comes_back: bool,
+    revoked_pages: u64,
+    restarts: bool,
 }
 
-impl Asking {
-    /// On behalf of `by`, who wants those of the range. Nobody was asked so far; `taken` pages were
-    /// taken before the call was restarted.
-    pub(crate) fn new(by: ARef<Task>, range: Range<usize>, taken: u64) -> Self {
+impl LeaseBreak {
+    /// Will break leases of `pages` on behalf of `by`. `revoked_pages` were revoked before the call
+    /// was restarted.
+    pub(crate) fn new(by: ARef<Task>, pages: Range<usize>, revoked_pages: u64) -> Self {
         Self {
             by,
-            range,
-            asked: KVVec::new(),
+            pages,
+            requested: KVVec::new(),
             next: 0,
-            taken,
-            comes_back: false,
+            revoked_pages,
+            restarts: false,
         }
     }
 
-    /// Says that the call is restarted: what it asked for before counts then.
-    pub(crate) fn comes_back(&mut self) {
-        self.comes_back = true;
+    /// Says that the call will be restarted, and the grace that has run is to count then.
+    pub(crate) fn keep_for_restart(&mut self) {
+        self.restarts = true;
     }
 
-    /// Asks who was not asked yet, and takes from those whose time is up. Returns whether there were
-    /// any. Unless it `may_wait`, it asks those only who have no time.
+    /// Requests the break of leases that are new, and revokes expired ones. Returns whether pages were
+    /// revoked. Unless the caller `may_wait`, only leases without grace are broken.
     ///
-    /// Context: sleeps, for moments.
-    pub(crate) fn go_on(&mut self, holdings: &Holdings, may_wait: bool) -> bool {
-        // Without memory for them, they are asked later.
-        let _ = self.ask(holdings, may_wait);
+    /// Context: sleeps, but for nothing that takes long.
+    pub(crate) fn request_and_revoke(&mut self, pins: &PinTable, may_wait: bool) -> bool {
+        // Without memory for it, they are requested at the next call.
+        let _ = self.request(pins, may_wait);
         let now = Instant::now();
-        let mut taken = 0;
-        for holding in &self.asked {
-            taken += holding.take_if_due(now);
+        let mut revoked = 0;
+        for range in &self.requested {
+            revoked += range.revoke_expired(now);
         }
-        // What there was before is what the caller says.
-        self.taken = self.taken.saturating_add(taken);
-        taken != 0
+        // The caller's struct has the number before the restart, which may be anything.
+        self.revoked_pages = self.revoked_pages.saturating_add(revoked);
+        revoked != 0
     }
 
-    fn ask(&mut self, holdings: &Holdings, may_wait: bool) -> Result {
+    fn request(&mut self, pins: &PinTable, may_wait: bool) -> Result {
         let mut new = KVVec::new();
-        let next = holdings.leases(&self.range, self.next, &mut new)?;
-        // First room for all, so that nobody is asked twice.
-        self.asked.reserve(new.len(), GFP_KERNEL)?;
+        let next = pins.leases(&self.pages, self.next, &mut new)?;
+        // Room for all first, so that no lease is requested twice.
+        self.requested.reserve(new.len(), GFP_KERNEL)?;
         self.next = next;
-        for holding in new {
-            let Terms::Leased(grace) = holding.terms() else {
+        for range in new {
+            let PinTerms::Leased(grace) = range.terms() else {
                 continue;
             };
             if may_wait || grace.is_zero() {
-                holding.ask(&self.by, grace);
+                range.request_break(&self.by, grace);
                 // There is room.
-                let _ = self.asked.push_within_capacity(holding);
+                let _ = self.requested.push_within_capacity(range);
             }
         }
         Ok(())
     }
 
-    /// How many pages were taken.
-    pub(crate) fn taken(&self) -> u64 {
-        self.taken
+    /// Number of pages that were revoked.
+    pub(crate) fn revoked_pages(&self) -> u64 {
+        self.revoked_pages
     }
 }
 
-impl Drop for Asking {
+impl Drop for LeaseBreak {
     fn drop(&mut self) {
-        for holding in &self.asked {
-            holding.unask(self.comes_back);
+        for range in &self.requested {
+            range.withdraw_break(self.restarts);
         }
     }
 }

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Listing the folios of an object that have extra references.
+//! Lists the folios of a file that have extra references.
 //!
-//! Nothing is changed by it and no reference taken: what is mapped stays mapped.
+//! A listing changes nothing: it takes no reference, and mapped pages stay mapped.
 
 use crate::{
     fs::shmem::ShmemFile,
     mm::folio::References,
-    sync::sleep::is_dying, //
+    sync::sleep::fatal_signal_pending, //
 };
 use core::ops::{
     ControlFlow,
@@ -18,18 +18,18 @@ use kernel::{
     prelude::*, //
 };
 
-/// Folios to collect before they are handed on, which may sleep.
-const AT_ONCE: usize = 32;
+/// Folios that are collected in atomic context before they are reported, which may sleep.
+const BATCH: usize = 32;
 
-/// Pages to look at between two checks of whether the task is being killed.
-const PAGES_AT_ONCE: usize = 1 << 18;
+/// Pages between two checks for a fatal signal.
+const PAGES_PER_CHECK: usize = 1 << 18;
 
-/// What a listing found.
+/// Totals of a listing.
 #[derive(Default)]
 pub(crate) struct Summary {
-    /// Folios that were taken.
+    /// Folios that were reported.
     pub(crate) found: u64,
-    /// The page to go on from.
+    /// The page that a next listing starts from.
     pub(crate) next: u64,
     /// Pages of folios with extra references before `next`.
     pub(crate) pinned_pages: u64,
@@ -38,8 +38,8 @@ pub(crate) struct Summary {
 }
 
 impl Summary {
-    /// Nothing found before a page.
-    pub(crate) fn nothing(next: u64) -> Self {
+    /// The totals of no folios before page `next`.
+    pub(crate) fn empty(next: u64) -> Self {
         Self {
             next,
             ..Self::default()
@@ -49,37 +49,35 @@ impl Summary {
 
 /// Lists folios with extra references in a range of pages.
 ///
-/// `most` is how many folios `take` takes in all, or `None` to only count. `take` is called in order of the index,
-/// where sleeping is allowed.
+/// `max` is how many folios `report` takes in all, or `None` to only count. `report` is called in order
+/// of the index, where sleeping is allowed.
 ///
 /// # Errors
 ///
-/// `EINTR` when the task is being killed, and what `take` fails with.
-pub(crate) fn list(
+/// `EINTR` when the task is being killed. Those of `report`.
+pub(crate) fn list_references(
     memory: &ShmemFile,
     range: Range<u64>,
-    most: Option<u64>,
-    mut take: impl FnMut(&[References]) -> Result,
+    max: Option<u64>,
+    mut report: impl FnMut(&[References]) -> Result,
 ) -> Result<Summary> {
     let end = range.end.min(memory.size().div_ceil(1 << PAGE_SHIFT));
-    let mut batch = KVec::with_capacity(AT_ONCE, GFP_KERNEL)?;
-    let mut summary = Summary::nothing(range.start);
+    let mut batch = KVec::with_capacity(BATCH, GFP_KERNEL)?;
+    let mut summary = Summary::empty(range.start);
 
     while summary.next < end {
-        // CAST: At most `AT_ONCE`.
-        let room = most.map_or(AT_ONCE as u64, |most| {
-            (most - summary.found).min(AT_ONCE as u64)
-        }) as usize;
+        // CAST: At most `BATCH`.
+        let room = max.map_or(BATCH as u64, |max| (max - summary.found).min(BATCH as u64)) as usize;
         if room == 0 {
             break;
         }
-        if is_dying() {
+        if fatal_signal_pending() {
             return Err(EINTR);
         }
 
-        // CAST: Numbers of pages of a file fit.
+        // CAST: In pages, a size fits.
         let from = summary.next as usize;
-        let to = (end as usize).min(from.saturating_add(PAGES_AT_ONCE));
+        let to = (end as usize).min(from.saturating_add(PAGES_PER_CHECK));
         let mut next = to;
         batch.clear();
         memory.pages().for_each_folio(from..to, |folio| {
@@ -88,11 +86,11 @@ pub(crate) fn list(
                 return ControlFlow::Continue(());
             }
             if batch.len() == room || batch.push_within_capacity(references).is_err() {
-                // A large folio may begin before where this walk did.
+                // A large folio may begin before this walk.
                 next = references.index.max(from);
                 return ControlFlow::Break(());
             }
-            // A large folio may reach further, and must not be met again.
+            // A large folio may reach further, and must not be reported twice.
             next = next.max(references.index + references.pages);
             ControlFlow::Continue(())
         });
@@ -103,8 +101,8 @@ pub(crate) fn list(
                 summary.dma_pinned_pages += references.pages as u64;
             }
         }
-        if most.is_some() {
-            take(&batch)?;
+        if max.is_some() {
+            report(&batch)?;
             summary.found += batch.len() as u64;
         }
         summary.next = (next as u64).min(end);

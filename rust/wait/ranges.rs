@@ -1,39 +1,39 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Bounded lists of page ranges that can be added to in atomic context. No kernel state.
+//! Bounded lists of page ranges that take additions in atomic context. No kernel state.
 
 use core::ops::Range;
 use kernel::prelude::*;
 
-/// Most ranges to remember. Who has more is better off with walking through everything.
-const MOST: usize = 4096;
+/// Capacity of a list. With more ranges, a scan of everything is cheaper.
+const MAX_RANGES: usize = 4096;
 
-/// Room to begin with.
-const FEW: usize = 64;
+/// First allocation.
+const MIN_RANGES: usize = 64;
 
-/// There is no room for another range.
-pub(crate) struct Full;
+/// The list has no room for another range.
+pub(super) struct Full;
 
-/// Ranges of page indices, in the order in which they were added.
-pub(crate) struct Ranges {
+/// Ranges of page indices, in ascending order.
+pub(super) struct Ranges {
     list: KVVec<Range<usize>>,
 }
 
 impl Ranges {
-    /// No ranges. Allocates nothing.
-    pub(crate) fn new() -> Self {
+    /// An empty list. Allocates nothing.
+    pub(super) fn new() -> Self {
         Self { list: KVVec::new() }
     }
 
-    /// Adds a range, to the one added last if that reaches to where this begins. Ranges must come in
-    /// ascending order. It never allocates.
+    /// Adds a range, merging it with the last one where they touch. Ranges must come in ascending
+    /// order. Never allocates.
     ///
-    /// Returns how many pages were not in the list before.
+    /// Returns the number of pages that are new.
     ///
     /// # Errors
     ///
-    /// [`Full`]; nothing was added. [`Ranges::make_room`] may help, where sleeping is allowed.
-    pub(crate) fn push(&mut self, range: Range<usize>) -> Result<usize, Full> {
+    /// [`Full`]; nothing was added. [`Ranges::grow`] may help, where sleeping is allowed.
+    pub(super) fn push(&mut self, range: Range<usize>) -> Result<usize, Full> {
         let len = range.len();
         if let Some(last) = self.list.last_mut() {
             if last.end >= range.start {
@@ -48,21 +48,23 @@ impl Ranges {
         }
     }
 
-    /// Makes room for more ranges.
+    /// Allocates room for more ranges.
+    ///
+    /// Context: sleeps.
     ///
     /// # Errors
     ///
-    /// [`Full`] when there are too many already, or no memory.
-    pub(crate) fn make_room(&mut self) -> Result<(), Full> {
-        let more = self.list.len().max(FEW);
-        if self.list.len() + more > MOST {
+    /// [`Full`] when the list is at its capacity, or there is no memory.
+    pub(super) fn grow(&mut self) -> Result<(), Full> {
+        let more = self.list.len().max(MIN_RANGES);
+        if self.list.len() + more > MAX_RANGES {
             return Err(Full);
         }
         self.list.reserve(more, GFP_KERNEL).map_err(|_| Full)
     }
 
     /// The ranges.
-    pub(crate) fn as_slice(&self) -> &[Range<usize>] {
+    pub(super) fn as_slice(&self) -> &[Range<usize>] {
         &self.list
     }
 }
@@ -74,7 +76,7 @@ mod tests {
     /// Room for a few.
     fn some() -> Ranges {
         let mut ranges = Ranges::new();
-        assert!(ranges.make_room().is_ok());
+        assert!(ranges.grow().is_ok());
         ranges
     }
 
@@ -123,13 +125,13 @@ mod tests {
         let mut ranges = Ranges::new();
         let mut next = 0;
 
-        while ranges.make_room().is_ok() {
+        while ranges.grow().is_ok() {
             while ranges.push(next..next + 1).is_ok() {
                 next += 2;
             }
         }
-        assert!(ranges.as_slice().len() <= MOST);
-        assert!(ranges.as_slice().len() > MOST / 4);
+        assert!(ranges.as_slice().len() <= MAX_RANGES);
+        assert!(ranges.as_slice().len() > MAX_RANGES / 4);
     }
 
     #[test]

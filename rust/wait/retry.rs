@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! How long somebody looks again and again at pages that others hold, when the next look is to come, and
-//! what is done in between for it to be the last: LRU batches are drained, readers held up.
+//! Retry policy of a wait for page references: when to rescan, when to drain LRU batches, when to
+//! block new readers.
 
-use crate::{
-    mm::lru::Draining, //
-    wait::backoff::Backoff,
-    wait::bounds::{
-        Budget,
-        WaitFor, //
+use super::{
+    backoff::Backoff,
+    bounds::{
+        WaitBounds,
+        WaitReason, //
     },
-    wait::context::Driver,
+    context::Context, //
 };
+use crate::mm::lru::LruDrain;
 use core::mem::take;
 use kernel::time::{
     Delta,
@@ -19,201 +19,198 @@ use kernel::time::{
     Monotonic, //
 };
 
-/// For how long readers are held up at the beginning of a wait, sleeps included, in nanoseconds.
-const READERS_HELD_NS: u64 = 2_000_000;
+/// How long a wait blocks readers at its beginning, sleeps included, in nanoseconds.
+const BLOCK_READERS_NS: u64 = 2_000_000;
 
-/// After that, readers are held up for the first [`READERS_HELD_LOOKS`] of so many looks.
-const READERS_HELD_EVERY: u32 = 16;
-const READERS_HELD_LOOKS: u32 = 2;
+/// After that, readers are blocked during the first [`BLOCK_READERS_SCANS`] of each period of
+/// [`BLOCK_READERS_PERIOD`] scans.
+const BLOCK_READERS_PERIOD: u32 = 16;
+const BLOCK_READERS_SCANS: u32 = 2;
 
-/// After how many looks that failed LRU batches are drained: the powers of two up to the period, and
-/// then whenever the period is over.
+/// LRU batches are drained after this many failed scans: each power of two below the period, then each
+/// multiple of the period.
 const DRAIN_PERIOD: u32 = 64;
 
-/// For how long a look at pages in swap looks again at what did not pass, in nanoseconds. Who has
-/// another descriptor waits for the inode lock meanwhile.
-const AGAIN_LEAST_NS: i64 = 2_000_000;
-const AGAIN_MOST_NS: u64 = 1_000_000_000;
+/// Bounds, in nanoseconds, of how long a scan that swapped pages in rescans what failed. Writers by
+/// other descriptors wait for the inode lock meanwhile.
+const MIN_RESCAN_NS: i64 = 2_000_000;
+const MAX_RESCAN_NS: u64 = 1_000_000_000;
 
-/// How long to sleep after LRU batches began to be drained, in nanoseconds, unless that is over sooner:
-/// a look before would be in vain, but a CPU that does not get to it must not keep us from looking.
+/// How long to sleep after a drain of LRU batches began, in nanoseconds, unless it ends sooner. A scan
+/// before its end fails; but a CPU that does not get to its drain must not hold up the scan.
 pub(crate) const DRAIN_NS: u64 = 300_000;
 
-/// The looks that there were, and what is left of the time for more.
-pub(crate) struct Patience {
-    driver: Driver,
-    budget: Budget,
-    /// The pauses, since the first.
+/// The retry policy of one wait.
+pub(crate) struct RetryPolicy {
+    context: Context,
+    bounds: WaitBounds,
+    /// Since the first retry.
     backoff: Option<Backoff>,
-    /// How many looks were in vain.
-    failed_looks: u32,
-    /// Every CPU's LRU batches, while they are being drained.
-    draining: Option<Draining>,
-    /// Whether that began with the last look.
-    just_draining: bool,
-    /// What was in the way the last time.
-    waiting_for: WaitFor,
+    failed_scans: u32,
+    /// The drain of all CPUs' LRU batches, while it is under way.
+    drain: Option<LruDrain>,
+    /// Whether the last scan started the drain.
+    drain_just_started: bool,
+    /// What the last scan found to wait for.
+    reason: WaitReason,
 }
 
-impl Patience {
-    /// No looks so far.
-    pub(crate) fn new(driver: Driver, budget: Budget) -> Self {
+impl RetryPolicy {
+    /// The policy before the first scan.
+    pub(crate) fn new(context: Context, bounds: WaitBounds) -> Self {
         Self {
-            driver,
-            budget,
+            context,
+            bounds,
             backoff: None,
-            failed_looks: 0,
-            draining: None,
-            just_draining: false,
-            waiting_for: WaitFor::Holders,
+            failed_scans: 0,
+            drain: None,
+            drain_just_started: false,
+            reason: WaitReason::References,
         }
     }
 
-    /// Who looks.
-    pub(crate) fn driver(&self) -> &Driver {
-        &self.driver
+    /// The context of the wait.
+    pub(crate) fn context(&self) -> &Context {
+        &self.context
     }
 
-    /// The bounds, and what of them is used up.
-    pub(crate) fn budget(&self) -> &Budget {
-        &self.budget
+    /// The bounds, and how much of them is used up.
+    pub(crate) fn bounds(&self) -> &WaitBounds {
+        &self.bounds
     }
 
-    /// Counts a look, which begins now.
-    pub(crate) fn begin_look(&mut self) {
-        self.budget.count_scan();
-        // Asked before looking: what was drained by now does not show in this look.
+    /// Counts a scan that begins now.
+    pub(crate) fn begin_scan(&mut self) {
+        self.bounds.count_scan();
+        // Before the scan: a drain that is over by now does not show in it.
         if self.is_drained() {
-            self.draining = None;
+            self.drain = None;
         }
-        self.waiting_for = match self.draining {
-            None => WaitFor::Holders,
-            Some(_) => WaitFor::Kernel,
+        self.reason = match self.drain {
+            None => WaitReason::References,
+            Some(_) => WaitReason::Kernel,
         };
     }
 
-    /// The look was cut short, and is to be none.
-    pub(crate) fn look_does_not_count(&mut self) {
-        self.budget.uncount_scan();
+    /// Takes the last count back, for a scan that was cut short.
+    pub(crate) fn uncount_scan(&mut self) {
+        self.bounds.uncount_scan();
     }
 
-    /// The look was in vain.
-    pub(crate) fn look_failed(&mut self) {
-        self.failed_looks = self.failed_looks.saturating_add(1);
+    /// The scan found extra references, or the inode lock was not free.
+    pub(crate) fn scan_failed(&mut self) {
+        self.failed_scans = self.failed_scans.saturating_add(1);
     }
 
-    /// Whether none was so far.
+    /// Whether no scan has failed.
     pub(crate) fn is_first(&self) -> bool {
-        self.failed_looks == 0
+        self.failed_scans == 0
     }
 
-    /// Says what is in the way.
-    pub(crate) fn waits_for(&mut self, what: WaitFor) {
-        self.waiting_for = what;
+    /// Says what there is to wait for.
+    pub(crate) fn set_reason(&mut self, reason: WaitReason) {
+        self.reason = reason;
     }
 
-    /// When a look begins that is not the first, from which pauses follow: the first is to be quick.
-    pub(crate) fn look_begins(&self) -> Option<Instant<Monotonic>> {
+    /// When a scan starts, for its cost. `None` for the first scan, which is to be quick.
+    pub(crate) fn scan_start(&self) -> Option<Instant<Monotonic>> {
         self.backoff.is_some().then(Instant::now)
     }
 
-    /// Begins with short pauses again.
-    pub(crate) fn start_anew(&mut self) {
+    /// Begins the backoff anew.
+    pub(crate) fn reset_backoff(&mut self) {
         self.backoff = None;
     }
 
-    /// How long to pause now, in nanoseconds, of the `left_ns` that are left, after a look that began
-    /// then.
-    pub(crate) fn next_pause(&mut self, left_ns: u64, began: Option<Instant<Monotonic>>) -> u64 {
+    /// The next backoff in nanoseconds, when `left_ns` are left and the last scan started at `start`.
+    pub(crate) fn next_backoff(&mut self, left_ns: u64, start: Option<Instant<Monotonic>>) -> u64 {
         let backoff = self
             .backoff
-            .get_or_insert_with(|| Backoff::new(self.driver.pace()));
-        match take(&mut self.just_draining) {
+            .get_or_insert_with(|| Backoff::new(self.context.pace()));
+        match take(&mut self.drain_just_started) {
             true => DRAIN_NS.min(left_ns),
             false => {
                 // CAST: The clock is monotonic, so this is never negative.
-                let look_ns = began.map_or(0, |began| began.elapsed().as_nanos() as u64);
-                backoff.next(look_ns, self.budget.waited_ns(), left_ns)
+                let scan_ns = start.map_or(0, |start| start.elapsed().as_nanos() as u64);
+                backoff.next(scan_ns, self.bounds.waited_ns(), left_ns)
             }
         }
     }
 
-    /// For how long a look which took so long is to look again at what did not pass, before it is
-    /// over.
-    pub(crate) fn again(&mut self, took: Delta) -> Delta {
-        self.budget.start_clock();
-        let left_ns = self.budget.left_ns(WaitFor::Kernel).min(AGAIN_MOST_NS);
-        // CAST: That is little.
-        let ns = took.as_nanos().min(left_ns as i64).max(AGAIN_LEAST_NS);
+    /// How long a scan that took `took` is to rescan what failed, before it counts as failed.
+    pub(crate) fn rescan_time(&mut self, took: Delta) -> Delta {
+        self.bounds.start_clock();
+        let left_ns = self.bounds.left_ns(WaitReason::Kernel).min(MAX_RESCAN_NS);
+        // CAST: At most `MAX_RESCAN_NS`.
+        let ns = took.as_nanos().min(left_ns as i64).max(MIN_RESCAN_NS);
         Delta::from_nanos(ns)
     }
 
-    /// Lets the time run, if it does not yet. Returns what is left of it in nanoseconds, `None` when
-    /// the bounds are used up.
+    /// Starts the clock, if it does not run. Returns the time left in nanoseconds, `None` when the
+    /// bounds are used up.
     pub(crate) fn left_ns(&mut self) -> Option<u64> {
-        self.budget.start_clock();
-        let left_ns = self.budget.left_ns(self.waiting_for);
-        (left_ns != 0 && self.budget.allows_scan()).then_some(left_ns)
+        self.bounds.start_clock();
+        let left_ns = self.bounds.left_ns(self.reason);
+        (left_ns != 0 && self.bounds.allows_scan()).then_some(left_ns)
     }
 
-    /// The same, while somebody else has the turn.
-    pub(crate) fn left_without_turn_ns(&mut self) -> Option<u64> {
-        self.budget.start_clock();
-        let left_ns = self.budget.left_ns(WaitFor::Kernel);
+    /// As [`RetryPolicy::left_ns`], while another sealer owns the seal exclusion.
+    pub(crate) fn left_for_exclusion_ns(&mut self) -> Option<u64> {
+        self.bounds.start_clock();
+        let left_ns = self.bounds.left_ns(WaitReason::Kernel);
         (left_ns != 0).then_some(left_ns)
     }
 
-    /// Whether new readers are to be held up when they may be in the way.
+    /// Whether to block new readers when a scan may have failed because of them.
     ///
-    /// At first, and then now and then: with pages that are held for long, readers should hardly
-    /// notice; and those who never rest should not be in the way for long.
-    pub(crate) fn should_hold_readers(&self) -> bool {
-        self.budget.waited_ns() < READERS_HELD_NS
-            || self.failed_looks % READERS_HELD_EVERY < READERS_HELD_LOOKS
+    /// At first, and then now and then: while pages stay pinned for long, readers should hardly
+    /// notice; and a reader that never rests should not hold up the seal for long.
+    pub(crate) fn should_block_readers(&self) -> bool {
+        self.bounds.waited_ns() < BLOCK_READERS_NS
+            || self.failed_scans % BLOCK_READERS_PERIOD < BLOCK_READERS_SCANS
     }
 
-    /// Has every CPU drain its LRU batches, if it is time for that.
+    /// Has all CPUs drain their LRU batches, if that is due.
     ///
-    /// What does not pass may merely be on its way to the LRU lists, on a CPU that has no reason to
-    /// do anything about it. A writer who was not through yet, or pages that come back from swap,
-    /// make it so again after it was mended; so it is mended again, but less often.
+    /// An extra reference may be that of a batch, on a CPU that has no reason to drain it. A late
+    /// writer or swap-in fills batches again, so the drain repeats, but ever less often.
     pub(crate) fn drain_if_due(&mut self) {
-        let due = if !self.budget.waits_for_holders() {
-            self.failed_looks == 1
-        } else if self.failed_looks < DRAIN_PERIOD {
-            self.failed_looks.is_power_of_two()
+        let due = if !self.bounds.waits_for_references() {
+            self.failed_scans == 1
+        } else if self.failed_scans < DRAIN_PERIOD {
+            self.failed_scans.is_power_of_two()
         } else {
-            self.failed_looks % DRAIN_PERIOD == 0
+            self.failed_scans % DRAIN_PERIOD == 0
         };
         if due {
             self.drain();
         }
     }
 
-    /// Has every CPU drain its LRU batches, if none is at it and it can be of use.
+    /// Has all CPUs drain their LRU batches, if the bounds leave a scan to profit from it.
     pub(crate) fn drain(&mut self) {
-        if self.draining.is_none() && self.budget.may_wait() {
-            self.drain_anyhow();
-            self.just_draining = self.draining.is_some();
-            self.waiting_for = WaitFor::Kernel;
+        if self.drain.is_none() && self.bounds.may_wait() {
+            self.drain_unbounded();
+            self.drain_just_started = self.drain.is_some();
+            self.reason = WaitReason::Kernel;
         }
     }
 
-    /// Has every CPU drain its LRU batches, if none is at it.
-    pub(crate) fn drain_anyhow(&mut self) {
-        if self.draining.is_none() {
-            // Without memory for it, we look on.
-            self.draining = Draining::start(self.driver.sleeper()).ok();
+    /// Has all CPUs drain their LRU batches, whatever the bounds.
+    pub(crate) fn drain_unbounded(&mut self) {
+        if self.drain.is_none() {
+            // Without memory for it, the scans go on.
+            self.drain = LruDrain::start(self.context.sleeping_task()).ok();
         }
     }
 
-    /// No longer cares whether they are drained.
-    pub(crate) fn stop_draining(&mut self) {
-        self.draining = None;
+    /// Forgets the drain.
+    pub(crate) fn stop_drain(&mut self) {
+        self.drain = None;
     }
 
-    /// Whether LRU batches were being drained, and all are by now.
+    /// Whether a drain was started and is over.
     pub(crate) fn is_drained(&self) -> bool {
-        self.draining.as_ref().is_some_and(Draining::is_done)
+        self.drain.as_ref().is_some_and(LruDrain::is_done)
     }
 }

@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Looking for extra references to the pages of a file.
+//! Scans for extra references to the pages of a file.
 //!
-//! A folio passes when its reference count equals the page cache's own references at one instant.
-//! Once it has passed while nobody can map the file writable nor write to it, nobody can get a
-//! reference to write through any more: what is seen later of that folio are readers. So it is
-//! enough that each folio passes at some instant, not all at the same.
+//! A folio is clean when its reference count equals the page cache's own references at one instant.
+//! Once it was clean while writable mappings and `write()` are denied, no new reference can be
+//! written through: references that appear later are readers'. So each folio must be clean at some
+//! instant, not all at the same.
 //!
-//! A page in swap is not known to have passed: `memfd_pin_folios()` may have pinned it while it went
-//! there, and then it is still in memory, and is what comes back. So it is brought back and looked
-//! at.
+//! A swapped-out page is not known to be clean. `memfd_pin_folios()` may have pinned its folio on the
+//! way to swap; the folio is then still in memory, and is what a swap-in finds. So the page is
+//! swapped in and scanned.
 
+use super::ranges::Ranges;
 use crate::{
     fs::shmem::LockedShmem,
     mm::{
@@ -19,11 +20,10 @@ use crate::{
             Entry, //
         },
         lru::{
-            drain_this_cpu,
-            SameCpu, //
+            drain_local,
+            MigrateDisabled, //
         }, //
-    },
-    wait::ranges::Ranges, //
+    }, //
 };
 use core::{
     ops::{
@@ -44,24 +44,22 @@ use kernel::{
 /// Every page that a file can have.
 const ALL_PAGES: Range<usize> = 0..usize::MAX;
 
-/// How many times [`Look::closer`] has a page come back that has gone to swap again.
-const CLOSER_TRIES: u32 = 16;
+/// How often [`Scan::scan_swapped_page`] swaps a page in that is swapped out again.
+const SWAP_IN_TRIES: u32 = 16;
 
-/// How many times [`Look::again_without_readers`] looks, and how long it lets readers get on in
-/// between, in microseconds. A fault or a TLB flush that is under way on another CPU is over then.
-const TRIES: u32 = 4;
-const TRY_US: i64 = 5;
+/// How often [`Scan::rescan_zapped`] scans, and the delay in between, in microseconds. A fault or TLB
+/// flush that is under way on another CPU ends in that time.
+const ZAP_TRIES: u32 = 4;
+const ZAP_DELAY_US: i64 = 5;
 
-/// With more pages than this, [`Look::again_without_readers`] looks once: it would take too long.
-const TRY_PAGES: u64 = 1024;
+/// With more pages than this, [`Scan::rescan_zapped`] scans once: more would take too long.
+const MAX_ZAP_RETRY_PAGES: u64 = 1024;
 
-/// Where a later look has to look.
+/// Where a rescan has to look.
 enum Candidates {
-    /// Nowhere.
     Nowhere,
-    /// In these ranges.
     Listed(Ranges),
-    /// Everywhere: there were too many ranges, or no memory to list them.
+    /// There were too many ranges, or no memory to list them.
     Everywhere,
 }
 
@@ -75,38 +73,38 @@ impl Candidates {
     }
 }
 
-/// Pages that were removed from page tables.
-pub(crate) struct Unmapped {
-    within: Option<Range<usize>>,
+/// The range of pages that were zapped: removed from page tables.
+pub(crate) struct ZappedRange {
+    pages: Option<Range<usize>>,
 }
 
-impl Unmapped {
-    /// None.
+impl ZappedRange {
+    /// An empty range.
     pub(crate) fn new() -> Self {
-        Self { within: None }
+        Self { pages: None }
     }
 
-    /// Adds some.
+    /// Extends the range.
     pub(crate) fn add(&mut self, pages: &Range<usize>) {
-        self.within = Some(match &self.within {
-            Some(within) => within.start.min(pages.start)..within.end.max(pages.end),
+        self.pages = Some(match &self.pages {
+            Some(old) => old.start.min(pages.start)..old.end.max(pages.end),
             None => pages.clone(),
         });
     }
 
-    /// Maps them again where they were locked in memory.
+    /// Maps the pages again in mlocked VMAs.
     ///
     /// Context: sleeps, and takes mmap locks.
-    pub(crate) fn map_where_locked(&self, pages: &AddressSpace) {
-        if let Some(within) = &self.within {
-            // Without memory for it, they come back when they are used.
-            let _ = pages.map_where_locked(within.clone());
+    pub(crate) fn remap_mlocked(&self, pages: &AddressSpace) {
+        if let Some(zapped) = &self.pages {
+            // Without memory for it, they fault in again.
+            let _ = pages.remap_mlocked(zapped.clone());
         }
     }
 }
 
-/// The first page in a range that does not pass, or is in swap.
-fn first_not_passing(pages: &AddressSpace, range: Range<usize>) -> Option<usize> {
+/// The first page of a range that is not clean or swapped out.
+fn first_not_clean(pages: &AddressSpace, range: Range<usize>) -> Option<usize> {
     let mut first = None;
     pages.for_each_entry(range.clone(), |entry| {
         first = match entry {
@@ -123,27 +121,27 @@ fn first_not_passing(pages: &AddressSpace, range: Range<usize>) -> Option<usize>
     first
 }
 
-/// What a look at the pages found.
-pub(crate) struct Look {
+/// Result of a scan.
+pub(crate) struct Scan {
     pinned_pages: u64,
     first_pinned: Option<usize>,
     may_be_readers: bool,
     may_be_batched: bool,
-    /// Whether pages were in swap, which this look, or one before of which it is a part, did not see.
+    /// Whether pages are swapped out that neither this scan nor the one it rescans has seen.
     has_swapped: bool,
     candidates: Candidates,
 }
 
-/// Why a look was not taken to its end.
-pub(crate) enum CutShort {
-    /// There is no memory for what is to come back from swap.
+/// Why a scan ended early.
+pub(crate) enum ScanError {
+    /// No memory to swap a page in.
     NoMemory,
-    /// The one who looks was asked to stop.
+    /// The context stopped it.
     Stopped,
 }
 
-impl Look {
-    fn nothing() -> Self {
+impl Scan {
+    fn empty() -> Self {
         Self {
             pinned_pages: 0,
             first_pinned: None,
@@ -154,113 +152,111 @@ impl Look {
         }
     }
 
-    /// Looks at every page in memory.
+    /// Scans all pages in memory.
     ///
     /// Context: may sleep.
-    pub(crate) fn everywhere(pages: &AddressSpace) -> Self {
-        let mut look = Self::nothing();
-        look.sweep(pages, ALL_PAGES);
-        look
+    pub(crate) fn all(pages: &AddressSpace) -> Self {
+        let mut scan = Self::empty();
+        scan.walk(pages, ALL_PAGES);
+        scan
     }
 
-    /// Looks at the pages of a range that are in memory.
+    /// Scans the pages of a range that are in memory.
     ///
     /// Context: may sleep.
-    pub(crate) fn within(pages: &AddressSpace, range: Range<usize>) -> Self {
-        let mut look = Self::nothing();
-        look.sweep(pages, range);
-        look
+    pub(crate) fn range(pages: &AddressSpace, range: Range<usize>) -> Self {
+        let mut scan = Self::empty();
+        scan.walk(pages, range);
+        scan
     }
 
-    /// Looks at every page, and has those in swap come back for that, one by one. Takes as long as
-    /// that takes, unless `stop` says so.
+    /// Scans all pages, and swaps in those that are swapped out, one by one. Takes as long as that
+    /// takes, unless `stop` ends it.
     ///
     /// Context: sleeps. Takes folio locks, and `i_mmap_rwsem` of the mapping.
     ///
     /// # Errors
     ///
-    /// See [`CutShort`].
-    pub(crate) fn everywhere_and_in_swap(
+    /// See [`ScanError`].
+    pub(crate) fn all_swapped_in(
         locked: &LockedShmem<'_>,
-        unmapped: &mut Unmapped,
+        zapped: &mut ZappedRange,
         stop: impl Fn() -> bool,
-    ) -> Result<Self, CutShort> {
-        let mut look = Self::nothing();
-        look.closely(locked, ALL_PAGES, unmapped, &stop)?;
-        Ok(look)
+    ) -> Result<Self, ScanError> {
+        let mut scan = Self::empty();
+        scan.scan_swapped(locked, ALL_PAGES, zapped, &stop)?;
+        Ok(scan)
     }
 
-    /// The same for what did not pass in this look, which was taken under the same hold of the lock.
-    pub(crate) fn again_and_in_swap(
+    /// The same for the pages that this scan, under the same hold of the lock, did not find clean.
+    pub(crate) fn rescan_swapped_in(
         &self,
         locked: &LockedShmem<'_>,
-        unmapped: &mut Unmapped,
+        zapped: &mut ZappedRange,
         stop: impl Fn() -> bool,
-    ) -> Result<Self, CutShort> {
-        let mut look = Self::nothing();
+    ) -> Result<Self, ScanError> {
+        let mut scan = Self::empty();
         for range in self.candidates.ranges() {
-            look.closely(locked, range.clone(), unmapped, &stop)?;
+            scan.scan_swapped(locked, range.clone(), zapped, &stop)?;
         }
-        Ok(look)
+        Ok(scan)
     }
 
-    /// Looks at the pages of a range, and has those in swap come back. Ranges must come in ascending
-    /// order.
+    /// Scans a range, and swaps pages in. Ranges must come in ascending order.
     #[cold]
-    fn closely(
+    fn scan_swapped(
         &mut self,
         locked: &LockedShmem<'_>,
         range: Range<usize>,
-        unmapped: &mut Unmapped,
+        zapped: &mut ZappedRange,
         stop: &impl Fn() -> bool,
-    ) -> Result<(), CutShort> {
+    ) -> Result<(), ScanError> {
         let pages = locked.file().pages();
-        // What is beyond the end in swap cannot come back, and nobody could pin it: who pins is
-        // within the size, and shrinking frees what was.
+        // Swapped-out pages beyond the end cannot be swapped in. They cannot be pinned either: pins
+        // are taken within the size, and shrinking frees what was beyond it.
         //
         // CAST: In pages, a size fits.
         let size = locked.file().size().div_ceil(PAGE_SIZE as u64) as usize;
         let end = size.clamp(range.start, range.end);
         let mut from = range.start;
-        while let Some(index) = first_not_passing(pages, from..end) {
+        while let Some(index) = first_not_clean(pages, from..end) {
             if stop() {
-                return Err(CutShort::Stopped);
+                return Err(ScanError::Stopped);
             }
-            from = self.closer(locked, index, unmapped)?;
+            from = self.scan_swapped_page(locked, index, zapped)?;
         }
-        self.sweep(pages, from.max(end)..range.end);
+        self.walk(pages, from.max(end)..range.end);
         self.has_swapped = false;
         Ok(())
     }
 
-    /// Looks at one folio that did not pass: has it come back from swap, and removes it from page
-    /// tables. Returns the index to go on from.
-    fn closer(
+    /// Swaps one folio in, zaps it and scans it. Returns the index to go on from.
+    fn scan_swapped_page(
         &mut self,
         locked: &LockedShmem<'_>,
         index: usize,
-        unmapped: &mut Unmapped,
-    ) -> Result<usize, CutShort> {
+        zapped: &mut ZappedRange,
+    ) -> Result<usize, ScanError> {
         let pages = locked.file().pages();
         let mut range = index..index + 1;
-        for _ in 0..CLOSER_TRIES {
-            // It may be on its way to an LRU list then, but on no other CPU's.
-            let _same_cpu = SameCpu::stay();
+        for _ in 0..SWAP_IN_TRIES {
+            // The swap-in adds the folio to an LRU batch, which must be this CPU's to be drained.
+            let _same_cpu = MigrateDisabled::new();
             let Some(folio) = pages.lock_folio(index) else {
-                match locked.bring_back(index) {
+                match locked.swap_in(index) {
                     Ok(()) => continue,
-                    // It has no content any more that could change.
+                    // It has no content left that could change.
                     Err(EIO) => return Ok(index + 1),
-                    Err(ENOMEM) => return Err(CutShort::NoMemory),
+                    Err(ENOMEM) => return Err(ScanError::NoMemory),
                     Err(_) => break,
                 }
             };
             range = folio.range();
-            drain_this_cpu();
+            drain_local();
             if !folio.is_clean() && pages.is_mapped() {
-                folio.unmap();
-                unmapped.add(&range);
-                drain_this_cpu();
+                folio.zap();
+                zapped.add(&range);
+                drain_local();
             }
             if folio.is_clean() {
                 return Ok(range.end);
@@ -274,94 +270,90 @@ impl Look {
         Ok(end)
     }
 
-    /// Looks again at what did not pass.
+    /// Rescans the pages that were not clean.
     ///
     /// Context: may sleep.
-    pub(crate) fn again(&self, pages: &AddressSpace) -> Self {
-        let mut look = Self::nothing();
-        look.has_swapped = self.has_swapped;
+    pub(crate) fn rescan(&self, pages: &AddressSpace) -> Self {
+        let mut scan = Self::empty();
+        scan.has_swapped = self.has_swapped;
         for range in self.candidates.ranges() {
-            look.sweep(pages, range.clone());
+            scan.walk(pages, range.clone());
         }
-        look
+        scan
     }
 
-    /// Looks again at what did not pass, after it was removed from page tables, and gives readers
-    /// who are at it time to be through. To be used while new ones are held up.
+    /// Zaps and rescans the pages that were not clean, and gives readers that are under way time to
+    /// end. To be used while new readers are blocked.
     ///
     /// Context: may sleep. Takes `i_mmap_rwsem` of the mapping.
     #[cold]
-    pub(crate) fn again_without_readers(
-        mut self,
-        pages: &AddressSpace,
-        unmapped: &mut Unmapped,
-    ) -> Self {
-        for _ in 0..TRIES {
+    pub(crate) fn rescan_zapped(mut self, pages: &AddressSpace, zapped: &mut ZappedRange) -> Self {
+        for _ in 0..ZAP_TRIES {
             if pages.is_mapped() {
                 for range in self.candidates.ranges() {
-                    pages.unmap(range);
-                    unmapped.add(range);
+                    pages.zap(range);
+                    zapped.add(range);
                 }
             }
-            self = self.again(pages);
-            if !self.may_be_readers || self.pinned_pages > TRY_PAGES {
+            self = self.rescan(pages);
+            if !self.may_be_readers || self.pinned_pages > MAX_ZAP_RETRY_PAGES {
                 break;
             }
-            udelay(Delta::from_micros(TRY_US));
+            udelay(Delta::from_micros(ZAP_DELAY_US));
         }
         self
     }
 
-    /// The indices of pages that do not pass now, in ascending order, `most` of them at most. Of a
-    /// large folio it is the first one.
+    /// Indices of pages that are not clean now, in ascending order, `max` at most. Of a large folio it
+    /// is the first page.
     ///
     /// Context: may sleep.
     ///
     /// # Errors
     ///
     /// `ENOMEM`.
-    pub(crate) fn held(pages: &AddressSpace, most: usize) -> Result<KVec<usize>> {
-        let mut held = KVec::with_capacity(most, GFP_KERNEL)?;
+    pub(crate) fn pinned_indices(pages: &AddressSpace, max: usize) -> Result<KVec<usize>> {
+        let mut indices = KVec::with_capacity(max, GFP_KERNEL)?;
         pages.for_each_folio(ALL_PAGES, |folio| {
-            if !folio.is_clean() && held.push_within_capacity(folio.range().start).is_err() {
+            if !folio.is_clean() && indices.push_within_capacity(folio.range().start).is_err() {
                 return ControlFlow::Break(());
             }
             ControlFlow::Continue(())
         });
-        Ok(held)
+        Ok(indices)
     }
 
-    /// Whether all pages passed.
+    /// Whether all pages were clean.
     pub(crate) fn is_clean(&self) -> bool {
         self.is_clean_in_memory() && !self.has_swapped
     }
 
-    /// Whether all pages in memory passed.
+    /// Whether all pages in memory were clean.
     pub(crate) fn is_clean_in_memory(&self) -> bool {
         self.first_pinned.is_none()
     }
 
-    /// Whether what did not pass may be due to readers.
+    /// Whether extra references may be those of readers.
     pub(crate) fn may_be_readers(&self) -> bool {
         self.may_be_readers
     }
 
-    /// Whether what did not pass may be on its way to the LRU lists.
+    /// Whether extra references may be those of LRU batches.
     pub(crate) fn may_be_batched(&self) -> bool {
         self.may_be_batched
     }
 
-    /// Pages of folios that did not pass.
+    /// Pages of folios with extra references.
     pub(crate) fn pinned_pages(&self) -> u64 {
         self.pinned_pages
     }
 
-    /// The lowest index of a page that did not pass.
+    /// The lowest index of such a page.
     pub(crate) fn first_pinned(&self) -> Option<usize> {
         self.first_pinned
     }
 
-    /// From the first page to the last that did not pass, if it is known which ones those are.
+    /// From the first such page to the last, if they are listed.
     pub(crate) fn span(&self) -> Option<Range<usize>> {
         match &self.candidates {
             Candidates::Listed(list) => {
@@ -372,7 +364,7 @@ impl Look {
         }
     }
 
-    /// Remembers pages that did not pass, if there is room.
+    /// Records pages that are not clean, if there is room.
     fn try_record(&mut self, range: Range<usize>) -> Result<(), Range<usize>> {
         let new_pages = match &mut self.candidates {
             Candidates::Nowhere => return Err(range),
@@ -387,7 +379,7 @@ impl Look {
         Ok(())
     }
 
-    /// Remembers pages that did not pass. Sleeps for room.
+    /// Records pages that are not clean. Sleeps for room.
     #[cold]
     fn record(&mut self, range: Range<usize>) {
         let Err(range) = self.try_record(range) else {
@@ -397,7 +389,7 @@ impl Look {
             self.candidates = Candidates::Listed(Ranges::new());
         }
         if let Candidates::Listed(list) = &mut self.candidates {
-            if list.make_room().is_err() {
+            if list.grow().is_err() {
                 self.candidates = Candidates::Everywhere;
             }
         }
@@ -405,9 +397,9 @@ impl Look {
         let _ = self.try_record(range);
     }
 
-    /// Remembers the folios of a range that do not pass. Ranges must come in ascending order.
+    /// Records the folios of a range that are not clean. Ranges must come in ascending order.
     #[inline]
-    fn sweep(&mut self, pages: &AddressSpace, range: Range<usize>) {
+    fn walk(&mut self, pages: &AddressSpace, range: Range<usize>) {
         let mut from = range.start;
         loop {
             let mut no_room_for = None;
