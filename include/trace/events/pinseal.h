@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Trace events of pinseal. An object is named by the number that /proc/PID/fdinfo/FD has as
- * "object:"; pages are counted from its first. Times are in nanoseconds.
+ * Trace events of pinseal. object is the number in the line "object:" of
+ * /proc/PID/fdinfo/FD. Pages are indices in the object, times are in nanoseconds.
  */
 #undef TRACE_SYSTEM
 #define TRACE_SYSTEM pinseal
@@ -11,7 +11,7 @@
 
 #include <linux/tracepoint.h>
 
-/* Somebody begins to add seals. @seals and @flags as in struct pinseal_seal. */
+/* A seal operation begins. @seals and @flags are those of struct pinseal_seal. */
 TRACE_EVENT(pinseal_seal_begin,
 	TP_PROTO(u64 object, u32 seals, u32 flags, u64 timeout_ns),
 	TP_ARGS(object, seals, flags, timeout_ns),
@@ -31,7 +31,7 @@ TRACE_EVENT(pinseal_seal_begin,
 		  __entry->seals, __entry->flags, __entry->timeout_ns)
 );
 
-/* A look at the pages. @first_pinned is ~0 when none had extra references. */
+/* A scan. @first_pinned is ~0 if no page had extra references. */
 TRACE_EVENT(pinseal_seal_scan,
 	TP_PROTO(u64 object, u32 scans, u64 pinned_pages, u64 first_pinned),
 	TP_ARGS(object, scans, pinned_pages, first_pinned),
@@ -51,7 +51,7 @@ TRACE_EVENT(pinseal_seal_scan,
 		  __entry->scans, __entry->pinned_pages, (s64)__entry->first_pinned)
 );
 
-/* It has ended. @outcome as in struct pinseal_seal; -errno when that has none. */
+/* The operation ended. @outcome is that of struct pinseal_seal, else -errno. */
 TRACE_EVENT(pinseal_seal_end,
 	TP_PROTO(u64 object, s32 outcome, u32 scans, u64 waited_ns, u64 isolated_pages,
 		 u64 revoked_pages),
@@ -77,7 +77,7 @@ TRACE_EVENT(pinseal_seal_end,
 		  __entry->isolated_pages, __entry->revoked_pages)
 );
 
-/* Pages were replaced by copies. */
+/* An operation replaced pages by copies. */
 TRACE_EVENT(pinseal_isolate,
 	TP_PROTO(u64 object, u64 pages),
 	TP_ARGS(object, pages),
@@ -92,7 +92,7 @@ TRACE_EVENT(pinseal_isolate,
 	TP_printk("object=%llu pages=%llu", __entry->object, __entry->pages)
 );
 
-/* A handle pins pages. @flags as in struct pinseal_pin. */
+/* A handle pins pages. @flags are those of struct pinseal_pin. */
 TRACE_EVENT(pinseal_pin,
 	TP_PROTO(u64 object, u64 start, u64 count, u32 flags, u64 grace_ns),
 	TP_ARGS(object, start, count, flags, grace_ns),
@@ -114,7 +114,7 @@ TRACE_EVENT(pinseal_pin,
 		  __entry->start, __entry->count, __entry->flags, __entry->grace_ns)
 );
 
-/* Pages that a handle has pinned, and how long it did. */
+/* The pages of a handle, and how long it has existed. */
 DECLARE_EVENT_CLASS(pinseal_held,
 	TP_PROTO(u64 object, u64 start, u64 count, u64 held_ns),
 	TP_ARGS(object, start, count, held_ns),
@@ -134,13 +134,13 @@ DECLARE_EVENT_CLASS(pinseal_held,
 		  __entry->start, __entry->count, __entry->held_ns)
 );
 
-/* The handle was closed. If the pages were not taken before, they are unpinned now. */
+/* The handle was closed, and its pages unpinned unless they were revoked before. */
 DEFINE_EVENT(pinseal_held, pinseal_unpin,
 	TP_PROTO(u64 object, u64 start, u64 count, u64 held_ns),
 	TP_ARGS(object, start, count, held_ns)
 );
 
-/* Somebody wants leased pages. @until_ns is a time of CLOCK_MONOTONIC. */
+/* The break of a lease is requested. @until_ns is its deadline (CLOCK_MONOTONIC). */
 TRACE_EVENT(pinseal_lease_asked,
 	TP_PROTO(u64 object, u64 start, u64 count, u64 until_ns),
 	TP_ARGS(object, start, count, until_ns),
@@ -160,7 +160,7 @@ TRACE_EVENT(pinseal_lease_asked,
 		  __entry->start, __entry->count, __entry->until_ns)
 );
 
-/* They were taken. */
+/* A lease was broken: its pages were revoked. */
 DEFINE_EVENT(pinseal_held, pinseal_lease_revoked,
 	TP_PROTO(u64 object, u64 start, u64 count, u64 held_ns),
 	TP_ARGS(object, start, count, held_ns)

@@ -3,23 +3,25 @@
  * /dev/pinseal: shared memory that can be sealed safely while its pages are
  * pinned.
  *
- * This header is the manual of the interface; the story is told in
- * Documentation/userspace-api/pinseal.rst.
+ * This header specifies the interface;
+ * Documentation/userspace-api/pinseal.rst introduces it.
  *
- * Every open("/dev/pinseal") makes a new, empty object: memory like a memfd's,
+ * Each open("/dev/pinseal") creates an empty object: memory like a memfd's,
  * charged, swappable, and shared by dup(), fork() and SCM_RIGHTS.
  *
- * Rules that hold for every command:
+ * Rules for all commands:
  *
- * - A command is found by its type (PINSEAL_IOC_MAGIC) and number alone. The
+ * - A command is identified by its type (PINSEAL_IOC_MAGIC) and number. The
  *   size in the command word is the size of the caller's struct. A longer
- *   struct than this kernel knows is accepted when its tail is zero (E2BIG
- *   otherwise); a shorter one is filled up with zeroes, but it must not be
- *   shorter than the first version of the struct (EINVAL).
- * - A number without a command is ENOTTY. An unknown flag, or padding that is
- *   not zero, is EINVAL. A bad pointer is EFAULT. In each of these cases nothing
- *   has changed.
+ *   struct than the kernel's is accepted if its tail is zero (else E2BIG). A
+ *   shorter one is extended with zeroes, but must have at least the size of
+ *   the struct's first version (else EINVAL).
+ * - An unknown number is ENOTTY. An unknown flag, or padding that is not zero,
+ *   is EINVAL. A bad pointer is EFAULT. In each case nothing has changed.
  * - The layout is the same for 32-bit and 64-bit callers.
+ *
+ * An "extra reference" to a page is one besides those of the page cache and of
+ * page tables: a pin (FOLL_PIN), a pipe buffer, a read under way, an LRU batch.
  */
 #ifndef _UAPI_LINUX_PINSEAL_H
 #define _UAPI_LINUX_PINSEAL_H
@@ -29,21 +31,20 @@
 
 #define PINSEAL_IOC_MAGIC	0xB9
 
-/* Value of pinseal_info.version for the interface that this header describes. */
+/* Value of pinseal_info.version for this interface. */
 #define PINSEAL_VERSION		1
 
-/* Features, of struct pinseal_info. PINSEAL_FEATURE_MIRROR: this kernel has PINSEAL_PIN_MIRROR. */
+/* Bits of pinseal_info.features. _MIRROR: PINSEAL_PIN_MIRROR is supported. */
 #define PINSEAL_FEATURE_MIRROR	(1U << 0)
 
 /**
  * struct pinseal_info - what this build of pinseal supports
- * @version: out: version of the interface, %PINSEAL_VERSION
+ * @version: out: %PINSEAL_VERSION
  * @features: out: mask of %PINSEAL_FEATURE_*
  * @seals: out: mask of the seals that &pinseal_seal.seals accepts
  * @seal_flags: out: mask of the flags that &pinseal_seal.flags accepts
  * @size: out: size of the object in bytes
- * @default_timeout_ns: out: what a &pinseal_seal.timeout_ns of 0 stands for,
- *	in nanoseconds
+ * @default_timeout_ns: out: the timeout in nanoseconds of a call that passes 0
  */
 struct pinseal_info {
 	__u32 version;
@@ -57,13 +58,12 @@ struct pinseal_info {
 /*
  * Flags of struct pinseal_resize and struct pinseal_fallocate.
  *
- * _WAIT: wait until nobody holds any of the pages that go; when the time is up, fail with
- * EBUSY and leave the object as it is. Pages at the ends of the range that stay in part do not
- * count. Leases of pages that go (PINSEAL_PIN_LEASED) are asked for, and taken when their
- * holders have had their time, as with PINSEAL_SEAL_REVOKE.
+ * _WAIT: wait until no page that is removed has extra references; at the
+ * deadline, fail with EBUSY and leave the object as it is. Pages that are
+ * removed in part do not count. Leases of removed pages (PINSEAL_PIN_LEASED) are
+ * broken as with PINSEAL_SEAL_REVOKE.
  *
- * _KEEP_LEASES, with _WAIT (else EINVAL): do not ask for leases, but wait for them as for
- * other pins.
+ * _KEEP_LEASES, with _WAIT (else EINVAL): wait for leases as for other pins.
  */
 #define PINSEAL_RESIZE_WAIT		(1U << 0)
 #define PINSEAL_RESIZE_KEEP_LEASES	(1U << 1)
@@ -73,19 +73,29 @@ struct pinseal_info {
 /**
  * struct pinseal_resize - set the size of an object
  * @size: in: the new size in bytes, at most 2^63 - 1
- * @timeout_ns: in: with %PINSEAL_RESIZE_WAIT: longest wait in nanoseconds, 0 for the default of
- *	&pinseal_info.default_timeout_ns; else not looked at
+ * @timeout_ns: in: with %PINSEAL_RESIZE_WAIT, the longest wait in nanoseconds;
+ *	0 for &pinseal_info.default_timeout_ns; otherwise ignored
  * @flags: in: %PINSEAL_RESIZE_*
  * @pad: in: must be 0
- * @waited_ns: in/out: with %PINSEAL_RESIZE_WAIT: time waited so far in nanoseconds, counted
- *	against @timeout_ns; start with 0
- * @pinned_pages: out: likewise: pages of those that go that had extra references at the last look
- *	(of a large folio that goes in part, all). EBUSY with 0: a write() was under way.
- * @first_pinned: out: likewise: index of the first of them in pages, or %PINSEAL_NO_PAGE
- * @revoked_pages: in/out: likewise: pages whose leased pins were taken away; start with 0
+ * @waited_ns: in/out: with %PINSEAL_RESIZE_WAIT, the time waited in
+ *	nanoseconds, counted against @timeout_ns; start with 0
+ * @pinned_pages: out: with %PINSEAL_RESIZE_WAIT, pages of the removed range
+ *	that had extra references at the last scan (of a large folio that is
+ *	removed in part, all pages). EBUSY with 0: a write() or another
+ *	sealer was under way.
+ * @first_pinned: out: with %PINSEAL_RESIZE_WAIT, index of the first such page,
+ *	or %PINSEAL_NO_PAGE
+ * @revoked_pages: in/out: with %PINSEAL_RESIZE_WAIT, leased pages that were
+ *	revoked; start with 0
  *
- * The struct ended with @pad once. Who uses one that does is told nothing but the errno. When a
- * signal ends its wait (EINTR), @timeout_ns is what was left of it, at least 1.
+ * With %PINSEAL_RESIZE_WAIT the fields from @waited_ns on are written for 0,
+ * EBUSY and EINTR. For any other error the struct is as the caller passed it,
+ * unless the call was restarted transparently before (for task work, say): then
+ * these fields are as the interrupted part of the call left them.
+ *
+ * The first version of the struct ends with @pad. A caller that passes it gets
+ * no report. If its wait is interrupted, @timeout_ns becomes what is left of it,
+ * at least 1, for the restarted call or with EINTR.
  */
 struct pinseal_resize {
 	__u64 size;
@@ -99,7 +109,7 @@ struct pinseal_resize {
 };
 
 /**
- * struct pinseal_fallocate - allocate memory for, or punch a hole into, a range
+ * struct pinseal_fallocate - allocate memory for a range, or punch a hole
  * @mode: in: 0, %FALLOC_FL_KEEP_SIZE, or
  *	%FALLOC_FL_PUNCH_HOLE | %FALLOC_FL_KEEP_SIZE, from <linux/falloc.h>
  * @flags: in: %PINSEAL_FALLOCATE_*
@@ -112,7 +122,8 @@ struct pinseal_resize {
  * @first_pinned: out: likewise
  * @revoked_pages: in/out: likewise
  *
- * The struct ended with @timeout_ns once; likewise.
+ * When the fields are written is as in &struct pinseal_resize. The first version
+ * of the struct ends with @timeout_ns.
  */
 struct pinseal_fallocate {
 	__u32 mode;
@@ -127,24 +138,24 @@ struct pinseal_fallocate {
 };
 
 /*
- * Flags of struct pinseal_seal. A build supports those that it shows in
- * pinseal_info.seal_flags and refuses the others with EINVAL.
+ * Flags of struct pinseal_seal. Those that pinseal_info.seal_flags does not have
+ * are refused with EINVAL.
  *
- * PINSEAL_SEAL_NOWAIT: do not wait for anybody to let go of a page. References
- * that are nobody's, but wait on some CPU for the kernel to drop them, are drained
- * first; that is given 10 ms.
+ * PINSEAL_SEAL_NOWAIT: do not wait for extra references. Only what ends soon by
+ * itself is given 10 ms: LRU batches, a write() under way, another sealer.
  *
- * PINSEAL_SEAL_ISOLATE: when pages are still held in the end, give the object copies of
- * them, 1024 in a call at most. Who holds one keeps the old page, which is not the
- * object's any more: what is written to it does not reach the object.
+ * PINSEAL_SEAL_ISOLATE: at the deadline, replace pages that still have extra
+ * references by copies, at most 1024 in a call. The holder of a reference keeps
+ * the old page, which is not the object's any more: what is written to it does
+ * not reach the object.
  *
- * PINSEAL_SEAL_REVOKE: when pages are in use, ask for all that are leased (PINSEAL_PIN_LEASED),
- * and take them, each lease as a whole, when their holders have had their time. With
- * PINSEAL_SEAL_NOWAIT only those whose holders are to have none.
+ * PINSEAL_SEAL_REVOKE: if pages have extra references, request to break all
+ * leases (PINSEAL_PIN_LEASED), and revoke each lease as a whole when its grace
+ * is over. With PINSEAL_SEAL_NOWAIT only leases without grace are broken.
  *
- * PINSEAL_SEAL_ASYNC: seal in the background; see PINSEAL_IOC_SEAL.
+ * PINSEAL_SEAL_ASYNC: seal in the background, see PINSEAL_IOC_SEAL.
  *
- * PINSEAL_SEAL_CANCEL: with PINSEAL_SEAL_ASYNC (EINVAL without it): put an end to that.
+ * PINSEAL_SEAL_CANCEL: with PINSEAL_SEAL_ASYNC (else EINVAL), cancel that.
  */
 #define PINSEAL_SEAL_NOWAIT	(1U << 0)
 #define PINSEAL_SEAL_ISOLATE	(1U << 1)
@@ -154,20 +165,19 @@ struct pinseal_fallocate {
 
 /**
  * enum pinseal_outcome - why a seal call ended, finer than errno
- * @PINSEAL_OUTCOME_SEALED: the seals are set; the ioctl returned 0
- * @PINSEAL_OUTCOME_WRITABLE_MAPPING: EBUSY: somebody has a shared mapping that
- *	is, or could be made, writable. This is not waited for.
- * @PINSEAL_OUTCOME_PINNED: EBUSY: pages still had extra references when the
- *	time or the number of scans was used up; or, when
- *	&pinseal_seal.pinned_pages is 0, a write() or another sealer was under
- *	way all that time
+ * @PINSEAL_OUTCOME_SEALED: 0: the seals are set
+ * @PINSEAL_OUTCOME_WRITABLE_MAPPING: EBUSY: a shared mapping exists that is, or
+ *	could be made, writable. It is not waited for.
+ * @PINSEAL_OUTCOME_PINNED: EBUSY: pages had extra references until the bounds
+ *	were used up; or, if &pinseal_seal.pinned_pages is 0, a write() or
+ *	another sealer was under way all that time
  * @PINSEAL_OUTCOME_INTERRUPTED: EINTR: a signal handler ran
- * @PINSEAL_OUTCOME_NO_MEMORY: ENOMEM: no memory for a copy (isolating), or for a
- *	page that has to come back from swap to be looked at
+ * @PINSEAL_OUTCOME_NO_MEMORY: ENOMEM: no memory for a copy (isolating), or to
+ *	swap in a page that has to be scanned
  * @PINSEAL_OUTCOME_LARGE_FOLIO: EBUSY: isolation met a pinned large folio
- * @PINSEAL_OUTCOME_PENDING: the asynchronous seal has not ended; returned 0
- * @PINSEAL_OUTCOME_CANCELLED: the asynchronous seal was cancelled, and the object is as
- *	it was; %PINSEAL_SEAL_CANCEL returned 0
+ * @PINSEAL_OUTCOME_PENDING: 0: the asynchronous seal has not ended
+ * @PINSEAL_OUTCOME_CANCELLED: 0: %PINSEAL_SEAL_CANCEL has cancelled the
+ *	asynchronous seal, and the object is as it was
  */
 enum pinseal_outcome {
 	PINSEAL_OUTCOME_SEALED			= 0,
@@ -180,36 +190,40 @@ enum pinseal_outcome {
 	PINSEAL_OUTCOME_CANCELLED		= 7,
 };
 
-/* Value of pinseal_seal.first_pinned when no page had extra references. */
+/* Value of first_pinned when no page had extra references. */
 #define PINSEAL_NO_PAGE		(~(__u64)0)
 
 /**
  * struct pinseal_seal - add seals to an object
- * @seals: in: the %F_SEAL_* to add, from <linux/fcntl.h> (or <fcntl.h>, which
- *	this header can be used together with); see
- *	&pinseal_info.seals. 0 adds none and tells whether one could.
- * @flags: in: %PINSEAL_SEAL_*; see &pinseal_info.seal_flags
- * @timeout_ns: in: longest wait in nanoseconds, 0 for the default of
- *	&pinseal_info.default_timeout_ns. A look that has begun is taken to its end,
- *	which takes long when pages come back from swap for it; signals end it.
- * @max_scans: in: most looks at the pages, 0 for as many as the time allows.
- *	A call that has to look (for %F_SEAL_WRITE) looks at least once.
- * @scans: in/out: looks taken so far; start with 0
- * @waited_ns: in/out: time waited so far in nanoseconds, counted against
- *	@timeout_ns; start with 0
- * @pinned_pages: out: pages that had extra references at the last look
- * @first_pinned: out: index of the first of them in pages, or
- *	%PINSEAL_NO_PAGE
- * @isolated_pages: out: pages replaced by a copy (with @scans or @waited_ns in: of those calls as
- *	well)
- * @revoked_pages: out: pages whose leased pins were taken away. A call that is restarted finds
- *	there what it had come to, as in @waited_ns and @scans.
+ * @seals: in: the seals to add, %F_SEAL_* of <linux/fcntl.h> or <fcntl.h>
+ *	(either can be included beside this header) and
+ *	%PINSEAL_F_SEAL_FUTURE_EXEC; see &pinseal_info.seals. 0 adds none and
+ *	tells whether any could be added.
+ * @flags: in: %PINSEAL_SEAL_*
+ * @timeout_ns: in: longest wait in nanoseconds, 0 for
+ *	&pinseal_info.default_timeout_ns. A scan that has begun runs to its end,
+ *	which takes long if it swaps pages in; a signal ends it.
+ * @max_scans: in: limit of scans, 0 for none. A call that has to scan (for
+ *	%F_SEAL_WRITE) scans at least once.
+ * @scans: in/out: number of scans; start with 0
+ * @waited_ns: in/out: time waited in nanoseconds, counted against @timeout_ns;
+ *	start with 0
+ * @pinned_pages: out: pages that had extra references at the last scan
+ * @first_pinned: out: index of the first such page, or %PINSEAL_NO_PAGE
+ * @isolated_pages: out: pages that were replaced by copies
+ * @revoked_pages: out: leased pages that were revoked
  * @outcome: out: &enum pinseal_outcome
  * @pad: in: must be 0
  *
- * The out fields are written when the ioctl returns 0 and when it fails with
- * EBUSY, EINTR or ENOMEM for a reason in &enum pinseal_outcome; with any other
- * error the struct is left as it was.
+ * The in/out and out fields are written for 0, and for EBUSY, EINTR and ENOMEM
+ * with a reason in &enum pinseal_outcome. For any other error the struct is as
+ * the caller passed it, unless the call was restarted transparently before (for
+ * task work, say): then these fields are as the interrupted part of the call
+ * left them, with %PINSEAL_OUTCOME_INTERRUPTED.
+ *
+ * If @scans or @waited_ns is not 0, the call continues an earlier one, and
+ * counts on from @isolated_pages and @revoked_pages too. An asynchronous seal
+ * does not: there these fields are out only.
  */
 struct pinseal_seal {
 	__u32 seals;
@@ -227,12 +241,11 @@ struct pinseal_seal {
 };
 
 /*
- * A seal of pinseal's own, for pinseal_seal.seals beside the kernel's F_SEAL_*:
- * no mapping of the object through /dev/pinseal may become executable any more, neither a
- * new one (mmap() gives EPERM) nor by mprotect() (EACCES). Those that are executable
- * already stay so. The kernel does not know this seal: it says nothing of mappings of an
- * exported or imported file, nor of what remap_file_pages() makes of one of ours, and
- * F_GET_SEALS does not show it.
+ * A seal for pinseal_seal.seals besides F_SEAL_*: no mapping through
+ * /dev/pinseal becomes executable that is not yet, neither by mmap() (EPERM) nor
+ * by mprotect() (EACCES). The kernel does not know this seal: it does not hold
+ * for mappings of an exported or imported file, nor for what remap_file_pages()
+ * makes of a mapping, and F_GET_SEALS does not show it.
  */
 #define PINSEAL_F_SEAL_FUTURE_EXEC	(1U << 16)
 
@@ -242,25 +255,27 @@ struct pinseal_seal {
 #define PINSEAL_PAGE_LARGE	(1U << 0)
 
 /*
- * A pin handle of the object holds some of it. Without this, all pins are of others. (With it,
- * some may be: a handle keeps pages that were taken away from the object and made anew.)
+ * A pin handle of the object has pins in the range. Without this flag, no pin is
+ * a handle's. (With it, some pins may be others', or all: a handle also keeps
+ * pages that the object has since replaced.)
  */
 #define PINSEAL_PAGE_HANDLE	(1U << 1)
 
 /**
  * struct pinseal_page - a folio with extra references
- * @index: index of the folio's first page in the object, in pages
- * @pages: number of pages in the folio
- * @mapped: times that pages of it are mapped into page tables
- * @extra: references beyond those of the page cache and of page tables
- * @dma_pins: how many pins (%FOLL_PIN) are among them. In a folio of one page
- *	each pin shows as 1024 of @extra (GUP_PIN_COUNTING_BIAS), in a large one
- *	as 1; what remains of @extra are plain references: pipes, reads under
- *	way, the kernel's LRU batches.
+ * @index: index of the folio's first page in the object
+ * @pages: number of pages of the folio
+ * @mapped: number of page table entries that map its pages
+ * @extra: number of extra references
+ * @dma_pins: number of pins (%FOLL_PIN) among them. A pin counts as 1024
+ *	(GUP_PIN_COUNTING_BIAS) in @extra if the folio has one page, else as 1.
+ *	The rest of @extra are plain references: pipes, reads under way, LRU
+ *	batches.
  * @flags: %PINSEAL_PAGE_*
  * @pad: 0
  *
- * A snapshot: by the time the caller reads it, it may be history.
+ * This is a snapshot. The counters are read one after the other, and may have
+ * changed when the caller reads them.
  */
 struct pinseal_page {
 	__u64 index;
@@ -274,17 +289,16 @@ struct pinseal_page {
 
 /**
  * struct pinseal_pins - list the folios that have extra references
- * @start: in: first page to look at
- * @count: in: number of pages to look at, 0 for all from @start on.
- *	@start + @count must not overflow; what lies past the end of the object
- *	is not looked at.
+ * @start: in: first page of the range
+ * @count: in: number of pages, 0 for all from @start on. @start + @count must
+ *	not overflow; pages past the end of the object are ignored.
  * @vec: in: address of an array of &struct pinseal_page, 0 to count only
- * @vec_len: in: number of elements in @vec
- * @found: out: elements of @vec that were filled
- * @next: out: the page to go on from when @vec became full (with @vec_len 0 it
- *	is from the start), else the end of the range that was looked at
- * @pinned_pages: out: pages with extra references before @next
- * @dma_pinned_pages: out: those of them that are pinned (%FOLL_PIN)
+ * @vec_len: in: number of elements of @vec
+ * @found: out: number of elements that were filled in
+ * @next: out: the page to continue from if @vec is full (with @vec_len 0, that
+ *	is @start), else the end of the range
+ * @pinned_pages: out: pages before @next with extra references
+ * @dma_pinned_pages: out: those of them with pins (%FOLL_PIN)
  * @flags: in: must be 0
  * @pad: in: must be 0
  */
@@ -304,24 +318,27 @@ struct pinseal_pins {
 /*
  * Flags of struct pinseal_pin.
  *
- * PINSEAL_PIN_READONLY: the handle cannot be written to. Only that is left for an object that
- * is sealed for writing.
+ * PINSEAL_PIN_READONLY: the handle cannot be written to. An object that is
+ * sealed for writing can be pinned in no other way.
  *
- * PINSEAL_PIN_LEASED: who seals with PINSEAL_SEAL_REVOKE and finds pages in use asks for these
- * (POLLPRI), and takes them when they are not given back within @grace_ns.
+ * PINSEAL_PIN_LEASED: a sealer with PINSEAL_SEAL_REVOKE, or a call that removes
+ * the pages with _WAIT, may break the lease: the handle reports POLLPRI, and the
+ * pages are revoked after @grace_ns.
  *
- * PINSEAL_PIN_MIRROR: the handle gives access to what the caller's shared mapping of these pages
- * shows, and pins nothing (CONFIG_HMM_MIRROR; else EOPNOTSUPP). Not with PINSEAL_PIN_LEASED.
+ * PINSEAL_PIN_MIRROR: the handle pins nothing, and gives access to what the
+ * caller's shared mapping of the pages shows (CONFIG_HMM_MIRROR; else
+ * EOPNOTSUPP). Not with PINSEAL_PIN_LEASED.
  */
 #define PINSEAL_PIN_READONLY	(1U << 0)
 #define PINSEAL_PIN_LEASED	(1U << 1)
 #define PINSEAL_PIN_MIRROR	(1U << 2)
 
 /**
- * enum pinseal_lease_state - how a pin handle stands
- * @PINSEAL_LEASE_HELD: nobody wants the pages
- * @PINSEAL_LEASE_ASKED: somebody does; poll() says POLLPRI
- * @PINSEAL_LEASE_REVOKED: they were taken; poll() says POLLHUP, read() and write() ESTALE
+ * enum pinseal_lease_state - state of a pin handle
+ * @PINSEAL_LEASE_HELD: no break is requested
+ * @PINSEAL_LEASE_ASKED: a break is requested; poll() reports POLLPRI
+ * @PINSEAL_LEASE_REVOKED: the pages were revoked; poll() reports POLLHUP, read()
+ *	and write() fail with ESTALE
  */
 enum pinseal_lease_state {
 	PINSEAL_LEASE_HELD	= 0,
@@ -330,15 +347,16 @@ enum pinseal_lease_state {
 };
 
 /**
- * struct pinseal_lease - how a pin handle stands
+ * struct pinseal_lease - state and terms of a pin handle
  * @start: out: the first page
  * @count: out: number of pages
- * @grace_ns: out: how long the holder is left them after being asked, in nanoseconds; 0 without
- *	%PINSEAL_PIN_LEASED
- * @until_ns: out: when they are taken, in nanoseconds of CLOCK_MONOTONIC, if somebody wants
- *	them, else 0. That one may give up before, and then the pages are not taken.
- * @asker: out: the process that wants them, as a PID of the caller's PID namespace, or 0:
- *	nobody, or nobody in there
+ * @grace_ns: out: time from a request until the pages are revoked, in
+ *	nanoseconds; 0 without %PINSEAL_PIN_LEASED
+ * @until_ns: out: when the pages are revoked, in nanoseconds of
+ *	CLOCK_MONOTONIC, if a break is requested, else 0. If the requester
+ *	withdraws before, they are not.
+ * @asker: out: the process that requests the break, as a PID of the caller's PID
+ *	namespace; 0 if there is none, or none in that namespace
  * @state: out: &enum pinseal_lease_state
  * @flags: out: %PINSEAL_PIN_*
  * @pad: out: 0
@@ -358,12 +376,13 @@ struct pinseal_lease {
  * struct pinseal_pin - pin pages of an object
  * @start: in: the first page
  * @count: in: number of pages, not 0
- * @grace_ns: in: with %PINSEAL_PIN_LEASED: how long the holder is left the pages after being
- *	asked for them, in nanoseconds; else not looked at
- * @flags: in: %PINSEAL_PIN_READONLY, %PINSEAL_PIN_LEASED, %PINSEAL_PIN_MIRROR
+ * @grace_ns: in: with %PINSEAL_PIN_LEASED, the time in nanoseconds from a
+ *	request until the pages are revoked; otherwise ignored
+ * @flags: in: %PINSEAL_PIN_*
  * @pad: in: must be 0
- * @address: in: with %PINSEAL_PIN_MIRROR: where the caller has the first page mapped; else 0. The
- *	first version of the struct ends before it.
+ * @address: in: with %PINSEAL_PIN_MIRROR, the address at which the caller has
+ *	the first page mapped; else 0. The first version of the struct ends
+ *	before it.
  */
 struct pinseal_pin {
 	__u64 start;
@@ -374,20 +393,20 @@ struct pinseal_pin {
 	__u64 address;
 };
 
-/* Size of pinseal_name.name in bytes, its terminating NUL included. */
+/* Size of pinseal_name.name in bytes, with its terminating NUL. */
 #define PINSEAL_NAME_MAX	64
 
 /**
  * struct pinseal_name - name an object
- * @name: in: the name in UTF-8, ended by NUL, without control characters
+ * @name: in: the name, UTF-8 without control characters, terminated by NUL
  */
 struct pinseal_name {
 	char name[PINSEAL_NAME_MAX];
 };
 
 /**
- * struct pinseal_import - make somebody else's file the object's memory
- * @fd: in: a descriptor of a memfd, opened for reading and writing
+ * struct pinseal_import - make a memfd the object's memory
+ * @fd: in: a descriptor of the memfd, opened for reading and writing
  * @flags: in: must be 0
  */
 struct pinseal_import {
@@ -420,7 +439,7 @@ struct pinseal_reopen {
 };
 
 /**
- * PINSEAL_IOC_INFO - tell what this build supports, and the object's size
+ * PINSEAL_IOC_INFO - get what this build supports, and the object's size
  *
  * Works on any descriptor. (Commands 0x0b and 0x0c are reserved.)
  */
@@ -429,163 +448,217 @@ struct pinseal_reopen {
 /**
  * PINSEAL_IOC_RESIZE - set the object's size, as ftruncate() does
  *
- * With PINSEAL_RESIZE_WAIT the struct is written to as well, whatever the direction in the
- * command word. When the descriptor has O_NONBLOCK, @timeout_ns is not looked at: the call waits
- * for 10 ms at most, for the kernel's own work or for another sealer, and else fails with EBUSY.
- * It takes only leases whose @grace_ns is 0 then.
+ * With PINSEAL_RESIZE_WAIT the struct is written to as well, whatever direction
+ * the command word has. If the descriptor has O_NONBLOCK, @timeout_ns is
+ * ignored: the call waits as with PINSEAL_SEAL_NOWAIT, then fails with EBUSY,
+ * and breaks only leases without grace.
  *
- * Errors: EINVAL (not opened for writing, size over 2^63 - 1), EPERM (a seal
- * forbids it), EBUSY (with PINSEAL_RESIZE_WAIT: pages that would go are held), E2BIG
- * (without it, fields that only it has a use for are not 0), EFBIG (RLIMIT_FSIZE), EINTR
- * (a signal came while it waited), EAGAIN (without PINSEAL_RESIZE_WAIT: another thread is
- * sealing, and the descriptor has O_NONBLOCK), ENOMEM (at the first use). For exported and imported memory those of
- * truncate() as well: EACCES (its mode does not let the caller write), ETXTBSY (it is being
- * executed).
+ * Errors:
+ *
+ * EINVAL: not opened for writing; size over 2^63 - 1.
+ * EPERM: a seal forbids it.
+ * EFBIG: RLIMIT_FSIZE.
+ * EBUSY: with PINSEAL_RESIZE_WAIT: removed pages have extra references.
+ * E2BIG: without it: a field that only it uses is not 0.
+ * EINTR: a signal arrived during the wait.
+ * EAGAIN: without PINSEAL_RESIZE_WAIT: a sealer is at work, and the descriptor
+ *	has O_NONBLOCK.
+ * ENOMEM, ENFILE: at the first use of the object.
+ * EACCES, ETXTBSY: exported or imported memory: its mode does not let the
+ *	caller write; it is being executed.
  */
 #define PINSEAL_IOC_RESIZE	_IOW(PINSEAL_IOC_MAGIC, 0x01, struct pinseal_resize)
 
 /**
- * PINSEAL_IOC_FALLOCATE - allocate or free memory of a range, as fallocate() does
+ * PINSEAL_IOC_FALLOCATE - allocate or free memory of a range, as fallocate()
  *
- * With PINSEAL_FALLOCATE_WAIT as PINSEAL_IOC_RESIZE with PINSEAL_RESIZE_WAIT, for what punches
- * a hole; else nothing is waited for, or reported.
+ * With PINSEAL_FALLOCATE_WAIT, punching a hole is as PINSEAL_IOC_RESIZE with
+ * PINSEAL_RESIZE_WAIT. Other modes ignore that flag, and write no report.
  *
- * Errors: EBADF (not opened for writing), EINVAL (len is 0, or offset or len over
- * 2^63 - 1), EBUSY, E2BIG (as there), EFBIG (their sum is, or RLIMIT_FSIZE), EOPNOTSUPP
- * (mode), EPERM (a seal forbids it), ENOSPC or ENOMEM (no memory), EINTR (a signal came), EAGAIN
- * (as there).
+ * Errors:
+ *
+ * EBADF: not opened for writing.
+ * EINVAL: len is 0; offset or len is over 2^63 - 1.
+ * EFBIG: their sum is; RLIMIT_FSIZE.
+ * EOPNOTSUPP: mode.
+ * EPERM: a seal forbids it.
+ * ENOSPC, ENOMEM: no memory.
+ * EBUSY, E2BIG, EINTR, EAGAIN, ENFILE: as for PINSEAL_IOC_RESIZE.
  */
 #define PINSEAL_IOC_FALLOCATE	_IOW(PINSEAL_IOC_MAGIC, 0x02, struct pinseal_fallocate)
 
 /**
  * PINSEAL_IOC_SEAL - add seals
  *
- * When it returns 0, the seals are set, and with F_SEAL_WRITE nobody can write
- * to the object any more: no mapping, no pin, no operation under way in the
- * kernel. When it fails, the object is as it was, and &pinseal_seal.outcome tells
- * why. Leases that were taken for it stay taken (PINSEAL_SEAL_REVOKE).
+ * If it returns 0 with PINSEAL_OUTCOME_SEALED, the seals are set. With
+ * F_SEAL_WRITE nothing can write to the object any more: no mapping, no pin, no
+ * operation under way in the kernel. If it fails, the object is as it was, and
+ * &pinseal_seal.outcome has the reason. Leases that it revoked stay revoked.
  *
- * With PINSEAL_SEAL_ASYNC it begins, and returns 0 at once with PINSEAL_OUTCOME_PENDING. The
- * same call, with the same seals, then tells what became of it: PENDING with how far it got
- * (the out fields, @scans and @waited_ns), or the result as if the call had waited, once.
- * poll() on any descriptor of the object reports EPOLLPRI while there is a result that nobody
- * has fetched. (EPOLLIN and EPOLLOUT are always reported. EPOLLERR says that there is no
- * memory to watch: poll again; to an epoll instance, add it again.) The bounds are those of
- * the call that began; the other calls' are not looked at. @scans and @waited_ns are out only:
- * what they were before does not count. When the struct cannot be written any more in the end,
- * what it would have told is lost (EFAULT, unless the seals are set). An object has one
- * asynchronous seal at a time. It belongs to all descriptors of the object, and goes on until
- * it has ended by itself, is cancelled with PINSEAL_SEAL_CANCEL, or the last of them is closed
- * and the last mapping gone: then nothing of it is left. Until a result is fetched, the line
- * "sealing:" of fdinfo tells the seals; who fetches what another has fetched begins anew.
- * PINSEAL_SEAL_CANCEL tells what became of it, too: CANCELLED, or the result if it had ended.
- * While it goes on, others wait as for any sealer.
+ * With PINSEAL_SEAL_ASYNC the seal goes on in the background, one at a time for
+ * each object:
  *
- * Errors: EPERM (not opened for writing, or F_SEAL_SEAL is set), EINVAL (unknown
- * seal), EBUSY, EINTR (see &enum pinseal_outcome), ENOMEM (the same, and at the first
- * use: then the struct is left as it was), EALREADY (asynchronous: it is other seals that
- * are being added, or were and nobody has been told), ENOENT (nothing to cancel).
+ * - The first call begins it, within the bounds of that call, and returns 0 with
+ *   PINSEAL_OUTCOME_PENDING. Later calls with the same seals return that too,
+ *   with the counts so far, or, once the seal has ended, its result: once, and
+ *   as if the call had waited. The next call begins anew. If the result cannot be
+ *   written to the struct, it is lost (EFAULT, unless the seals are set).
+ * - poll() on any descriptor of the object reports EPOLLPRI while there is a
+ *   result that was not returned. (EPOLLIN and EPOLLOUT are always reported.
+ *   EPOLLERR: there was no memory to watch the object; poll again, or add it to
+ *   the epoll instance again.)
+ * - With PINSEAL_SEAL_CANCEL too, the call cancels the seal and returns
+ *   PINSEAL_OUTCOME_CANCELLED, or the result if the seal ended first. The result
+ *   of a cancelled seal is returned to its cancellers only; other calls get
+ *   PENDING until then.
+ * - It belongs to the object, and ends without a trace when the last descriptor
+ *   is closed and the last mapping is gone. fdinfo shows its seals as "sealing:"
+ *   until the result is returned.
+ * - Synchronous sealers wait for it as for any other.
+ *
+ * Errors:
+ *
+ * EPERM: not opened for writing; F_SEAL_SEAL is set.
+ * EINVAL: unknown seal.
+ * EBUSY, EINTR, ENOMEM: see &enum pinseal_outcome.
+ * ENOMEM, ENFILE: also without an outcome, before anything was done; then the
+ *	struct is as the caller passed it.
+ * EALREADY: asynchronous: other seals are being added, or their result was not
+ *	returned.
+ * ENOENT: nothing to cancel.
  */
 #define PINSEAL_IOC_SEAL	_IOWR(PINSEAL_IOC_MAGIC, 0x03, struct pinseal_seal)
 
 /**
- * PINSEAL_IOC_GET_SEALS - tell the seals that are set, as F_GET_SEALS does
+ * PINSEAL_IOC_GET_SEALS - get the seals that are set, as F_GET_SEALS does
  */
 #define PINSEAL_IOC_GET_SEALS	_IOR(PINSEAL_IOC_MAGIC, 0x04, __u32)
 
 /**
- * PINSEAL_IOC_PINS - tell which folios have extra references, and of which kind
+ * PINSEAL_IOC_PINS - list pages with extra references, and count them by kind
  *
- * It takes no reference itself and changes nothing. Errors: EINVAL (range
- * overflows), EINTR (a fatal signal came), ENOMEM.
+ * Takes no reference and changes nothing.
+ *
+ * Errors:
+ *
+ * EINVAL: the range overflows.
+ * EINTR: a fatal signal arrived.
+ * ENOMEM.
  */
 #define PINSEAL_IOC_PINS	_IOWR(PINSEAL_IOC_MAGIC, 0x05, struct pinseal_pins)
 
 /**
  * PINSEAL_IOC_PIN - pin pages of an object
  *
- * Returns a descriptor (O_CLOEXEC) that is the pin: as long as it is open, and they are not
- * taken (%PINSEAL_PIN_LEASED), the pages are pinned as for a device (FOLL_PIN, FOLL_LONGTERM),
- * which keeps them from being moved and swapped out, and the object from being sealed for
- * writing. pread() and pwrite() on it reach those pages, byte 0 being the first of page
- * @start, whatever the object shows by then. Holes are filled. A write() behind the last page
- * is ENOSPC.
+ * Returns a descriptor (O_CLOEXEC): the pin handle. Until it is closed, or the
+ * pages are revoked (PINSEAL_PIN_LEASED), they are pinned as for a device
+ * (FOLL_PIN, FOLL_LONGTERM): they are not moved or swapped out, and the object
+ * cannot be sealed for writing. pread() and pwrite() on the handle access those
+ * very pages, from byte 0 of page @start on, also if the object has others by
+ * then. Holes are filled. write() past the last page is ENOSPC.
  *
- * The caller's RLIMIT_MEMLOCK is charged that long for the folios that hold the pages.
+ * The folios are charged to the caller's RLIMIT_MEMLOCK meanwhile.
  *
- * With PINSEAL_PIN_MIRROR it holds nothing, and nobody waits for it: pread() and pwrite() do to
- * the pages what the caller could do with loads and stores at @address, at that moment. Where
- * these pages are not mapped there any more, or lie behind the end, it is EFAULT; where the
- * mapping cannot be written to, EPERM. Also EFAULT: ranges that userfaultfd watches, and any
- * once the caller's address space is gone (exit, exec).
+ * With PINSEAL_PIN_MIRROR the handle pins nothing, is not charged and delays no
+ * sealer. pread() and pwrite() do what loads and stores of the caller at
+ * @address would do at that moment. EFAULT: the pages are not mapped there any
+ * more, lie past the end, or are watched by userfaultfd; the caller's address
+ * space is gone (exit, exec). EPERM: the mapping is not writable.
  *
- * Errors: EPERM (not opened for reading, and writing unless PINSEAL_PIN_READONLY; or a seal
- * forbids writing), EINVAL (the object does not have those pages), ENOMEM (also: beyond
- * RLIMIT_MEMLOCK; a page cannot be pinned more often), ENOSPC (no memory can be promised for
- * holes), EIO (a page cannot be read back from swap), EINTR (a signal came while it waited),
- * EAGAIN (another thread is sealing, and the descriptor has O_NONBLOCK), EMFILE, ENFILE. With
- * PINSEAL_PIN_MIRROR also: EFAULT (no shared mapping shows these pages at @address), EINVAL
- * (@address is none of a page, or PINSEAL_PIN_LEASED), EOPNOTSUPP; without it, E2BIG (@address).
+ * Errors:
+ *
+ * EPERM: not opened for reading, and for writing unless PINSEAL_PIN_READONLY; a
+ *	seal forbids writing.
+ * EINVAL: the object does not have the pages.
+ * ENOMEM: also RLIMIT_MEMLOCK, or a page has too many pins.
+ * ENOSPC: no memory can be reserved for holes.
+ * EIO: a page cannot be read back from swap.
+ * EINTR: a signal arrived during the wait.
+ * EAGAIN: a sealer is at work, and the descriptor has O_NONBLOCK.
+ * EMFILE, ENFILE.
+ * E2BIG: @address is not 0, without PINSEAL_PIN_MIRROR.
+ * With PINSEAL_PIN_MIRROR also:
+ * EFAULT: no shared mapping shows the pages at @address.
+ * EINVAL: @address is not page aligned; PINSEAL_PIN_LEASED.
+ * EOPNOTSUPP: not supported.
  */
 #define PINSEAL_IOC_PIN		_IOW(PINSEAL_IOC_MAGIC, 0x06, struct pinseal_pin)
 
 /**
- * PINSEAL_PIN_IOC_LEASE - how a pin handle stands
+ * PINSEAL_PIN_IOC_LEASE - get state and terms of a pin handle
  *
- * To be called on the descriptor that PINSEAL_IOC_PIN returned.
- *
- * Errors: EFAULT.
+ * For the descriptor that PINSEAL_IOC_PIN returned.
  */
 #define PINSEAL_PIN_IOC_LEASE	_IOR(PINSEAL_IOC_MAGIC, 0x20, struct pinseal_lease)
 
 /**
- * PINSEAL_IOC_IMPORT - make somebody else's file the object's memory
+ * PINSEAL_IOC_IMPORT - make a memfd the object's memory
  *
- * The object must not have been used. From then on it is that memory: its maker sees
- * the seals through F_GET_SEALS, and whoever maps or writes to it is reckoned with when
- * it is sealed. F_SEAL_WRITE of somebody else's is not taken on trust: it can be added
- * again here, and then the pages are looked at.
+ * The object must not have been used. From then on it has that memory: other
+ * descriptors of the memfd show the seals (F_GET_SEALS), and the mappings,
+ * writes and pins made through them count when the object is sealed.
+ * F_SEAL_WRITE that fcntl() has set can be added again, and then the pages are
+ * scanned.
  *
- * Errors: EBADF (no such descriptor), EINVAL (no shared memory: a pipe, a file on a disk,
- * in hugetlbfs, an object of pinseal's), EPERM (one of the two descriptors was not opened
- * for writing, or the file not for reading; the file has F_SEAL_SEAL, as a memfd without
- * MFD_ALLOW_SEALING has; it is a file in a tmpfs, to which there are ways that know of no
- * seals; it is append-only), EBUSY (the object has been used), ETXTBSY (it is being
- * executed), EAGAIN (somebody has a lease on it), ENFILE, ENOMEM.
+ * Errors:
+ *
+ * EBADF: no such descriptor.
+ * EINVAL: not shared memory: a pipe, a file on a disk or in hugetlbfs, an object
+ *	of pinseal.
+ * EPERM: this descriptor is not open for writing, or the other not for reading
+ *	and writing; the file has F_SEAL_SEAL (a memfd without
+ *	MFD_ALLOW_SEALING); it is in a mounted tmpfs, where overlayfs maps it
+ *	without regard to seals; it is append-only or immutable.
+ * EBUSY: the object has been used.
+ * ETXTBSY: the file is being executed.
+ * EAGAIN: a lease (F_SETLEASE) is held on the file.
+ * ENFILE, ENOMEM.
  */
 #define PINSEAL_IOC_IMPORT	_IOW(PINSEAL_IOC_MAGIC, 0x07, struct pinseal_import)
 
 /**
  * PINSEAL_IOC_EXPORT - open the object's memory as a file
  *
- * Returns a descriptor (O_CLOEXEC) that is to everybody one of a memfd, whose seals are
- * the object's and, unless the memory was imported, F_SEAL_SEAL: what a seal forbids
- * is refused there by the kernel itself, and seals are added here only.
+ * Returns a descriptor (O_CLOEXEC) that programs and the kernel take for one of
+ * a memfd. It has the object's seals and, unless the memory was imported,
+ * F_SEAL_SEAL: the kernel enforces the seals there, but adds none.
  *
- * Like one of a memfd, a descriptor for reading can be opened anew for writing by way of
- * /proc/self/fd, if the file's mode allows that. So only descriptors that were opened for
- * reading and writing can be exported. (To give away what cannot be written, use REOPEN.)
+ * As with a memfd, a read-only descriptor can be reopened for writing through
+ * /proc/self/fd if the file's mode allows that. So only descriptors that are open
+ * for reading and writing can be exported. (PINSEAL_IOC_REOPEN makes one that
+ * cannot be written to.)
  *
- * Errors: EPERM (not opened for reading and writing), EMFILE, ENFILE, ENOMEM, ETXTBSY (it
- * is being executed), EAGAIN (somebody has a lease on it).
+ * Errors:
+ *
+ * EPERM: not opened for reading and writing.
+ * EMFILE, ENFILE, ENOMEM.
+ * ETXTBSY: the file is being executed.
+ * EAGAIN: a lease (F_SETLEASE) is held on it.
  */
 #define PINSEAL_IOC_EXPORT	_IOW(PINSEAL_IOC_MAGIC, 0x08, struct pinseal_export)
 
 /**
  * PINSEAL_IOC_REOPEN - open the object once more
  *
- * Returns a descriptor (O_CLOEXEC) of the same object with a position of its own.
+ * Returns a descriptor (O_CLOEXEC) of the same object, with its own position.
  *
- * Errors: EINVAL (neither O_RDONLY nor O_RDWR), EPERM (this descriptor does not have
- * that access), EMFILE, ENFILE, ENOMEM.
+ * Errors:
+ *
+ * EINVAL: neither O_RDONLY nor O_RDWR.
+ * EPERM: this descriptor does not have that access.
+ * EMFILE, ENFILE, ENOMEM.
  */
 #define PINSEAL_IOC_REOPEN	_IOW(PINSEAL_IOC_MAGIC, 0x09, struct pinseal_reopen)
 
 /**
- * PINSEAL_IOC_SET_NAME - name the object in /proc/PID/maps and fdinfo
+ * PINSEAL_IOC_SET_NAME - set the name in /proc/PID/maps and fdinfo
  *
- * Errors: EBUSY (the object has been used), EINVAL (no NUL, a control
- * character, not UTF-8), EPERM (not opened for writing).
+ * Errors:
+ *
+ * EBUSY: the object has been used.
+ * EINVAL: no NUL, a control character, not UTF-8.
+ * EPERM: not opened for writing.
+ * ENOMEM.
  */
 #define PINSEAL_IOC_SET_NAME	_IOW(PINSEAL_IOC_MAGIC, 0x0a, struct pinseal_name)
 
