@@ -114,7 +114,7 @@ TRACE_EVENT(pinseal_pin,
 		  __entry->start, __entry->count, __entry->flags, __entry->grace_ns)
 );
 
-/* The pages of a handle, and how long it has existed. */
+/* The pages of a handle, and how long ago they were pinned. */
 DECLARE_EVENT_CLASS(pinseal_held,
 	TP_PROTO(u64 object, u64 start, u64 count, u64 held_ns),
 	TP_ARGS(object, start, count, held_ns),
