@@ -34,7 +34,7 @@
 #include <unistd.h>
 
 /* What the tests count as well. */
-#include "../tools/testing/selftests/pinseal/machine_pins.h"
+#include "../tools/testing/selftests/pinseal/lib/machine_pins.h"
 
 #define PORT_NAME	"org.pinseal.tap"
 #define MODULE		"pinseal"

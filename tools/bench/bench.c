@@ -19,7 +19,7 @@
 #include "async.h"
 #include "contest.h"
 #include "holders.h"
-#include "noise.h"
+#include "reader.h"
 #include "table.h"
 
 static const struct table columns = { 4, { 44, 12, 12, 12 } };

@@ -10,7 +10,7 @@
 #include "contest.h"
 #include "holders.h"
 #include "large_folio.h"
-#include "noise.h"
+#include "reader.h"
 #include "table.h"
 
 #define PIN_PAGES	16

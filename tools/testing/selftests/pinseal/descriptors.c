@@ -15,32 +15,32 @@
 #include "holders.h"
 #include "sealer.h"
 #include "state.h"
-#include "ways.h"
+#include "alias.h"
 
 #define PAGES	4
 
 /* Every way: one memory, the same rules */
 
-FIXTURE(way) {
+FIXTURE(alias) {
 	size_t len;
-	struct both_ways object;
+	struct aliased object;
 };
 
-BY_EVERY_WAY(way);
+BY_EVERY_ALIAS(alias);
 
-FIXTURE_SETUP(way)
+FIXTURE_SETUP(alias)
 {
 	self->len = PAGES * page_size();
-	ASSERT_EQ(0, both_ways_open(&self->object, variant->way, self->len));
+	ASSERT_EQ(0, aliased_open(&self->object, variant->alias, self->len));
 	ASSERT_EQ(0, fill_file(self->object.fd, self->len, 'w'));
 }
 
-FIXTURE_TEARDOWN(way)
+FIXTURE_TEARDOWN(alias)
 {
-	both_ways_close(&self->object);
+	aliased_close(&self->object);
 }
 
-TEST_F(way, shows_the_same_bytes)
+TEST_F(alias, shows_the_same_bytes)
 {
 	uint64_t bytes = checksum(self->object.fd, self->len);
 
@@ -55,7 +55,7 @@ TEST_F(way, shows_the_same_bytes)
 	EXPECT_EQ(2 * self->len, obj_size(self->object.fd));
 }
 
-TEST_F(way, is_coherent_when_mapped)
+TEST_F(alias, is_coherent_when_mapped)
 {
 	char *a = ps_map(self->object.fd, self->len, PROT_READ | PROT_WRITE, MAP_SHARED);
 	char *b = ps_map(self->object.other, self->len, PROT_READ | PROT_WRITE, MAP_SHARED);
@@ -68,7 +68,7 @@ TEST_F(way, is_coherent_when_mapped)
 	EXPECT_EQ('b', a[page_size()]);
 }
 
-TEST_F(way, is_sealed_with_the_object)
+TEST_F(alias, is_sealed_with_the_object)
 {
 	int other = self->object.other;
 	uint64_t bytes;
@@ -89,10 +89,10 @@ TEST_F(way, is_sealed_with_the_object)
 	EXPECT_EQ(bytes, checksum(other, self->len));
 }
 
-TEST_F(way, shows_the_seals)
+TEST_F(alias, shows_the_seals)
 {
 	uint32_t seals = F_SEAL_SHRINK | F_SEAL_WRITE;
-	uint32_t inborn = variant->way == EXPORTED ? F_SEAL_SEAL : 0;
+	uint32_t inborn = variant->alias == ALIAS_EXPORTED ? F_SEAL_SEAL : 0;
 
 	EXPECT_EQ(inborn, obj_get_seals(self->object.other));
 	ASSERT_EQ(0, ps_add_seals(self->object.fd, seals));
@@ -100,7 +100,7 @@ TEST_F(way, shows_the_seals)
 	EXPECT_EQ(seals | inborn, obj_get_seals(self->object.other));
 }
 
-TEST_F(way, keeps_it_from_being_sealed_while_mapped_writable)
+TEST_F(alias, keeps_it_from_being_sealed_while_mapped_writable)
 {
 	char *p = ps_map(self->object.other, self->len, PROT_READ, MAP_SHARED);
 	struct pinseal_seal arg = seal_write(NSEC_PER_SEC);
@@ -113,7 +113,7 @@ TEST_F(way, keeps_it_from_being_sealed_while_mapped_writable)
 	EXPECT_EQ(0, ps_add_seals(self->object.fd, F_SEAL_WRITE));
 }
 
-TEST_F(way, keeps_it_from_being_sealed_while_pinned)
+TEST_F(alias, keeps_it_from_being_sealed_while_pinned)
 {
 	struct pinseal_seal arg = seal_write(NSEC_PER_MSEC);
 	struct hold hold;
@@ -128,7 +128,7 @@ TEST_F(way, keeps_it_from_being_sealed_while_pinned)
 	EXPECT_EQ(0, ps_add_seals(self->object.fd, F_SEAL_WRITE));
 }
 
-TEST_F(way, may_be_mapped_read_only_while_it_is_sealed)
+TEST_F(alias, may_be_mapped_read_only_while_it_is_sealed)
 {
 	char *p = ps_map(self->object.other, self->len, PROT_READ, MAP_PRIVATE);
 
@@ -138,7 +138,7 @@ TEST_F(way, may_be_mapped_read_only_while_it_is_sealed)
 	EXPECT_EQ('w', p[0]);
 }
 
-TEST_F(way, outlives_the_object)
+TEST_F(alias, outlives_the_object)
 {
 	close(self->object.fd);
 	self->object.fd = -1;
@@ -148,9 +148,9 @@ TEST_F(way, outlives_the_object)
 				MAP_SHARED));
 }
 
-TEST_F(way, has_a_position_of_its_own)
+TEST_F(alias, has_a_position_of_its_own)
 {
-	if (variant->way == ITSELF)
+	if (variant->alias == ALIAS_DUP)
 		return;
 	ASSERT_EQ(3, lseek(self->object.fd, 3, SEEK_SET));
 	EXPECT_EQ(0, lseek(self->object.other, 0, SEEK_CUR));

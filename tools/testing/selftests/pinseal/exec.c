@@ -11,7 +11,7 @@
 #include "holders.h"
 #include "sealer.h"
 #include "sysfile.h"
-#include "ways.h"
+#include "alias.h"
 
 #define WX_SEALS	(F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_FUTURE_WRITE)
 

@@ -17,7 +17,7 @@
 #include "memcg.h"
 #include "pagemap.h"
 #include "sealer.h"
-#include "ways.h"
+#include "alias.h"
 #include "zram_swap.h"
 
 /* Each way to hold pages */

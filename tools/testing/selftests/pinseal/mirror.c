@@ -8,7 +8,7 @@
 #include <sys/wait.h>
 
 #include "large_folio.h"
-#include "mirror.h"
+#include "mirror_fixture.h"
 #include "pass_fd.h"
 #include "random.h"
 #include "sealer.h"

@@ -9,7 +9,7 @@
 #include <sys/wait.h>
 
 #include "content.h"
-#include "mirror.h"
+#include "mirror_fixture.h"
 #include "pass_fd.h"
 #include "random.h"
 #include "sealer.h"

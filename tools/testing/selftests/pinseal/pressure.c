@@ -15,8 +15,8 @@
 #include <pthread.h>
 
 #include "holders.h"
-#include "noise.h"
-#include "squeezed.h"
+#include "reader.h"
+#include "limited_object.h"
 #include "under_pressure.h"
 
 #include "harness.h"
@@ -33,7 +33,7 @@
 #define WRITE_AND_SIZE	(F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW)
 
 FIXTURE(pressure) {
-	struct squeezed squeezed;
+	struct limited_object limited;
 	struct machine_noise noise;
 };
 
@@ -41,16 +41,16 @@ ON_BOTH_KINDS(pressure);
 
 #define SETUP(self, kind)							\
 	do {									\
-		if (!squeezed_can_be())						\
+		if (!limited_object_possible())						\
 			SKIP(return, "needs zram and cgroup2");			\
-		ASSERT_EQ(0, squeezed_begin(&(self)->squeezed, kind));		\
+		ASSERT_EQ(0, limited_object_begin(&(self)->limited, kind));		\
 	} while (0)
 
 #define EXPECT_NOTHING_LEFT(self)						\
 	do {									\
-		struct squeezed *s = &(self)->squeezed;				\
+		struct limited_object *s = &(self)->limited;				\
 										\
-		EXPECT_TRUE(squeezed_end(s)) {					\
+		EXPECT_TRUE(limited_object_end(s)) {					\
 			TH_LOG("left in the group: %ld bytes shared, %ld of files, %ld in swap; " \
 			       "in the machine: %ld pages shared", s->left.shmem,	\
 			       s->left.file, s->left.swap, s->shmem_left);	\
@@ -71,7 +71,7 @@ FIXTURE_TEARDOWN_PARENT(pressure)
 }
 
 #define ASSERT_SWAPPED_OUT(s)							\
-	ASSERT_TRUE(squeezed_out(s)) {						\
+	ASSERT_TRUE(limited_object_swap_out(s)) {						\
 		TH_LOG("%ld pages in memory", shadow_resident(&(s)->object));	\
 	}
 
@@ -125,12 +125,12 @@ static int seal(int fd)
 
 TEST_F_TIMEOUT(pressure, bytes_come_back, SECONDS)
 {
-	struct squeezed *s = &self->squeezed;
+	struct limited_object *s = &self->limited;
 	struct shadow *o = &s->object;
 
-	ASSERT_EQ(0, shadow_fill(o, squeezed_size()));
+	ASSERT_EQ(0, shadow_fill(o, limited_object_size()));
 	/* Most has been swapped out already. */
-	EXPECT_GE(squeezed_limit() / page_size(), shadow_resident(o));
+	EXPECT_GE(limited_object_limit() / page_size(), shadow_resident(o));
 	EXPECT_SAME(o);
 	ASSERT_SWAPPED_OUT(s);
 	EXPECT_SAME_READ(o);
@@ -138,11 +138,11 @@ TEST_F_TIMEOUT(pressure, bytes_come_back, SECONDS)
 
 TEST_F_TIMEOUT(pressure, changed_bytes_come_back, SECONDS)
 {
-	struct squeezed *s = &self->squeezed;
+	struct limited_object *s = &self->limited;
 	struct shadow *o = &s->object;
 	size_t step = page_size() - 11, from;
 
-	ASSERT_EQ(0, shadow_fill(o, squeezed_size()));
+	ASSERT_EQ(0, shadow_fill(o, limited_object_size()));
 	ASSERT_SWAPPED_OUT(s);
 	/* Parts of pages, of which the rest must come from swap; some across two. */
 	for (from = 0; from + 100 < o->size; from += step) {
@@ -156,18 +156,18 @@ TEST_F_TIMEOUT(pressure, changed_bytes_come_back, SECONDS)
 
 TEST_F_TIMEOUT(pressure, private_copies_come_back, SECONDS)
 {
-	struct squeezed *s = &self->squeezed;
+	struct limited_object *s = &self->limited;
 	struct shadow *o = &s->object;
 	size_t page = page_size(), i;
 	char *p;
 
-	ASSERT_EQ(0, shadow_fill(o, squeezed_size()));
+	ASSERT_EQ(0, shadow_fill(o, limited_object_size()));
 	ASSERT_SWAPPED_OUT(s);
 	p = ps_map(o->fd, o->size, RW, MAP_PRIVATE);
 	ASSERT_NE(MAP_FAILED, p);
 	for (i = 0; i < o->size; i += 3 * page)
 		p[i + 1] = ~o->want[i + 1];
-	memcg_reclaim(&s->group, squeezed_limit());
+	memcg_reclaim(&s->group, limited_object_limit());
 	/* A copy differs in that byte; what is no copy is the object's. */
 	for (i = 0; i < o->size; i += page) {
 		if (i / page % 3 == 0) {
@@ -186,10 +186,10 @@ TEST_F_TIMEOUT(pressure, private_copies_come_back, SECONDS)
 
 TEST_F_TIMEOUT(pressure, sealed_while_swapped_out, SECONDS)
 {
-	struct squeezed *s = &self->squeezed;
+	struct limited_object *s = &self->limited;
 	struct shadow *o = &s->object;
 
-	ASSERT_EQ(0, shadow_fill(o, squeezed_size()));
+	ASSERT_EQ(0, shadow_fill(o, limited_object_size()));
 	ASSERT_SWAPPED_OUT(s);
 	ASSERT_EQ(0, seal(o->fd));
 	EXPECT_SEALED(o);
@@ -215,7 +215,7 @@ static void *swapper_thread(void *data)
 
 TEST_F_TIMEOUT(pressure, sealed_while_going_to_swap, SECONDS)
 {
-	struct squeezed *s = &self->squeezed;
+	struct limited_object *s = &self->limited;
 	struct swapper swapper = { .group = &s->group };
 	uint64_t until = now_ns() + WHILE_NS;
 	unsigned int rounds = 0, partly = 0;
@@ -248,11 +248,11 @@ TEST_F_TIMEOUT(pressure, sealed_while_going_to_swap, SECONDS)
  */
 TEST_F_TIMEOUT(pressure, sealed_while_coming_from_swap, SECONDS)
 {
-	struct squeezed *s = &self->squeezed;
+	struct limited_object *s = &self->limited;
 	struct shadow *o = &s->object;
 	struct reader reader;
 
-	ASSERT_EQ(0, shadow_fill(o, squeezed_size()));
+	ASSERT_EQ(0, shadow_fill(o, limited_object_size()));
 	ASSERT_SWAPPED_OUT(s);
 	ASSERT_EQ(0, reader_start(&reader, 1, 0));
 	ASSERT_EQ(0, reader_follow(&reader, o->fd, o->size / 3));
@@ -295,11 +295,11 @@ static void *writer_thread(void *data)
 TEST_F_TIMEOUT(pressure, sealed_while_written_to, SECONDS)
 {
 	uint64_t until = now_ns() + SECONDS / 2 * NSEC_PER_SEC;
-	struct squeezed *s = &self->squeezed;
+	struct limited_object *s = &self->limited;
 	struct shadow *o = &s->object;
 	struct writer writer = { .object = o };
 
-	ASSERT_EQ(0, shadow_fill(o, squeezed_size()));
+	ASSERT_EQ(0, shadow_fill(o, limited_object_size()));
 	ASSERT_EQ(0, pthread_create(&writer.thread, NULL, writer_thread, &writer));
 	while (__atomic_load_n(&writer.written, __ATOMIC_ACQUIRE) < 500 && now_ns() < until)
 		sleep_ns(NSEC_PER_MSEC);
@@ -325,7 +325,7 @@ TEST_F_TIMEOUT(pressure, sealed_while_written_to, SECONDS)
 				TH_LOG("change %u", changes);			\
 			}							\
 			if (!(changes % 32))					\
-				memcg_reclaim(&(s)->group, squeezed_limit() / 2);	\
+				memcg_reclaim(&(s)->group, limited_object_limit() / 2);	\
 		}								\
 		TH_LOG("%u changes, to a size of %zu", changes, o->size);	\
 		EXPECT_SAME_READ(o);						\
@@ -333,7 +333,7 @@ TEST_F_TIMEOUT(pressure, sealed_while_written_to, SECONDS)
 
 TEST_F_TIMEOUT(pressure, changed_at_random, SECONDS)
 {
-	struct squeezed *s = &self->squeezed;
+	struct limited_object *s = &self->limited;
 	struct shadow *o = &s->object;
 
 	ASSERT_CHANGES(s, true);
@@ -348,7 +348,7 @@ TEST_F_TIMEOUT(pressure, changed_at_random, SECONDS)
 TEST_F_TIMEOUT(pressure, changed_at_random_amid_noise, SECONDS)
 {
 	struct machine_noise *noise = &self->noise;
-	struct squeezed *s = &self->squeezed;
+	struct limited_object *s = &self->limited;
 	struct shadow *o = &s->object;
 	char *p = ps_map(o->fd, o->max, PROT_READ, MAP_PRIVATE);
 	uint64_t late;
@@ -376,7 +376,7 @@ TEST_F_TIMEOUT(pressure, changed_at_random_amid_noise, SECONDS)
 #define HELD_PAGES	16
 
 FIXTURE(hold) {
-	struct squeezed squeezed;
+	struct limited_object limited;
 };
 
 FIXTURE_VARIANT(hold) {
@@ -448,11 +448,11 @@ TEST_F_TIMEOUT(hold, of_pages_from_swap, SECONDS)
 		.seals = WRITE_AND_SIZE,
 		.timeout_ns = 100 * NSEC_PER_MSEC,
 	};
-	struct squeezed *s = &self->squeezed;
+	struct limited_object *s = &self->limited;
 	struct shadow *o = &s->object;
 	struct hold h;
 
-	ASSERT_EQ(0, shadow_fill(o, squeezed_size()));
+	ASSERT_EQ(0, shadow_fill(o, limited_object_size()));
 	ASSERT_SWAPPED_OUT(s);
 	ASSERT_EQ(0, hold_begin(&h, variant->how, o->fd, HELD, HELD_PAGES));
 
@@ -500,7 +500,7 @@ FIXTURE(program) {
 
 FIXTURE_SETUP(program)
 {
-	if (!squeezed_can_be())
+	if (!limited_object_possible())
 		SKIP(return, "needs zram and cgroup2");
 	self->fd = memfd_create("output", MFD_CLOEXEC);
 	ASSERT_LE(0, self->fd);

@@ -9,7 +9,7 @@
 
 #include "content.h"
 #include "holders.h"
-#include "noise.h"
+#include "reader.h"
 #include "sealer.h"
 
 #include "harness.h"

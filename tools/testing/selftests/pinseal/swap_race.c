@@ -9,10 +9,10 @@
  * matters, too, and nothing is expected of them.
  */
 #include "harness.h"
-#include "opponent.h"
+#include "racer.h"
 #include "rounds.h"
 #include "udmabuf.h"
-#include "ways.h"
+#include "alias.h"
 #include "zram_swap.h"
 
 /* For how long that is tried, and how many times at least; memfd takes 150 ms to say no. */
@@ -21,7 +21,7 @@
 
 /* What is pinned, at some moment of a try. */
 struct pinned {
-	struct opponent pinner;
+	struct racer pinner;
 	int file;		/* whose page: a shmem file, or an object */
 	uint64_t delay_ns;
 	int pin;		/* a DMA buffer, or a handle; or -errno */
@@ -55,15 +55,15 @@ FIXTURE(swap_race) {
 
 FIXTURE_VARIANT(swap_race) {
 	enum object_kind kind;
-	enum way way;
+	enum alias alias;
 	bool by_map_files;	/* that way is what root can do with any mapping */
 };
 
-FIXTURE_VARIANT_ADD(swap_race, memfd) { MEMFD, MAKER };
-FIXTURE_VARIANT_ADD(swap_race, exported) { PINSEAL, EXPORTED };
-FIXTURE_VARIANT_ADD(swap_race, imported) { PINSEAL, MAKER };
-FIXTURE_VARIANT_ADD(swap_race, map_files) { PINSEAL, ITSELF, true };
-FIXTURE_VARIANT_ADD(swap_race, handle) { PINSEAL, ITSELF };
+FIXTURE_VARIANT_ADD(swap_race, memfd) { MEMFD, ALIAS_SOURCE };
+FIXTURE_VARIANT_ADD(swap_race, exported) { PINSEAL, ALIAS_EXPORTED };
+FIXTURE_VARIANT_ADD(swap_race, imported) { PINSEAL, ALIAS_SOURCE };
+FIXTURE_VARIANT_ADD(swap_race, map_files) { PINSEAL, ALIAS_DUP, true };
+FIXTURE_VARIANT_ADD(swap_race, handle) { PINSEAL, ALIAS_DUP };
 
 FIXTURE_SETUP(swap_race)
 {
@@ -71,19 +71,19 @@ FIXTURE_SETUP(swap_race)
 	if (!zram_is_there())
 		SKIP(return, "no zram");
 	/* With its own descriptor, an object's pages are pinned by a handle. */
-	if ((variant->kind == MEMFD || variant->way != ITSELF || variant->by_map_files) &&
+	if ((variant->kind == MEMFD || variant->alias != ALIAS_DUP || variant->by_map_files) &&
 	    !udmabuf_is_there())
 		SKIP(return, "no udmabuf");
 	ASSERT_EQ(0, zram_swap_begin(&self->swap, 32 << 20));
 	self->random = (struct random){ 77 };
-	ASSERT_EQ(0, opponent_start(&self->pinned.pinner, pin_page, &self->pinned));
+	ASSERT_EQ(0, racer_start(&self->pinned.pinner, pin_page, &self->pinned));
 }
 
 FIXTURE_TEARDOWN(swap_race)
 {
 	if (self->swap.id < 0)
 		return;
-	opponent_stop(&self->pinned.pinner);
+	racer_stop(&self->pinned.pinner);
 	zram_swap_end(&self->swap);
 }
 
@@ -115,7 +115,7 @@ static enum tried try_once(FIXTURE_DATA(swap_race) *self, struct __test_metadata
 {
 	struct pinned *m = &self->pinned;
 	size_t page = page_size();
-	struct both_ways object = { -1, -1 };
+	struct aliased object = { -1, -1 };
 	enum tried tried = NOT_SEALED;
 	char *p, *other_page, byte;
 	uint64_t began;
@@ -124,7 +124,7 @@ static enum tried try_once(FIXTURE_DATA(swap_race) *self, struct __test_metadata
 	if (variant->kind == MEMFD)
 		ret = object.fd = obj_create(MEMFD, 2 * page), object.other = dup(object.fd);
 	else
-		ret = both_ways_open(&object, variant->way, 2 * page);
+		ret = aliased_open(&object, variant->alias, 2 * page);
 	EXPECT_LE(0, ret);
 	EXPECT_EQ(0, obj_add_seals(object.fd, F_SEAL_SHRINK));
 	p = ps_map(object.fd, page, PROT_READ | PROT_WRITE, MAP_SHARED);
@@ -139,7 +139,7 @@ static enum tried try_once(FIXTURE_DATA(swap_race) *self, struct __test_metadata
 	m->file = object.other;
 	m->delay_ns = random_bits(&self->random) % (self->longest_ns * 3 / 2 + 1);
 	began = now_ns();
-	opponent_go(&m->pinner);
+	racer_go(&m->pinner);
 	madvise(p, page, MADV_PAGEOUT);
 	if (now_ns() - began > self->longest_ns && self->longest_ns < NSEC_PER_MSEC)
 		self->longest_ns = now_ns() - began;
@@ -148,7 +148,7 @@ static enum tried try_once(FIXTURE_DATA(swap_race) *self, struct __test_metadata
 	other_page = ps_map(object.fd, 2 * page, PROT_READ, MAP_PRIVATE);
 	EXPECT_NE(MAP_FAILED, other_page);
 	EXPECT_EQ(0, other_page[page]);
-	opponent_wait(&m->pinner);
+	racer_wait(&m->pinner);
 
 	if (m->pin < 0) {
 		tried = NOT_PINNED;
@@ -162,7 +162,7 @@ static enum tried try_once(FIXTURE_DATA(swap_race) *self, struct __test_metadata
 	if (m->pin >= 0)
 		close(m->pin);
 	munmap(other_page, 2 * page);
-	both_ways_close(&object);
+	aliased_close(&object);
 	return tried;
 }
 

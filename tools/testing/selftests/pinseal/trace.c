@@ -10,7 +10,7 @@
 #include "state.h"
 #include "sysfile.h"
 
-#include "noise.h"
+#include "cpu.h"
 
 #include "harness.h"
 

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * A thread that seals, so that the test can do things while the seal waits; and
+ * telling when a thread sleeps.
+ */
+#ifndef SEALER_H
+#define SEALER_H
+
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "pinseal_test.h"
+
+/* How long a test waits for something that must happen soon, on any machine. */
+#define SOON_NS		(5 * NSEC_PER_SEC)
+
+static inline struct pinseal_seal seal_write(uint64_t timeout_ns)
+{
+	return (struct pinseal_seal){ .seals = F_SEAL_WRITE, .timeout_ns = timeout_ns };
+}
+
+static inline pid_t thread_id(void)
+{
+	return syscall(SYS_gettid);
+}
+
+/*
+ * Waits until thread *@tid, which sets @tid right before the call that is to
+ * sleep, sleeps interruptibly.
+ */
+bool thread_wait_asleep(const pid_t *tid);
+
+struct sealer {
+	int fd;
+	struct pinseal_seal arg;	/* in and out */
+	int ret;
+	uint64_t began, ended;
+	pid_t tid;			/* set when it is about to seal */
+	bool done;
+	pthread_t thread;
+};
+
+void *sealer_thread(void *data);
+
+/* Starts to seal @fd and returns when that sleeps: 0, or -errno. */
+int sealer_start(struct sealer *s, int fd, struct pinseal_seal arg);
+
+static inline bool sealer_done(struct sealer *s)
+{
+	return __atomic_load_n(&s->done, __ATOMIC_ACQUIRE);
+}
+
+/* What the seal returned. */
+int sealer_join(struct sealer *s);
+
+#endif /* SEALER_H */

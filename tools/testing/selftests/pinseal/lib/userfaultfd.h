@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Filling the pages of a mapping from user space (userfaultfd): the functions return 0 or a
+ * descriptor, or -errno.
+ */
+#ifndef USERFAULTFD_H
+#define USERFAULTFD_H
+
+#include <linux/userfaultfd.h>
+#include <sys/ioctl.h>
+#include <sys/syscall.h>
+
+#include "pinseal_test.h"
+
+int uffd_open(void);
+
+int uffd_register(int uffd, void *p, size_t len, uint64_t mode);
+
+int uffd_copy(int uffd, void *to, void *from, size_t len);
+
+#endif /* USERFAULTFD_H */

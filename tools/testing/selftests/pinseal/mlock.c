@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Mappings that are locked in memory, of this process and of another one: whoever seals takes
+ * their pages out of page tables, to see that nobody else has them, or gives the object copies
+ * of them. When the call returns, however it ended, all pages are there and locked again.
+ */
+#include "harness.h"
+#include "async.h"
+#include "content.h"
+#include "holders.h"
+#include "isolate.h"
+#include "pagemap.h"
+#include "alias.h"
+
+FIXTURE(locked) {
+	size_t page, len;
+	struct aliased object;
+	char *p;
+	pid_t pid;		/* the other one */
+	int ready, go;		/* ends of pipes to it */
+};
+
+BY_EVERY_ALIAS(locked);
+
+/* Whether all pages of a mapping are there. */
+static bool all_there_and_locked(const char *p, size_t len)
+{
+	for (size_t at = 0; at < len; at += page_size())
+		if (!is_there_and_locked(p + at))
+			return false;
+	return true;
+}
+
+/* Locks what it maps, by the other descriptor and not from the first page on. */
+static int lock_and_look(FIXTURE_DATA(locked) *self, int ready, int go)
+{
+	size_t len = self->len - self->page;
+	char *p = mmap(NULL, len, PROT_READ, MAP_PRIVATE, self->object.other, self->page), c;
+
+	if (p == MAP_FAILED || mlock(p, len) || !all_there_and_locked(p, len))
+		return 1;
+	if (write(ready, "x", 1) != 1 || read(go, &c, 1) != 1)
+		return 2;
+	if (!all_there_and_locked(p, len))
+		return 3;
+	return p[HELD_FROM * self->page] == 'l' ? 0 : 4;
+}
+
+FIXTURE_SETUP(locked)
+{
+	int ready[2], go[2];
+	char c;
+
+	self->page = page_size();
+	self->len = PAGES * self->page;
+	ASSERT_EQ(0, aliased_open(&self->object, variant->alias, self->len));
+	ASSERT_EQ(0, fill_file(self->object.fd, self->len, 'l'));
+	ASSERT_EQ(0, pipe(ready));
+	ASSERT_EQ(0, pipe(go));
+	self->pid = ps_fork();
+	if (!self->pid) {
+		close(ready[0]);
+		close(go[1]);
+		_exit(lock_and_look(self, ready[1], go[0]));
+	}
+	close(ready[1]);
+	close(go[0]);
+	self->ready = ready[0];
+	self->go = go[1];
+	ASSERT_EQ(1, read(self->ready, &c, 1));
+	self->p = ps_map(self->object.other, self->len, PROT_READ, MAP_PRIVATE);
+	ASSERT_NE(MAP_FAILED, self->p);
+	ASSERT_EQ(0, mlock(self->p, self->len));
+	ASSERT_TRUE(all_there_and_locked(self->p, self->len));
+}
+
+FIXTURE_TEARDOWN(locked)
+{
+	aliased_close(&self->object);
+}
+
+#define EXPECT_ALL_LOCKED(self)							\
+	do {									\
+		EXPECT_TRUE(all_there_and_locked((self)->p, (self)->len));	\
+		EXPECT_EQ(1, write((self)->go, "x", 1));			\
+		EXPECT_EQ(0, ps_wait((self)->pid));				\
+	} while (0)
+
+TEST_F(locked, mappings_have_the_copies_when_it_returns)
+{
+	struct pinseal_seal arg = isolate_at_once();
+	struct hold hold;
+
+	/* The pages in it are those that are mapped. */
+	ASSERT_EQ(0, hold_begin(&hold, HOLD_VMSPLICE, self->object.fd, HELD_FROM, HELD));
+	ASSERT_EQ(0, ps_seal(self->object.fd, &arg));
+	EXPECT_LE(HELD, arg.isolated_pages);
+	EXPECT_ALL_LOCKED(self);
+	ASSERT_EQ(0, hold_end(&hold));
+}
+
+/* It has to take them out of page tables to see that nobody else has them. */
+TEST_F(locked, mappings_stay_so_when_it_is_sealed)
+{
+	ASSERT_EQ(0, ps_add_seals(self->object.fd, F_SEAL_WRITE));
+	EXPECT_ALL_LOCKED(self);
+}
+
+TEST_F(locked, mappings_stay_so_when_it_cannot_be_sealed)
+{
+	struct pinseal_seal arg = seal_write(5 * NSEC_PER_MSEC);
+	struct hold hold;
+
+	ASSERT_EQ(0, hold_begin(&hold, HOLD_VMSPLICE, self->object.fd, HELD_FROM, HELD));
+	EXPECT_EQ(-EBUSY, ps_seal(self->object.fd, &arg));
+	EXPECT_ALL_LOCKED(self);
+	ASSERT_EQ(0, hold_end(&hold));
+}
+
+/* The same when somebody else does it: after it has ended, or was cancelled. */
+TEST_F(locked, mappings_have_the_copies_when_it_has_ended_in_the_background)
+{
+	struct pinseal_seal arg = isolate_at_once();
+	struct hold hold;
+
+	arg.flags |= PINSEAL_SEAL_ASYNC;
+	ASSERT_EQ(0, hold_begin(&hold, HOLD_VMSPLICE, self->object.fd, HELD_FROM, HELD));
+	ASSERT_EQ(0, ps_seal(self->object.fd, &arg));
+	ASSERT_EQ(0, async_wait(self->object.fd, &arg));
+	EXPECT_LE(HELD, arg.isolated_pages);
+	EXPECT_ALL_LOCKED(self);
+	ASSERT_EQ(0, hold_end(&hold));
+}
+
+TEST_F(locked, mappings_stay_so_when_it_is_cancelled)
+{
+	struct pinseal_seal arg = seal_async(F_SEAL_WRITE, UINT64_MAX);
+	struct hold hold;
+
+	ASSERT_EQ(0, hold_begin(&hold, HOLD_VMSPLICE, self->object.fd, HELD_FROM, HELD));
+	ASSERT_EQ(0, async_wait_for_a_look(self->object.fd, &arg));
+	ASSERT_EQ(0, async_cancel(self->object.fd, &arg));
+	EXPECT_EQ(PINSEAL_OUTCOME_CANCELLED, arg.outcome);
+	EXPECT_ALL_LOCKED(self);
+	ASSERT_EQ(0, hold_end(&hold));
+}
+
+TEST_HARNESS_MAIN
