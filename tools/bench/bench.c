@@ -1,17 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Measures pinseal against memfd on one kernel. What counts is the ratio: the two
- * take turns, object by object, and medians are compared, so that the noise of the
- * machine meets both.
+ * Measures pinseal against memfd on one kernel. The ratio counts: both take turns, object by
+ * object, and medians are compared, so that noise of the machine affects both.
  *
- *   bench		a table, and the same as lines to be read by programs
+ *   bench		a table, and the same as lines for programs
  *   bench NAME...	only those whose names begin with one of these
  *
  * A line for programs: bench <TAB> name <TAB> unit <TAB> memfd <TAB> pinseal <TAB> ratio.
  * Times are in nanoseconds. A ratio below 1 means that pinseal takes less.
  *
- * Those whose names begin with wake_ are of pinseal only: in the place of memfd is who
- * notices a release by looking again and again, in the place of pinseal who is woken up.
+ * Names that begin with wake_ are of pinseal only: in place of memfd a waiter that polls for
+ * the release, in place of pinseal one that is woken up.
  */
 #include <sys/eventfd.h>
 #include <sys/utsname.h>
@@ -24,16 +23,16 @@
 
 static const struct table columns = { 4, { 44, 12, 12, 12 } };
 
-/* What takes turns, and is shown, as memfd and pinseal are. */
-enum way {
+/* In place of memfd and pinseal. */
+enum wakeup {
 	POLLED = MEMFD,
 	WOKEN = PINSEAL,
 };
 
-/* How long who is not woken up sleeps between two looks. */
+/* The sleep of a poller. */
 #define PAUSE_NS	100000
 
-/* What is held of an object of HELD_OBJECT pages. */
+/* Held pages of an object of HELD_OBJECT pages. */
 #define HELD_OBJECT	128
 #define HELD_FIRST	100
 #define HELD_PAGES	16
@@ -41,7 +40,7 @@ enum way {
 static char **wanted;
 static unsigned int n_wanted;
 
-/* What the lines for programs say, printed at the end. */
+/* Lines for programs, printed at the end. */
 static struct {
 	char name[48];
 	double value[KINDS];
@@ -58,7 +57,7 @@ static bool is_wanted(const char *name)
 	return !n_wanted;
 }
 
-/* Whether one may be whose name begins with @prefix. */
+/* Whether any name that begins with @prefix may be wanted. */
 static bool is_any_wanted(const char *prefix)
 {
 	unsigned int i;
@@ -121,7 +120,7 @@ static int filled_object(enum object_kind kind, uint64_t size, int cpu)
 	return fd;
 }
 
-/* Sealing what nobody holds. */
+/* Seals without extra references. */
 static void clean_seals(const char *prefix, const char *where, int cpu, uint64_t max)
 {
 	static const struct { uint64_t size; unsigned int rounds; } sizes[] = {
@@ -144,9 +143,9 @@ static void clean_seals(const char *prefix, const char *where, int cpu, uint64_t
 		for (n = 0; n < KINDS * sizes[i].rounds; n++) {
 			enum object_kind kind = n % KINDS;
 			int fd = filled_object(kind, sizes[i].size, cpu);
-			struct attempt a = seal_object(kind, fd, 0);
+			struct timed_seal a = seal_object(kind, fd, 0);
 
-			must(a.error, "sealing an object that nobody holds");
+			must(a.error, "sealing without extra references");
 			add_sample(&time[kind], took(&a));
 			close(fd);
 		}
@@ -155,14 +154,14 @@ static void clean_seals(const char *prefix, const char *where, int cpu, uint64_t
 	run_anywhere();
 }
 
-typedef struct attempt seal_function(enum object_kind kind, int fd, uint64_t timeout_ns);
+typedef struct timed_seal seal_function(enum object_kind kind, int fd, uint64_t timeout_ns);
 
-/* The same as seal_object(), but who seals could do something else meanwhile. */
-static struct attempt seal_in_background(enum object_kind kind, int fd, uint64_t timeout_ns)
+/* seal_object() with an asynchronous seal. */
+static struct timed_seal seal_asynchronously(enum object_kind kind, int fd, uint64_t timeout_ns)
 {
-	struct attempt a = { .report = seal_async(F_SEAL_WRITE, timeout_ns) };
+	struct timed_seal a = { .report = seal_async(F_SEAL_WRITE, timeout_ns) };
 
-	/* With memfds there is no such thing. */
+	/* memfd has no such seal. */
 	if (kind == MEMFD)
 		return seal_object(kind, fd, timeout_ns);
 	a.began = now_ns();
@@ -170,27 +169,27 @@ static struct attempt seal_in_background(enum object_kind kind, int fd, uint64_t
 	if (!a.error)
 		a.error = async_wait(fd, &a.report);
 	a.ended = now_ns();
-	/* It is no error that the result is not there yet. */
+	/* Still pending is no error. */
 	if (!a.error && a.report.outcome != PINSEAL_OUTCOME_SEALED)
 		die("woken up before there was a result");
 	return a;
 }
 
-/* At any moment between two looks of memfd, which are up to 80 ms apart. */
+/* Any moment between two scans of memfd, which are up to 80 ms apart. */
 static uint64_t release_delay_ns(unsigned int run)
 {
 	return (20 + run % 40) * NSEC_PER_MSEC;
 }
 
 /*
- * Seals while another thread lets go of pages. Returns the time from the moment when it
- * began to, so that what letting go costs by itself counts as well.
+ * Seals while another thread releases pages. Returns the time from the start of the release,
+ * whose own cost counts as well.
  */
 static double seal_while_released(enum object_kind kind, int fd, struct hold *hold,
 				  seal_function *seal, unsigned int run)
 {
 	struct hold_ender ender;
-	struct attempt a;
+	struct timed_seal a;
 
 	must(hold_end_later(&ender, hold, release_delay_ns(run)), "thread");
 	a = seal(kind, fd, NSEC_PER_SEC);
@@ -201,16 +200,16 @@ static double seal_while_released(enum object_kind kind, int fd, struct hold *ho
 	return (double)a.ended - ender.began;
 }
 
-/* How pages are held, and who seals, where that differs. */
+/* Kind of holder and of seal. */
 struct trial {
 	enum hold_kind how;
 	seal_function *seal;
 };
 
-/* One measurement, of the one or the other that take turns: a time in nanoseconds. */
+/* One measurement of either side, in nanoseconds. */
 typedef double trial_function(unsigned int which, unsigned int run, const struct trial *trial);
 
-/* Measures, turn by turn, and tells the percentiles. */
+/* Measures both sides by turns, and prints percentiles. */
 static void in_turns(const char *name, const char *what, trial_function *once,
 		     struct trial trial)
 {
@@ -226,7 +225,7 @@ static void in_turns(const char *name, const char *what, trial_function *once,
 	percentiles(name, what, time);
 }
 
-/* From the moment of release to the return of the seal. */
+/* From the release to the return of the seal. */
 static double released_pins(unsigned int kind, unsigned int run, const struct trial *trial)
 {
 	int fd = filled_object(kind, HELD_OBJECT * page_size(), 0);
@@ -234,7 +233,7 @@ static double released_pins(unsigned int kind, unsigned int run, const struct tr
 	struct hold hold;
 	double late;
 
-	/* For memfds there are no handles. */
+	/* memfd has no handles. */
 	if (how == HOLD_HANDLE && kind == MEMFD)
 		how = HOLD_URING;
 	must(hold_begin(&hold, how, fd, HELD_FIRST, HELD_PAGES), hold_name(how));
@@ -244,8 +243,8 @@ static double released_pins(unsigned int kind, unsigned int run, const struct tr
 }
 
 /*
- * Two objects that have the same memory. A handle of one is closed like a handle of the
- * other, but wakes only those who seal its own object: that makes all the difference.
+ * Two objects of the same memory. Closing a handle costs the same on both, but wakes only
+ * sealers of its own object.
  */
 struct twins {
 	int sealed, other;
@@ -268,22 +267,22 @@ static void twins_close(struct twins *t)
 	close(t->other);
 }
 
-/* The same with pinseal only: pages that are held as the trial says, and by a handle. */
-static double woken_sealers(unsigned int way, unsigned int run, const struct trial *trial)
+/* The same with pinseal only: the holder of the trial, or a handle. */
+static double woken_sealers(unsigned int wakeup, unsigned int run, const struct trial *trial)
 {
-	enum hold_kind how = way == WOKEN ? HOLD_HANDLE : trial->how;
+	enum hold_kind how = wakeup == WOKEN ? HOLD_HANDLE : trial->how;
 	struct twins t = twins_open();
 	struct hold hold;
 	double late;
 
-	must(hold_begin(&hold, how, way == WOKEN ? t.sealed : t.other, HELD_FIRST, HELD_PAGES),
+	must(hold_begin(&hold, how, wakeup == WOKEN ? t.sealed : t.other, HELD_FIRST, HELD_PAGES),
 	     hold_name(how));
 	late = seal_while_released(PINSEAL, t.sealed, &hold, trial->seal, run);
 	twins_close(&t);
 	return late;
 }
 
-/* Somebody who writes to an eventfd, in a while. */
+/* A thread that writes to an eventfd after a delay. */
 struct notifier {
 	int fd;
 	uint64_t delay_ns, began;
@@ -301,13 +300,13 @@ static void *notifier_thread(void *data)
 }
 
 /*
- * What there is to be had on this machine: from the write to an eventfd to who waits for it,
- * and looks every so often as a sealer does that is not woken up, or sleeps until it is.
+ * The limit of this machine: from the write to an eventfd to its reader, which polls, as a
+ * sealer does that is not woken up, or sleeps.
  */
-static double woken_readers(unsigned int way, unsigned int run, const struct trial *trial)
+static double woken_readers(unsigned int wakeup, unsigned int run, const struct trial *trial)
 {
 	struct notifier notifier = {
-		.fd = must(sys(eventfd(0, way == POLLED ? EFD_NONBLOCK : 0)), "eventfd"),
+		.fd = must(sys(eventfd(0, wakeup == POLLED ? EFD_NONBLOCK : 0)), "eventfd"),
 		.delay_ns = release_delay_ns(run),
 	};
 	eventfd_t count;
@@ -322,13 +321,13 @@ static double woken_readers(unsigned int way, unsigned int run, const struct tri
 	return (double)ended - notifier.began;
 }
 
-/* Somebody who lets go of pages when asked to. */
+/* A holder that releases pages on request. */
 struct holder {
 	struct hold hold;
-	int ask;			/* where it is asked: a lease, or an eventfd */
-	short event;			/* what poll() says then */
+	int ask;			/* where the request arrives: a lease, or an eventfd */
+	short event;			/* of poll(), at a request */
 	int ret;
-	pid_t tid;			/* set when it is about to wait */
+	pid_t tid;			/* set right before it waits */
 	pthread_t thread;
 };
 
@@ -346,7 +345,7 @@ static void *holder_thread(void *data)
 	return NULL;
 }
 
-/* Returns when it waits to be asked. */
+/* Returns when it waits for a request. */
 static void holder_start(struct holder *h)
 {
 	must(-pthread_create(&h->thread, NULL, holder_thread, h), "thread");
@@ -357,7 +356,7 @@ static void holder_start(struct holder *h)
 static void holder_on_lease(struct holder *h, int fd)
 {
 	*h = (struct holder){ .hold.kind = HOLD_HANDLE, .event = POLLPRI };
-	/* Longer than it is given to answer. */
+	/* Longer than the seal may take. */
 	h->ask = must(ps_lease(fd, HELD_FIRST, HELD_PAGES, 2 * SOON_NS), "lease");
 	h->hold.handle = h->ask;
 	holder_start(h);
@@ -371,8 +370,8 @@ static void holder_by_eventfd(struct holder *h, enum hold_kind how, int fd)
 	holder_start(h);
 }
 
-/* Asks for the pages and seals. Returns how long both took, with what the holder did. */
-static double ask_and_seal(struct holder *h, enum object_kind kind, int fd)
+/* Requests the pages and seals: the time of both, with the release. */
+static double request_and_seal(struct holder *h, enum object_kind kind, int fd)
 {
 	struct pinseal_seal arg = seal_write(SOON_NS);
 	bool is_lease = h->event == POLLPRI;
@@ -388,42 +387,42 @@ static double ask_and_seal(struct holder *h, enum object_kind kind, int fd)
 	}
 	ended = now_ns();
 	pthread_join(h->thread, NULL);
-	must(h->ret, "letting go when asked to");
-	must(ret, "sealing after asking");
+	must(h->ret, "release on request");
+	must(ret, "sealing after a request");
 	if (!is_lease)
 		close(h->ask);
 	return ended - began;
 }
 
-/* From asking whoever holds pages to the return of the seal. */
-static double asked_holders(unsigned int kind, unsigned int run, const struct trial *trial)
+/* From the request to the return of the seal. */
+static double requested_holders(unsigned int kind, unsigned int run, const struct trial *trial)
 {
 	int fd = filled_object(kind, HELD_OBJECT * page_size(), 0);
 	struct holder h;
 	double took;
 
-	/* For memfds there are no leases: who wants to seal has to tell it otherwise. */
+	/* memfd has no leases: the request goes through an eventfd. */
 	if (kind == PINSEAL)
 		holder_on_lease(&h, fd);
 	else
 		holder_by_eventfd(&h, HOLD_URING, fd);
-	took = ask_and_seal(&h, kind, fd);
+	took = request_and_seal(&h, kind, fd);
 	close(fd);
 	return took;
 }
 
-/* The same with pinseal only: a handle whose holder is told otherwise, and a lease. */
-static double woken_askers(unsigned int way, unsigned int run, const struct trial *trial)
+/* The same with pinseal only: an eventfd and a handle, or a lease. */
+static double woken_requesters(unsigned int wakeup, unsigned int run, const struct trial *trial)
 {
 	struct twins t = twins_open();
 	struct holder h;
 	double took;
 
-	if (way == WOKEN)
+	if (wakeup == WOKEN)
 		holder_on_lease(&h, t.sealed);
 	else
 		holder_by_eventfd(&h, HOLD_HANDLE, t.other);
-	took = ask_and_seal(&h, PINSEAL, t.sealed);
+	took = request_and_seal(&h, PINSEAL, t.sealed);
 	twins_close(&t);
 	return took;
 }
@@ -441,24 +440,24 @@ static void harmless_reader(void)
 	for (n = 0; n < KINDS * RUNS; n++) {
 		enum object_kind kind = n % KINDS;
 		int fd = filled_object(kind, 64 * KIB, 0);
-		struct attempt a;
+		struct timed_seal a;
 
 		must(reader_follow(&reader, fd, 64 * KIB), "mmap");
 		a = seal_object(kind, fd, 0);
 		reader_leave(&reader);
 		if (a.error != -EBUSY)
-			must(a.error, "sealing while somebody reads");
+			must(a.error, "sealing with a reader");
 		refused[kind] += a.error == -EBUSY;
 		add_sample(&time[kind], took(&a));
 		close(fd);
 	}
 	reader_stop(&reader);
-	percentiles("reader", "seal, 64 KiB, somebody reads", time);
+	percentiles("reader", "seal, 64 KiB, with a reader", time);
 	printf("     (refused without reason: memfd %u, pinseal %u of %u)\n", refused[MEMFD],
 	       refused[PINSEAL], RUNS);
 }
 
-/* read(2) and write(2) of what is there already, in blocks. */
+/* read(2) and write(2) of allocated memory, in blocks. */
 static void transfers(bool write)
 {
 	enum { ROUNDS = 15 };
@@ -541,7 +540,7 @@ static void faults(const char *name, const char *what, bool fresh, bool write)
 		close(fds[n]);
 }
 
-/* What a call costs that does nothing. */
+/* The cost of a call. */
 static void calls(void)
 {
 	enum { ROUNDS = 51, CALLS = 1000 };
@@ -567,7 +566,7 @@ static void calls(void)
 		close(fds[n]);
 }
 
-/* Making one, and throwing it away. */
+/* Creation and release. */
 static void objects(void)
 {
 	enum { ROUNDS = 51, OBJECTS = 20 };
@@ -615,10 +614,10 @@ int main(int argc, char **argv)
 	in_turns("release_handle", "return after a handle's release", released_pins,
 		 (struct trial){ HOLD_HANDLE, seal_object });
 	in_turns("release_async_uring", "result after io_uring's release", released_pins,
-		 (struct trial){ HOLD_URING, seal_in_background });
+		 (struct trial){ HOLD_URING, seal_asynchronously });
 	in_turns("release_async_handle", "result after a handle's release", released_pins,
-		 (struct trial){ HOLD_HANDLE, seal_in_background });
-	in_turns("release_lease", "return after asking for a lease", asked_holders,
+		 (struct trial){ HOLD_HANDLE, seal_asynchronously });
+	in_turns("release_lease", "return after requesting a lease", requested_holders,
 		 (struct trial){ 0 });
 	harmless_reader();
 	transfers(false);
@@ -640,8 +639,8 @@ int main(int argc, char **argv)
 		in_turns("wake_uring", "return, io_uring or handle", woken_sealers,
 			 (struct trial){ HOLD_URING, seal_object });
 		in_turns("wake_async", "result after a handle's release", woken_sealers,
-			 (struct trial){ HOLD_HANDLE, seal_in_background });
-		in_turns("wake_lease", "return after asking, eventfd or lease", woken_askers,
+			 (struct trial){ HOLD_HANDLE, seal_asynchronously });
+		in_turns("wake_lease", "return after a request, eventfd or lease", woken_requesters,
 			 (struct trial){ 0 });
 		table_end(&columns);
 	}

@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/*
- * memfd and pinseal doing the same thing, timed: one seal of one object, samples
- * of many, and what a program prints about them.
- */
+/* The same seal of a memfd and of an object, timed; samples of it; numbers as text. */
 #ifndef CONTEST_H
 #define CONTEST_H
 
@@ -23,7 +20,7 @@
 
 static const char *const kind_name[KINDS] = { [MEMFD] = "memfd", [PINSEAL] = "pinseal" };
 
-/* A measurement that cannot be made ends the program: there is nothing to show. */
+/* Ends the program when a measurement cannot be made. */
 static inline void __attribute__((format(printf, 1, 2), noreturn)) die(const char *format, ...)
 {
 	va_list args;
@@ -36,7 +33,7 @@ static inline void __attribute__((format(printf, 1, 2), noreturn)) die(const cha
 	exit(1);
 }
 
-/* @ret, unless it is an error: -errno of @what. */
+/* @ret, or die() if it is -errno. */
 static inline int must(int ret, const char *what)
 {
 	if (ret < 0)
@@ -44,17 +41,17 @@ static inline int must(int ret, const char *what)
 	return ret;
 }
 
-/* One attempt to seal an object against writing. */
-struct attempt {
+/* A seal for write. */
+struct timed_seal {
 	int error;			/* 0 or -errno */
 	uint64_t began, ended;
 	struct pinseal_seal report;	/* pinseal only */
 };
 
-/* Waits up to @timeout_ns, if that can be chosen: with memfd it can not. */
-static inline struct attempt seal_object(enum object_kind kind, int fd, uint64_t timeout_ns)
+/* Waits at most @timeout_ns; memfd has a fixed timeout. */
+static inline struct timed_seal seal_object(enum object_kind kind, int fd, uint64_t timeout_ns)
 {
-	struct attempt a = {
+	struct timed_seal a = {
 		.report = { .seals = F_SEAL_WRITE, .timeout_ns = timeout_ns },
 	};
 
@@ -67,12 +64,11 @@ static inline struct attempt seal_object(enum object_kind kind, int fd, uint64_t
 	return a;
 }
 
-static inline uint64_t took(const struct attempt *a)
+static inline uint64_t took(const struct timed_seal *a)
 {
 	return a->ended - a->began;
 }
 
-/* Samples, of which a few numbers are wanted in the end. */
 #define MAX_SAMPLES	1000
 
 struct samples {
@@ -111,7 +107,7 @@ static inline double median(struct samples *s)
 	return percentile(s, 50);
 }
 
-/* Text for a number: three digits or so, and the unit that suits it. */
+/* A number as text, with about three digits and a fitting unit. */
 struct text {
 	char s[64];
 };

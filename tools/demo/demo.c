@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Shows what pinseal is for: the same things done to a memfd and to a pinseal
- * object, on one kernel, in turn, with real pins; and what came of it.
- *
- * Everything that is printed was measured in this run.
+ * Shows what pinseal is for: a memfd and an object are sealed by turns on one kernel, with
+ * real pins. All numbers printed are measured in this run.
  */
 #include <sys/utsname.h>
 
@@ -17,10 +15,7 @@
 #define PIN_FIRST	100
 #define PIN_OBJECT	(4 * MIB)
 
-/*
- * So that nobody has to wonder whether it still works: one line, begun when
- * something has taken two seconds, with a dot for each second from then on.
- */
+/* Progress: after two seconds a line, with a dot a second. */
 static struct {
 	uint64_t next;
 	const char *doing;
@@ -55,9 +50,9 @@ static void progress_end(void)
 		printf("\n\n");
 }
 
-static void title(unsigned int number, const char *name, const char *what, const char *look)
+static void title(unsigned int number, const char *name, const char *what, const char *result)
 {
-	printf("\n%u. %s\n\n   %s\n   %s\n\n", number, name, what, look);
+	printf("\n%u. %s\n\n   %s\n   %s\n\n", number, name, what, result);
 	fflush(stdout);
 }
 
@@ -82,7 +77,7 @@ static void head(void)
 	struct utsname u;
 
 	uname(&u);
-	printf("Sealing shared memory while somebody holds its pages: memfd and pinseal side by side\n");
+	printf("Sealing shared memory with pinned pages: memfd and pinseal side by side\n");
 	printf("\n");
 	printf("   Linux %s on %s, %ld CPUs, pages of %zu KiB.\n", u.release, u.machine,
 	       sysconf(_SC_NPROCESSORS_ONLN), page_size() / 1024);
@@ -105,17 +100,17 @@ static void clean_objects(void)
 	static struct samples time[ARRAY_SIZE(sizes)][KINDS];
 	unsigned int i, n;
 
-	title(1, "Nobody holds a page",
+	title(1, "No extra references",
 	      "An object is filled, and sealed against writing. Median of 201, 101, 21 and 5 objects.",
-	      "Look at the last column: below 1.00 pinseal is the faster one.");
+	      "The last column: below 1.00 pinseal is faster.");
 	progress_begin();
 	for (i = 0; i < ARRAY_SIZE(sizes); i++)
 		for (n = 0; n < KINDS * sizes[i].rounds; n++) {
 			enum object_kind kind = n % KINDS;
 			int fd = filled_object(kind, sizes[i].size);
-			struct attempt a = seal_object(kind, fd, 0);
+			struct timed_seal a = seal_object(kind, fd, 0);
 
-			must(a.error, "sealing an object that nobody holds");
+			must(a.error, "sealing without extra references");
 			add_sample(&time[i][kind], took(&a));
 			close(fd);
 			progress_tick(sizes[i].name);
@@ -139,15 +134,15 @@ static void released_pin(void)
 	static struct samples late[KINDS];
 	unsigned int sealed[KINDS] = { 0 }, n;
 
-	title(2, "A page is held, and let go after 40 ms",
-	      "An io_uring registered buffer pins 16 pages; another thread unregisters it meanwhile.",
-	      "Look at how long after that the seal returned: whoever sealed waited so much in vain.");
+	title(2, "Pins that are released after 40 ms",
+	      "An io_uring registered buffer pins 16 pages; another thread unregisters it.",
+	      "How long after the release the seal returned: the needless part of the wait.");
 	progress_begin();
 	for (n = 0; n < KINDS * RUNS; n++) {
 		enum object_kind kind = n % KINDS;
 		int fd = filled_object(kind, PIN_OBJECT);
 		struct hold_ender ender;
-		struct attempt a;
+		struct timed_seal a;
 		struct hold hold;
 
 		must(hold_begin(&hold, HOLD_URING, fd, PIN_FIRST, PIN_PAGES), "io_uring");
@@ -194,13 +189,13 @@ static void lasting_pin(void)
 {
 	const struct table t = { 3, { 30, 18, 30 } };
 	struct pinseal_page vec[PIN_PAGES + 1];
-	struct attempt a[KINDS];
+	struct timed_seal a[KINDS];
 	struct pinseal_pins pins;
 	unsigned int kind;
 
-	title(3, "A page is held, and nobody lets go",
-	      "16 pages stay pinned, from page 100 on, and one of them sits in a pipe as well.",
-	      "Look at what the program that wants to seal learns, and when it learns it.");
+	title(3, "Pins that are not released",
+	      "16 pages stay pinned, from page 100 on, and one of them is in a pipe as well.",
+	      "What the sealer is told, and when.");
 	for (kind = 0; kind < KINDS; kind++) {
 		int fd = filled_object(kind, PIN_OBJECT);
 		struct hold ring, pipe;
@@ -209,7 +204,7 @@ static void lasting_pin(void)
 		must(hold_begin(&pipe, HOLD_VMSPLICE, fd, PIN_FIRST, 1), "vmsplice");
 		a[kind] = seal_object(kind, fd, 50 * NSEC_PER_MSEC);
 		if (a[kind].error != -EBUSY)
-			die("%s sealed pages that are held", kind_name[kind]);
+			die("%s sealed pinned pages", kind_name[kind]);
 		if (kind == PINSEAL)
 			must(ps_pins(fd, 0, vec, ARRAY_SIZE(vec), &pins), "PINSEAL_IOC_PINS");
 		must(hold_end(&ring), "io_uring");
@@ -224,7 +219,7 @@ static void lasting_pin(void)
 			outcome_name(a[PINSEAL].report.outcome)).s, NULL);
 	row(&t, "returned after", format_time(took(&a[MEMFD])).s,
 	    format_time(took(&a[PINSEAL])).s, NULL);
-	row(&t, "pages held", "-",
+	row(&t, "pinned pages", "-",
 	    format_text("%llu", a[PINSEAL].report.pinned_pages).s, NULL);
 	row(&t, "first one", "-",
 	    format_text("page %llu", a[PINSEAL].report.first_pinned).s, NULL);
@@ -236,7 +231,7 @@ static void lasting_pin(void)
 				vec[0].flags & PINSEAL_PAGE_LARGE ?
 				vec[0].extra - vec[0].dma_pins :
 				vec[0].extra - 1024 * vec[0].dma_pins).s, NULL);
-	row(&t, "looked, waited", "-",
+	row(&t, "scanned, waited", "-",
 	    format_text("%u times, %s", a[PINSEAL].report.scans,
 			format_time(a[PINSEAL].report.waited_ns).s).s, NULL);
 	table_end(&t);
@@ -250,16 +245,16 @@ static void harmless_reader(void)
 	unsigned int refused[KINDS] = { 0 }, n;
 	struct reader reader;
 
-	title(4, "Somebody reads all the time, and can never write",
-	      "Another process maps 64 KiB read-only, reads, and drops what it read, again and again.",
-	      "Look at the slow ones of 200 seals: that reader should make no difference at all.");
+	title(4, "A read-only mapper without rest",
+	      "Another process maps 64 KiB read-only, reads and zaps them, again and again.",
+	      "The slow ones of 200 seals: the reader should make no difference.");
 	run_on_cpu(0);
 	must(reader_start(&reader, 1, 0), "fork");
 	progress_begin();
 	for (n = 0; n < KINDS * RUNS; n++) {
 		enum object_kind kind = n % KINDS;
 		int fd = filled_object(kind, 64 * KIB);
-		struct attempt a;
+		struct timed_seal a;
 
 		must(reader_follow(&reader, fd, 64 * KIB), "mmap");
 		a = seal_object(kind, fd, 0);
@@ -293,8 +288,8 @@ static void harmless_reader(void)
 }
 
 /*
- * The reader of scenario 4 does harm after all, to who subtracts the map count from
- * the reference count: see large_folio in the selftests.
+ * The reader of scenario 4 hides extra references from a scan that subtracts the map count
+ * from the reference count: large_folio in refcount_races.c of the selftests.
  */
 static void read_under_way(void)
 {
@@ -305,11 +300,11 @@ static void read_under_way(void)
 	size_t size = large_folio_size();
 	struct reader reader;
 
-	title(5, "Somebody writes, and somebody else reads",
-	      "A direct-I/O read(2) into a huge page is under way: it writes. Scenario 4's reader reads.",
-	      "Look at whether the object is sealed all the same, and what the seal is worth then.");
+	title(5, "A pin that writes, and the reader",
+	      "A direct-I/O read(2) into a huge page is in flight, and scenario 4's reader reads.",
+	      "Whether the object is sealed nevertheless, and what the seal is worth.");
 	if (!size || !pages) {
-		printf("   This kernel has no huge pages for it.\n");
+		printf("   This kernel has no huge pages of shared memory.\n");
 		return;
 	}
 	run_on_cpu(0);
@@ -318,7 +313,7 @@ static void read_under_way(void)
 	for (n = 0; n < KINDS * RUNS; n++) {
 		enum object_kind kind = n % KINDS;
 		int fd = must(obj_create(kind, size), kind_name[kind]);
-		struct attempt a;
+		struct timed_seal a;
 		struct hold hold;
 		char before, after;
 
@@ -346,9 +341,9 @@ static void read_under_way(void)
 	table_begin(&t, (const char *[]){ "", "memfd", "pinseal" });
 	row(&t, "refused, as it must be", format_text("%u of %u", RUNS - sealed[MEMFD], RUNS).s,
 	    format_text("%u of %u", RUNS - sealed[PINSEAL], RUNS).s, NULL);
-	row(&t, "sealed, while the read goes on", format_text("%u of %u", sealed[MEMFD], RUNS).s,
+	row(&t, "sealed during the read", format_text("%u of %u", sealed[MEMFD], RUNS).s,
 	    format_text("%u of %u", sealed[PINSEAL], RUNS).s, NULL);
-	row(&t, "sealed, and then the sealed bytes changed", format_text("%u", changed[MEMFD]).s,
+	row(&t, "sealed, and the bytes changed afterwards", format_text("%u", changed[MEMFD]).s,
 	    format_text("%u", changed[PINSEAL]).s, NULL);
 	table_end(&t);
 }

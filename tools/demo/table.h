@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Tables on a terminal, a row at a time: the first column to the left, the others
- * to the right. Text is UTF-8; width is counted in characters.
+ * Tables on a terminal, row by row: the first column aligned left, the others right. Text is
+ * UTF-8, width counts characters.
  */
 #ifndef TABLE_H
 #define TABLE_H
@@ -19,7 +19,7 @@ static inline unsigned int text_width(const char *s)
 {
 	unsigned int n = 0;
 
-	/* Every byte but the following ones of a character. */
+	/* All bytes but continuation bytes. */
 	for (; *s; s++)
 		n += (*s & 0xc0) != 0x80;
 	return n;

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * A program that works on pages of somebody else's object, as a driver would, and lets go
- * of them when it is asked to.
+ * A lease holder: works on pages of an object of another process, as a driver would, and
+ * releases them on request.
  *
  *	lease_holder SOCKET [busy]
  *
- * It is given a descriptor of the object through the socket, takes a lease of its first four
- * pages, and writes to them by and by. When somebody wants to seal the object it ends its work
- * and closes the lease. With "busy" it does not, and loses the pages when its time is up.
+ * It receives a descriptor of the object through the socket, takes a lease of the first four
+ * pages, and writes to them. When a sealer requests the pages it ends its work and closes the
+ * lease. With "busy" it goes on, and the lease is revoked after its grace.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -23,13 +23,13 @@
 
 #define GRACE_NS	(2 * 1000 * 1000 * 1000ULL)
 
-/* What is known of who asks. */
-static void show_asker(int lease)
+/* Shows the requester. */
+static void show_requester(int lease)
 {
 	struct pinseal_lease info;
 
 	if (!ioctl(lease, PINSEAL_PIN_IOC_LEASE, &info) && info.state == PINSEAL_LEASE_ASKED)
-		printf("holder: process %u wants the pages\n", info.asker);
+		printf("holder: process %u requests the pages\n", info.asker);
 }
 
 int main(int argc, char **argv)
@@ -40,7 +40,7 @@ int main(int argc, char **argv)
 		.flags = PINSEAL_PIN_LEASED,
 	};
 	int busy = argc == 3 && !strcmp(argv[2], "busy");
-	int object, lease, asked = 0, lost = 0;
+	int object, lease, requested = 0, lost = 0;
 	unsigned int done;
 
 	if (argc < 2) {
@@ -65,13 +65,13 @@ int main(int argc, char **argv)
 		struct pollfd ready = { .fd = lease, .events = POLLPRI };
 
 		if (poll(&ready, 1, 10) == 1) {
-			if (ready.revents & POLLPRI && !asked++)
-				show_asker(lease);
+			if (ready.revents & POLLPRI && !requested++)
+				show_requester(lease);
 			lost = ready.revents & POLLHUP;
 			if (!busy || lost)
 				break;
 		}
-		/* The work: here, one byte of it. */
+		/* The work: one byte. */
 		if (pwrite(lease, "w", 1, done % 4096) < 0) {
 			lost = errno == ESTALE;
 			if (!lost)
@@ -79,8 +79,8 @@ int main(int argc, char **argv)
 			break;
 		}
 	}
-	printf("holder: wrote %u times, %s\n", done, lost ? "lost the pages" : "lets go");
-	/* Whoever waits is told at once. */
+	printf("holder: wrote %u times, %s\n", done, lost ? "lost the pages" : "releases them");
+	/* This wakes the sealer. */
 	close(lease);
 	return 0;
 }

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/*
- * Giving a descriptor to another program through a socket in the file system.
- */
+/* Passing a descriptor to another program through a socket in the file system. */
 #ifndef PASS_H
 #define PASS_H
 
@@ -20,7 +18,7 @@ static inline struct sockaddr_un pass_address(const char *path)
 	return address;
 }
 
-/* Waits for somebody to connect, and gives @fd to them: 0, or -1 and errno. */
+/* Waits for a connection, and sends @fd through it: 0, or -1 and errno. */
 static inline int send_to_first(const char *path, int fd)
 {
 	struct sockaddr_un address = pass_address(path);
@@ -37,7 +35,7 @@ static inline int send_to_first(const char *path, int fd)
 
 	if (listener < 0)
 		return -1;
-	/* Who finds the name can connect: so it gets it when somebody listens. */
+	/* Renamed once it listens: a program that finds the name can connect. */
 	snprintf(address.sun_path, sizeof(address.sun_path), "%.90s.new", path);
 	unlink(address.sun_path);
 	if (bind(listener, (struct sockaddr *)&address, sizeof(address)) || listen(listener, 1) ||
@@ -59,7 +57,7 @@ static inline int send_to_first(const char *path, int fd)
 	return ret;
 }
 
-/* Takes a descriptor from who waits at @path: the descriptor, or -1 and errno. */
+/* Receives a descriptor through the socket @path: the descriptor, or -1 and errno. */
 static inline int receive_from(const char *path)
 {
 	struct sockaddr_un address = pass_address(path);

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * A program that seals an object while others hold its pages: it asks, waits, and takes.
+ * A sealer: seals an object whose pages are leased, by a request and, after the grace, by
+ * revocation.
  *
  *	sealer SOCKET
  *
- * It gives a descriptor of the object to whoever connects to the socket first (see
- * lease_holder), waits until that one has pages, and then wants the object sealed for writing.
+ * It sends a descriptor of the object to the first program that connects to the socket (see
+ * lease_holder), waits until that holds pages, and seals the object for writing.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -18,7 +19,7 @@
 
 #include "pass.h"
 
-/* How many pages of the object have extra references. */
+/* Pages of the object with extra references. */
 static unsigned long long held_pages(int object)
 {
 	struct pinseal_pins pins = { 0 };
@@ -60,7 +61,7 @@ int main(int argc, char **argv)
 		       (unsigned long long)seal.first_pinned);
 		return 1;
 	}
-	printf("sealer: sealed after %llu ms; %llu pages had to be taken\n",
+	printf("sealer: sealed after %llu ms; %llu pages were revoked\n",
 	       (unsigned long long)seal.waited_ns / 1000000,
 	       (unsigned long long)seal.revoked_pages);
 	return 0;

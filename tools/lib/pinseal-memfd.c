@@ -4,22 +4,19 @@
  *
  *	LD_PRELOAD=/path/to/libpinseal-memfd.so program
  *
- * memfd_create() makes a memfd, as ever, and then an object of it (PINSEAL_IOC_IMPORT);
- * what the program gets is the object's descriptor. So names, modes, the sysctl
- * vm.memfd_noexec and errors are the kernel's own. The calls that a device does not
- * have are translated: ftruncate() and fallocate(), F_ADD_SEALS and F_GET_SEALS,
- * fstat() and fchmod(), and opening /proc/self/fd/N.
+ * memfd_create() makes a memfd and imports it into an object (PINSEAL_IOC_IMPORT), whose
+ * descriptor it returns. So names, modes, the sysctl vm.memfd_noexec and errors are the
+ * kernel's. Calls that a device does not have are translated: ftruncate() and fallocate(),
+ * F_ADD_SEALS and F_GET_SEALS, fstat() and fchmod(), and opening /proc/self/fd/N.
  *
- * Nothing is remembered: a descriptor of ours is known by its device number. So
- * descriptors may be duplicated, sent to others and inherited, and threads and
- * children need no care.
+ * The library has no state: the device number identifies descriptors of objects. They may be
+ * duplicated, passed and inherited; threads and children need no care.
  *
- * What differs: a descriptor that was opened for reading cannot be opened anew for
- * writing; nothing can be opened for writing only; memfds in hugetlbfs stay memfds.
+ * Differences: a descriptor opened for reading cannot be reopened for writing, none can be
+ * opened for writing only, and memfds in hugetlbfs stay memfds.
  *
- *	PINSEAL_TIMEOUT_MS=N	how long F_ADD_SEALS waits for pinned pages at most
- *				(0: not at all; without: as long as memfd does)
- *	PINSEAL_ISOLATE=1	then replaces those that are still pinned by copies
+ *	PINSEAL_TIMEOUT_MS=N	the timeout of F_ADD_SEALS (0: no wait; unset: as memfd)
+ *	PINSEAL_ISOLATE=1	replace pages still pinned at the timeout by copies
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -56,14 +53,14 @@
 
 #define EXPORTED __attribute__((visibility("default")))
 
-/* The function of that name which the program would call without us. */
+/* The function that the program would call without this library. */
 #define NEXT(name)								\
 	static __typeof__(&name) next;						\
 										\
 	if (!next)								\
 		next = (__typeof__(&name))dlsym(RTLD_NEXT, #name)
 
-/* Straight to the kernel: our own calls must not come back here. */
+/* A system call that is not translated. */
 #define RAW(...) ((long (*)(long, ...))dlsym(RTLD_NEXT, "syscall"))(__VA_ARGS__)
 
 static int real_fstat(int fd, struct stat *st)
@@ -114,7 +111,7 @@ static int add_seals(int fd, unsigned int seals)
 
 	if (ms)
 		arg.timeout_ns = strtoull(ms, NULL, 10) * 1000000;
-	/* For the kernel, 0 stands for the default. */
+	/* To the kernel, 0 means the default. */
 	if (ms && !arg.timeout_ns)
 		arg.flags |= PINSEAL_SEAL_NOWAIT;
 	if (isolate && !strcmp(isolate, "1"))
@@ -157,7 +154,7 @@ EXPORTED int memfd_create(const char *name, unsigned int flags)
 		return memfd;
 	seals = real_fcntl(memfd, F_GET_SEALS, 0);
 	if (seals & F_SEAL_SEAL) {
-		/* Not to be sealed: neither shall the object be. */
+		/* The object must not be sealable either. */
 		close_quietly(memfd);
 		memfd = RAW(SYS_memfd_create, name, flags | MFD_ALLOW_SEALING);
 		if (memfd < 0)
@@ -271,8 +268,8 @@ POSIX_FALLOCATE(posix_fallocate64)
 /* The inode: that of the memory, not that of the device */
 
 /*
- * Runs @call, where `at` is the memory of the object @fd, or @fd itself if it is none. An
- * object that cannot be exported (it may only be read) is asked as the device it is.
+ * Runs @call with `at`, the memory of the object @fd, or @fd itself if it is no object, or one
+ * that cannot be exported because it is open for reading.
  */
 #define ON_MEMORY(fd, call) ({							\
 	int __memory = is_object(fd) ? export_memory(fd) : -1;			\
@@ -292,7 +289,7 @@ static off_t size_of_device(int fd)
 	return ioctl(fd, PINSEAL_IOC_INFO, &info) ? -1 : (off_t)info.size;
 }
 
-/* Makes what fstat() says of the device be about an object that may only be read. */
+/* Turns the device in a result of fstat() into a read-only file. */
 #define AS_READ_ONLY_FILE(fd, st) do {						\
 	if (S_ISCHR((st)->st_mode) && is_object(fd)) {				\
 		(st)->st_mode = S_IFREG | 0444;					\
@@ -348,8 +345,8 @@ EXPORTED int statx(int dir, const char *path, int flags, unsigned int mask, stru
 }
 
 /*
- * The same for what changes the inode. That of the device is everybody's: an object that
- * cannot be exported gives the error of that.
+ * The same for changes of the inode. All objects share that of the device: where the memory
+ * cannot be exported, the call fails with that error.
  */
 #define CHANGING_MEMORY(fd, call) ({						\
 	bool __is_object = is_object(fd);					\
@@ -373,9 +370,9 @@ EXPORTED int fchown(int fd, uid_t owner, gid_t group)
 	return CHANGING_MEMORY(fd, next(at, owner, group));
 }
 
-/* Opening anew */
+/* Reopening */
 
-/* The descriptor that @path is about, as /proc has it of our process, or -1. */
+/* The descriptor of this process that @path names through /proc, or -1. */
 static int descriptor_in(const char *path)
 {
 	char *end;
@@ -400,7 +397,7 @@ static int descriptor_in(const char *path)
 	return *end || fd > 1 << 30 ? -1 : fd;
 }
 
-/* What open() of an object's descriptor in /proc would do. */
+/* open() of the descriptor of an object in /proc. */
 static int reopen(int fd, int flags)
 {
 	struct pinseal_reopen arg = { .flags = flags & O_ACCMODE };
@@ -465,7 +462,7 @@ EXPORTED int name(int dir, const char *path, int flags, ...)			\
 OPENAT(openat)
 OPENAT(openat64)
 
-/* What these are when the program was compiled with _FORTIFY_SOURCE. */
+/* The same with _FORTIFY_SOURCE. */
 int __open_2(const char *path, int flags);
 int __open64_2(const char *path, int flags);
 int __openat_2(int dir, const char *path, int flags);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The rules that hold for every command of /dev/pinseal: numbers, sizes of
- * structs, tails, pointers, and the layout that programs were compiled with.
+ * Rules of every command of /dev/pinseal: numbers, struct sizes, tails, pointers, and the
+ * layout that programs are compiled with.
  */
 #include <stddef.h>
 
@@ -109,12 +109,12 @@ static void fill_pin(void *p)
 	arg->pad = 0;
 }
 
-/* The rules that every command keeps, tried on each. */
+/* Rules of every command, tried on each. */
 FIXTURE(command) {
 	int fd;
 	struct state before;
 	struct arena arena;
-	/* A valid argument; everything that is not looked at is junk. */
+	/* A valid argument; bytes that the command ignores are junk. */
 	char arg[MAX_SIZE + 1];
 };
 
@@ -194,7 +194,7 @@ FIXTURE_TEARDOWN(command)
 	close(self->fd);
 }
 
-/* Runs the command on @fd: 0, or -errno. A descriptor that it makes must be O_CLOEXEC. */
+/* Runs the command on @fd: 0, or -errno. A descriptor that it returns must be O_CLOEXEC. */
 static int call_on(int fd, const FIXTURE_VARIANT(command) *variant, unsigned int dir,
 		   size_t size, void *arg)
 {
@@ -264,7 +264,7 @@ TEST_F(command, refuses_a_longer_struct_with_a_tail)
 {
 	static const size_t more[] = { 1, 4, 8, 13, 200, 4096, 5000 };
 
-	/* A struct that is only written has no tail to be looked at. */
+	/* The tail of a struct that is only written is not checked. */
 	if (!variant->in)
 		return;
 
@@ -426,7 +426,7 @@ TEST_F(command, faults_on_an_output_struct_that_becomes_read_only)
 }
 
 #ifdef __x86_64__
-/* ioctl() by the door of 32-bit programs. */
+/* ioctl() through the entry of 32-bit programs. */
 static int ioctl_32(int fd, unsigned int cmd, void *arg)
 {
 	int ret;
@@ -463,7 +463,7 @@ TEST_F(command, works_for_32_bit_callers)
 }
 #endif
 
-/* The header: what programs were compiled with. */
+/* The header */
 
 TEST(command_words_match_the_contract)
 {
@@ -544,7 +544,7 @@ TEST_F(object, other_types_are_enotty)
 {
 	char arg[256] = { 0 };
 
-	/* 256 bytes: no command that the VFS answers itself is so large. */
+	/* 256 bytes: the VFS has no command of that size. */
 	for (unsigned int type = 0; type <= 0xff; type++) {
 		if (type == PINSEAL_IOC_MAGIC)
 			continue;

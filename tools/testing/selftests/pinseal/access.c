@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The device file: who may open it, what an open is, what a descriptor allows
- * that was opened for reading or for writing only, and the system calls that a
- * character device has not.
+ * The device file: permissions, open(), access modes of a descriptor, and the system calls
+ * that a character device does not have.
  */
 #include <grp.h>
 #include <poll.h>
@@ -34,7 +33,7 @@ FIXTURE_TEARDOWN(object)
 	close(self->fd);
 }
 
-TEST(device_node_is_for_everybody)
+TEST(device_node_is_accessible_to_all)
 {
 	struct stat st;
 
@@ -42,7 +41,7 @@ TEST(device_node_is_for_everybody)
 	EXPECT_EQ(S_IFCHR | 0666, st.st_mode);
 }
 
-/* Everything that a program does with an object; 0 or the number of the step. */
+/* Everything that a program does with an object: 0, or the number of the failed step. */
 static int whole_life(void)
 {
 	struct pinseal_info info;
@@ -75,7 +74,7 @@ TEST(root_can_use_it)
 	EXPECT_EQ(0, whole_life());
 }
 
-TEST(anybody_can_use_it)
+TEST(any_user_can_use_it)
 {
 	pid_t pid = ps_fork();
 
@@ -153,7 +152,7 @@ TEST_F(object, fcntl_seals_are_refused)
 	EXPECT_TRUE(same_state(self->fd, &self->before));
 }
 
-/* A descriptor that was opened for reading only; its object is empty for ever. */
+/* A descriptor opened for reading; its object stays empty. */
 FIXTURE(read_only) {
 	int fd;
 };
@@ -192,7 +191,7 @@ TEST_F(read_only, seal_is_eperm)
 	EXPECT_EQ(0, ps_get_seals(self->fd));
 }
 
-TEST_F(read_only, questions_are_answered)
+TEST_F(read_only, queries_are_answered)
 {
 	struct pinseal_info info;
 	struct pinseal_pins pins;
@@ -235,7 +234,7 @@ TEST_F(read_only, map_cannot_be_made_writable)
 	munmap(p, page_size());
 }
 
-/* A descriptor that was opened for writing only. */
+/* A descriptor opened for writing. */
 FIXTURE(write_only) {
 	int fd;
 };
@@ -276,8 +275,8 @@ TEST_F(write_only, everything_that_writes_works)
 }
 
 /*
- * A descriptor opened with the access mode 3: for ioctl() alone, neither for
- * reading nor for writing, though the flags are not those of O_RDONLY.
+ * A descriptor of access mode 3: for ioctl() alone, neither for reading nor for writing,
+ * though its flags are not those of O_RDONLY.
  */
 FIXTURE(ioctl_only) {
 	int fd;
@@ -314,7 +313,7 @@ TEST_F(ioctl_only, nothing_that_reads_works)
 	EXPECT_EQ(-EACCES, ps_try_map(self->fd, page_size(), PROT_READ, MAP_PRIVATE));
 }
 
-TEST_F(ioctl_only, memfd_has_it_so)
+TEST_F(ioctl_only, memfd_agrees)
 {
 	int memfd = obj_open(MEMFD);
 	char path[64];

@@ -1,8 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/*
- * The arguments of each command: bounds, flags, padding, vectors, and what comes
- * out.
- */
+/* Arguments of each command: bounds, flags, padding, vectors, and output. */
 #include <linux/falloc.h>
 
 #include "harness.h"
@@ -99,7 +96,7 @@ TEST_F(object, resize_takes_sizes_up_to_the_maximum)
 	}
 }
 
-/* Bit 0 is to wait; truncate.c has what it does. */
+/* Bit 0 is PINSEAL_RESIZE_WAIT: truncate.c. */
 TEST_F(object, resize_refuses_every_flag_and_pad_bit)
 {
 	for (int bit = 1; bit < 32; bit++) {
@@ -163,7 +160,7 @@ TEST_F(object, fallocate_checks_offset_and_length)
 	close(memfd);
 }
 
-TEST_F(object, fallocate_in_the_last_pages_is_as_memfd_has_it)
+TEST_F(object, fallocate_in_the_last_pages_agrees_with_memfd)
 {
 	const uint64_t page = self->page;
 	const struct {
@@ -291,7 +288,7 @@ TEST_F(object, seal_takes_any_numbers_in_its_bounds)
 {
 	static const uint64_t values[] = { 0, 1, LLFS_MAX, LLFS_MAX + 1, ~0ULL - 1, ~0ULL };
 
-	/* A page of a fresh object has no extra references: one look is enough. */
+	/* The pages of a new object have no extra references: one scan is enough. */
 	for (size_t i = 0; i < ARRAY_SIZE(values); i++) {
 		for (size_t j = 0; j < ARRAY_SIZE(values); j++) {
 			struct pinseal_seal arg = {
@@ -419,9 +416,9 @@ TEST_F(object, pins_lists_only_pages_with_references_and_counts_those)
 	EXPECT_EQ(pages, arg.pinned_pages);
 }
 
-TEST_F(object, pins_does_not_list_pages_at_rest)
+TEST_F(object, pins_does_not_list_clean_pages)
 {
-	/* Each CPU holds on to the last few pages it made, at most 31 (a batch). */
+	/* The LRU batch of each CPU holds the last pages that it made, at most 31. */
 	uint64_t pages = 64 * (sysconf(_SC_NPROCESSORS_CONF) + 1);
 	struct pinseal_page *vec = calloc(pages, sizeof(*vec));
 	char *buf = calloc(pages, self->page);
@@ -499,7 +496,7 @@ TEST_F(object, pins_writes_nothing_to_a_vector_of_length_zero)
 	EXPECT_EQ(JUNK64, vec.index);
 }
 
-TEST_F(object, pins_looks_at_its_range_only)
+TEST_F(object, pins_scans_its_range_only)
 {
 	struct pinseal_page vec[8];
 	struct pinseal_pins arg = {
@@ -514,7 +511,7 @@ TEST_F(object, pins_looks_at_its_range_only)
 	EXPECT_EQ(4, arg.next);
 }
 
-TEST_F(object, pins_looks_at_nothing_past_the_end)
+TEST_F(object, pins_scans_nothing_past_the_end)
 {
 	static const uint64_t starts[] = { 4, 5, 1ULL << 40, LLFS_MAX, ~0ULL };
 
@@ -577,7 +574,7 @@ TEST_F(object, pins_takes_a_vector_longer_than_memory)
 	struct pinseal_pins arg;
 	int pipefd[2];
 
-	/* As long as no more is found than there is room for. */
+	/* As long as the vector has room for what is found. */
 	ASSERT_EQ(0, hold_pages(self->fd, self->page, pipefd));
 	ASSERT_EQ(0, ps_pins(self->fd, 0, vec, ~0ULL, &arg));
 	EXPECT_TRUE(lists_page(vec, arg.found, 1));

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Sealing in the background: what the calls say, who puts an end to it, and that nothing of
- * it is left then.
+ * Asynchronous seals: results, bounds, cancellation, and that nothing of one is left when it
+ * ends.
  */
 #include "pass_fd.h"
 #include "state.h"
@@ -12,7 +12,7 @@
 /* What F_SEAL_EXEC implies. */
 #define WX_SEALS	(F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_FUTURE_WRITE)
 
-TEST(a_clean_object)
+TEST(clean_object_is_sealed)
 {
 	static const uint32_t seals[] = {
 		0, F_SEAL_WRITE, F_SEAL_GROW, F_SEAL_SHRINK, F_SEAL_FUTURE_WRITE, F_SEAL_EXEC,
@@ -28,17 +28,17 @@ TEST(a_clean_object)
 		EXPECT_EQ(PINSEAL_OUTCOME_PENDING, arg.outcome);
 		EXPECT_EQ(0, async_wait(fd, &arg));
 		EXPECT_EQ(PINSEAL_OUTCOME_SEALED, arg.outcome);
-		/* What is executable shall not change. */
+		/* An executable object becomes unchangeable. */
 		EXPECT_EQ(seals[i] | (seals[i] & F_SEAL_EXEC ? WX_SEALS : 0), ps_get_seals(fd));
 		EXPECT_EQ(0, arg.pinned_pages);
 		EXPECT_EQ(PINSEAL_NO_PAGE, arg.first_pinned);
-		/* Told once. */
+		/* Reported once. */
 		EXPECT_FALSE(async_ended(fd));
 		close(fd);
 	}
 }
 
-TEST(an_unused_object)
+TEST(unused_object_is_sealed)
 {
 	struct pinseal_seal arg = seal_async(F_SEAL_WRITE, 0);
 	int fd = ps_open(O_RDWR);
@@ -51,7 +51,7 @@ TEST(an_unused_object)
 	close(fd);
 }
 
-/* Whether fdinfo comes to show so many soon. */
+/* Whether fdinfo soon shows @want waiters. */
 static bool waiters_become(int fd, const char *want)
 {
 	uint64_t until = now_ns() + SOON_NS;
@@ -68,7 +68,7 @@ static bool waiters_become(int fd, const char *want)
 	return false;
 }
 
-TEST_F(background, shows_who_waits)
+TEST_F(async, shows_waiters)
 {
 	struct pinseal_seal arg = seal_async(F_SEAL_WRITE, FOR_EVER);
 	struct sealer s;
@@ -76,7 +76,7 @@ TEST_F(background, shows_who_waits)
 	EXPECT_TRUE(waiters_become(self->fd, "0"));
 	ASSERT_EQ(0, ps_seal(self->fd, &arg));
 	EXPECT_TRUE(waiters_become(self->fd, "1"));
-	/* This one waits for its turn, and then for the page. */
+	/* Waits for the seal exclusion, and then for the page. */
 	ASSERT_EQ(0, sealer_start(&s, self->fd, seal_write(FOR_EVER)));
 	EXPECT_TRUE(waiters_become(self->fd, "2"));
 	EXPECT_EQ(0, async_cancel(self->fd, &arg));
@@ -86,7 +86,7 @@ TEST_F(background, shows_who_waits)
 	EXPECT_TRUE(waiters_become(self->fd, "0"));
 }
 
-TEST_F(background, goes_on_until_the_page_is_let_go)
+TEST_F(async, goes_on_until_the_page_is_released)
 {
 	struct pinseal_seal arg = seal_async(F_SEAL_WRITE, FOR_EVER);
 	uint32_t scans;
@@ -97,15 +97,15 @@ TEST_F(background, goes_on_until_the_page_is_let_go)
 	EXPECT_EQ(0, ready_within(self->fd, POLLPRI, 50));
 	EXPECT_EQ(0, ps_get_seals(self->fd));
 
-	/* Asking tells how far it is, and changes nothing. */
-	ASSERT_EQ(0, async_wait_for_a_look(self->fd, &arg));
+	/* A query reports the progress and changes nothing. */
+	ASSERT_EQ(0, async_wait_scan(self->fd, &arg));
 	EXPECT_EQ(PINSEAL_OUTCOME_PENDING, arg.outcome);
 	EXPECT_EQ(1, arg.pinned_pages);
 	EXPECT_EQ(HELD, arg.first_pinned);
 	EXPECT_LE(1, arg.scans);
 	scans = arg.scans;
 
-	/* As with any seal, no writable mapping is made meanwhile. */
+	/* As with any seal, writable mappings are refused. */
 	EXPECT_EQ(-EBUSY, ps_try_map(self->fd, page_size(), PROT_READ | PROT_WRITE, MAP_SHARED));
 
 	ASSERT_EQ(0, let_go(self));
@@ -117,7 +117,7 @@ TEST_F(background, goes_on_until_the_page_is_let_go)
 	EXPECT_EQ(ALWAYS_READY, ready_within(self->fd, ALWAYS_READY | POLLPRI, 0));
 }
 
-TEST_F(background, keeps_to_its_bounds)
+TEST_F(async, keeps_to_its_bounds)
 {
 	struct pinseal_seal by_time = seal_async(F_SEAL_WRITE, 30 * NSEC_PER_MSEC);
 	struct pinseal_seal by_scans = seal_async(F_SEAL_WRITE, FOR_EVER);
@@ -153,7 +153,7 @@ TEST_F(background, keeps_to_its_bounds)
 	EXPECT_EQ(0, ps_add_seals(self->fd, F_SEAL_WRITE));
 }
 
-TEST(a_writable_mapping)
+TEST(writable_mapping_is_refused)
 {
 	struct pinseal_seal arg = seal_async(F_SEAL_WRITE, FOR_EVER);
 	int fd = ps_create(page_size());
@@ -172,10 +172,10 @@ TEST(a_writable_mapping)
 	close(fd);
 }
 
-/* What another call left in the struct does not count. */
-TEST_F(background, starts_anew)
+/* What an earlier call left in the struct does not count. */
+TEST_F(async, starts_anew)
 {
-	struct pinseal_seal arg = seal_async(F_SEAL_WRITE, NSEC_PER_SEC);
+	struct pinseal_seal arg = seal_async(F_SEAL_WRITE, LONG_NS);
 
 	arg.max_scans = 3;
 	arg.scans = 1000;
@@ -183,10 +183,10 @@ TEST_F(background, starts_anew)
 	ASSERT_EQ(0, ps_seal(self->fd, &arg));
 	ASSERT_EQ(-EBUSY, async_wait(self->fd, &arg));
 	EXPECT_EQ(3, arg.scans);
-	EXPECT_GT(NSEC_PER_SEC, arg.waited_ns);
+	EXPECT_GT(LONG_NS, arg.waited_ns);
 }
 
-TEST_F(background, isolates)
+TEST_F(async, isolates)
 {
 	struct pinseal_seal arg = seal_async(F_SEAL_WRITE, FOR_EVER);
 
@@ -198,27 +198,25 @@ TEST_F(background, isolates)
 	EXPECT_EQ(F_SEAL_WRITE, ps_get_seals(self->fd));
 }
 
-/*
- * Others who seal meanwhile
- */
+/* Other sealers */
 
-TEST_F(background, keeps_the_turn)
+TEST_F(async, owns_the_seal_exclusion)
 {
 	struct pinseal_seal arg = seal_async(F_SEAL_WRITE, FOR_EVER), other = seal_write(1000);
 
 	ASSERT_EQ(0, ps_seal(self->fd, &arg));
-	ASSERT_EQ(0, async_wait_for_a_look(self->fd, &arg));
+	ASSERT_EQ(0, async_wait_scan(self->fd, &arg));
 	EXPECT_EQ(-EBUSY, ps_seal(self->fd, &other));
 	EXPECT_EQ(PINSEAL_OUTCOME_PINNED, other.outcome);
 	EXPECT_EQ(HELD, other.first_pinned);
 	ASSERT_EQ(0, let_go(self));
 	EXPECT_EQ(0, async_wait(self->fd, &arg));
-	/* And gives it back. */
+	/* The seal exclusion is released. */
 	EXPECT_EQ(0, ps_add_seals(self->fd, F_SEAL_GROW));
 	EXPECT_EQ(F_SEAL_WRITE | F_SEAL_GROW, ps_get_seals(self->fd));
 }
 
-TEST_F(background, waits_for_its_turn)
+TEST_F(async, waits_for_the_seal_exclusion)
 {
 	struct pinseal_seal arg = seal_async(F_SEAL_GROW, FOR_EVER);
 	struct pinseal_seal late = seal_async(F_SEAL_SHRINK, 20 * NSEC_PER_MSEC);
@@ -239,7 +237,7 @@ TEST_F(background, waits_for_its_turn)
 	EXPECT_EQ(F_SEAL_WRITE | F_SEAL_GROW, ps_get_seals(self->fd));
 }
 
-TEST_F(background, learns_that_no_seals_can_be_added_any_more)
+TEST_F(async, is_refused_after_seal_seal)
 {
 	struct pinseal_seal arg = seal_async(F_SEAL_GROW, FOR_EVER), before;
 	struct pinseal_seal end = seal_write(FOR_EVER);
@@ -254,12 +252,12 @@ TEST_F(background, learns_that_no_seals_can_be_added_any_more)
 	EXPECT_EQ(-EPERM, async_wait(self->fd, &arg));
 	EXPECT_EQ(0, memcmp(&before, &arg, sizeof(arg)));
 	EXPECT_EQ(F_SEAL_WRITE | F_SEAL_SEAL, ps_get_seals(self->fd));
-	/* Told once; and from now on the call itself says so. */
+	/* Reported once; from now on the call itself fails. */
 	EXPECT_FALSE(async_ended(self->fd));
 	EXPECT_EQ(-EPERM, ps_seal(self->fd, &arg));
 }
 
-TEST_F(background, is_one_at_a_time)
+TEST_F(async, is_one_at_a_time)
 {
 	struct pinseal_seal arg = seal_async(F_SEAL_WRITE, FOR_EVER);
 	struct pinseal_seal other = seal_async(F_SEAL_WRITE | F_SEAL_GROW, FOR_EVER);
@@ -268,8 +266,8 @@ TEST_F(background, is_one_at_a_time)
 	EXPECT_EQ(-EALREADY, ps_seal(self->fd, &other));
 	EXPECT_EQ(-EALREADY, async_cancel(self->fd, &other));
 	ASSERT_EQ(0, let_go(self));
-	ASSERT_EQ(POLLPRI, ready_within(self->fd, POLLPRI, 5000));
-	/* Nor while nobody has been told of the one before. */
+	ASSERT_EQ(POLLPRI, ready_within(self->fd, POLLPRI, SOON_NS / NSEC_PER_MSEC));
+	/* Nor before the result is fetched. */
 	EXPECT_EQ(-EALREADY, ps_seal(self->fd, &other));
 	EXPECT_EQ(0, ps_seal(self->fd, &arg));
 	EXPECT_EQ(PINSEAL_OUTCOME_SEALED, arg.outcome);
@@ -278,7 +276,7 @@ TEST_F(background, is_one_at_a_time)
 	EXPECT_EQ(F_SEAL_WRITE | F_SEAL_GROW, ps_get_seals(self->fd));
 }
 
-TEST_F(background, belongs_to_the_object)
+TEST_F(async, belongs_to_the_object)
 {
 	struct pinseal_seal arg = seal_async(F_SEAL_WRITE, FOR_EVER);
 	int other = ps_reopen(self->fd, O_RDWR), reader = ps_reopen(self->fd, O_RDONLY);
@@ -291,8 +289,8 @@ TEST_F(background, belongs_to_the_object)
 	ASSERT_EQ(0, ps_seal(other, &arg));
 	EXPECT_EQ(PINSEAL_OUTCOME_PENDING, arg.outcome);
 	ASSERT_EQ(0, let_go(self));
-	/* Whoever polls sees it, but only who may seal is told. */
-	EXPECT_EQ(POLLPRI, ready_within(reader, POLLPRI, 5000));
+	/* Any descriptor polls; only one that may seal fetches. */
+	EXPECT_EQ(POLLPRI, ready_within(reader, POLLPRI, SOON_NS / NSEC_PER_MSEC));
 	EXPECT_EQ(-EPERM, ps_seal(reader, &arg));
 	EXPECT_TRUE(async_ended(self->fd));
 	EXPECT_EQ(0, ps_seal(other, &arg));
@@ -302,7 +300,7 @@ TEST_F(background, belongs_to_the_object)
 	close(other);
 }
 
-TEST_F(background, is_shown_in_fdinfo)
+TEST_F(async, is_shown_in_fdinfo)
 {
 	struct pinseal_seal arg = seal_async(F_SEAL_WRITE | F_SEAL_GROW, FOR_EVER);
 	char shown[32];
@@ -313,21 +311,19 @@ TEST_F(background, is_shown_in_fdinfo)
 	EXPECT_EQ(arg.seals, strtoul(shown, NULL, 0));
 	ASSERT_EQ(0, async_cancel(self->fd, &arg));
 	EXPECT_EQ(-ENOENT, fdinfo_value(self->fd, "sealing", shown, sizeof(shown)));
-	/* Also when it has ended: others can be told of it who know what it was. */
+	/* Also after the end, for others that know the request. */
 	arg = seal_async(F_SEAL_GROW, 0);
 	ASSERT_EQ(0, ps_seal(self->fd, &arg));
-	ASSERT_EQ(POLLPRI, ready_within(self->fd, POLLPRI, 5000));
+	ASSERT_EQ(POLLPRI, ready_within(self->fd, POLLPRI, SOON_NS / NSEC_PER_MSEC));
 	EXPECT_EQ(0, fdinfo_value(self->fd, "sealing", shown, sizeof(shown)));
 	EXPECT_EQ(arg.seals, strtoul(shown, NULL, 0));
 	EXPECT_EQ(0, ps_seal(self->fd, &arg));
 	EXPECT_EQ(-ENOENT, fdinfo_value(self->fd, "sealing", shown, sizeof(shown)));
 }
 
-/*
- * Putting an end to it
- */
+/* Cancellation */
 
-TEST_F(background, is_cancelled)
+TEST_F(async, is_cancelled)
 {
 	struct pinseal_seal arg = seal_async(F_SEAL_WRITE, FOR_EVER);
 
@@ -343,18 +339,18 @@ TEST_F(background, is_cancelled)
 		EXPECT_EQ(-ENOENT, async_cancel(self->fd, &arg));
 	}
 	arg = seal_async(F_SEAL_WRITE, FOR_EVER);
-	ASSERT_EQ(0, async_wait_for_a_look(self->fd, &arg));
+	ASSERT_EQ(0, async_wait_scan(self->fd, &arg));
 	ASSERT_EQ(0, async_cancel(self->fd, &arg));
 	EXPECT_EQ(1, arg.pinned_pages);
 	EXPECT_EQ(HELD, arg.first_pinned);
 	ASSERT_EQ(0, let_go(self));
-	/* Nothing goes on that could seal it now. */
+	/* No worker is left that could seal it now. */
 	sleep_ns(20 * NSEC_PER_MSEC);
 	EXPECT_UNTOUCHED(self->memory);
 	EXPECT_EQ(0, ps_add_seals(self->fd, F_SEAL_WRITE));
 }
 
-TEST_F(background, cannot_be_cancelled_where_nothing_is_asynchronous)
+TEST_F(async, cannot_be_cancelled_where_nothing_is_asynchronous)
 {
 	struct pinseal_seal arg = seal_write(FOR_EVER);
 
@@ -363,12 +359,12 @@ TEST_F(background, cannot_be_cancelled_where_nothing_is_asynchronous)
 	EXPECT_UNTOUCHED(self->memory);
 }
 
-TEST_F(background, is_cancelled_too_late)
+TEST_F(async, is_cancelled_too_late)
 {
 	struct pinseal_seal arg = seal_async(F_SEAL_WRITE, NSEC_PER_MSEC);
 
 	ASSERT_EQ(0, ps_seal(self->fd, &arg));
-	ASSERT_EQ(POLLPRI, ready_within(self->fd, POLLPRI, 5000));
+	ASSERT_EQ(POLLPRI, ready_within(self->fd, POLLPRI, SOON_NS / NSEC_PER_MSEC));
 	EXPECT_EQ(-EBUSY, async_cancel(self->fd, &arg));
 	EXPECT_EQ(PINSEAL_OUTCOME_PINNED, arg.outcome);
 	EXPECT_FALSE(async_ended(self->fd));
@@ -376,24 +372,24 @@ TEST_F(background, is_cancelled_too_late)
 	ASSERT_EQ(0, let_go(self));
 	arg = seal_async(F_SEAL_WRITE, FOR_EVER);
 	ASSERT_EQ(0, ps_seal(self->fd, &arg));
-	ASSERT_EQ(POLLPRI, ready_within(self->fd, POLLPRI, 5000));
+	ASSERT_EQ(POLLPRI, ready_within(self->fd, POLLPRI, SOON_NS / NSEC_PER_MSEC));
 	EXPECT_EQ(0, async_cancel(self->fd, &arg));
 	EXPECT_EQ(PINSEAL_OUTCOME_SEALED, arg.outcome);
 	EXPECT_EQ(F_SEAL_WRITE, ps_get_seals(self->fd));
 }
 
-TEST_F(background, ends_with_the_last_descriptor)
+TEST_F(async, ends_with_the_last_descriptor)
 {
 	struct pinseal_seal arg = seal_async(F_SEAL_WRITE, FOR_EVER);
 	int others[] = { sys(dup(self->fd)), ps_reopen(self->fd, O_RDONLY) };
 
 	ASSERT_LE(0, others[0]);
 	ASSERT_LE(0, others[1]);
-	ASSERT_EQ(0, async_wait_for_a_look(self->fd, &arg));
+	ASSERT_EQ(0, async_wait_scan(self->fd, &arg));
 	close(self->fd);
 	self->fd = -1;
 	close(others[0]);
-	/* Denied to who has another way to the memory as well. */
+	/* Denied to other descriptors of the memory as well. */
 	EXPECT_EQ(-EPERM, ps_try_map(self->memory, page_size(), PROT_READ | PROT_WRITE,
 				     MAP_SHARED));
 	close(others[1]);
@@ -403,14 +399,14 @@ TEST_F(background, ends_with_the_last_descriptor)
 	EXPECT_UNTOUCHED(self->memory);
 }
 
-/* What is still shown by a mapping is not closed. */
-TEST_F(background, goes_on_while_there_is_a_mapping)
+/* An object that is still mapped is not released. */
+TEST_F(async, goes_on_while_there_is_a_mapping)
 {
 	struct pinseal_seal arg = seal_async(F_SEAL_WRITE, FOR_EVER);
 	char *p = ps_map(self->fd, self->len, PROT_READ, MAP_PRIVATE);
 
 	ASSERT_NE(MAP_FAILED, p);
-	ASSERT_EQ(0, async_wait_for_a_look(self->fd, &arg));
+	ASSERT_EQ(0, async_wait_scan(self->fd, &arg));
 	close(self->fd);
 	self->fd = -1;
 	EXPECT_EQ(-EPERM, ps_try_map(self->memory, page_size(), PROT_READ | PROT_WRITE,
@@ -419,8 +415,8 @@ TEST_F(background, goes_on_while_there_is_a_mapping)
 	EXPECT_UNTOUCHED(self->memory);
 }
 
-/* A child seals an object of its own, of which the parent has the memory, and holds a page. */
-TEST_F(background, ends_with_its_process)
+/* A child seals its object, of which the parent has the memory and holds a page. */
+TEST_F(async, ends_with_its_process)
 {
 	for (int i = 0; i < 10; i++) {
 		struct hold hold;

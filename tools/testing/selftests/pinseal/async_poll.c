@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Sealing in the background, and the event loops of others: who polls is woken up, and
- * io_uring waits with a write as write() does.
+ * Asynchronous seals and event loops: pollers are woken, and io_uring waits with a write as
+ * write() does.
  */
 #include <sys/epoll.h>
 #include <sys/select.h>
@@ -9,9 +9,7 @@
 #include "harness.h"
 #include "async_fixture.h"
 
-/*
- * Those who write meanwhile
- */
+/* Writers */
 
 static struct io_uring_sqe uring_write(int fd)
 {
@@ -23,7 +21,7 @@ static struct io_uring_sqe uring_write(int fd)
 	};
 }
 
-TEST_F(background, io_uring_waits_with_a_write)
+TEST_F(async, io_uring_waits_with_a_write)
 {
 	struct pinseal_seal arg = seal_async(F_SEAL_WRITE, FOR_EVER);
 	struct io_uring_sqe sqe = uring_write(self->fd);
@@ -34,7 +32,7 @@ TEST_F(background, io_uring_waits_with_a_write)
 	ASSERT_EQ(0, uring_submit(&ring, &sqe));
 	ASSERT_EQ(0, uring_wait(&ring, &cqe));
 	ASSERT_EQ(1, cqe.res);
-	ASSERT_EQ(0, async_wait_for_a_look(self->fd, &arg));
+	ASSERT_EQ(0, async_wait_scan(self->fd, &arg));
 	ASSERT_EQ(0, uring_submit(&ring, &sqe));
 	sleep_ns(20 * NSEC_PER_MSEC);
 	EXPECT_EQ(-EAGAIN, uring_reap(&ring, &cqe));
@@ -42,9 +40,9 @@ TEST_F(background, io_uring_waits_with_a_write)
 	ASSERT_EQ(0, uring_wait(&ring, &cqe));
 	EXPECT_EQ(1, cqe.res);
 
-	/* And learns that it came too late. */
+	/* The write after the seal fails. */
 	arg = seal_async(F_SEAL_WRITE, FOR_EVER);
-	ASSERT_EQ(0, async_wait_for_a_look(self->fd, &arg));
+	ASSERT_EQ(0, async_wait_scan(self->fd, &arg));
 	ASSERT_EQ(0, uring_submit(&ring, &sqe));
 	ASSERT_EQ(0, let_go(self));
 	ASSERT_EQ(0, uring_wait(&ring, &cqe));
@@ -52,7 +50,7 @@ TEST_F(background, io_uring_waits_with_a_write)
 	uring_close(&ring);
 }
 
-TEST_F(background, io_uring_does_not_wait_where_nobody_does)
+TEST_F(async, io_uring_does_not_wait_when_nonblocking)
 {
 	struct pinseal_seal arg = seal_async(F_SEAL_WRITE, FOR_EVER);
 	struct io_uring_sqe sqe = uring_write(self->fd);
@@ -64,7 +62,7 @@ TEST_F(background, io_uring_does_not_wait_where_nobody_does)
 	ASSERT_EQ(0, uring_submit(&ring, &sqe));
 	ASSERT_EQ(0, uring_wait(&ring, &cqe));
 	ASSERT_EQ(1, cqe.res);
-	ASSERT_EQ(0, async_wait_for_a_look(self->fd, &arg));
+	ASSERT_EQ(0, async_wait_scan(self->fd, &arg));
 	EXPECT_EQ(-EAGAIN, sys(pwrite(self->fd, "w", 1, 0)));
 	ASSERT_EQ(0, uring_submit(&ring, &sqe));
 	ASSERT_EQ(0, uring_wait(&ring, &cqe));
@@ -72,9 +70,7 @@ TEST_F(background, io_uring_does_not_wait_where_nobody_does)
 	uring_close(&ring);
 }
 
-/*
- * poll()
- */
+/* poll() */
 
 struct poller {
 	int fd;
@@ -145,13 +141,13 @@ static void *poller_thread(void *data)
 	return NULL;
 }
 
-TEST_F(background, wakes_all_who_poll)
+TEST_F(async, wakes_all_pollers)
 {
 	static int (*const waits[])(int) = { wait_poll, wait_uring, wait_select, wait_epoll };
 	struct pinseal_seal arg = seal_async(F_SEAL_WRITE, FOR_EVER);
 	struct poller p[ARRAY_SIZE(waits)];
 
-	/* Some of them before it begins. */
+	/* Half of them before the seal begins. */
 	for (size_t i = 0; i < ARRAY_SIZE(waits); i++) {
 		if (i == 2)
 			ASSERT_EQ(0, ps_seal(self->fd, &arg));
@@ -170,7 +166,7 @@ TEST_F(background, wakes_all_who_poll)
 	EXPECT_EQ(PINSEAL_OUTCOME_SEALED, arg.outcome);
 }
 
-/* A poller of whatever kind outlives the object, or the other way round. */
+/* A poller outlives the object, or the object its poller. */
 TEST(epoll_and_close)
 {
 	for (int i = 0; i < 50; i++) {
@@ -183,7 +179,7 @@ TEST(epoll_and_close)
 		ASSERT_EQ(0, epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event));
 		ASSERT_EQ(0, ps_seal(fd, &arg));
 		if (i % 3 == 0) {
-			ASSERT_EQ(1, epoll_wait(epoll, &got, 1, 5000));
+			ASSERT_EQ(1, epoll_wait(epoll, &got, 1, SOON_NS / NSEC_PER_MSEC));
 			EXPECT_EQ(EPOLLPRI, got.events);
 		}
 		close(i % 2 ? fd : epoll);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Sealing in the background, many at once: of many objects, and everybody against everybody
- * at one.
+ * Many asynchronous seals: of many objects at once, and of one object with other operations
+ * racing.
  */
 #include <dirent.h>
 
@@ -14,7 +14,7 @@
 
 #define FOR_EVER	UINT64_MAX
 
-/* The workers that the kernel has. */
+/* The number of the kernel's workers. */
 static int kernel_workers(void)
 {
 	DIR *tasks = opendir("/proc");
@@ -34,7 +34,7 @@ static int kernel_workers(void)
 	return workers;
 }
 
-TEST(many_at_once)
+TEST(many_objects_at_once)
 {
 	enum { MANY = 300 };
 	static int fds[MANY];
@@ -53,7 +53,7 @@ TEST(many_at_once)
 	sleep_ns(100 * NSEC_PER_MSEC);
 	during = kernel_workers();
 	TH_LOG("%d workers before, %d with %d seals under way", before, during, MANY);
-	/* None for each. */
+	/* No worker per object. */
 	EXPECT_GT(before + MANY / 4, during);
 	for (int i = 0; i < MANY; i++)
 		ASSERT_EQ(0, hold_end(&holds[i]));
@@ -62,12 +62,9 @@ TEST(many_at_once)
 
 		int ret = async_wait(fds[i], &arg);
 
-		/* They share what a slow machine has. */
-		for (int tries = 0; ret == -ETIME && tries < 12; tries++)
-			ret = async_wait(fds[i], &arg);
 		EXPECT_EQ(0, ret) {
 			ret = ps_seal(fds[i], &arg);
-			TH_LOG("object %d: %d, outcome %u, %u looks, %llu ms, %llu pages", i, ret,
+			TH_LOG("object %d: %d, outcome %u, %u scans, %llu ms, %llu pages", i, ret,
 			       arg.outcome, arg.scans,
 			       (unsigned long long)arg.waited_ns / NSEC_PER_MSEC,
 			       (unsigned long long)arg.pinned_pages);
@@ -78,12 +75,12 @@ TEST(many_at_once)
 }
 
 /*
- * One who cancels against the step that seals: they are told what is true. The delay makes
+ * A cancel races the commit of the seals: its result says which came first. The delay makes
  * them meet.
  */
-TEST(cancelled_or_sealed)
+TEST(cancel_against_commit)
 {
-	uint64_t until = now_ns() + 2 * NSEC_PER_SEC;
+	uint64_t until = now_ns() + test_rounds(500, 2000) * NSEC_PER_MSEC;
 	unsigned int cancelled = 0, sealed = 0;
 	int64_t delay_ns = 0, step = 1000;
 
@@ -138,10 +135,10 @@ static void *canceller_thread(void *data)
 	return NULL;
 }
 
-/* Who cancels one has nothing to do with the next that somebody begins: that one goes on. */
-TEST(cancelled_and_begun_again)
+/* A cancel concerns the seal that it found, not one that is begun later. */
+TEST(cancel_against_next_seal)
 {
-	uint64_t until = now_ns() + 3 * NSEC_PER_SEC;
+	uint64_t until = now_ns() + test_rounds(700, 3000) * NSEC_PER_MSEC;
 	unsigned long rounds;
 
 	for (rounds = 0; rounds < 20 || now_ns() < until; rounds++) {
@@ -154,15 +151,15 @@ TEST(cancelled_and_begun_again)
 		ASSERT_EQ(0, hold_begin(&hold, HOLD_VMSPLICE, c.fd, 1, 1));
 		ASSERT_EQ(0, ps_seal(c.fd, &arg));
 		ASSERT_EQ(0, pthread_create(&c.thread, NULL, canceller_thread, &c));
-		/* Now there is a pause to be cancelled, and the next is begun in that moment. */
-		ASSERT_EQ(0, async_wait_for_a_look(c.fd, &arg));
+		/* The seal sleeps now, and the next one is begun the moment it is cancelled. */
+		ASSERT_EQ(0, async_wait_scan(c.fd, &arg));
 		__atomic_store_n(&c.go, true, __ATOMIC_RELEASE);
 		while (!__atomic_load_n(&c.done, __ATOMIC_ACQUIRE)) {
 			arg = seal_async(F_SEAL_WRITE, FOR_EVER);
 			ASSERT_EQ(0, ps_seal(c.fd, &arg));
 		}
 		pthread_join(c.thread, NULL);
-		/* That it was cancelled may have been told to who asked here. */
+		/* The query below may have fetched the result before. */
 		EXPECT_TRUE(!c.ret || c.ret == -ENOENT) {
 			TH_LOG("cancelled: %d", c.ret);
 		}
@@ -178,11 +175,10 @@ TEST(cancelled_and_begun_again)
 }
 
 /*
- * Everybody against everybody: who begins, asks, cancels, seals as others do, maps and
- * writes. Once somebody is told that the object is sealed, it is; and in the end nobody
- * has the turn, nor denies anything.
+ * Begin, query, cancel, synchronous seal, map and write race. Once SEALED is reported the
+ * object is sealed; at the end the seal exclusion is free and nothing is denied.
  */
-static void meddle(struct worker *w, unsigned int number)
+static void operate(struct worker *w, unsigned int number)
 {
 	bool was_sealed = is_sealed(w->round);
 	uint32_t value = random_bits(&w->random);
@@ -222,14 +218,14 @@ static void meddle(struct worker *w, unsigned int number)
 	}
 }
 
-TEST(everybody)
+TEST(mixed_operations)
 {
-	uint64_t until = now_ns() + 3 * NSEC_PER_SEC;
+	uint64_t until = now_ns() + test_rounds(700, 3000) * NSEC_PER_MSEC;
 	unsigned int rounds, sealed = 0;
 	struct round r = { 0 };
 	struct worker w[4];
 
-	ASSERT_EQ(0, workers_start(w, ARRAY_SIZE(w), &r, meddle));
+	ASSERT_EQ(0, workers_start(w, ARRAY_SIZE(w), &r, operate));
 	for (rounds = 0; rounds < 2 * ENOUGH || now_ns() < until; rounds++) {
 		struct pinseal_seal arg = seal_write(LONG_NS);
 		struct hold hold;
@@ -248,7 +244,7 @@ TEST(everybody)
 			ASSERT_EQ(0, hold_end(&hold));
 		}
 		if (rounds % 4 < 2) {
-			/* Closed while they are at it. */
+			/* Closed during the race. */
 			close(fd);
 			round_end(&r);
 			if (!(obj_get_seals(other) & F_SEAL_WRITE)) {
@@ -264,14 +260,14 @@ TEST(everybody)
 		sleep_ns(NSEC_PER_MSEC);
 		EXPECT_EQ(before, checksum(fd, SIZE));
 		round_end(&r);
-		/* Whatever still goes on does not keep the turn. */
+		/* Whatever still runs does not keep the seal exclusion. */
 		arg.seals = F_SEAL_GROW;
 		EXPECT_EQ(0, ps_seal(fd, &arg));
 		close(fd);
 		close(other);
 	}
 	workers_stop(w, ARRAY_SIZE(w), &r);
-	TH_LOG("%u rounds, %u sealed; told %lu times so, and %lu times something else", rounds,
+	TH_LOG("%u rounds, %u sealed; reported %lu times, other results %lu times", rounds,
 	       sealed, r.done, r.refused);
 	EXPECT_EQ(0, r.violations);
 	EXPECT_LT(ENOUGH / 2, sealed);

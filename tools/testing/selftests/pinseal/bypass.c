@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Ways around the descriptor: an object that is sealed for write must not be
- * written to by any of them, and who prepares one before keeps it from being
- * sealed.
+ * Access to the memory past the descriptor: none may write to an object that is sealed for
+ * write, and each that may write keeps it from being sealed.
  *
- * Every test runs on a memfd, on a pinseal object and on an imported memfd, but for
- * those that ask about what is different on purpose.
+ * Runs on a memfd, an object and an imported memfd, but for intended differences.
  */
 #include <sys/ptrace.h>
 #include <sys/uio.h>
@@ -15,15 +13,15 @@
 #include "object.h"
 
 /* An object of four pages, filled, with nothing mapped. */
-FIXTURE(backdoor) {
+FIXTURE(bypass) {
 	int fd;
 	size_t page, len;
 	char *buf;
 };
 
-ON_EVERY_KIND(backdoor);
+ON_EVERY_KIND(bypass);
 
-FIXTURE_SETUP(backdoor)
+FIXTURE_SETUP(bypass)
 {
 	self->page = page_size();
 	self->len = 4 * self->page;
@@ -35,20 +33,20 @@ FIXTURE_SETUP(backdoor)
 	ASSERT_EQ(self->len, sys(pwrite(self->fd, self->buf, self->len, 0)));
 }
 
-FIXTURE_TEARDOWN(backdoor)
+FIXTURE_TEARDOWN(bypass)
 {
 	close(self->fd);
 	free(self->buf);
 }
 
-static bool is_unchanged(FIXTURE_DATA(backdoor) *self)
+static bool is_unchanged(FIXTURE_DATA(bypass) *self)
 {
 	memset(self->buf, 0, self->len);
 	return pread(self->fd, self->buf, self->len, 0) == (ssize_t)self->len &&
 	       is_filled(self->buf, self->len, 1);
 }
 
-TEST_F(backdoor, map_files_of_a_sealed_object_cannot_be_written)
+TEST_F(bypass, map_files_of_a_sealed_object_cannot_be_written)
 {
 	char *p;
 	int fd;
@@ -67,7 +65,7 @@ TEST_F(backdoor, map_files_of_a_sealed_object_cannot_be_written)
 	close(fd);
 }
 
-TEST_F(backdoor, map_files_of_a_sealed_object_cannot_be_truncated_by_open)
+TEST_F(bypass, map_files_of_a_sealed_object_cannot_be_truncated_by_open)
 {
 	char *p;
 
@@ -78,7 +76,7 @@ TEST_F(backdoor, map_files_of_a_sealed_object_cannot_be_truncated_by_open)
 	EXPECT_TRUE(is_unchanged(self));
 }
 
-TEST_F(backdoor, map_files_shows_the_same_bytes)
+TEST_F(bypass, map_files_shows_the_same_bytes)
 {
 	char *p = ps_map(self->fd, self->len, PROT_READ, MAP_SHARED);
 	int fd;
@@ -91,7 +89,7 @@ TEST_F(backdoor, map_files_shows_the_same_bytes)
 	close(fd);
 }
 
-TEST_F(backdoor, mapping_made_through_map_files_blocks)
+TEST_F(bypass, mapping_made_through_map_files_blocks)
 {
 	char *p = ps_map(self->fd, self->len, PROT_READ, MAP_SHARED);
 	char *q;
@@ -109,7 +107,7 @@ TEST_F(backdoor, mapping_made_through_map_files_blocks)
 	EXPECT_EQ(0, obj_add_seals(self->fd, F_SEAL_WRITE));
 }
 
-TEST_F(backdoor, descriptor_from_map_files_is_bound_by_later_seals)
+TEST_F(bypass, descriptor_from_map_files_is_bound_by_later_seals)
 {
 	char *p = ps_map(self->fd, self->len, PROT_READ, MAP_SHARED);
 	int fd;
@@ -126,12 +124,12 @@ TEST_F(backdoor, descriptor_from_map_files_is_bound_by_later_seals)
 	close(fd);
 }
 
-TEST_F(backdoor, outsiders_cannot_add_seals)
+TEST_F(bypass, outsiders_cannot_add_seals)
 {
 	char *p = ps_map(self->fd, self->len, PROT_READ, MAP_SHARED);
 	int fd;
 
-	/* A memfd is sealed by whoever has a writable descriptor, also when it was imported. */
+	/* A memfd, also an imported one, can be sealed through any writable descriptor. */
 	if (variant->kind != PINSEAL)
 		return;
 	ASSERT_NE(MAP_FAILED, p);
@@ -142,7 +140,7 @@ TEST_F(backdoor, outsiders_cannot_add_seals)
 	close(fd);
 }
 
-TEST_F(backdoor, o_trunc_by_proc_fd_leaves_a_pinseal_object_alone)
+TEST_F(bypass, o_trunc_by_proc_fd_leaves_a_pinseal_object_alone)
 {
 	char path[64];
 	int fd;
@@ -158,7 +156,7 @@ TEST_F(backdoor, o_trunc_by_proc_fd_leaves_a_pinseal_object_alone)
 	close(fd);
 }
 
-TEST_F(backdoor, proc_mem_does_not_write_to_a_sealed_object)
+TEST_F(bypass, proc_mem_does_not_write_to_a_sealed_object)
 {
 	char *p;
 	int mem;
@@ -173,7 +171,7 @@ TEST_F(backdoor, proc_mem_does_not_write_to_a_sealed_object)
 	close(mem);
 }
 
-/* A child that stands still, to be poked at by ptrace. */
+/* A stopped child, for ptrace. */
 static pid_t fork_tracee(void)
 {
 	pid_t pid = ps_fork();
@@ -187,7 +185,7 @@ static pid_t fork_tracee(void)
 	return waitpid(pid, &status, 0) == pid && WIFSTOPPED(status) ? pid : -1;
 }
 
-TEST_F(backdoor, ptrace_does_not_write_to_a_sealed_object)
+TEST_F(bypass, ptrace_does_not_write_to_a_sealed_object)
 {
 	char *p;
 	pid_t pid;
@@ -202,12 +200,12 @@ TEST_F(backdoor, ptrace_does_not_write_to_a_sealed_object)
 	ps_kill(pid);
 }
 
-TEST_F(backdoor, ptrace_writes_to_private_copies_only)
+TEST_F(bypass, ptrace_writes_to_private_copies_only)
 {
 	char *p;
 	pid_t pid;
 
-	/* Forced writing makes a copy even of a read-only private page. */
+	/* A forced write makes a copy even of a read-only private page. */
 	ASSERT_EQ(0, obj_add_seals(self->fd, F_SEAL_WRITE));
 	p = ps_map(self->fd, self->len, PROT_READ, MAP_PRIVATE);
 	ASSERT_NE(MAP_FAILED, p);
@@ -219,7 +217,7 @@ TEST_F(backdoor, ptrace_writes_to_private_copies_only)
 	ps_kill(pid);
 }
 
-TEST_F(backdoor, process_vm_writev_does_not_write_to_a_sealed_object)
+TEST_F(bypass, process_vm_writev_does_not_write_to_a_sealed_object)
 {
 	struct iovec local = { "x", 1 }, remote = { NULL, 1 };
 
@@ -230,7 +228,7 @@ TEST_F(backdoor, process_vm_writev_does_not_write_to_a_sealed_object)
 	EXPECT_TRUE(is_unchanged(self));
 }
 
-TEST_F(backdoor, read_does_not_write_to_a_sealed_object)
+TEST_F(bypass, read_does_not_write_to_a_sealed_object)
 {
 	char *p;
 	int pipefd[2];
@@ -244,7 +242,7 @@ TEST_F(backdoor, read_does_not_write_to_a_sealed_object)
 	EXPECT_TRUE(is_unchanged(self));
 }
 
-TEST_F(backdoor, madvise_remove_does_not_punch_a_sealed_object)
+TEST_F(bypass, madvise_remove_does_not_punch_a_sealed_object)
 {
 	char *p;
 
@@ -255,7 +253,7 @@ TEST_F(backdoor, madvise_remove_does_not_punch_a_sealed_object)
 	EXPECT_TRUE(is_unchanged(self));
 }
 
-TEST_F(backdoor, madvise_remove_does_not_punch_through_a_private_mapping)
+TEST_F(bypass, madvise_remove_does_not_punch_through_a_private_mapping)
 {
 	char *p;
 
@@ -266,7 +264,7 @@ TEST_F(backdoor, madvise_remove_does_not_punch_through_a_private_mapping)
 	EXPECT_TRUE(is_unchanged(self));
 }
 
-TEST_F(backdoor, populate_write_does_not_make_a_sealed_object_writable)
+TEST_F(bypass, populate_write_does_not_make_a_sealed_object_writable)
 {
 	char *p;
 
@@ -277,7 +275,7 @@ TEST_F(backdoor, populate_write_does_not_make_a_sealed_object_writable)
 	EXPECT_EQ(SIGSEGV, ps_touch(p, true));
 }
 
-TEST_F(backdoor, mremap_keeps_a_sealed_object_s_mapping_read_only)
+TEST_F(bypass, mremap_keeps_a_sealed_object_s_mapping_read_only)
 {
 	char *p, *q;
 
@@ -292,7 +290,7 @@ TEST_F(backdoor, mremap_keeps_a_sealed_object_s_mapping_read_only)
 	EXPECT_EQ(-EACCES, sys(mprotect(p, self->len, RW)));
 }
 
-TEST_F(backdoor, fork_keeps_a_sealed_object_s_mapping_read_only)
+TEST_F(bypass, fork_keeps_a_sealed_object_s_mapping_read_only)
 {
 	char *p;
 	pid_t pid;
@@ -309,7 +307,7 @@ TEST_F(backdoor, fork_keeps_a_sealed_object_s_mapping_read_only)
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wdeprecated-declarations"
 
-TEST_F(backdoor, remap_file_pages_shows_another_page)
+TEST_F(bypass, remap_file_pages_shows_another_page)
 {
 	char *p = ps_map(self->fd, self->len, RW, MAP_SHARED);
 
@@ -319,7 +317,7 @@ TEST_F(backdoor, remap_file_pages_shows_another_page)
 	EXPECT_EQ(0, ps_touch(p, true));
 }
 
-TEST_F(backdoor, remapped_pages_block)
+TEST_F(bypass, remapped_pages_block)
 {
 	char *p = ps_map(self->fd, self->len, RW, MAP_SHARED);
 
@@ -331,7 +329,7 @@ TEST_F(backdoor, remapped_pages_block)
 	EXPECT_EQ(0, obj_add_seals(self->fd, F_SEAL_WRITE));
 }
 
-TEST_F(backdoor, remapped_pages_of_a_sealed_object_stay_read_only)
+TEST_F(bypass, remapped_pages_of_a_sealed_object_stay_read_only)
 {
 	char *p;
 
@@ -344,7 +342,7 @@ TEST_F(backdoor, remapped_pages_of_a_sealed_object_stay_read_only)
 	EXPECT_EQ(SIGSEGV, ps_touch(p, true));
 }
 
-TEST_F(backdoor, remap_file_pages_of_a_future_write_sealed_object_is_refused)
+TEST_F(bypass, remap_file_pages_of_a_future_write_sealed_object_is_refused)
 {
 	char *p = ps_map(self->fd, self->len, RW, MAP_SHARED);
 

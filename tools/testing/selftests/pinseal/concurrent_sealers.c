@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Those who seal: many at once, who fail, who are killed. An object has the seals that
- * somebody got, and never anything in between.
+ * Concurrent, failing and killed sealers. An object has the seals of the calls that
+ * succeeded, and no others.
  */
 #include <pthread.h>
 #include <sched.h>
@@ -13,12 +13,10 @@
 #include "harness.h"
 
 /*
- * Many sealers
- *
- * What is set in the end is what the successful ones asked for, and a seal never
- * goes away again.
+ * Sealers of one object: at the end it has the seals of those that succeeded, and a seal
+ * never goes away.
  */
-static const uint32_t storm_seals[] = {
+static const uint32_t some_seals[] = {
 	F_SEAL_WRITE,
 	F_SEAL_SHRINK,
 	F_SEAL_GROW,
@@ -27,7 +25,7 @@ static const uint32_t storm_seals[] = {
 	F_SEAL_SEAL,
 };
 
-struct storm {
+struct sealing {
 	int fd, ret;
 	uint32_t seals;
 	unsigned int *ready;
@@ -35,14 +33,14 @@ struct storm {
 	pthread_t thread;
 };
 
-static void *storm_thread(void *data)
+static void *sealing_thread(void *data)
 {
-	struct storm *s = data;
+	struct sealing *s = data;
 	struct pinseal_seal arg = { .seals = s->seals, .timeout_ns = LONG_NS };
 	int seen;
 
 	__atomic_add_fetch(s->ready, 1, __ATOMIC_SEQ_CST);
-	while (__atomic_load_n(s->ready, __ATOMIC_SEQ_CST) < ARRAY_SIZE(storm_seals))
+	while (__atomic_load_n(s->ready, __ATOMIC_SEQ_CST) < ARRAY_SIZE(some_seals))
 		sched_yield();
 	s->ret = ps_seal(s->fd, &arg);
 	seen = ps_get_seals(s->fd);
@@ -53,25 +51,25 @@ static void *storm_thread(void *data)
 	return NULL;
 }
 
-TEST(sealers)
+TEST(sealers_of_one_object)
 {
 	unsigned int rounds, i, forbidden = 0;
 
-	for (rounds = 0; rounds < 100; rounds++) {
-		struct storm s[ARRAY_SIZE(storm_seals)];
+	for (rounds = 0; rounds < test_rounds(40, 100); rounds++) {
+		struct sealing s[ARRAY_SIZE(some_seals)];
 		unsigned int ready = 0;
 		uint32_t all = 0;
 		int fd = new_object();
 
 		ASSERT_LE(0, fd);
 		for (i = 0; i < ARRAY_SIZE(s); i++) {
-			/* Not always the same one first. */
-			s[i] = (struct storm){
+			/* In another order each time. */
+			s[i] = (struct sealing){
 				.fd = fd,
-				.seals = storm_seals[(i + rounds) % ARRAY_SIZE(s)],
+				.seals = some_seals[(i + rounds) % ARRAY_SIZE(s)],
 				.ready = &ready,
 			};
-			ASSERT_EQ(0, pthread_create(&s[i].thread, NULL, storm_thread, &s[i]));
+			ASSERT_EQ(0, pthread_create(&s[i].thread, NULL, sealing_thread, &s[i]));
 		}
 		for (i = 0; i < ARRAY_SIZE(s); i++) {
 			pthread_join(s[i].thread, NULL);
@@ -84,7 +82,7 @@ TEST(sealers)
 			}
 		}
 		EXPECT_EQ(all, ps_get_seals(fd));
-		/* Whoever came after F_SEAL_SEAL; it itself always succeeds. */
+		/* Sealers after F_SEAL_SEAL are refused; that seal itself always succeeds. */
 		EXPECT_EQ(F_SEAL_SEAL, all & F_SEAL_SEAL);
 		EXPECT_EQ(-EPERM, ps_add_seals(fd, F_SEAL_GROW));
 		close(fd);
@@ -93,12 +91,10 @@ TEST(sealers)
 }
 
 /*
- * Sealers who do not know of each other
- *
- * A memfd that two objects have imported is sealed through both, and by its maker. When the
- * call that sets F_SEAL_SEAL returns, the seals are what they will ever be.
+ * Sealers of one memfd through two objects that imported it and through the memfd itself.
+ * When the call that sets F_SEAL_SEAL returns, the seals are final.
  */
-struct stranger {
+struct memfd_sealer {
 	int fd;
 	uint32_t seals;
 	int ret;
@@ -107,29 +103,29 @@ struct stranger {
 	pthread_t thread;
 };
 
-#define STRANGERS	6
+#define MEMFD_SEALERS	6
 
-static void *stranger_thread(void *data)
+static void *memfd_sealer_thread(void *data)
 {
-	struct stranger *s = data;
+	struct memfd_sealer *s = data;
 
 	__atomic_add_fetch(s->ready, 1, __ATOMIC_SEQ_CST);
-	while (__atomic_load_n(s->ready, __ATOMIC_SEQ_CST) < STRANGERS)
+	while (__atomic_load_n(s->ready, __ATOMIC_SEQ_CST) < MEMFD_SEALERS)
 		sched_yield();
 	s->ret = obj_add_seals(s->fd, s->seals);
 	s->seen = obj_get_seals(s->fd);
 	return NULL;
 }
 
-TEST(strangers)
+TEST(sealers_of_one_memfd)
 {
-	uint64_t until = now_ns() + 3 * NSEC_PER_SEC;
+	uint64_t until = now_ns() + test_rounds(500, 3000) * NSEC_PER_MSEC;
 	unsigned int rounds, refused = 0, i;
 
-	for (rounds = 0; rounds < 100 || now_ns() < until; rounds++) {
+	for (rounds = 0; rounds < test_rounds(40, 100) || !refused || now_ns() < until; rounds++) {
 		int memfd = memfd_open(), a = import_open(memfd), b = import_open(memfd);
 		unsigned int ready = 0;
-		struct stranger s[STRANGERS] = {
+		struct memfd_sealer s[MEMFD_SEALERS] = {
 			{ .fd = memfd, .seals = F_SEAL_SEAL },
 			{ .fd = a, .seals = F_SEAL_WRITE },
 			{ .fd = b, .seals = F_SEAL_SHRINK },
@@ -143,19 +139,19 @@ TEST(strangers)
 		ASSERT_LE(0, a);
 		ASSERT_LE(0, b);
 		ASSERT_EQ(0, fill_file(memfd, SIZE, 's'));
-		for (i = 0; i < STRANGERS; i++) {
+		for (i = 0; i < MEMFD_SEALERS; i++) {
 			s[i].ready = &ready;
-			ASSERT_EQ(0, pthread_create(&s[i].thread, NULL, stranger_thread, &s[i]));
+			ASSERT_EQ(0, pthread_create(&s[i].thread, NULL, memfd_sealer_thread, &s[i]));
 		}
-		for (i = 0; i < STRANGERS; i++)
+		for (i = 0; i < MEMFD_SEALERS; i++)
 			pthread_join(s[i].thread, NULL);
 		final = obj_get_seals(memfd);
-		for (i = 0; i < STRANGERS; i++) {
+		for (i = 0; i < MEMFD_SEALERS; i++) {
 			if (!s[i].ret) {
 				set |= s[i].seals;
 				EXPECT_EQ(s[i].seals, s[i].seen & s[i].seals);
 			} else {
-				/* A memfd takes what others do for somebody who holds a page. */
+				/* A memfd takes references of the other scans for pins. */
 				EXPECT_TRUE(s[i].ret == -EPERM || (s[i].fd == memfd &&
 								   s[i].ret == -EBUSY));
 				refused++;
@@ -175,12 +171,10 @@ TEST(strangers)
 }
 
 /*
- * Failing seals
- *
- * A page is held, so no seal can succeed. Nobody may ever see one: not in
- * GET_SEALS, not as EPERM of a write or a mapping.
+ * Failing seals: a page is held, so no seal succeeds, and none is visible in GET_SEALS nor
+ * as EPERM of a write or a mapping.
  */
-static void look_for_a_seal(struct worker *w, unsigned int number)
+static void check_unsealed(struct worker *w, unsigned int number)
 {
 	char c = 'x';
 	char *p;
@@ -204,7 +198,7 @@ static void look_for_a_seal(struct worker *w, unsigned int number)
 
 TEST(failing_seals)
 {
-	uint64_t until = now_ns() + 2 * NSEC_PER_SEC;
+	uint64_t until = now_ns() + test_rounds(500, 2000) * NSEC_PER_MSEC;
 	unsigned int pinned = 0, mapped = 0;
 	struct round r = { 0 };
 	struct worker w[2];
@@ -213,7 +207,7 @@ TEST(failing_seals)
 
 	ASSERT_LE(0, fd);
 	ASSERT_EQ(0, hold_begin(&hold, HOLD_VMSPLICE, fd, 1, 1));
-	ASSERT_EQ(0, workers_start(w, ARRAY_SIZE(w), &r, look_for_a_seal));
+	ASSERT_EQ(0, workers_start(w, ARRAY_SIZE(w), &r, check_unsealed));
 	round_begin(&r, fd);
 	while (pinned < ENOUGH || round_done(&r) < ENOUGH || now_ns() < until) {
 		struct pinseal_seal arg = seal_write(NSEC_PER_MSEC);
@@ -225,7 +219,7 @@ TEST(failing_seals)
 		else
 			mapped++;
 		EXPECT_EQ(0, ps_get_seals(fd));
-		/* Else the others would only ever wait. */
+		/* Lets the workers run. */
 		sched_yield();
 	}
 	round_end(&r);
@@ -239,17 +233,14 @@ TEST(failing_seals)
 }
 
 /*
- * Killed at any moment
- *
- * A sealer dies somewhere in its seal: the object is sealed, or as if nothing had
- * been; never in between.
+ * A sealer is killed at any moment: the object is sealed, or as before.
  */
 TEST(killed_sealers)
 {
-	unsigned int i, sealed = 0;
+	unsigned int i, sealed = 0, rounds = test_rounds(30, 60);
 	struct random random = { 4711 };
 
-	for (i = 0; i < 60; i++) {
+	for (i = 0; i < rounds; i++) {
 		struct hold hold;
 		int fd = new_object();
 		pid_t child;
@@ -288,7 +279,7 @@ TEST(killed_sealers)
 		}
 		close(fd);
 	}
-	TH_LOG("%u of 20 sealers were done before they were killed", sealed);
+	TH_LOG("%u of %u sealers were done before they were killed", sealed, rounds / 3);
 }
 
 TEST_HARNESS_MAIN

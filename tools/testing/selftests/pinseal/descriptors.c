@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Other descriptors of one memory: PINSEAL_IOC_REOPEN, _EXPORT and _IMPORT. What they
- * give, what they refuse, and that whatever is sealed is sealed by every way.
+ * return and refuse, and that seals hold for all descriptors.
  */
 #include <linux/falloc.h>
 #include <linux/fs.h>
@@ -10,16 +10,17 @@
 #include <sys/socket.h>
 
 #include "harness.h"
+#include "alias.h"
 #include "bytes.h"
 #include "content.h"
+#include "cpu.h"
 #include "holders.h"
 #include "sealer.h"
 #include "state.h"
-#include "alias.h"
 
 #define PAGES	4
 
-/* Every way: one memory, the same rules */
+/* Every alias */
 
 FIXTURE(alias) {
 	size_t len;
@@ -30,6 +31,8 @@ BY_EVERY_ALIAS(alias);
 
 FIXTURE_SETUP(alias)
 {
+	/* Pages that another CPU fills would be in its LRU batch. */
+	run_on_cpu(0);
 	self->len = PAGES * page_size();
 	ASSERT_EQ(0, aliased_open(&self->object, variant->alias, self->len));
 	ASSERT_EQ(0, fill_file(self->object.fd, self->len, 'w'));
@@ -92,15 +95,15 @@ TEST_F(alias, is_sealed_with_the_object)
 TEST_F(alias, shows_the_seals)
 {
 	uint32_t seals = F_SEAL_SHRINK | F_SEAL_WRITE;
-	uint32_t inborn = variant->alias == ALIAS_EXPORTED ? F_SEAL_SEAL : 0;
+	uint32_t implicit = variant->alias == ALIAS_EXPORTED ? F_SEAL_SEAL : 0;
 
-	EXPECT_EQ(inborn, obj_get_seals(self->object.other));
+	EXPECT_EQ(implicit, obj_get_seals(self->object.other));
 	ASSERT_EQ(0, ps_add_seals(self->object.fd, seals));
 	EXPECT_EQ(seals, ps_get_seals(self->object.fd));
-	EXPECT_EQ(seals | inborn, obj_get_seals(self->object.other));
+	EXPECT_EQ(seals | implicit, obj_get_seals(self->object.other));
 }
 
-TEST_F(alias, keeps_it_from_being_sealed_while_mapped_writable)
+TEST_F(alias, prevents_a_seal_while_mapped_writable)
 {
 	char *p = ps_map(self->object.other, self->len, PROT_READ, MAP_SHARED);
 	struct pinseal_seal arg = seal_write(NSEC_PER_SEC);
@@ -113,7 +116,7 @@ TEST_F(alias, keeps_it_from_being_sealed_while_mapped_writable)
 	EXPECT_EQ(0, ps_add_seals(self->object.fd, F_SEAL_WRITE));
 }
 
-TEST_F(alias, keeps_it_from_being_sealed_while_pinned)
+TEST_F(alias, prevents_a_seal_while_pinned)
 {
 	struct pinseal_seal arg = seal_write(NSEC_PER_MSEC);
 	struct hold hold;
@@ -156,7 +159,7 @@ TEST_F(alias, has_a_position_of_its_own)
 	EXPECT_EQ(0, lseek(self->object.other, 0, SEEK_CUR));
 	ASSERT_EQ(7, lseek(self->object.other, 7, SEEK_SET));
 	EXPECT_EQ(3, lseek(self->object.fd, 0, SEEK_CUR));
-	/* This one asks the memory. */
+	/* This seek is passed on to the memory. */
 	ASSERT_EQ(self->len, lseek(self->object.fd, 0, SEEK_HOLE));
 	EXPECT_EQ(7, lseek(self->object.other, 0, SEEK_CUR));
 }
@@ -216,11 +219,11 @@ TEST_F(object, reopened_shows_the_same_in_fdinfo)
 	ASSERT_LE(0, fd);
 	ASSERT_EQ(0, fdinfo_value(fd, "name", name, sizeof(name)));
 	EXPECT_STREQ("twice", name);
-	/* That was no use yet. */
+	/* That was no first use. */
 	EXPECT_EQ(0, ps_set_name(fd, "again"));
 }
 
-TEST_F(object, knows_no_other_flags_for_reopening)
+TEST_F(object, reopen_refuses_other_flags)
 {
 	static const uint32_t flags[] = {
 		O_WRONLY, O_ACCMODE, O_RDWR | O_CLOEXEC, O_RDWR | O_NONBLOCK, O_TRUNC, O_APPEND,
@@ -232,7 +235,7 @@ TEST_F(object, knows_no_other_flags_for_reopening)
 	}
 }
 
-TEST_F(object, opened_for_writing_only_gives_nothing_that_reads)
+TEST_F(object, opened_for_writing_only_gives_no_readable_descriptor)
 {
 	int fd = ps_open(O_WRONLY);
 
@@ -243,7 +246,7 @@ TEST_F(object, opened_for_writing_only_gives_nothing_that_reads)
 	EXPECT_EQ(-EPERM, ps_export(fd, PINSEAL_EXPORT_RDONLY));
 }
 
-/* Without a number left for it, a descriptor cannot be made. */
+/* No descriptor number is left. */
 TEST_F(object, makes_no_descriptor_too_many)
 {
 	struct state before = get_state(self->fd);
@@ -260,7 +263,7 @@ TEST_F(object, makes_no_descriptor_too_many)
 
 /* EXPORT */
 
-TEST_F(object, exported_is_a_memfd_to_everybody)
+TEST_F(object, exported_looks_like_a_memfd)
 {
 	int fd = ps_export(self->fd, 0);
 	struct stat st;
@@ -278,7 +281,7 @@ TEST_F(object, exported_is_a_memfd_to_everybody)
 	ASSERT_LT(0, n);
 	target[n] = '\0';
 	EXPECT_STREQ("/pinseal (deleted)", target);
-	/* With the calls that a char device does not have. */
+	/* With the system calls that a character device does not have. */
 	EXPECT_EQ(0, sys(ftruncate(fd, 2 * self->len)));
 	EXPECT_EQ(0, sys(fallocate(fd, 0, 0, 3 * self->len)));
 	EXPECT_EQ(3 * self->len, ps_size(self->fd));
@@ -305,7 +308,7 @@ TEST_F(object, exported_for_reading_cannot_be_written)
 	EXPECT_EQ(-EACCES, ps_try_map(fd, self->len, PROT_READ | PROT_WRITE, MAP_SHARED));
 }
 
-/* Else it could be opened anew for writing, by way of /proc. */
+/* An exported descriptor could be reopened for writing through /proc. */
 TEST_F(object, open_for_reading_is_not_exported)
 {
 	int ro = ps_reopen(self->fd, O_RDONLY);
@@ -315,13 +318,13 @@ TEST_F(object, open_for_reading_is_not_exported)
 	EXPECT_EQ(-EPERM, ps_export(ro, PINSEAL_EXPORT_RDONLY));
 }
 
-TEST_F(object, belongs_to_who_opened_it)
+TEST_F(object, belongs_to_the_opener)
 {
 	int fd = ps_open(O_RDWR), exported;
 	struct stat st;
 	pid_t pid;
 
-	/* Somebody else uses it first. */
+	/* First used by another user. */
 	pid = ps_fork();
 	if (!pid) {
 		if (setresgid(65534, 65534, 65534) || setresuid(65534, 65534, 65534))
@@ -336,25 +339,25 @@ TEST_F(object, belongs_to_who_opened_it)
 	EXPECT_EQ(getgid(), st.st_gid);
 }
 
-TEST_F(object, knows_no_other_flags_for_exporting)
+TEST_F(object, export_refuses_other_flags)
 {
 	for (unsigned int bit = 1; bit < 32; bit++) {
 		EXPECT_EQ(-EINVAL, ps_export(self->fd, 1U << bit)) TH_LOG("bit %u", bit);
 	}
 }
 
-TEST_F(object, that_was_not_used_can_be_exported)
+TEST_F(object, can_be_exported_unused)
 {
 	int new = ps_open(O_RDWR), fd = ps_export(new, 0);
 
 	ASSERT_LE(0, fd);
 	ASSERT_EQ(1, sys(pwrite(fd, "x", 1, 0)));
 	EXPECT_EQ(1, ps_size(new));
-	/* But that was the first use. */
+	/* That was the first use. */
 	EXPECT_EQ(-EBUSY, ps_set_name(new, "late"));
 }
 
-/* IMPORT: what is taken */
+/* IMPORT: accepted */
 
 FIXTURE(import) {
 	int fd;			/* a new object */
@@ -387,7 +390,7 @@ TEST_F(import, keeps_what_is_in_it)
 	EXPECT_EQ(bytes, checksum_mapped(self->fd, page_size()));
 }
 
-TEST_F(import, leaves_the_makers_descriptor_alone)
+TEST_F(import, leaves_the_source_descriptor_alone)
 {
 	ASSERT_EQ(0, fcntl(self->memfd, F_SETFL, O_NONBLOCK | O_APPEND));
 	ASSERT_EQ(9, lseek(self->memfd, 9, SEEK_SET));
@@ -399,7 +402,7 @@ TEST_F(import, leaves_the_makers_descriptor_alone)
 	EXPECT_EQ(page_size(), ps_size(self->fd));
 }
 
-TEST_F(import, shows_the_makers_seals)
+TEST_F(import, shows_the_seals_of_the_source)
 {
 	ASSERT_EQ(0, fcntl(self->memfd, F_ADD_SEALS, F_SEAL_GROW));
 	ASSERT_EQ(0, ps_import(self->fd, self->memfd));
@@ -409,7 +412,7 @@ TEST_F(import, shows_the_makers_seals)
 	EXPECT_EQ(-EPERM, ps_resize(self->fd, 0));
 }
 
-TEST_F(import, can_be_closed_to_seals_by_the_maker)
+TEST_F(import, is_sealed_against_seals_through_the_source)
 {
 	ASSERT_EQ(0, ps_import(self->fd, self->memfd));
 	ASSERT_EQ(0, fcntl(self->memfd, F_ADD_SEALS, F_SEAL_SEAL));
@@ -418,7 +421,7 @@ TEST_F(import, can_be_closed_to_seals_by_the_maker)
 	EXPECT_EQ(-EPERM, ps_add_seals(self->fd, 0));
 }
 
-TEST_F(import, can_be_closed_to_seals_for_the_maker)
+TEST_F(import, seals_the_source_against_seals)
 {
 	ASSERT_EQ(0, ps_import(self->fd, self->memfd));
 	ASSERT_EQ(0, ps_add_seals(self->fd, F_SEAL_SEAL));
@@ -426,8 +429,8 @@ TEST_F(import, can_be_closed_to_seals_for_the_maker)
 	EXPECT_EQ(-EPERM, sys(fcntl(self->memfd, F_ADD_SEALS, F_SEAL_WRITE)));
 }
 
-/* The kernel's word is not enough: somebody may hold a page for all that. */
-TEST_F(import, sealed_by_the_maker_is_looked_at_again)
+/* The kernel's F_SEAL_WRITE is not trusted: a page may be held even so. */
+TEST_F(import, is_scanned_though_sealed_through_the_source)
 {
 	struct pinseal_seal arg = seal_write(NSEC_PER_MSEC);
 	off_t from = 0;
@@ -436,7 +439,7 @@ TEST_F(import, sealed_by_the_maker_is_looked_at_again)
 	ASSERT_EQ(0, ps_import(self->fd, self->memfd));
 	ASSERT_EQ(0, fcntl(self->memfd, F_ADD_SEALS, F_SEAL_WRITE));
 	EXPECT_EQ(F_SEAL_WRITE, ps_get_seals(self->fd));
-	/* That one only reads, as who would write cannot be there any more. */
+	/* This holder only reads: no writer can be left. */
 	ASSERT_EQ(0, pipe(pipefd));
 	ASSERT_EQ(page_size(), splice(self->memfd, &from, pipefd[1], NULL, page_size(), 0));
 	EXPECT_EQ(-EBUSY, ps_seal(self->fd, &arg));
@@ -446,7 +449,7 @@ TEST_F(import, sealed_by_the_maker_is_looked_at_again)
 	EXPECT_EQ(0, ps_add_seals(self->fd, F_SEAL_WRITE));
 }
 
-TEST_F(import, takes_what_was_exported_of_an_import)
+TEST_F(import, takes_an_exported_import)
 {
 	int exported, again;
 
@@ -459,7 +462,7 @@ TEST_F(import, takes_what_was_exported_of_an_import)
 	EXPECT_EQ(F_SEAL_GROW, fcntl(self->memfd, F_GET_SEALS));
 }
 
-TEST_F(import, is_a_use)
+TEST_F(import, is_a_first_use)
 {
 	ASSERT_EQ(0, ps_import(self->fd, self->memfd));
 	EXPECT_EQ(-EBUSY, ps_set_name(self->fd, "late"));
@@ -476,21 +479,21 @@ TEST_F(import, takes_a_name_before_it)
 	EXPECT_STREQ("taken", name);
 }
 
-/* IMPORT: what is refused */
+/* IMPORT: refused */
 
 #define EXPECT_REFUSED(error, file)						\
 	do {									\
 		int __file = (file);						\
 										\
 		EXPECT_EQ(-(error), ps_import(self->fd, __file));		\
-		/* And the object is as new. */					\
+	/* The object is as new. */					\
 		EXPECT_EQ(0, ps_size(self->fd));				\
 		EXPECT_EQ(0, ps_set_name(self->fd, "new"));			\
 		if (__file > 2)							\
 			close(__file);						\
 	} while (0)
 
-TEST_F(import, refuses_what_is_no_descriptor)
+TEST_F(import, refuses_bad_descriptors)
 {
 	int fd = dup(self->memfd);
 
@@ -501,7 +504,7 @@ TEST_F(import, refuses_what_is_no_descriptor)
 	EXPECT_REFUSED(EBADF, open("/", O_PATH));
 }
 
-TEST_F(import, refuses_what_is_no_shared_memory)
+TEST_F(import, refuses_other_files)
 {
 	int pipefd[2];
 
@@ -552,19 +555,19 @@ TEST_F(import, needs_reading_and_writing)
 	close(fd);
 }
 
-TEST_F(import, refuses_what_is_not_to_be_sealed)
+TEST_F(import, refuses_what_cannot_be_sealed)
 {
 	int exported = ps_export(ps_create(page_size()), 0);
 
 	EXPECT_REFUSED(EPERM, memfd_create("unsealable", MFD_CLOEXEC));
 	ASSERT_EQ(0, fcntl(self->memfd, F_ADD_SEALS, F_SEAL_SEAL));
 	EXPECT_REFUSED(EPERM, dup(self->memfd));
-	/* An object's own memory has it as well. */
+	/* The memory of an object has F_SEAL_SEAL as well. */
 	EXPECT_REFUSED(EPERM, exported);
 }
 
-/* Seals would not be all that says what may be done with it. */
-TEST_F(import, refuses_what_may_only_grow)
+/* Append-only: seals would not say all that is allowed. */
+TEST_F(import, refuses_append_only_files)
 {
 	int flags;
 
@@ -575,8 +578,8 @@ TEST_F(import, refuses_what_may_only_grow)
 }
 
 /*
- * A file in a tmpfs has F_SEAL_SEAL like any that was not made to be sealed. There are ways
- * to it that know of no seals: overlayfs maps it as one of its own.
+ * A file in a tmpfs has F_SEAL_SEAL, as any that is not made to be sealed. Some users of it
+ * ignore seals: overlayfs maps it as a file of its own.
  */
 TEST_F(import, refuses_a_file_in_a_tmpfs)
 {
@@ -591,8 +594,8 @@ TEST_F(import, refuses_a_file_in_a_tmpfs)
 	rmdir(dir);
 }
 
-/* It would have to be waited for. */
-TEST_F(import, does_not_wait_for_who_has_a_lease)
+/* A file lease (F_SETLEASE) would have to be broken first. */
+TEST_F(import, does_not_wait_for_a_file_lease)
 {
 	char path[64];
 	int ro;
@@ -615,7 +618,7 @@ TEST_F(import, refuses_a_used_object)
 	EXPECT_EQ(1, ps_size(self->fd));
 }
 
-TEST_F(import, knows_no_flags)
+TEST_F(import, refuses_flags)
 {
 	for (unsigned int bit = 0; bit < 32; bit++) {
 		struct pinseal_import arg = { .fd = self->memfd, .flags = 1U << bit };

@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/*
- * The programs of tools/examples, as they are, with each other.
- */
+/* The programs of tools/examples, run against each other. */
 #define main lease_holder_main
 #include "../../../examples/lease_holder.c"
 #undef main
@@ -15,7 +13,7 @@
 
 #define SOCKET		"pinseal-example"
 
-/* Their output, until they have ended. */
+/* A running program and its output. */
 struct program {
 	pid_t pid;
 	int output;
@@ -40,7 +38,7 @@ static int program_start(struct program *p, int (*main)(int argc, char **argv), 
 	return 0;
 }
 
-/* Its exit status; its output is in @text then. */
+/* Waits for its end: the exit status. Fills @text. */
 static int program_end(struct program *p)
 {
 	size_t len = 0;
@@ -63,7 +61,7 @@ FIXTURE_SETUP(examples)
 	ASSERT_EQ(0, sys(chdir("/")));
 	unlink(SOCKET);
 	ASSERT_EQ(0, program_start(&self->sealer, sealer_main, NULL));
-	for (int i = 0; i < 10000 && access(SOCKET, F_OK); i++)
+	for (int i = 0; i < 60000 && access(SOCKET, F_OK); i++)
 		sleep_ns(NSEC_PER_MSEC);
 	ASSERT_EQ(0, access(SOCKET, F_OK));
 }
@@ -78,24 +76,24 @@ FIXTURE_TEARDOWN(examples)
 		TH_LOG("not \"%s\" in \"%s\"", what, (program)->text);		\
 	}
 
-TEST_F(examples, holder_lets_go)
+TEST_F(examples, holder_releases)
 {
 	ASSERT_EQ(0, program_start(&self->holder, lease_holder_main, NULL));
 	EXPECT_EQ(0, program_end(&self->holder));
 	EXPECT_EQ(0, program_end(&self->sealer));
-	EXPECT_SAYS(&self->holder, "wants the pages");
-	EXPECT_SAYS(&self->holder, "lets go");
+	EXPECT_SAYS(&self->holder, "requests the pages");
+	EXPECT_SAYS(&self->holder, "releases them");
 	EXPECT_SAYS(&self->sealer, "pages are held");
-	EXPECT_SAYS(&self->sealer, "; 0 pages had to be taken");
+	EXPECT_SAYS(&self->sealer, "; 0 pages were revoked");
 }
 
-TEST_F(examples, holder_is_busy)
+TEST_F(examples, holder_is_revoked)
 {
 	ASSERT_EQ(0, program_start(&self->holder, lease_holder_main, "busy"));
 	EXPECT_EQ(0, program_end(&self->holder));
 	EXPECT_EQ(0, program_end(&self->sealer));
 	EXPECT_SAYS(&self->holder, "lost the pages");
-	EXPECT_SAYS(&self->sealer, "; 4 pages had to be taken");
+	EXPECT_SAYS(&self->sealer, "; 4 pages were revoked");
 }
 
 TEST_HARNESS_MAIN

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Whatever can fail inside of a call fails once: its first allocation or user copy,
- * then the second, and so on until the call succeeds with nothing left to fail.
+ * Each allocation and user copy in a call fails once: the first, then the second, and so on
+ * until the call has none left to fail.
  *
- * After each failure the object is what it was before; the same call then works; and
- * at the end nothing has been left behind.
+ * After each failure the object is unchanged and the same call succeeds; at the end nothing
+ * is left behind.
  */
 #include <linux/falloc.h>
 
@@ -12,15 +12,16 @@
 #include "async.h"
 #include "bytes.h"
 #include "content.h"
+#include "cpu.h"
 #include "fault_injection.h"
 #include "object.h"
 #include "state.h"
 #include "uring.h"
 
 #define PAGES		4	/* of an object, of which the second is a hole */
-#define MOST_FAULTS	2000	/* in one call: beyond this it is no walk but a loop */
+#define MOST_FAULTS	2000	/* in one call: more means a loop */
 
-/* An object that a call is made on, and what the call needs. */
+/* An object under test, and what the call needs. */
 struct scene {
 	int fd;
 	size_t page;
@@ -71,8 +72,8 @@ static void scene_end(struct scene *s)
 }
 
 /*
- * What a call that failed must not have changed. A hole may have become a page of
- * zeroes, as in any file.
+ * What a failed call must not change. A hole may have become a page of zeroes, as in any
+ * file.
  */
 struct fingerprint {
 	struct state state;
@@ -109,8 +110,8 @@ static int make_pipe(struct scene *s)
 }
 
 /*
- * With something for the hole, at the file's position: when an offset is passed by
- * address, the kernel copies it back when all is done, and fails too late.
+ * Data for the hole, at the file position: an offset passed by address is copied back at the
+ * end, where a fault comes too late.
  */
 static int fill_pipe(struct scene *s)
 {
@@ -139,7 +140,7 @@ static int pin(struct scene *s)
 	return ret;
 }
 
-/* The calls: what they return when nothing fails, or -errno. */
+/* The calls: 0 when nothing fails, or -errno. */
 
 static int call_open(struct scene *s)
 {
@@ -154,7 +155,7 @@ static int call_first_use(struct scene *s)
 	if (!ret)
 		ret = ps_resize(s->new_fd, s->page);
 	if (ret && s->new_fd >= 0) {
-		/* It is of use all the same. */
+		/* The object is usable even so. */
 		if (ps_size(s->new_fd) > 0)
 			ret = -EUCLEAN;
 		close(s->new_fd);
@@ -200,7 +201,7 @@ static int call_seal_size(struct scene *s)
 	return ps_add_seals(s->fd, F_SEAL_GROW);
 }
 
-/* Long enough for every CPU's batches to be drained meanwhile. */
+/* Long enough to drain the LRU batches of all CPUs. */
 static int call_seal_pinned(struct scene *s)
 {
 	struct pinseal_seal arg = { .seals = F_SEAL_WRITE, .timeout_ns = 2 * NSEC_PER_MSEC };
@@ -221,7 +222,7 @@ static int seal_in_background(struct scene *s, uint32_t flags, unsigned int outc
 	arg.flags |= flags;
 	arg.outcome = UINT32_MAX;
 	ret = ps_seal(s->fd, &arg);
-	/* When the report cannot be written any more, it is done all the same. */
+	/* When the report cannot be written the seal has begun even so. */
 	return ret ?: arg.outcome == outcome || arg.outcome == UINT32_MAX ? 0 : -EUCLEAN;
 }
 
@@ -230,7 +231,7 @@ static int call_begin(struct scene *s)
 	return seal_in_background(s, 0, PINSEAL_OUTCOME_PENDING);
 }
 
-/* The first page is held, so nothing comes of it. */
+/* The first page is held, so the seal goes on. */
 static int begin(struct scene *s)
 {
 	return pin(s) ?: call_begin(s);
@@ -278,7 +279,7 @@ static int call_read_mirror(struct scene *s)
 {
 	ssize_t n = sys(pread(s->new_fd, s->buf, PAGES * s->page, 0));
 
-	/* It may have come as far as to a page that was not to be had. */
+	/* A short read: a page could not be had. */
 	return n < 0 ? n : n == (ssize_t)(PAGES * s->page) ? 0 : -ENOMEM;
 }
 
@@ -291,7 +292,7 @@ static int call_read_pin(struct scene *s)
 {
 	ssize_t n = sys(pread(s->new_fd, s->buf, PAGES * s->page, 0));
 
-	/* A copy that fails in the middle makes it short. */
+	/* A short read: a copy failed. */
 	return n < 0 ? n : n == PAGES * (ssize_t)s->page ? 0 : -EFAULT;
 }
 
@@ -320,7 +321,7 @@ static int call_export(struct scene *s)
 	return s->new_fd < 0 ? s->new_fd : 0;
 }
 
-/* A memfd in the place of a pipe's end, and an object for it. */
+/* A memfd in place of the pipe, and a new object. */
 static int make_import(struct scene *s)
 {
 	s->pipe[0] = memfd_open();
@@ -345,7 +346,7 @@ static int call_pins(struct scene *s)
 
 	if (ret)
 		return ret;
-	/* Other pages may be in some CPU's LRU batch. */
+	/* Other pages may be in an LRU batch. */
 	return arg.dma_pinned_pages == 1 && !vec[0].index && vec[0].dma_pins ? 0 : -EUCLEAN;
 }
 
@@ -405,7 +406,7 @@ static int call_unmap_part(struct scene *s)
 static int call_move(struct scene *s)
 {
 	size_t len = PAGES * s->page;
-	/* A place where nothing is. */
+	/* A free address range. */
 	void *to = mmap(NULL, len, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 	if (to == MAP_FAILED)
@@ -431,7 +432,7 @@ static int call_fork(struct scene *s)
 	return ps_wait(pid) ? -EUCLEAN : 0;
 }
 
-/* A fault for which there is no memory is tried again, unseen. */
+/* A fault without memory is retried, unseen. */
 static int call_touch(struct scene *s)
 {
 	return s->map[2 * s->page] ? 0 : -EUCLEAN;
@@ -526,7 +527,7 @@ CALL(fdinfo);
 
 static volatile unsigned int armed;
 
-/* No call here may end like this. Tells what it was, from the kernel (SI_KERNEL) or of a load. */
+/* No call may raise a signal: reports its origin, the kernel (SI_KERNEL) or an access. */
 static void tell_fault(int sig, siginfo_t *info, void *context)
 {
 	printf("# fault %u: signal %d, code %d, address %p\n", armed, sig, info->si_code,
@@ -540,6 +541,7 @@ FIXTURE_SETUP(faults)
 {
 	struct sigaction sa = { .sa_sigaction = tell_fault, .sa_flags = SA_SIGINFO };
 
+	run_on_cpu(0);
 	sigaction(SIGSEGV, &sa, NULL);
 	ASSERT_EQ(0, faults_begin());
 	self->shmem = shmem_pages();
@@ -549,7 +551,7 @@ FIXTURE_TEARDOWN(faults)
 {
 }
 
-/* An errno that a lack of memory or of the caller's memory can have. */
+/* An errno that a failed allocation or user copy may cause. */
 static bool is_fitting(int ret)
 {
 	return ret == -ENOMEM || ret == -EFAULT || ret == -EAGAIN || ret == -ENFILE;
@@ -592,7 +594,7 @@ TEST_F(faults, walk)
 	EXPECT_GE(self->shmem + SHMEM_NOISE, shmem_pages());
 }
 
-/* What was counted for a mapping that could not be made, or was copied in vain, is not. */
+/* Accounting of a mapping that failed is undone: the object can be sealed. */
 TEST_F(faults, seal_after_all)
 {
 	bool hit = true;
@@ -609,7 +611,7 @@ TEST_F(faults, seal_after_all)
 		variant->call(&s);
 		hit = fault_disarm();
 
-		/* Whatever is left of it. */
+		/* What is left of the call. */
 		if (s.map)
 			munmap(s.map, PAGES * s.page);
 		s.map = NULL;
@@ -627,9 +629,9 @@ TEST_F(faults, seal_after_all)
 }
 
 /*
- * Has the C library leave rseq alone. The kernel updates that area on its way back to user
- * space when it has taken the CPU away meanwhile. If that needs a page, after fork() for
- * instance, and this is the allocation that fails, the task gets SIGSEGV.
+ * Disables rseq in the C library. The kernel writes to that area on return to user space. If
+ * this needs a page, after fork() for instance, and the allocation fails, the task gets
+ * SIGSEGV.
  */
 static void without_rseq(char **argv)
 {

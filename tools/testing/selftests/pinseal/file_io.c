@@ -2,9 +2,8 @@
 /*
  * Reading, writing, splicing, seeking, sizes, holes and allocation.
  *
- * Every test runs on a memfd, on a pinseal object and on an imported memfd: the memfd
- * variant proves that the test asks for what shmem really does, the others that the
- * object behaves alike.
+ * Runs on a memfd, an object and an imported memfd: the memfd variant proves what shmem
+ * does, the others that the object does the same.
  */
 #include <stddef.h>
 #include <sys/resource.h>
@@ -19,15 +18,15 @@
 #define LLFS_MAX	0x7fffffffffffffffLL	/* 2^63 - 1 */
 
 /* An empty object and a buffer of eight pages, filled. */
-FIXTURE(memory) {
+FIXTURE(file_io) {
 	int fd;
 	size_t page;
 	char *buf;
 };
 
-ON_EVERY_KIND(memory);
+ON_EVERY_KIND(file_io);
 
-FIXTURE_SETUP(memory)
+FIXTURE_SETUP(file_io)
 {
 	self->page = page_size();
 	self->fd = obj_open(variant->kind);
@@ -37,7 +36,7 @@ FIXTURE_SETUP(memory)
 	fill(self->buf, 8 * self->page, 1);
 }
 
-FIXTURE_TEARDOWN(memory)
+FIXTURE_TEARDOWN(file_io)
 {
 	close(self->fd);
 	free(self->buf);
@@ -45,13 +44,13 @@ FIXTURE_TEARDOWN(memory)
 
 /* Reading and writing */
 
-TEST_F(memory, begins_empty)
+TEST_F(file_io, begins_empty)
 {
 	EXPECT_EQ(0, obj_size(self->fd));
 	EXPECT_EQ(0, sys(read(self->fd, self->buf, 1)));
 }
 
-TEST_F(memory, reads_what_was_written)
+TEST_F(file_io, reads_what_was_written)
 {
 	char back[100];
 
@@ -60,7 +59,7 @@ TEST_F(memory, reads_what_was_written)
 	EXPECT_EQ(0, memcmp(self->buf, back, 100));
 }
 
-TEST_F(memory, read_and_write_move_the_position)
+TEST_F(file_io, read_and_write_move_the_position)
 {
 	char back[30];
 
@@ -72,7 +71,7 @@ TEST_F(memory, read_and_write_move_the_position)
 	EXPECT_EQ(0, memcmp(self->buf + 50, back, 30));
 }
 
-TEST_F(memory, pread_and_pwrite_leave_the_position)
+TEST_F(file_io, pread_and_pwrite_leave_the_position)
 {
 	ASSERT_EQ(7, sys(lseek(self->fd, 7, SEEK_SET)));
 	ASSERT_EQ(100, sys(pwrite(self->fd, self->buf, 100, 20)));
@@ -80,7 +79,7 @@ TEST_F(memory, pread_and_pwrite_leave_the_position)
 	EXPECT_EQ(7, sys(lseek(self->fd, 0, SEEK_CUR)));
 }
 
-TEST_F(memory, vectors_are_gathered_and_scattered)
+TEST_F(file_io, vectors_are_gathered_and_scattered)
 {
 	char *buf = self->buf;
 	size_t page = self->page;
@@ -98,7 +97,7 @@ TEST_F(memory, vectors_are_gathered_and_scattered)
 	EXPECT_EQ(0, memcmp(buf + 201, back[2], 199));
 }
 
-TEST_F(memory, vectors_work_at_an_offset)
+TEST_F(file_io, vectors_work_at_an_offset)
 {
 	char back[2][50];
 	struct iovec out[] = { { self->buf, 30 }, { self->buf + 30, 70 } };
@@ -110,7 +109,7 @@ TEST_F(memory, vectors_work_at_an_offset)
 	EXPECT_EQ(0, sys(lseek(self->fd, 0, SEEK_CUR)));
 }
 
-TEST_F(memory, read_stops_at_the_end)
+TEST_F(file_io, read_stops_at_the_end)
 {
 	ASSERT_EQ(0, obj_resize(self->fd, self->page + 10));
 	EXPECT_EQ(11, sys(pread(self->fd, self->buf, 4 * self->page, self->page - 1)));
@@ -118,14 +117,14 @@ TEST_F(memory, read_stops_at_the_end)
 	EXPECT_EQ(0, sys(pread(self->fd, self->buf, 1, 5 * self->page)));
 }
 
-TEST_F(memory, nothing_is_read_or_written_with_length_zero)
+TEST_F(file_io, nothing_is_read_or_written_with_length_zero)
 {
 	EXPECT_EQ(0, sys(pwrite(self->fd, self->buf, 0, 100)));
 	EXPECT_EQ(0, sys(pread(self->fd, self->buf, 0, 0)));
 	EXPECT_EQ(0, obj_size(self->fd));
 }
 
-TEST_F(memory, write_past_the_end_grows)
+TEST_F(file_io, write_past_the_end_grows)
 {
 	ASSERT_EQ(10, sys(pwrite(self->fd, self->buf, 10, 3 * self->page + 5)));
 	EXPECT_EQ(3 * self->page + 15, obj_size(self->fd));
@@ -133,14 +132,14 @@ TEST_F(memory, write_past_the_end_grows)
 	EXPECT_TRUE(is_zero(self->buf, 3 * self->page + 5));
 }
 
-TEST_F(memory, write_inside_does_not_change_the_size)
+TEST_F(file_io, write_inside_does_not_change_the_size)
 {
 	ASSERT_EQ(0, obj_resize(self->fd, 2 * self->page));
 	ASSERT_EQ(10, sys(pwrite(self->fd, self->buf, 10, 5)));
 	EXPECT_EQ(2 * self->page, obj_size(self->fd));
 }
 
-TEST_F(memory, every_size_around_a_page_reads_zero_to_its_end)
+TEST_F(file_io, every_size_around_a_page_reads_zero_to_its_end)
 {
 	const size_t sizes[] = {
 		0, 1, 2, self->page - 1, self->page, self->page + 1, 3 * self->page - 1,
@@ -158,7 +157,7 @@ TEST_F(memory, every_size_around_a_page_reads_zero_to_its_end)
 	}
 }
 
-TEST_F(memory, every_size_around_a_page_keeps_its_bytes)
+TEST_F(file_io, every_size_around_a_page_keeps_its_bytes)
 {
 	const size_t sizes[] = {
 		1, 2, self->page - 1, self->page, self->page + 1, 3 * self->page - 1,
@@ -177,7 +176,7 @@ TEST_F(memory, every_size_around_a_page_keeps_its_bytes)
 	free(back);
 }
 
-TEST_F(memory, shrinking_throws_bytes_away)
+TEST_F(file_io, shrinking_drops_bytes)
 {
 	ASSERT_EQ(2 * self->page, sys(pwrite(self->fd, self->buf, 2 * self->page, 0)));
 	ASSERT_EQ(0, obj_resize(self->fd, 100));
@@ -187,7 +186,7 @@ TEST_F(memory, shrinking_throws_bytes_away)
 	EXPECT_TRUE(is_zero(self->buf + 100, 2 * self->page - 100));
 }
 
-TEST_F(memory, o_append_writes_at_the_end)
+TEST_F(file_io, o_append_writes_at_the_end)
 {
 	ASSERT_EQ(100, sys(pwrite(self->fd, self->buf, 100, 0)));
 	ASSERT_EQ(0, sys(fcntl(self->fd, F_SETFL, O_APPEND)));
@@ -197,7 +196,7 @@ TEST_F(memory, o_append_writes_at_the_end)
 	EXPECT_EQ(110, sys(lseek(self->fd, 0, SEEK_CUR)));
 }
 
-TEST_F(memory, o_append_makes_pwrite_append_too)
+TEST_F(file_io, o_append_makes_pwrite_append_too)
 {
 	ASSERT_EQ(100, sys(pwrite(self->fd, self->buf, 100, 0)));
 	ASSERT_EQ(0, sys(fcntl(self->fd, F_SETFL, O_APPEND)));
@@ -206,7 +205,7 @@ TEST_F(memory, o_append_makes_pwrite_append_too)
 	EXPECT_EQ(0, sys(lseek(self->fd, 0, SEEK_CUR)));
 }
 
-TEST_F(memory, rwf_append_writes_at_the_end)
+TEST_F(file_io, rwf_append_writes_at_the_end)
 {
 	struct iovec iov = { self->buf, 10 };
 
@@ -215,7 +214,7 @@ TEST_F(memory, rwf_append_writes_at_the_end)
 	EXPECT_EQ(110, obj_size(self->fd));
 }
 
-TEST_F(memory, bad_buffers_fault)
+TEST_F(file_io, bad_buffers_fault)
 {
 	char *none = mmap(NULL, self->page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
@@ -225,7 +224,7 @@ TEST_F(memory, bad_buffers_fault)
 	EXPECT_EQ(100, obj_size(self->fd));
 }
 
-TEST_F(memory, half_bad_buffers_are_used_up_to_the_bad_page)
+TEST_F(file_io, half_bad_buffers_are_used_up_to_the_bad_page)
 {
 	char *p = mmap(NULL, 2 * self->page, RW, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
@@ -236,7 +235,7 @@ TEST_F(memory, half_bad_buffers_are_used_up_to_the_bad_page)
 	EXPECT_EQ(self->page, sys(pwrite(self->fd, p, 2 * self->page, 2 * self->page)));
 }
 
-TEST_F(memory, negative_offsets_are_einval)
+TEST_F(file_io, negative_offsets_are_einval)
 {
 	EXPECT_EQ(-EINVAL, sys(pread(self->fd, self->buf, 1, -1)));
 	EXPECT_EQ(-EINVAL, sys(pwrite(self->fd, self->buf, 1, -1)));
@@ -244,7 +243,7 @@ TEST_F(memory, negative_offsets_are_einval)
 	EXPECT_EQ(0, obj_size(self->fd));
 }
 
-TEST_F(memory, write_from_its_own_mapping_works)
+TEST_F(file_io, write_from_its_own_mapping_works)
 {
 	char *p;
 
@@ -256,7 +255,7 @@ TEST_F(memory, write_from_its_own_mapping_works)
 	EXPECT_EQ(0, memcmp(p, p + 2 * self->page, 2 * self->page));
 }
 
-TEST_F(memory, write_of_a_page_onto_itself_works)
+TEST_F(file_io, write_of_a_page_onto_itself_works)
 {
 	char *p;
 
@@ -267,7 +266,7 @@ TEST_F(memory, write_of_a_page_onto_itself_works)
 	EXPECT_TRUE(is_filled(p, self->page, 1));
 }
 
-TEST_F(memory, read_into_its_own_mapping_works)
+TEST_F(file_io, read_into_its_own_mapping_works)
 {
 	char *p;
 
@@ -279,7 +278,7 @@ TEST_F(memory, read_into_its_own_mapping_works)
 	EXPECT_TRUE(is_filled(p + self->page, self->page, 1));
 }
 
-/* The child may write files up to @limit bytes, and gets no SIGXFSZ for more. */
+/* A child that may write files up to @limit bytes, and ignores SIGXFSZ. */
 static pid_t fork_with_fsize_limit(size_t limit)
 {
 	struct rlimit rlim = { limit, limit };
@@ -293,7 +292,7 @@ static pid_t fork_with_fsize_limit(size_t limit)
 	return pid;
 }
 
-TEST_F(memory, rlimit_fsize_bounds_write)
+TEST_F(file_io, rlimit_fsize_bounds_write)
 {
 	pid_t pid = fork_with_fsize_limit(2 * self->page);
 
@@ -306,7 +305,7 @@ TEST_F(memory, rlimit_fsize_bounds_write)
 	EXPECT_EQ(2 * self->page, obj_size(self->fd));
 }
 
-TEST_F(memory, rlimit_fsize_bounds_resize_and_fallocate)
+TEST_F(file_io, rlimit_fsize_bounds_resize_and_fallocate)
 {
 	pid_t pid = fork_with_fsize_limit(2 * self->page);
 
@@ -323,7 +322,7 @@ TEST_F(memory, rlimit_fsize_bounds_resize_and_fallocate)
 	EXPECT_EQ(2 * self->page, obj_size(self->fd));
 }
 
-TEST_F(memory, rlimit_fsize_sends_sigxfsz)
+TEST_F(file_io, rlimit_fsize_sends_sigxfsz)
 {
 	struct rlimit rlim = { self->page, self->page };
 	pid_t pid = ps_fork();
@@ -339,7 +338,7 @@ TEST_F(memory, rlimit_fsize_sends_sigxfsz)
 
 /* Holes and allocation */
 
-TEST_F(memory, punch_reads_zero)
+TEST_F(file_io, punch_reads_zero)
 {
 	size_t page = self->page;
 
@@ -351,7 +350,7 @@ TEST_F(memory, punch_reads_zero)
 	EXPECT_EQ(4 * page, obj_size(self->fd));
 }
 
-TEST_F(memory, punch_zeroes_parts_of_pages)
+TEST_F(file_io, punch_zeroes_parts_of_pages)
 {
 	size_t page = self->page;
 	char *copy = malloc(4 * page);
@@ -365,14 +364,14 @@ TEST_F(memory, punch_zeroes_parts_of_pages)
 	free(copy);
 }
 
-TEST_F(memory, punch_past_the_end_changes_nothing)
+TEST_F(file_io, punch_past_the_end_changes_nothing)
 {
 	ASSERT_EQ(100, sys(pwrite(self->fd, self->buf, 100, 0)));
 	ASSERT_EQ(0, obj_fallocate(self->fd, PUNCH, 4 * self->page, self->page));
 	EXPECT_EQ(100, obj_size(self->fd));
 }
 
-TEST_F(memory, punch_is_seen_through_a_mapping)
+TEST_F(file_io, punch_is_seen_through_a_mapping)
 {
 	char *p;
 
@@ -385,7 +384,7 @@ TEST_F(memory, punch_is_seen_through_a_mapping)
 	EXPECT_EQ(0, memcmp(self->buf + self->page, p + self->page, self->page));
 }
 
-TEST_F(memory, punched_page_can_be_written_again)
+TEST_F(file_io, punched_page_can_be_written_again)
 {
 	char *p;
 
@@ -399,7 +398,7 @@ TEST_F(memory, punched_page_can_be_written_again)
 	EXPECT_EQ(0, memcmp("\0y", self->buf, 2));
 }
 
-TEST_F(memory, fallocate_grows_and_reads_zero)
+TEST_F(file_io, fallocate_grows_and_reads_zero)
 {
 	ASSERT_EQ(0, obj_fallocate(self->fd, 0, self->page, 100));
 	EXPECT_EQ(self->page + 100, obj_size(self->fd));
@@ -407,7 +406,7 @@ TEST_F(memory, fallocate_grows_and_reads_zero)
 	EXPECT_TRUE(is_zero(self->buf, self->page + 100));
 }
 
-TEST_F(memory, fallocate_keeps_bytes)
+TEST_F(file_io, fallocate_keeps_bytes)
 {
 	ASSERT_EQ(2 * self->page, sys(pwrite(self->fd, self->buf, 2 * self->page, 0)));
 	ASSERT_EQ(0, obj_fallocate(self->fd, 0, 0, 4 * self->page));
@@ -416,14 +415,14 @@ TEST_F(memory, fallocate_keeps_bytes)
 	EXPECT_TRUE(is_filled(self->buf, 2 * self->page, 1));
 }
 
-TEST_F(memory, keep_size_keeps_the_size)
+TEST_F(file_io, keep_size_keeps_the_size)
 {
 	ASSERT_EQ(0, obj_resize(self->fd, 10));
 	ASSERT_EQ(0, obj_fallocate(self->fd, FALLOC_FL_KEEP_SIZE, 0, 4 * self->page));
 	EXPECT_EQ(10, obj_size(self->fd));
 }
 
-TEST_F(memory, fallocate_takes_memory_and_punch_gives_it_back)
+TEST_F(file_io, fallocate_takes_memory_and_punch_gives_it_back)
 {
 	size_t len = 8 * SHMEM_NOISE * self->page;
 	long before = shmem_pages();
@@ -436,13 +435,13 @@ TEST_F(memory, fallocate_takes_memory_and_punch_gives_it_back)
 	EXPECT_EQ(len, obj_size(self->fd));
 }
 
-TEST_F(memory, keep_size_takes_memory_past_the_end)
+TEST_F(file_io, keep_size_takes_memory_past_the_end)
 {
 	ASSERT_EQ(0, obj_allocate(self->fd, FALLOC_FL_KEEP_SIZE, 0, 8 * SHMEM_NOISE * self->page));
 	EXPECT_EQ(8 * SHMEM_NOISE, obj_pages(self->fd));
 }
 
-TEST_F(memory, shrinking_gives_memory_back)
+TEST_F(file_io, shrinking_gives_memory_back)
 {
 	long before = shmem_pages();
 
@@ -451,7 +450,7 @@ TEST_F(memory, shrinking_gives_memory_back)
 	EXPECT_GE(SHMEM_NOISE, shmem_pages() - before);
 }
 
-TEST_F(memory, last_close_gives_memory_back)
+TEST_F(file_io, last_close_gives_memory_back)
 {
 	long before = shmem_pages();
 	int fd = obj_open(variant->kind);
@@ -461,7 +460,7 @@ TEST_F(memory, last_close_gives_memory_back)
 	EXPECT_GE(SHMEM_NOISE, shmem_pages() - before);
 }
 
-TEST_F(memory, one_byte_at_the_end_of_a_gib_is_sparse)
+TEST_F(file_io, one_byte_at_the_end_of_a_gib_is_sparse)
 {
 	long before = shmem_pages();
 	char *p;
@@ -481,7 +480,7 @@ TEST_F(memory, one_byte_at_the_end_of_a_gib_is_sparse)
 	munmap(p, GIB);
 }
 
-TEST_F(memory, offsets_past_2_and_4_gib_are_told_apart)
+TEST_F(file_io, offsets_past_2_and_4_gib_are_told_apart)
 {
 	static const int64_t at[] = { 0, 2 * GIB - 5, 4 * GIB - 5, 8 * GIB - 5, 1LL << 45 };
 	char back[10];
@@ -499,7 +498,7 @@ TEST_F(memory, offsets_past_2_and_4_gib_are_told_apart)
 	}
 }
 
-TEST_F(memory, maps_past_4_gib_see_their_own_bytes)
+TEST_F(file_io, maps_past_4_gib_see_their_own_bytes)
 {
 	char *p;
 
@@ -514,7 +513,7 @@ TEST_F(memory, maps_past_4_gib_see_their_own_bytes)
 
 /* Splicing */
 
-TEST_F(memory, splice_out_gives_the_bytes)
+TEST_F(file_io, splice_out_gives_the_bytes)
 {
 	int pipefd[2];
 	loff_t offset = 10;
@@ -528,7 +527,7 @@ TEST_F(memory, splice_out_gives_the_bytes)
 	EXPECT_EQ(0, memcmp(self->buf + 10, back, 100));
 }
 
-TEST_F(memory, splice_out_of_a_hole_gives_zeroes)
+TEST_F(file_io, splice_out_of_a_hole_gives_zeroes)
 {
 	int pipefd[2];
 	loff_t offset = 0;
@@ -540,7 +539,7 @@ TEST_F(memory, splice_out_of_a_hole_gives_zeroes)
 	EXPECT_TRUE(is_zero(self->buf, 2 * self->page));
 }
 
-TEST_F(memory, splice_out_ends_at_the_end)
+TEST_F(file_io, splice_out_ends_at_the_end)
 {
 	int pipefd[2];
 	loff_t offset = 90;
@@ -551,7 +550,7 @@ TEST_F(memory, splice_out_ends_at_the_end)
 	EXPECT_EQ(0, sys(splice(self->fd, &offset, pipefd[1], NULL, 50, 0)));
 }
 
-TEST_F(memory, splice_in_writes_the_bytes)
+TEST_F(file_io, splice_in_writes_the_bytes)
 {
 	int pipefd[2];
 	loff_t offset = 50;
@@ -565,7 +564,7 @@ TEST_F(memory, splice_in_writes_the_bytes)
 	EXPECT_EQ(0, memcmp(self->buf, back, 100));
 }
 
-TEST_F(memory, splice_moves_the_position)
+TEST_F(file_io, splice_moves_the_position)
 {
 	int pipefd[2];
 
@@ -577,7 +576,7 @@ TEST_F(memory, splice_moves_the_position)
 	EXPECT_EQ(120, sys(lseek(self->fd, 0, SEEK_CUR)));
 }
 
-TEST_F(memory, sendfile_copies_between_objects)
+TEST_F(file_io, sendfile_copies_between_objects)
 {
 	int to = obj_open(variant->kind);
 	char *back = malloc(4 * self->page);
@@ -591,7 +590,7 @@ TEST_F(memory, sendfile_copies_between_objects)
 	close(to);
 }
 
-TEST_F(memory, sendfile_copies_to_and_from_memfd)
+TEST_F(file_io, sendfile_copies_to_and_from_memfd)
 {
 	int memfd = obj_open(MEMFD);
 	off_t offset = 0;

@@ -1,26 +1,26 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * PINSEAL_SEAL_ISOLATE: pages that somebody holds are replaced by copies, so that the
- * object can be sealed. Its bytes are after the call what they were before, whatever is
- * written to the pages that were held.
+ * PINSEAL_SEAL_ISOLATE: held pages are replaced by copies, so that the object can be sealed.
+ * Its bytes stay what they were, whatever is written to the pages of the holder.
  */
 #include <linux/falloc.h>
 #include <pthread.h>
 #include <sched.h>
 
 #include "harness.h"
+#include "alias.h"
 #include "bytes.h"
 #include "content.h"
+#include "cpu.h"
 #include "holders.h"
 #include "isolate.h"
 #include "large_folio.h"
 #include "memcg.h"
 #include "pagemap.h"
 #include "sealer.h"
-#include "alias.h"
 #include "zram_swap.h"
 
-/* Each way to hold pages */
+/* Each kind of holder */
 
 FIXTURE(held) {
 	int fd;
@@ -47,6 +47,8 @@ FIXTURE_VARIANT_ADD(held, imported_vmsplice)	{ HOLD_VMSPLICE, IMPORTED };
 
 FIXTURE_SETUP(held)
 {
+	/* Pages that another CPU fills would be in its LRU batch. */
+	run_on_cpu(0);
 	self->page = page_size();
 	self->len = PAGES * self->page;
 	self->shmem = shmem_pages();
@@ -83,7 +85,7 @@ TEST_F(held, is_sealed_at_once)
 	EXPECT_AS_BEFORE(self);
 }
 
-TEST_F(held, is_nobodys_page_any_more)
+TEST_F(held, has_no_pins_afterwards)
 {
 	struct pinseal_seal arg = isolate_at_once();
 	struct pinseal_page vec[PAGES];
@@ -91,7 +93,7 @@ TEST_F(held, is_nobodys_page_any_more)
 
 	ASSERT_EQ(0, ps_seal(self->fd, &arg));
 	ASSERT_EQ(0, ps_pins(self->fd, 0, vec, PAGES, &pins));
-	/* Copies may be on their way to the LRU lists. */
+	/* Copies may be in an LRU batch. */
 	EXPECT_EQ(0, pins.dma_pinned_pages);
 	ASSERT_EQ(0, hold_end(&self->hold));
 }
@@ -108,12 +110,12 @@ TEST_F(held, gives_its_memory_back)
 	EXPECT_GE(SHMEM_NOISE, shmem_pages() - self->shmem);
 }
 
-TEST_F(held, is_not_isolated_when_it_is_let_go_in_time)
+TEST_F(held, is_not_isolated_when_released_in_time)
 {
 	struct pinseal_seal arg = seal_write(60 * NSEC_PER_SEC);
 	struct hold_ender ender;
 
-	/* Then its bytes change. */
+	/* The holder writes when it ends. */
 	if (variant->writes)
 		return;
 	arg.flags = PINSEAL_SEAL_ISOLATE;
@@ -124,7 +126,7 @@ TEST_F(held, is_not_isolated_when_it_is_let_go_in_time)
 	EXPECT_AS_BEFORE(self);
 }
 
-TEST_F(held, is_isolated_when_the_time_is_over)
+TEST_F(held, is_isolated_at_the_deadline)
 {
 	struct pinseal_seal arg = seal_write(20 * NSEC_PER_MSEC);
 
@@ -136,7 +138,7 @@ TEST_F(held, is_isolated_when_the_time_is_over)
 	EXPECT_AS_BEFORE(self);
 }
 
-TEST_F(held, is_isolated_when_the_looks_are_used_up)
+TEST_F(held, is_isolated_at_the_last_scan)
 {
 	struct pinseal_seal arg = seal_write(60 * NSEC_PER_SEC);
 
@@ -149,7 +151,7 @@ TEST_F(held, is_isolated_when_the_looks_are_used_up)
 	EXPECT_AS_BEFORE(self);
 }
 
-TEST_F(held, stays_the_same_for_who_has_it_mapped)
+TEST_F(held, stays_the_same_in_mappings)
 {
 	char *shared, *private;
 	struct pinseal_seal arg = isolate_at_once();
@@ -193,7 +195,7 @@ TEST_F(held, comes_back_from_swap)
 	zram_swap_end(&swap);
 }
 
-/* How many pages of a mapping of the object are in memory. */
+/* The pages of a mapping that are in memory. */
 static size_t in_memory(void *p, size_t len)
 {
 	unsigned char there[PAGES];
@@ -207,27 +209,24 @@ static size_t in_memory(void *p, size_t len)
 }
 
 /*
- * Pages are swapped out, and some of them come back because somebody holds them; the others
- * because they are looked at. Only what is held is replaced.
+ * Swapped-out pages come back for a holder, or for a scan. Only those of the holder are
+ * replaced.
  */
-TEST(neighbours_come_back_from_swap)
+TEST(other_pages_come_back_from_swap)
 {
 	struct pinseal_seal arg = isolate_at_once();
 	size_t len = PAGES * page_size(), left;
 	int fd = ps_create(len);
 	struct zram_swap swap;
 	struct hold hold;
-	cpu_set_t cpus;
 	uint64_t bytes;
 	char *p;
 
 	ASSERT_LE(0, fd);
 	if (!zram_is_there())
 		SKIP(return, "no zram");
-	/* Pages that another CPU has just made cannot be paged out by this one. */
-	CPU_ZERO(&cpus);
-	CPU_SET(sched_getcpu(), &cpus);
-	ASSERT_EQ(0, sys(sched_setaffinity(0, sizeof(cpus), &cpus)));
+	/* Pages in the LRU batch of another CPU cannot be paged out. */
+	ASSERT_EQ(0, run_on_cpu(0));
 	ASSERT_EQ(0, zram_swap_begin(&swap, 8 * len));
 	ASSERT_EQ(0, fill_file(fd, len, 'n'));
 	p = ps_map(fd, len, PROT_READ, MAP_PRIVATE);
@@ -253,7 +252,7 @@ TEST(neighbours_come_back_from_swap)
 	zram_swap_end(&swap);
 }
 
-/* A device that writes all the time */
+/* A device that writes without rest */
 
 struct writer {
 	struct uring ring;
@@ -288,7 +287,7 @@ static void *writer_thread(void *data)
 	return NULL;
 }
 
-/* Writes to the object as a device does: the bytes of another file, over and over. */
+/* Writes to the object as a device does: the bytes of another file, again and again. */
 static int writer_start(struct writer *w, int fd, size_t len)
 {
 	int ret;
@@ -323,11 +322,11 @@ static int writer_end(struct writer *w)
 	return w->error;
 }
 
-TEST(a_device_that_writes_all_the_time_does_not_reach_it)
+TEST(busy_device_does_not_reach_a_sealed_object)
 {
 	size_t len = PAGES * page_size();
 
-	for (int i = 0; i < 50; i++) {
+	for (int i = 0; i < test_rounds(15, 50); i++) {
 		struct pinseal_seal arg = isolate_at_once();
 		int fd = ps_create(len);
 		struct writer w;
@@ -348,12 +347,12 @@ TEST(a_device_that_writes_all_the_time_does_not_reach_it)
 	}
 }
 
-/* Who is at it meanwhile */
+/* Concurrent readers */
 
-TEST(readers_see_the_same_bytes_all_the_time)
+TEST(readers_always_see_the_same_bytes)
 {
 	size_t len = PAGES * page_size();
-	uint64_t until = now_ns() + 2 * NSEC_PER_SEC;
+	uint64_t until = now_ns() + test_rounds(500, 2000) * NSEC_PER_MSEC;
 	unsigned int rounds;
 
 	for (rounds = 0; rounds < 20 || now_ns() < until; rounds++) {
@@ -394,7 +393,7 @@ TEST(readers_see_the_same_bytes_all_the_time)
 	TH_LOG("%u rounds", rounds);
 }
 
-/* What it cannot do, and what it does not */
+/* Limits of isolation */
 
 FIXTURE(object) {
 	int fd;
@@ -403,6 +402,7 @@ FIXTURE(object) {
 
 FIXTURE_SETUP(object)
 {
+	run_on_cpu(0);
 	self->page = page_size();
 	self->len = PAGES * self->page;
 	self->fd = ps_create(self->len);
@@ -415,7 +415,7 @@ FIXTURE_TEARDOWN(object)
 	close(self->fd);
 }
 
-TEST_F(object, that_nobody_holds_is_left_alone)
+TEST_F(object, without_holders_is_left_alone)
 {
 	struct pinseal_seal arg = isolate_at_once();
 
@@ -478,8 +478,8 @@ TEST_F(object, with_a_large_folio_held_is_not_sealed)
 	close(fd);
 }
 
-/* Each call takes so many, and the next one goes on. */
-TEST_F(object, with_very_many_pages_held_takes_some_calls)
+/* Each call isolates a bounded number; the next one continues. */
+TEST_F(object, with_many_pages_held_takes_several_calls)
 {
 	unsigned int pages = 2500, calls;
 	struct pinseal_seal arg;
@@ -507,8 +507,8 @@ TEST_F(object, with_very_many_pages_held_takes_some_calls)
 	EXPECT_EQ(bytes, checksum(self->fd, pages * self->page));
 }
 
-/* As is what a call did before it was restarted. */
-TEST_F(object, with_many_pages_isolated_before_has_few_left)
+/* What a call did before it was restarted counts. */
+TEST_F(object, isolates_what_earlier_calls_left)
 {
 	struct pinseal_seal arg = isolate_at_once();
 	unsigned int pages = 10;
@@ -523,14 +523,14 @@ TEST_F(object, with_many_pages_isolated_before_has_few_left)
 	EXPECT_EQ(PINSEAL_OUTCOME_PINNED, arg.outcome);
 	EXPECT_EQ(1024, arg.isolated_pages);
 	EXPECT_EQ(pages - 4, arg.pinned_pages);
-	/* Whatever it says. */
+	/* Whatever the caller claims. */
 	arg = isolate_at_once();
 	arg.waited_ns = 1;
 	arg.isolated_pages = UINT64_MAX;
 	EXPECT_EQ(-EBUSY, ps_seal(self->fd, &arg));
 	EXPECT_EQ(1024, arg.isolated_pages);
 	EXPECT_EQ(pages - 4, arg.pinned_pages);
-	/* A new one is none of that. */
+	/* A new call starts from zero. */
 	arg = isolate_at_once();
 	arg.isolated_pages = UINT64_MAX;
 	EXPECT_EQ(0, ps_seal(self->fd, &arg));
@@ -559,7 +559,7 @@ TEST_F(object, keeps_the_charge_of_its_pages)
 	ASSERT_EQ(0, hold_begin(&hold, HOLD_VMSPLICE, self->fd, PAGES, 8));
 	ASSERT_EQ(0, ps_seal(self->fd, &arg));
 	EXPECT_EQ(8, arg.isolated_pages);
-	/* It is the group of the page that pays for the copy, not ours. */
+	/* The copy is charged to the group of the page, not to the sealer's. */
 	EXPECT_LE(256 - PAGES, memcg_shmem_pages(&group));
 	ASSERT_EQ(0, hold_end(&hold));
 	close(self->fd);

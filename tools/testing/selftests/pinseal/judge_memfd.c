@@ -39,8 +39,8 @@ SHARE(share_open)
 SHARE(share_fork)
 
 /*
- * Ours, of the library: what it cannot do for a descriptor that is open for reading it must
- * not do to the device instead, whose inode is everybody's.
+ * Of the preloaded library: what it cannot do for a descriptor opened for reading, it must
+ * not do to the device, whose inode all objects share.
  */
 static void check_reader(int argc, char **argv)
 {
@@ -54,7 +54,7 @@ static void check_reader(int argc, char **argv)
 	mfd_assert_size(reader, mfd_def_size);
 	if (fstat(reader, &st) || !S_ISREG(st.st_mode))
 		abort();
-	/* A memfd's owner may. */
+	/* Allowed to the owner of a memfd. */
 	fchmod(reader, 0600);
 	fchown(reader, 1, 1);
 	if (stat(PINSEAL_DEV, &after) || after.st_mode != before.st_mode ||
@@ -70,8 +70,8 @@ static void check_reader(int argc, char **argv)
 #define CHECKS(test)		CHECK(test), CHECK(test##_in_threads)
 
 /*
- * It opens a descriptor that is open for reading anew for writing, by way of /proc. With
- * memfds the file's mode allows that; a descriptor of an object gives no more than it has.
+ * Reopens a read-only descriptor for writing through /proc. The mode of a memfd allows that;
+ * a descriptor of an object gives no more access than it has.
  */
 #define OPENED_FOR_READING	"failed: Operation not permitted"
 
@@ -115,6 +115,9 @@ TEST_F(on, test)								\
 	const struct check *check = check_of(checks, ARRAY_SIZE(checks), #test); \
 	struct verdict v = check_run(#test, NULL, variant->preload);		\
 										\
+	/* 150 ms are not always enough for a memfd on a busy machine. */	\
+	for (int i = 0; i < 5 && !variant->preload && check_was_busy(&v); i++)	\
+		v = check_run(#test, NULL, variant->preload);			\
 	if (check->differs && variant->preload) {				\
 		EXPECT_TRUE(WIFSIGNALED(v.status) && WTERMSIG(v.status) == SIGABRT); \
 		EXPECT_NE(NULL, strstr(v.last_line, check->differs));		\

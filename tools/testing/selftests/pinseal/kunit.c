@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What the module's own KUnit suites said when it was loaded, as one TAP result for
- * each of their tests. A kernel without CONFIG_KUNIT has none.
+ * Results of the module's KUnit suites, which ran when it was loaded, one TAP result per
+ * test. Skipped without CONFIG_KUNIT.
  */
 #include <dirent.h>
 #include <stdio.h>
@@ -15,7 +15,7 @@
 
 static unsigned int count, failed;
 
-/* A line of KTAP: those of a suite's tests are indented once. */
+/* A line of KTAP; tests of a suite are indented once. */
 static void take_line(const char *suite, const char *line, bool print)
 {
 	bool bad = !strncmp(line, "    not ok ", 11);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Objects of huge pages, however they came to be: they can be sealed at once when nobody
- * holds a part of one, and when somebody does, the report is about the whole of it.
+ * Objects of large folios, allocated or collapsed: sealed at once without holders; otherwise
+ * reports concern the whole folio.
  */
 #include "harness.h"
 #include "bytes.h"
@@ -15,15 +15,15 @@
 
 #define SETTING	"/sys/kernel/mm/transparent_hugepage/shmem_enabled"
 
-/* How many huge pages an object has. */
+/* Large folios of an object. */
 #define FOLIOS	3
 
-/* What is done more than once is done so often; not with pages of 32 MiB. */
-#define TIMES(self)	((self)->size > 4 << 20 ? 1 : 8)
+/* Rounds; not many with folios of 32 MiB. */
+#define TIMES(self)	((self)->size > 4 << 20 ? 1 : test_rounds(2, 8))
 
 enum made_by { ALWAYS, ADVISED, COLLAPSED };
 
-FIXTURE(large) {
+FIXTURE(large_folio) {
 	size_t size;		/* of a huge page, in bytes; 0: there are none */
 	size_t pages;		/* of a huge page */
 	size_t len;
@@ -31,20 +31,20 @@ FIXTURE(large) {
 	char setting[32];
 };
 
-FIXTURE_VARIANT(large) {
+FIXTURE_VARIANT(large_folio) {
 	enum object_kind kind;
 	enum made_by made_by;
 };
 
-FIXTURE_VARIANT_ADD(large, always)		{ PINSEAL, ALWAYS };
-FIXTURE_VARIANT_ADD(large, advised)		{ PINSEAL, ADVISED };
-FIXTURE_VARIANT_ADD(large, collapsed)		{ PINSEAL, COLLAPSED };
-FIXTURE_VARIANT_ADD(large, imported_always)	{ IMPORTED, ALWAYS };
-FIXTURE_VARIANT_ADD(large, imported_advised)	{ IMPORTED, ADVISED };
-FIXTURE_VARIANT_ADD(large, imported_collapsed)	{ IMPORTED, COLLAPSED };
+FIXTURE_VARIANT_ADD(large_folio, always)		{ PINSEAL, ALWAYS };
+FIXTURE_VARIANT_ADD(large_folio, advised)		{ PINSEAL, ADVISED };
+FIXTURE_VARIANT_ADD(large_folio, collapsed)		{ PINSEAL, COLLAPSED };
+FIXTURE_VARIANT_ADD(large_folio, imported_always)	{ IMPORTED, ALWAYS };
+FIXTURE_VARIANT_ADD(large_folio, imported_advised)	{ IMPORTED, ADVISED };
+FIXTURE_VARIANT_ADD(large_folio, imported_collapsed)	{ IMPORTED, COLLAPSED };
 
 /* Writes to every page through a mapping. */
-static int fill_mapped(FIXTURE_DATA(large) *self)
+static int fill_mapped(FIXTURE_DATA(large_folio) *self)
 {
 	char *p = map_aligned(self->fd, self->len, self->size, PROT_READ | PROT_WRITE);
 
@@ -57,12 +57,12 @@ static int fill_mapped(FIXTURE_DATA(large) *self)
 	return 0;
 }
 
-static int collapse(FIXTURE_DATA(large) *self)
+static int collapse(FIXTURE_DATA(large_folio) *self)
 {
 	char *p = map_aligned(self->fd, self->len, self->size, PROT_READ | PROT_WRITE);
 	int ret = p == MAP_FAILED ? -errno : -EAGAIN;
 
-	for (int tries = 0; ret == -EAGAIN && tries < 100; tries++) {
+	for (int tries = 0; ret == -EAGAIN && tries < 6000; tries++) {
 		ret = madvise(p, self->len, MADV_COLLAPSE) ? -errno : 0;
 		if (ret)
 			sleep_ns(10 * NSEC_PER_MSEC);
@@ -72,8 +72,8 @@ static int collapse(FIXTURE_DATA(large) *self)
 	return ret;
 }
 
-/* An object of FOLIOS huge pages. */
-static int make(FIXTURE_DATA(large) *self, const FIXTURE_VARIANT(large) *variant)
+/* An object of FOLIOS large folios. */
+static int make(FIXTURE_DATA(large_folio) *self, const FIXTURE_VARIANT(large_folio) *variant)
 {
 	static const char *const settings[] = {
 		[ALWAYS] = "always", [ADVISED] = "advise", [COLLAPSED] = "never",
@@ -93,7 +93,7 @@ static int make(FIXTURE_DATA(large) *self, const FIXTURE_VARIANT(large) *variant
 	}
 }
 
-FIXTURE_SETUP(large)
+FIXTURE_SETUP(large_folio)
 {
 	self->fd = -1;
 	self->size = large_folio_size();
@@ -104,7 +104,7 @@ FIXTURE_SETUP(large)
 	ASSERT_EQ(0, make(self, variant));
 }
 
-FIXTURE_TEARDOWN(large)
+FIXTURE_TEARDOWN(large_folio)
 {
 	if (self->fd >= 0)
 		close(self->fd);
@@ -112,10 +112,10 @@ FIXTURE_TEARDOWN(large)
 		write_text(SETTING, self->setting);
 }
 
-/* A page in the middle of the second one. */
+/* A page inside the second folio. */
 #define IN_THE_MIDDLE(self)	((self)->pages + (self)->pages / 2 + 1)
 
-TEST_F(large, is_sealed_at_once)
+TEST_F(large_folio, is_sealed_at_once)
 {
 	for (int i = 0; i < TIMES(self); i++) {
 		struct pinseal_seal arg = seal_write(0);
@@ -127,7 +127,7 @@ TEST_F(large, is_sealed_at_once)
 	}
 }
 
-TEST_F(large, is_sealed_while_somebody_reads)
+TEST_F(large_folio, is_sealed_while_read)
 {
 	uint64_t bytes = checksum(self->fd, self->len);
 	struct reader reader;
@@ -146,7 +146,7 @@ TEST_F(large, is_sealed_while_somebody_reads)
 	reader_stop(&reader);
 }
 
-TEST_F(large, held_in_the_middle_is_reported_as_a_whole)
+TEST_F(large_folio, held_in_the_middle_is_reported_as_a_whole)
 {
 	struct pinseal_seal arg = seal_write(5 * NSEC_PER_MSEC);
 	struct pinseal_page vec[4];
@@ -168,7 +168,7 @@ TEST_F(large, held_in_the_middle_is_reported_as_a_whole)
 	EXPECT_EQ(PINSEAL_PAGE_LARGE, vec[0].flags);
 	EXPECT_EQ(1, vec[0].dma_pins);
 	EXPECT_EQ(1, vec[0].extra);
-	/* The same from inside of it. */
+	/* The same from inside the folio. */
 	ASSERT_EQ(0, ps_pins(self->fd, IN_THE_MIDDLE(self) + 1, vec, ARRAY_SIZE(vec), &pins));
 	ASSERT_EQ(1, pins.found);
 	EXPECT_EQ(self->pages, vec[0].index);
@@ -177,7 +177,7 @@ TEST_F(large, held_in_the_middle_is_reported_as_a_whole)
 	EXPECT_EQ(0, ps_add_seals(self->fd, F_SEAL_WRITE));
 }
 
-TEST_F(large, held_in_the_middle_is_not_isolated)
+TEST_F(large_folio, held_in_the_middle_is_not_isolated)
 {
 	struct pinseal_seal arg = seal_write(0);
 	uint64_t bytes = checksum(self->fd, self->len);
@@ -194,7 +194,7 @@ TEST_F(large, held_in_the_middle_is_not_isolated)
 	EXPECT_EQ(bytes, checksum(self->fd, self->len));
 }
 
-TEST_F(large, let_go_in_time_is_sealed)
+TEST_F(large_folio, released_in_time_is_sealed)
 {
 	struct pinseal_seal arg = seal_write(60 * NSEC_PER_SEC);
 	struct hold_ender ender;
@@ -206,8 +206,8 @@ TEST_F(large, let_go_in_time_is_sealed)
 	ASSERT_EQ(0, hold_ender_join(&ender));
 }
 
-/* What a hole was punched into is no longer one folio, or still is: either is sealed. */
-TEST_F(large, with_a_hole_is_sealed)
+/* A folio with a hole is split, or not: either can be sealed. */
+TEST_F(large_folio, with_a_hole_is_sealed)
 {
 	size_t at = IN_THE_MIDDLE(self) * page_size();
 	struct pinseal_seal arg = seal_write(0);
@@ -222,7 +222,7 @@ TEST_F(large, with_a_hole_is_sealed)
 	EXPECT_EQ('l', c);
 }
 
-TEST_F(large, mapped_and_locked_stays_so)
+TEST_F(large_folio, mapped_and_locked_stays_so)
 {
 	size_t page = page_size();
 	unsigned char there[1];
@@ -240,8 +240,8 @@ TEST_F(large, mapped_and_locked_stays_so)
 	munlock(p, self->len);
 }
 
-/* By a handle, from the middle of one to the middle of another. */
-TEST_F(large, are_pinned_in_parts)
+/* A handle from the middle of one folio to the middle of the next. */
+TEST_F(large_folio, are_pinned_in_parts)
 {
 	uint64_t first = self->pages - 3, count = 6;
 	struct pinseal_page pages[8];

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Nothing is left behind: memory, open files and references to the module are
- * back to where they were after objects were used in every way, hundreds of
- * times, also by calls that fail and by processes that are killed half way.
+ * No leaks: memory, open files and module references return to their start after hundreds of
+ * uses, failing calls and killed processes included.
  */
 #include <dirent.h>
 #include <pthread.h>
@@ -14,7 +13,7 @@
 
 #define ROUNDS	300
 
-/* What the machine has in use. */
+/* Resources in use on the machine. */
 struct use {
 	long shmem;	/* pages; one lost per round would show */
 	long files;
@@ -30,13 +29,13 @@ static struct use in_use(void)
 	};
 }
 
-/* Other programs open a file now and then; each round of ours would leak one. */
+/* Other programs open files too; a leak would be one a round. */
 #define FILES_NOISE	(ROUNDS / 4)
 
-/* What is freed late (by a worker, after a grace period) gets some seconds. */
+/* Waits some seconds for what is freed late, by a worker or after a grace period. */
 static bool returns_to(const struct use *before, struct use *now)
 {
-	for (int i = 0; i < 50; i++) {
+	for (int i = 0; i < 600; i++) {
 		*now = in_use();
 		if (now->shmem - before->shmem <= SHMEM_NOISE &&
 		    now->files - before->files <= FILES_NOISE && now->module == before->module)
@@ -85,8 +84,7 @@ TEST_F(leaks, not_after_open_and_close)
 }
 
 /*
- * What slab caches use, in KiB, without what they keep: pages in reserve, and with KASAN
- * whatever was freed not long ago.
+ * Slab memory in KiB, without reserves, and without what KASAN keeps from reuse.
  */
 static long slab_kb(void)
 {
@@ -107,14 +105,14 @@ TEST_F(leaks, no_kernel_memory_after_thousands_of_opens)
 {
 	long before, after;
 
-	/* The first ones fill the allocator's caches. */
+	/* The first objects fill the allocator's caches. */
 	for (int i = 0; i < 2000; i++)
 		close(ps_open(O_RDWR));
 	before = slab_kb();
 	for (int i = 0; i < 20000; i++)
 		close(ps_open(O_RDWR));
 	/* 100 bytes each would make 2000 KiB. */
-	for (int i = 0; i < 20; i++) {
+	for (int i = 0; i < 600; i++) {
 		after = slab_kb();
 		if (after - before < 1000)
 			break;
@@ -231,7 +229,7 @@ TEST_F(leaks, not_by_pages_spliced_before_the_last_close)
 	EXPECT_NOTHING_LEFT(self);
 }
 
-/* Uses objects until it is killed. */
+/* Uses objects until killed. */
 static void *use_for_ever(void *data)
 {
 	size_t len = 64 * page_size();
@@ -265,7 +263,7 @@ TEST_F(leaks, not_by_processes_killed_half_way)
 				pthread_create(&threads[t], NULL, use_for_ever, NULL);
 			use_for_ever(NULL);
 		}
-		/* A different moment each time. */
+		/* Another moment each time. */
 		sleep_ns((5 + 3 * i) * NSEC_PER_MSEC / 2);
 		ps_kill(pid);
 	}

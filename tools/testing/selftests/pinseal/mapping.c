@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Mappings: shared and private, past the end, moved, split, advised, locked, run.
+ * Mappings: shared and private, past the end, moved, split, advised, locked, executed.
  *
- * Every test runs on a memfd, on a pinseal object and on an imported memfd: the memfd
- * variant proves that the test asks for what shmem really does, the others that the
- * object behaves alike.
+ * Runs on a memfd, an object and an imported memfd: the memfd variant proves what shmem
+ * does, the others that the object does the same.
  */
 #include <sys/statvfs.h>
 
@@ -163,7 +162,7 @@ TEST_F(mapping, access_after_shrinking_is_sigbus)
 	ASSERT_NE(MAP_FAILED, p);
 	ASSERT_NE(MAP_FAILED, q);
 	ASSERT_TRUE(is_filled(p, 4 * self->page, 1));
-	/* Even a private copy goes with the end of the file. */
+	/* Private copies past the end go as well. */
 	q[3 * self->page] = 'x';
 	ASSERT_EQ(0, obj_resize(self->fd, self->page));
 	EXPECT_EQ(0, ps_touch(p, true));
@@ -194,7 +193,7 @@ TEST_F(mapping, read_only_mapping_cannot_be_written)
 	EXPECT_EQ(0, ps_touch(p, false));
 }
 
-TEST_F(mapping, mprotect_takes_and_gives)
+TEST_F(mapping, mprotect_changes_access)
 {
 	char *p;
 
@@ -424,13 +423,13 @@ TEST_F(mapping, code_can_be_run_from_it)
 	EXPECT_EQ(42, ((int (*)(void))p)());
 }
 
-TEST_F(mapping, not_behind_what_a_file_can_be)
+TEST_F(mapping, not_beyond_the_largest_file)
 {
 	off_t last = INT64_MAX - INT64_MAX % self->page;
 
 	EXPECT_EQ(MAP_FAILED, mmap(NULL, 2 * self->page, RW, MAP_SHARED, self->fd, last));
 	EXPECT_EQ(EOVERFLOW, errno);
-	/* A mapping that was not made is in nobody's way. */
+	/* A failed mmap() does not keep the object from being sealed. */
 	EXPECT_EQ(0, obj_add_seals(self->fd, F_SEAL_WRITE));
 }
 

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * An object's memory is charged to the memory cgroup of who writes it, as a
- * memfd's is: why anybody may be allowed to use the device.
+ * Memory of an object is charged to the memory cgroup of the writer, as that of a memfd: why
+ * the device may be open to all users.
  *
- * Every test runs on a memfd, on a pinseal object and on an imported memfd: the memfd
- * variant proves that the test asks for what shmem really does, the others that the
- * object behaves alike.
+ * Runs on a memfd, an object and an imported memfd: the memfd variant proves what shmem
+ * does, the others that the object does the same.
  */
 #include "harness.h"
 #include "bytes.h"
@@ -15,15 +14,15 @@
 #define PAGES	1024
 
 /* An empty object, made outside the group. */
-FIXTURE(charge) {
+FIXTURE(memcg_charge) {
 	struct memcg group;
 	int fd;
 	size_t len;
 };
 
-ON_EVERY_KIND(charge);
+ON_EVERY_KIND(memcg_charge);
 
-FIXTURE_SETUP(charge)
+FIXTURE_SETUP(memcg_charge)
 {
 	if (!memcg_is_there())
 		SKIP(return, "no cgroup2 in " MEMCG_ROOT);
@@ -34,13 +33,13 @@ FIXTURE_SETUP(charge)
 	ASSERT_LE(0, self->fd);
 }
 
-FIXTURE_TEARDOWN(charge)
+FIXTURE_TEARDOWN(memcg_charge)
 {
 	close(self->fd);
 	memcg_remove(&self->group);
 }
 
-/* A child in the group; it says 100 if it could not get there. */
+/* A child in the group; exits with 100 if it cannot join. */
 static pid_t fork_into(const struct memcg *group)
 {
 	pid_t pid = ps_fork();
@@ -50,7 +49,7 @@ static pid_t fork_into(const struct memcg *group)
 	return pid;
 }
 
-TEST_F(charge, for_writing)
+TEST_F(memcg_charge, for_writing)
 {
 	pid_t pid = fork_into(&self->group);
 
@@ -63,7 +62,7 @@ TEST_F(charge, for_writing)
 	EXPECT_LE(PAGES * 3 / 4, memcg_shmem_pages(&self->group));
 }
 
-TEST_F(charge, for_touching_a_mapping)
+TEST_F(memcg_charge, for_touching_a_mapping)
 {
 	pid_t pid = fork_into(&self->group);
 
@@ -79,7 +78,7 @@ TEST_F(charge, for_touching_a_mapping)
 	EXPECT_LE(PAGES * 3 / 4, memcg_shmem_pages(&self->group));
 }
 
-TEST_F(charge, for_allocating)
+TEST_F(memcg_charge, for_allocating)
 {
 	pid_t pid = fork_into(&self->group);
 
@@ -89,7 +88,7 @@ TEST_F(charge, for_allocating)
 	EXPECT_LE(PAGES * 3 / 4, memcg_shmem_pages(&self->group));
 }
 
-TEST_F(charge, not_for_a_size_alone)
+TEST_F(memcg_charge, not_for_a_size_alone)
 {
 	pid_t pid = fork_into(&self->group);
 
@@ -99,7 +98,7 @@ TEST_F(charge, not_for_a_size_alone)
 	EXPECT_GE(PAGES / 4, memcg_shmem_pages(&self->group));
 }
 
-TEST_F(charge, until_the_memory_is_given_back)
+TEST_F(memcg_charge, until_the_memory_is_given_back)
 {
 	pid_t pid = fork_into(&self->group);
 	long before;
@@ -113,7 +112,7 @@ TEST_F(charge, until_the_memory_is_given_back)
 	EXPECT_GE(PAGES / 4, memcg_shmem_pages(&self->group));
 }
 
-TEST_F(charge, stays_when_sealed)
+TEST_F(memcg_charge, stays_when_sealed)
 {
 	pid_t pid = fork_into(&self->group);
 

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Questions whose answer is memfd's business: a memfd and a pinseal object get
- * the same calls, and the answers are compared. The last test does that with
- * thousands of random operations.
+ * The same calls on a memfd and on an object must give the same results. The last test makes
+ * thousands of random calls.
  */
 #include <sys/syscall.h>
 #include <sys/uio.h>
@@ -13,7 +12,7 @@
 
 #define LLFS_MAX	0x7fffffffffffffffLL	/* 2^63 - 1 */
 
-/* The same calls on a memfd and on a pinseal object, answers compared. */
+/* A memfd and an object. */
 FIXTURE(pair) {
 	int fd[2];
 	size_t page;
@@ -172,7 +171,7 @@ TEST_F(pair, write_across_a_grow_sealed_end)
 	}
 }
 
-/* Tries to map, in words: 0 or -errno. */
+/* Tries to map: 0, or -errno. */
 static int try_map_at(int fd, size_t len, int prot, int flags, uint64_t offset)
 {
 	void *p = (void *)syscall(SYS_mmap, NULL, len, prot, flags, fd, offset);
@@ -282,10 +281,7 @@ TEST_F(pair, vector_calls_with_flags)
 	}
 }
 
-/*
- * Thousands of random operations, mirrored. PINSEAL_SEED in the environment
- * repeats another sequence than the usual one.
- */
+/* Random calls on both; PINSEAL_SEED in the environment selects another sequence. */
 #define PAGES	32
 #define STEPS	4000
 
@@ -299,7 +295,7 @@ static uint64_t random_below(uint64_t bound)
 	return (random_state >> 11) % bound;
 }
 
-/* One operation, its arguments drawn once for both objects. */
+/* An operation and its arguments, drawn once for both objects. */
 struct step {
 	unsigned int op;
 	uint64_t offset, len;
@@ -324,14 +320,14 @@ static struct step draw_step(size_t page)
 	step.len = 1 + random_below(random_below(2) ? 3 * page : 50);
 	if (step.offset + step.len > PAGES * page)
 		step.len = PAGES * page - step.offset;
-	/* Sizes are drawn wide, and often at the edge of a page. */
+	/* Sizes of all magnitudes, often at a page boundary. */
 	step.to = random_below(PAGES * page + 1);
 	if (random_below(3) == 0)
 		step.to -= step.to % page;
 	return step;
 }
 
-/* Does one step: its result; bytes that it read are left in @buf. */
+/* Runs a step: its result; bytes that it read are left in @buf. */
 static long do_step(int fd, char *map, int pipefd[2], const struct step *step, size_t page,
 		    char *buf)
 {

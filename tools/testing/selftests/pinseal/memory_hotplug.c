@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Memory that is taken away from the machine while objects have pages in it: the kernel
- * moves them elsewhere. What is sealed keeps its bytes and its seals; what is not can be
- * sealed.
+ * Memory is taken offline while objects have pages in it, so that the kernel migrates them.
+ * Sealed objects keep bytes and seals, others can be sealed.
  */
 #include <pthread.h>
 
@@ -16,10 +15,10 @@
 
 #define MEMORY		"/sys/devices/system/memory"
 
-/* For how long the kernel may try to move pages before it is told to stop. */
-#define PATIENCE_S	10
+/* How long the kernel may try to migrate pages. */
+#define OFFLINE_S	10
 
-/* More than what batches and the like keep away from a block. */
+/* More than what LRU batches keep away from a block. */
 #define SIZE		(4UL << 20)
 
 static int block_path(char *path, size_t size, long block, const char *file)
@@ -27,14 +26,14 @@ static int block_path(char *path, size_t size, long block, const char *file)
 	return snprintf(path, size, MEMORY "/memory%ld/%s", block, file);
 }
 
-/* Sets a block's state: 0, or -errno; -EINTR when pages cannot be moved away in time. */
+/* Sets the state of a block: 0, or -errno; -EINTR when pages cannot be migrated in time. */
 static int block_set(long block, const char *state)
 {
 	char path[96];
 	int ret;
 
 	block_path(path, sizeof(path), block, "state");
-	alarm(PATIENCE_S);
+	alarm(OFFLINE_S);
 	ret = write_text(path, state);
 	alarm(0);
 	return ret;
@@ -56,7 +55,7 @@ static size_t block_size(void)
 	return strtoul(text, NULL, 16);
 }
 
-/* How many pages of a mapping, all of which are touched, are in the block. */
+/* Pages of a mapping, all of which are touched, that are in the block. */
 static size_t pages_in_block(const volatile char *p, size_t len, long block)
 {
 	size_t pages = 0;
@@ -75,18 +74,18 @@ static void nothing(int sig)
 {
 }
 
-/* A block of memory that can be taken away: what is movable comes into it first. */
-FIXTURE(block) {
+/* A block that can be offlined; movable pages are allocated from it first. */
+FIXTURE(memory_block) {
 	long number;
 	int fd;
 	char *p;		/* the object, read-only */
 };
 
-ON_EVERY_KIND(block);
+ON_EVERY_KIND(memory_block);
 
-FIXTURE_SETUP(block)
+FIXTURE_SETUP(memory_block)
 {
-	/* Without SA_RESTART: it is to end a write(). */
+	/* Without SA_RESTART: SIGALRM has to end a write(). */
 	struct sigaction sa = { .sa_handler = nothing };
 
 	self->fd = -1;
@@ -109,7 +108,7 @@ FIXTURE_SETUP(block)
 	ASSERT_LT(0, pages_in_block(self->p, SIZE, self->number));
 }
 
-FIXTURE_TEARDOWN(block)
+FIXTURE_TEARDOWN(memory_block)
 {
 	if (self->fd >= 0) {
 		munmap(self->p, SIZE);
@@ -121,7 +120,7 @@ FIXTURE_TEARDOWN(block)
 	}
 }
 
-TEST_F(block, with_a_sealed_object)
+TEST_F(memory_block, with_a_sealed_object)
 {
 	uint64_t bytes = checksum(self->fd, SIZE);
 
@@ -138,7 +137,7 @@ TEST_F(block, with_a_sealed_object)
 	EXPECT_EQ(bytes, checksum(self->fd, SIZE));
 }
 
-TEST_F(block, with_an_object_that_is_sealed_then)
+TEST_F(memory_block, with_an_object_sealed_afterwards)
 {
 	uint64_t bytes = checksum(self->fd, SIZE);
 
@@ -150,7 +149,7 @@ TEST_F(block, with_an_object_that_is_sealed_then)
 	ASSERT_EQ(0, block_set(self->number, "online_movable"));
 }
 
-/* The block comes and goes; objects are made, sealed and read. */
+/* The block goes off- and online while objects are made, sealed and read. */
 
 struct mover {
 	long block;
@@ -164,26 +163,31 @@ static void *move_all_the_time(void *data)
 	struct mover *m = data;
 
 	while (!__atomic_load_n(&m->quit, __ATOMIC_ACQUIRE)) {
-		m->times += !block_set(m->block, "offline");
+		if (!block_set(m->block, "offline"))
+			__atomic_add_fetch(&m->times, 1, __ATOMIC_RELEASE);
 		block_set(m->block, "online_movable");
 	}
 	return NULL;
 }
 
-TEST_F(block, that_comes_and_goes)
+static unsigned int moved(const struct mover *m)
 {
-	uint64_t until = now_ns() + 2 * NSEC_PER_SEC;
+	return __atomic_load_n(&m->times, __ATOMIC_ACQUIRE);
+}
+
+TEST_F(memory_block, goes_off_and_online)
+{
+	uint64_t until = now_ns() + test_rounds(300, 2000) * NSEC_PER_MSEC;
 	struct mover m = { .block = self->number };
 	unsigned int rounds, refused = 0;
-
 	sigset_t alarms;
 
 	ASSERT_EQ(0, pthread_create(&m.thread, NULL, move_all_the_time, &m));
-	/* They are for the mover. */
+	/* For the mover. */
 	sigemptyset(&alarms);
 	sigaddset(&alarms, SIGALRM);
 	pthread_sigmask(SIG_BLOCK, &alarms, NULL);
-	for (rounds = 0; rounds < 5 || now_ns() < until; rounds++) {
+	for (rounds = 0; rounds < 5 || !moved(&m) || now_ns() < until; rounds++) {
 		int fd = obj_create(variant->kind, SIZE), ret;
 		uint64_t bytes;
 
@@ -191,7 +195,7 @@ TEST_F(block, that_comes_and_goes)
 		ASSERT_EQ(0, fill_file(fd, SIZE, 'a' + rounds % 20));
 		bytes = checksum(fd, SIZE);
 		ret = obj_add_seals(fd, F_SEAL_WRITE);
-		/* A page that is being moved is one that memfd cannot tell from a pinned one. */
+		/* To memfd, a page under migration is a pinned one. */
 		if (ret == -EBUSY && variant->kind == MEMFD)
 			refused++;
 		else

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Mirror handles: they show what a mapping shows, at any moment, and hold nothing. Those who
- * use them while it changes: mirror_races.c.
+ * Mirror handles: they show what a mapping shows at any moment, and hold no page. Races:
+ * mirror_races.c.
  */
 #include <sched.h>
 #include <sys/resource.h>
@@ -41,7 +41,7 @@ TEST_F(mirror, writes_to_the_object)
 	EXPECT_TRUE(is_filled(self->p, (FIRST + 1) * self->page - 2, 1));
 }
 
-TEST_F(mirror, is_a_file)
+TEST_F(mirror, behaves_like_a_file)
 {
 	size_t len = COUNT * self->page;
 	char buf[8];
@@ -54,7 +54,7 @@ TEST_F(mirror, is_a_file)
 			       MAP_FAILED ? -1 : 0));
 }
 
-TEST_F(mirror, tells_what_it_is)
+TEST_F(mirror, reports_its_terms)
 {
 	struct pinseal_lease lease;
 
@@ -73,7 +73,7 @@ TEST_F(mirror, holds_nothing)
 
 	EXPECT_EQ(1, mirror_set_byte(self->mirror, 0, 'w'));
 	EXPECT_EQ(self->pins, machine_pins());
-	/* But the mapping does. */
+	/* The mapping does. */
 	ASSERT_EQ(0, munmap(self->p, self->len));
 	ASSERT_EQ(0, ps_pins(self->fd, 0, NULL, 0, &pins));
 	EXPECT_EQ(0, pins.dma_pinned_pages);
@@ -102,8 +102,8 @@ TEST_F(mirror, needs_no_limit)
 	EXPECT_EQ(0, ps_wait(pid));
 }
 
-/* More than it knows at a time. */
-TEST_F(mirror, of_many_pages)
+/* More pages than it looks up at a time. */
+TEST_F(mirror, works_with_many_pages)
 {
 	size_t pages = 300, len = pages * self->page;
 	struct random random = { 8 };
@@ -127,8 +127,8 @@ TEST_F(mirror, of_many_pages)
 	munmap(p, len);
 }
 
-/* The right one of the pages of a large one, also when that comes and goes. */
-TEST_F(mirror, of_a_large_folio)
+/* The right page of a large folio, also when that is made and split. */
+TEST_F(mirror, works_with_a_large_folio)
 {
 	size_t huge = large_folio_size(), at;
 	unsigned char *p;
@@ -159,7 +159,7 @@ TEST_F(mirror, of_a_large_folio)
 	munmap(p, 2 * huge);
 }
 
-TEST_F(mirror, of_a_hole_reads_zeroes)
+TEST_F(mirror, reads_zeroes_from_a_hole)
 {
 	ASSERT_EQ(0, obj_fallocate(self->fd, PUNCH, 0, self->len));
 	EXPECT_EQ(0, mirror_byte(self->mirror, 0));
@@ -195,7 +195,7 @@ TEST_F(mirror, ends_with_the_mapping)
 	ASSERT_EQ(0, munmap(self->p, self->len));
 	EXPECT_EQ(-EFAULT, mirror_byte(self->mirror, 0));
 	EXPECT_EQ(-EFAULT, mirror_set_byte(self->mirror, 0, 'x'));
-	/* And comes back with it. */
+	/* And works again with it. */
 	ASSERT_TRUE(map_again(self, self->fd, RW, MAP_SHARED));
 	EXPECT_EQ('m', mirror_byte(self->mirror, 0));
 	EXPECT_EQ(1, mirror_set_byte(self->mirror, 0, 'x'));
@@ -216,7 +216,7 @@ TEST_F(mirror, shows_no_other_memory)
 	EXPECT_EQ(-EFAULT, mirror_byte(self->mirror, 0));
 	ASSERT_TRUE(map_again(self, self->fd, RW, MAP_PRIVATE));
 	EXPECT_EQ(-EFAULT, mirror_byte(self->mirror, 0));
-	/* Nor other pages of it. */
+	/* Nor other pages of the object. */
 	ASSERT_EQ(self->p + self->page,
 		  mmap(self->p + self->page, self->len - self->page, RW, MAP_SHARED | MAP_FIXED,
 		       self->fd, 0));
@@ -237,13 +237,13 @@ TEST_F(mirror, stays_when_the_mapping_moves)
 	EXPECT_EQ('m', mirror_byte(self->mirror, 0));
 }
 
-TEST_F(mirror, may_what_the_mapping_may)
+TEST_F(mirror, has_the_access_of_the_mapping)
 {
 	EXPECT_EQ(1, mirror_set_byte(self->mirror, 0, 'm'));
 	ASSERT_EQ(0, mprotect(self->p, self->len, PROT_READ));
 	EXPECT_EQ(-EPERM, mirror_set_byte(self->mirror, 0, 'x'));
 	EXPECT_EQ('m', mirror_byte(self->mirror, 0));
-	/* Now that it knows the page. */
+	/* Also when the page is known. */
 	EXPECT_EQ(-EPERM, mirror_set_byte(self->mirror, 0, 'x'));
 	ASSERT_EQ(0, mprotect(self->p, self->len, PROT_NONE));
 	EXPECT_EQ(-EFAULT, mirror_byte(self->mirror, 0));
@@ -252,7 +252,7 @@ TEST_F(mirror, may_what_the_mapping_may)
 	EXPECT_EQ('w', mirrored(self)[0]);
 }
 
-TEST_F(mirror, cannot_change_what_is_sealed)
+TEST_F(mirror, cannot_change_a_sealed_object)
 {
 	EXPECT_EQ(1, mirror_set_byte(self->mirror, 0, 'm'));
 	EXPECT_EQ(-EBUSY, ps_add_seals(self->fd, F_SEAL_WRITE));
@@ -273,13 +273,13 @@ TEST_F(mirror, cannot_change_what_is_sealed)
 	EXPECT_EQ(-EBADF, mirror_set_byte(self->mirror, 0, 'x'));
 }
 
-/* It is in nobody's way who seals what is mapped for reading, however much it reads. */
-TEST_F(mirror, makes_no_sealer_wait)
+/* A mirror of a read-only mapping does not delay a seal. */
+TEST_F(mirror, does_not_delay_a_seal)
 {
 	struct pinseal_seal arg = seal_write(1);
 
 	ASSERT_TRUE(map_again(self, self->fd, PROT_READ, MAP_SHARED));
-	/* What could be made writable counts as if it were. */
+	/* A mapping that may become writable counts as writable. */
 	EXPECT_EQ(-EBUSY, ps_seal(self->fd, &arg));
 	EXPECT_EQ(PINSEAL_OUTCOME_WRITABLE_MAPPING, arg.outcome);
 	close(self->mirror);
@@ -298,7 +298,7 @@ TEST_F(mirror, makes_no_sealer_wait)
 		EXPECT_LT(0, mirror_byte(self->mirror, i * self->page));
 }
 
-TEST_F(mirror, has_pages_come_back_from_swap)
+TEST_F(mirror, swaps_pages_in)
 {
 	struct zram_swap swap;
 	size_t len = COUNT * self->page;
@@ -310,10 +310,10 @@ TEST_F(mirror, has_pages_come_back_from_swap)
 	ASSERT_EQ(0, zram_swap_begin(&swap, 64 * self->len));
 	for (int i = 0; i < 20 && !_metadata->exit_code; i++) {
 		EXPECT_EQ(0, obj_fallocate(self->fd, PUNCH, 0, self->len));
-		/* The page tables may be written to then, and yet nothing is dirty. */
+		/* Page tables may allow writing now, although no page is dirty. */
 		EXPECT_EQ(0, *(volatile char *)mirrored(self));
 		EXPECT_EQ(0, mirror_byte(self->mirror, 0));
-		/* What it writes goes to swap, and does not get lost there. */
+		/* What it writes reaches swap. */
 		fill(buf, len, i);
 		EXPECT_EQ(len, sys(pwrite(self->mirror, buf, len, 0)));
 		madvise(self->p, self->len, MADV_PAGEOUT);
@@ -334,7 +334,7 @@ TEST_F(mirror, is_not_filled_by_userfaultfd)
 	if (uffd < 0)
 		SKIP(return, "no userfaultfd: %s", strerror(errno));
 	ASSERT_EQ(0, uffd_register(uffd, self->p, self->len, UFFDIO_REGISTER_MODE_MISSING));
-	/* Nobody answers: it must not come to that it asks, so it does not look at what there is. */
+	/* No handler answers: the mirror must not fault there, so it reads nothing. */
 	EXPECT_EQ(-EFAULT, mirror_byte(self->mirror, 0));
 	ASSERT_EQ(0, obj_fallocate(self->fd, PUNCH, 0, self->page * (FIRST + 1)));
 	EXPECT_EQ(-EFAULT, mirror_byte(self->mirror, 0));
@@ -343,12 +343,12 @@ TEST_F(mirror, is_not_filled_by_userfaultfd)
 	EXPECT_LT(0, mirror_byte(self->mirror, self->page));
 }
 
-TEST_F(mirror, is_of_the_process_that_made_it)
+TEST_F(mirror, uses_the_mapping_of_its_process)
 {
 	int sockets[2], mirror, status;
 	pid_t pid;
 
-	/* A child has it, and uses its parent's mapping. */
+	/* A child uses it, and with it its parent's mapping. */
 	pid = ps_fork();
 	if (!pid) {
 		munmap(self->p, self->len);
@@ -357,7 +357,7 @@ TEST_F(mirror, is_of_the_process_that_made_it)
 	EXPECT_EQ(0, ps_wait(pid));
 	EXPECT_EQ('c', mirrored(self)[0]);
 
-	/* And the other way round, as long as the child is there. */
+	/* A parent uses that of a child, as long as the child lives. */
 	ASSERT_EQ(0, socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sockets));
 	pid = ps_fork();
 	if (!pid) {
@@ -376,7 +376,7 @@ TEST_F(mirror, is_of_the_process_that_made_it)
 	EXPECT_EQ('d', mirrored(self)[0]);
 	close(mirror);
 
-	/* The same when it becomes another program. */
+	/* Until the child executes another program. */
 	pid = ps_fork();
 	if (!pid) {
 		mirror = ps_mirror(self->fd, FIRST, COUNT, 0, mirrored(self));
@@ -387,7 +387,7 @@ TEST_F(mirror, is_of_the_process_that_made_it)
 	}
 	mirror = receive_fd(sockets[0]);
 	ASSERT_LE(0, mirror);
-	for (int i = 0; i < 1000 && mirror_byte(mirror, 0) == 'd'; i++)
+	for (int i = 0; i < 6000 && mirror_byte(mirror, 0) == 'd'; i++)
 		sleep_ns(10 * NSEC_PER_MSEC);
 	EXPECT_EQ(-EFAULT, mirror_byte(mirror, 0));
 	kill(pid, SIGKILL);
@@ -421,7 +421,7 @@ TEST_F(mirror, needs_a_mapping)
 	munmap(q, self->len);
 }
 
-TEST_F(mirror, needs_a_descriptor_for_it)
+TEST_F(mirror, needs_a_descriptor_with_access)
 {
 	int fd = ps_reopen(self->fd, O_RDONLY), mirror;
 
@@ -433,12 +433,12 @@ TEST_F(mirror, needs_a_descriptor_for_it)
 	close(fd);
 }
 
-TEST_F(mirror, has_an_address_and_no_other_has)
+TEST_F(mirror, alone_takes_an_address)
 {
 	struct pinseal_pin arg = { .count = 1, .address = (uintptr_t)self->p };
 
 	EXPECT_EQ(-E2BIG, ps_ioctl(self->fd, PINSEAL_IOC_PIN, &arg));
-	/* The first version of the struct has none. */
+	/* The first version of the struct has no address. */
 	arg.flags = PINSEAL_PIN_MIRROR;
 	EXPECT_EQ(-EFAULT, ps_ioctl(self->fd, _IOC(_IOC_WRITE, PINSEAL_IOC_MAGIC, 0x06, 32), &arg));
 }

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Writing by a mirror handle, over and over, while the object is sealed, while pages are taken
- * from its mapping, and while whose mapping it is goes: nothing is written to what is sealed,
- * nor to anybody else's page.
+ * Writes through a mirror handle race sealing, loss of pages of the mapping, and the end of
+ * the process that has the mapping: none reaches a sealed object or a page of another owner.
  */
 #include <pthread.h>
 #include <sched.h>
@@ -14,11 +13,11 @@
 #include "random.h"
 #include "sealer.h"
 
-/* How often something has to happen. */
+/* How often something must have happened. */
 #define ENOUGH		20
 
-/* Somebody who writes through a mirror over and over, and counts. */
-struct scribbler {
+/* A thread that writes through a mirror, and counts. */
+struct mirror_writer {
 	int mirror;
 	size_t len;
 	bool quit;
@@ -26,9 +25,9 @@ struct scribbler {
 	pthread_t thread;
 };
 
-static void *scribbler_thread(void *data)
+static void *mirror_writer_thread(void *data)
 {
-	struct scribbler *s = data;
+	struct mirror_writer *s = data;
 	struct random random = { 11 };
 
 	run_on_cpu(1);
@@ -45,20 +44,20 @@ static void *scribbler_thread(void *data)
 	return NULL;
 }
 
-/* Returns when it has begun to write, or cannot. */
-static void scribbler_wait(const struct scribbler *s)
+/* Waits for its first write, at most some seconds. */
+static void mirror_writer_wait(const struct mirror_writer *s)
 {
-	uint64_t late = now_ns() + 10 * NSEC_PER_SEC;
+	uint64_t late = now_ns() + SOON_NS;
 
 	while (!__atomic_load_n(&s->written, __ATOMIC_ACQUIRE) && now_ns() < late)
 		sched_yield();
 }
 
-/* Nothing is written to what is sealed, from the moment on when it is. */
+/* Once the object is sealed, nothing is written to it. */
 TEST_F(mirror, against_sealing)
 {
-	uint64_t until = now_ns() + 2 * NSEC_PER_SEC;
-	struct scribbler s = { .len = COUNT * self->page };
+	uint64_t until = now_ns() + test_rounds(500, 2000) * NSEC_PER_MSEC;
+	struct mirror_writer s = { .len = COUNT * self->page };
 	unsigned int rounds;
 
 	run_on_cpu(0);
@@ -68,8 +67,8 @@ TEST_F(mirror, against_sealing)
 		s.mirror = self->mirror;
 		s.quit = false;
 		s.written = 0;
-		ASSERT_EQ(0, pthread_create(&s.thread, NULL, scribbler_thread, &s));
-		scribbler_wait(&s);
+		ASSERT_EQ(0, pthread_create(&s.thread, NULL, mirror_writer_thread, &s));
+		mirror_writer_wait(&s);
 		ASSERT_EQ(0, munmap(self->p, self->len));
 		ASSERT_EQ(0, ps_add_seals(self->fd, F_SEAL_WRITE));
 		sum = checksum(self->fd, self->len);
@@ -82,7 +81,7 @@ TEST_F(mirror, against_sealing)
 		pthread_join(s.thread, NULL);
 		ASSERT_EQ(sum, checksum(self->fd, self->len));
 
-		/* Another object, mapped at the same place. */
+		/* Another object at the same address. */
 		close(self->mirror);
 		close(self->fd);
 		self->fd = obj_create(variant->kind, self->len);
@@ -96,17 +95,17 @@ TEST_F(mirror, against_sealing)
 	EXPECT_LT(0, s.refused);
 }
 
-/* What was a page of the object is never written to when it is somebody else's. */
-TEST_F(mirror, against_everything_that_takes_pages)
+/* A former page of the object is not written when it has another owner. */
+TEST_F(mirror, against_removal_of_pages)
 {
-	uint64_t until = now_ns() + 2 * NSEC_PER_SEC;
-	struct scribbler s = { .mirror = self->mirror, .len = COUNT * self->page };
+	uint64_t until = now_ns() + test_rounds(500, 2000) * NSEC_PER_MSEC;
+	struct mirror_writer s = { .mirror = self->mirror, .len = COUNT * self->page };
 	struct random random = { 12 };
 	unsigned long rounds;
-	char *strangers;
+	char *others;
 
 	run_on_cpu(0);
-	ASSERT_EQ(0, pthread_create(&s.thread, NULL, scribbler_thread, &s));
+	ASSERT_EQ(0, pthread_create(&s.thread, NULL, mirror_writer_thread, &s));
 	for (rounds = 0; (rounds < ENOUGH || now_ns() < until) && !_metadata->exit_code; rounds++) {
 		switch (random_below(&random, 5)) {
 		case 0:
@@ -126,15 +125,15 @@ TEST_F(mirror, against_everything_that_takes_pages)
 			EXPECT_EQ(0, madvise(self->p, self->len, MADV_DONTNEED));
 			break;
 		}
-		/* Likely the pages that were freed. */
-		strangers = ps_map(-1, self->len, RW, MAP_PRIVATE | MAP_ANONYMOUS);
-		ASSERT_NE(MAP_FAILED, strangers);
-		memset(strangers, 0, self->len);
+		/* Likely the pages that were just freed. */
+		others = ps_map(-1, self->len, RW, MAP_PRIVATE | MAP_ANONYMOUS);
+		ASSERT_NE(MAP_FAILED, others);
+		memset(others, 0, self->len);
 		for (int i = 0; i < 3; i++) {
 			sched_yield();
-			EXPECT_TRUE(is_zero(strangers, self->len));
+			EXPECT_TRUE(is_zero(others, self->len));
 		}
-		munmap(strangers, self->len);
+		munmap(others, self->len);
 		EXPECT_TRUE(map_again(self, self->fd, RW, MAP_SHARED));
 	}
 	__atomic_store_n(&s.quit, true, __ATOMIC_RELEASE);
@@ -144,11 +143,11 @@ TEST_F(mirror, against_everything_that_takes_pages)
 	EXPECT_LT(0, s.written);
 }
 
-/* Nor by somebody else's mirror, however its maker goes. */
-TEST_F(mirror, against_sealing_when_its_maker_goes)
+/* The mirror's process dies meanwhile. */
+TEST_F(mirror, against_sealing_when_its_process_dies)
 {
-	uint64_t until = now_ns() + 2 * NSEC_PER_SEC;
-	struct scribbler s = { .len = COUNT * self->page };
+	uint64_t until = now_ns() + test_rounds(500, 2000) * NSEC_PER_MSEC;
+	struct mirror_writer s = { .len = COUNT * self->page };
 	int sockets[2], status;
 	unsigned int rounds;
 
@@ -156,7 +155,7 @@ TEST_F(mirror, against_sealing_when_its_maker_goes)
 	close(self->mirror);
 	for (rounds = 0; rounds < ENOUGH || (rounds < 200 && now_ns() < until); rounds++) {
 		struct pinseal_seal arg = seal_write(10 * NSEC_PER_SEC);
-		uint64_t sum, late = now_ns() + 10 * NSEC_PER_SEC;
+		uint64_t sum, late = now_ns() + SOON_NS;
 		pid_t pid = ps_fork();
 		int ret;
 
@@ -169,11 +168,11 @@ TEST_F(mirror, against_sealing_when_its_maker_goes)
 		ASSERT_EQ(0, munmap(self->p, self->len));
 		s.quit = false;
 		s.written = 0;
-		ASSERT_EQ(0, pthread_create(&s.thread, NULL, scribbler_thread, &s));
-		scribbler_wait(&s);
+		ASSERT_EQ(0, pthread_create(&s.thread, NULL, mirror_writer_thread, &s));
+		mirror_writer_wait(&s);
 		kill(pid, SIGKILL);
 		waitpid(pid, &status, 0);
-		/* Who uses the mirror at that moment keeps the mappings for another. */
+		/* A write in progress keeps the mappings for a moment. */
 		do
 			ret = ps_seal(self->fd, &arg);
 		while (ret == -EBUSY && arg.outcome == PINSEAL_OUTCOME_WRITABLE_MAPPING &&

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Mappings that are locked in memory, of this process and of another one: whoever seals takes
- * their pages out of page tables, to see that nobody else has them, or gives the object copies
- * of them. When the call returns, however it ended, all pages are there and locked again.
+ * Locked mappings of this process and another one. The sealer zaps their pages to count
+ * references, or replaces them by copies. When the call returns, whatever its result, all
+ * pages are mapped and locked again.
  */
 #include "harness.h"
 #include "async.h"
@@ -12,41 +12,41 @@
 #include "pagemap.h"
 #include "alias.h"
 
-FIXTURE(locked) {
+FIXTURE(mlock_kept) {
 	size_t page, len;
 	struct aliased object;
 	char *p;
-	pid_t pid;		/* the other one */
-	int ready, go;		/* ends of pipes to it */
+	pid_t pid;		/* the other process */
+	int ready, go;		/* pipes to it */
 };
 
-BY_EVERY_ALIAS(locked);
+BY_EVERY_ALIAS(mlock_kept);
 
-/* Whether all pages of a mapping are there. */
-static bool all_there_and_locked(const char *p, size_t len)
+/* Whether all pages of a mapping are present and locked. */
+static bool all_locked(const char *p, size_t len)
 {
 	for (size_t at = 0; at < len; at += page_size())
-		if (!is_there_and_locked(p + at))
+		if (!page_is_locked(p + at))
 			return false;
 	return true;
 }
 
-/* Locks what it maps, by the other descriptor and not from the first page on. */
-static int lock_and_look(FIXTURE_DATA(locked) *self, int ready, int go)
+/* In the other process: locks a mapping of the alias that begins at the second page. */
+static int lock_and_check(FIXTURE_DATA(mlock_kept) *self, int ready, int go)
 {
 	size_t len = self->len - self->page;
 	char *p = mmap(NULL, len, PROT_READ, MAP_PRIVATE, self->object.other, self->page), c;
 
-	if (p == MAP_FAILED || mlock(p, len) || !all_there_and_locked(p, len))
+	if (p == MAP_FAILED || mlock(p, len) || !all_locked(p, len))
 		return 1;
 	if (write(ready, "x", 1) != 1 || read(go, &c, 1) != 1)
 		return 2;
-	if (!all_there_and_locked(p, len))
+	if (!all_locked(p, len))
 		return 3;
 	return p[HELD_FROM * self->page] == 'l' ? 0 : 4;
 }
 
-FIXTURE_SETUP(locked)
+FIXTURE_SETUP(mlock_kept)
 {
 	int ready[2], go[2];
 	char c;
@@ -61,7 +61,7 @@ FIXTURE_SETUP(locked)
 	if (!self->pid) {
 		close(ready[0]);
 		close(go[1]);
-		_exit(lock_and_look(self, ready[1], go[0]));
+		_exit(lock_and_check(self, ready[1], go[0]));
 	}
 	close(ready[1]);
 	close(go[0]);
@@ -71,27 +71,27 @@ FIXTURE_SETUP(locked)
 	self->p = ps_map(self->object.other, self->len, PROT_READ, MAP_PRIVATE);
 	ASSERT_NE(MAP_FAILED, self->p);
 	ASSERT_EQ(0, mlock(self->p, self->len));
-	ASSERT_TRUE(all_there_and_locked(self->p, self->len));
+	ASSERT_TRUE(all_locked(self->p, self->len));
 }
 
-FIXTURE_TEARDOWN(locked)
+FIXTURE_TEARDOWN(mlock_kept)
 {
 	aliased_close(&self->object);
 }
 
 #define EXPECT_ALL_LOCKED(self)							\
 	do {									\
-		EXPECT_TRUE(all_there_and_locked((self)->p, (self)->len));	\
+		EXPECT_TRUE(all_locked((self)->p, (self)->len));	\
 		EXPECT_EQ(1, write((self)->go, "x", 1));			\
 		EXPECT_EQ(0, ps_wait((self)->pid));				\
 	} while (0)
 
-TEST_F(locked, mappings_have_the_copies_when_it_returns)
+TEST_F(mlock_kept, after_isolation)
 {
 	struct pinseal_seal arg = isolate_at_once();
 	struct hold hold;
 
-	/* The pages in it are those that are mapped. */
+	/* The held pages are mapped. */
 	ASSERT_EQ(0, hold_begin(&hold, HOLD_VMSPLICE, self->object.fd, HELD_FROM, HELD));
 	ASSERT_EQ(0, ps_seal(self->object.fd, &arg));
 	EXPECT_LE(HELD, arg.isolated_pages);
@@ -99,14 +99,14 @@ TEST_F(locked, mappings_have_the_copies_when_it_returns)
 	ASSERT_EQ(0, hold_end(&hold));
 }
 
-/* It has to take them out of page tables to see that nobody else has them. */
-TEST_F(locked, mappings_stay_so_when_it_is_sealed)
+/* The scan zaps them. */
+TEST_F(mlock_kept, after_success)
 {
 	ASSERT_EQ(0, ps_add_seals(self->object.fd, F_SEAL_WRITE));
 	EXPECT_ALL_LOCKED(self);
 }
 
-TEST_F(locked, mappings_stay_so_when_it_cannot_be_sealed)
+TEST_F(mlock_kept, after_failure)
 {
 	struct pinseal_seal arg = seal_write(5 * NSEC_PER_MSEC);
 	struct hold hold;
@@ -117,8 +117,8 @@ TEST_F(locked, mappings_stay_so_when_it_cannot_be_sealed)
 	ASSERT_EQ(0, hold_end(&hold));
 }
 
-/* The same when somebody else does it: after it has ended, or was cancelled. */
-TEST_F(locked, mappings_have_the_copies_when_it_has_ended_in_the_background)
+/* The same of an asynchronous seal, ended or cancelled. */
+TEST_F(mlock_kept, after_asynchronous_isolation)
 {
 	struct pinseal_seal arg = isolate_at_once();
 	struct hold hold;
@@ -132,13 +132,13 @@ TEST_F(locked, mappings_have_the_copies_when_it_has_ended_in_the_background)
 	ASSERT_EQ(0, hold_end(&hold));
 }
 
-TEST_F(locked, mappings_stay_so_when_it_is_cancelled)
+TEST_F(mlock_kept, after_cancel)
 {
 	struct pinseal_seal arg = seal_async(F_SEAL_WRITE, UINT64_MAX);
 	struct hold hold;
 
 	ASSERT_EQ(0, hold_begin(&hold, HOLD_VMSPLICE, self->object.fd, HELD_FROM, HELD));
-	ASSERT_EQ(0, async_wait_for_a_look(self->object.fd, &arg));
+	ASSERT_EQ(0, async_wait_scan(self->object.fd, &arg));
 	ASSERT_EQ(0, async_cancel(self->object.fd, &arg));
 	EXPECT_EQ(PINSEAL_OUTCOME_CANCELLED, arg.outcome);
 	EXPECT_ALL_LOCKED(self);

@@ -1,13 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/*
- * What is shown of an object: its name in /proc/PID/maps, and fdinfo.
- */
+/* What is shown of an object: its name in /proc/PID/maps, and fdinfo. */
 #include "harness.h"
 #include "state.h"
 
 #define JUNK		0xcc
 
-/* Whether a line of /proc/self/maps ends in, or goes on after, @what. */
+/* Whether a word of /proc/self/maps ends in @what. */
 static bool maps_show(const char *what)
 {
 	FILE *f = fopen("/proc/self/maps", "re");
@@ -130,7 +128,7 @@ TEST_F(name, accepts_every_printable_character)
 	}
 }
 
-TEST_F(name, can_have_other_letters)
+TEST_F(name, can_be_utf8)
 {
 	static const char name[] = "\xc3\xa9t\xc3\xa9 \xe5\xb0\x81";	/* UTF-8 */
 	char what[64];
@@ -160,7 +158,7 @@ TEST_F(name, survives_a_refused_one)
 	EXPECT_TRUE(name_is(self, "first")) TH_LOG("name is %s", self->value);
 }
 
-TEST_F(name, can_be_set_after_asking_questions)
+TEST_F(name, can_be_set_after_queries)
 {
 	struct pinseal_info info;
 	struct pinseal_pins pins;
@@ -180,7 +178,7 @@ TEST_F(name, needs_a_writable_descriptor)
 	close(fd);
 }
 
-/* Ways to use an object, after which it cannot be named any more. */
+/* Uses of an object, after which its name is fixed. */
 static int use_read(int fd)
 {
 	char c;

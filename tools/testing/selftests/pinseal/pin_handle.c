@@ -1,13 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/*
- * Pin handles: what they hold, what one can do with them, what they cost, and when they
- * let go.
- */
+/* Pin handles: what they hold, allow and cost, and when they release it. */
 #include <sys/resource.h>
 
 #include "async.h"
 #include "bytes.h"
 #include "content.h"
+#include "cpu.h"
 #include "machine_pins.h"
 #include "object.h"
 #include "pass_fd.h"
@@ -18,21 +16,23 @@
 #define FIRST		2	/* what is pinned */
 #define COUNT		3
 
-FIXTURE(handle) {
+FIXTURE(pin_handle) {
 	int fd, pin;
 	size_t page, len;
 	long pins;		/* in the machine, before */
 };
 
-FIXTURE_VARIANT(handle) {
+FIXTURE_VARIANT(pin_handle) {
 	enum object_kind kind;
 };
 
-FIXTURE_VARIANT_ADD(handle, pinseal) { .kind = PINSEAL };
-FIXTURE_VARIANT_ADD(handle, imported) { .kind = IMPORTED };
+FIXTURE_VARIANT_ADD(pin_handle, pinseal) { .kind = PINSEAL };
+FIXTURE_VARIANT_ADD(pin_handle, imported) { .kind = IMPORTED };
 
-FIXTURE_SETUP(handle)
+FIXTURE_SETUP(pin_handle)
 {
+	/* Pages that another CPU fills would be in its LRU batch. */
+	run_on_cpu(0);
 	self->page = page_size();
 	self->len = PAGES * self->page;
 	self->pins = machine_pins();
@@ -43,7 +43,7 @@ FIXTURE_SETUP(handle)
 	ASSERT_LE(0, self->pin);
 }
 
-FIXTURE_TEARDOWN(handle)
+FIXTURE_TEARDOWN(pin_handle)
 {
 	if (self->pin >= 0)
 		close(self->pin);
@@ -51,12 +51,12 @@ FIXTURE_TEARDOWN(handle)
 	EXPECT_EQ(self->pins, machine_pins());
 }
 
-TEST_F(handle, is_counted_by_the_kernel)
+TEST_F(pin_handle, is_counted_by_the_kernel)
 {
 	EXPECT_EQ(self->pins + COUNT, machine_pins());
 }
 
-TEST_F(handle, is_seen_as_pins)
+TEST_F(pin_handle, is_listed_as_pins)
 {
 	struct pinseal_page pages[PAGES];
 	struct pinseal_pins pins;
@@ -75,7 +75,7 @@ TEST_F(handle, is_seen_as_pins)
 	EXPECT_EQ(0, pins.found);
 }
 
-TEST_F(handle, keeps_the_object_from_being_sealed)
+TEST_F(pin_handle, prevents_a_seal)
 {
 	struct pinseal_seal arg = seal_write(5 * NSEC_PER_MSEC);
 
@@ -88,7 +88,7 @@ TEST_F(handle, keeps_the_object_from_being_sealed)
 	EXPECT_EQ(0, ps_add_seals(self->fd, F_SEAL_WRITE));
 }
 
-TEST_F(handle, reads_and_writes_the_pages)
+TEST_F(pin_handle, reads_and_writes_the_pages)
 {
 	char buf[4] = "";
 	char *p = ps_map(self->fd, self->len, PROT_READ, MAP_PRIVATE);
@@ -110,7 +110,7 @@ TEST_F(handle, reads_and_writes_the_pages)
 	munmap(p, self->len);
 }
 
-TEST_F(handle, has_a_position_and_an_end)
+TEST_F(pin_handle, has_a_position_and_an_end)
 {
 	size_t size = COUNT * self->page;
 	char *buf = malloc(2 * size), *nowhere = ps_map(-1, self->page, PROT_NONE,
@@ -136,8 +136,8 @@ TEST_F(handle, has_a_position_and_an_end)
 	free(buf);
 }
 
-/* The object has other pages then; the handle keeps its own. */
-TEST_F(handle, outlives_the_pages_in_the_object)
+/* The object gets other pages; the handle keeps its own. */
+TEST_F(pin_handle, outlives_the_pages_in_the_object)
 {
 	char c = 0;
 
@@ -154,7 +154,7 @@ TEST_F(handle, outlives_the_pages_in_the_object)
 	EXPECT_EQ(1, sys(pwrite(self->pin, "r", 1, 0)));
 }
 
-TEST_F(handle, keeps_what_was_isolated)
+TEST_F(pin_handle, keeps_isolated_pages)
 {
 	struct pinseal_seal arg = seal_write(0);
 	char c = 0;
@@ -167,7 +167,7 @@ TEST_F(handle, keeps_what_was_isolated)
 	EXPECT_EQ('p', c);
 }
 
-TEST_F(handle, belongs_to_all_who_have_it)
+TEST_F(pin_handle, belongs_to_all_descriptors)
 {
 	struct pinseal_seal arg = seal_write(NSEC_PER_MSEC);
 	int other = sys(dup(self->pin)), socks[2];
@@ -187,7 +187,7 @@ TEST_F(handle, belongs_to_all_who_have_it)
 	close(socks[1]);
 }
 
-TEST_F(handle, outlives_the_object)
+TEST_F(pin_handle, outlives_the_object)
 {
 	long users = module_users();
 	char c = 0;
@@ -200,7 +200,7 @@ TEST_F(handle, outlives_the_object)
 	self->fd = sys(dup(self->pin));
 }
 
-TEST_F(handle, can_be_had_over_and_over)
+TEST_F(pin_handle, can_be_made_repeatedly)
 {
 	for (int i = 0; i < 100; i++) {
 		int pin = ps_pin(self->fd, i % PAGES, 1, i % 2 ? PINSEAL_PIN_READONLY : 0);
@@ -234,7 +234,7 @@ TEST(holes_are_filled)
 	close(fd);
 }
 
-TEST(what_cannot_be_pinned)
+TEST(bad_ranges_are_refused)
 {
 	static const struct { uint64_t start, count; } wrong[] = {
 		{ 0, 0 }, { 0, 5 }, { 4, 1 }, { 3, 2 }, { UINT64_MAX, 1 }, { 1, UINT64_MAX },
@@ -245,21 +245,21 @@ TEST(what_cannot_be_pinned)
 	ASSERT_LE(0, fd);
 	for (size_t i = 0; i < ARRAY_SIZE(wrong); i++) {
 		pin = ps_pin(fd, wrong[i].start, wrong[i].count, 0);
-		/* What no limit allows is not looked at closer. */
+		/* A count beyond any limit is refused by the limit. */
 		EXPECT_TRUE(pin == -EINVAL || (pin == -ENOMEM && wrong[i].count > 5)) {
 			TH_LOG("%zu: %d", i, pin);
 		}
 	}
 	for (int bit = 3; bit < 32; bit++)
 		EXPECT_EQ(-EINVAL, ps_pin(fd, 0, 1, 1U << bit));
-	/* The last page may be a part of one. */
+	/* A partial last page. */
 	pin = ps_pin(fd, 3, 1, 0);
 	EXPECT_LE(0, pin);
 	close(pin);
 	close(fd);
 }
 
-TEST(who_may)
+TEST(access_is_checked)
 {
 	int fd = ps_create(page_size()), reader = ps_reopen(fd, O_RDONLY), writer = ps_open(O_WRONLY);
 	int pin;
@@ -286,12 +286,12 @@ TEST(who_may)
 	close(fd);
 }
 
-/* While somebody seals, nobody gets a pin. */
-TEST_F(handle, waits_for_who_seals)
+/* Pinning waits for the sealer. */
+TEST_F(pin_handle, waits_for_the_sealer)
 {
 	struct pinseal_seal arg = seal_async(F_SEAL_WRITE, UINT64_MAX);
 
-	ASSERT_EQ(0, async_wait_for_a_look(self->fd, &arg));
+	ASSERT_EQ(0, async_wait_scan(self->fd, &arg));
 	ASSERT_EQ(0, fcntl(self->fd, F_SETFL, O_NONBLOCK));
 	EXPECT_EQ(-EAGAIN, ps_pin(self->fd, 0, 1, 0));
 	close(self->pin);
@@ -300,8 +300,8 @@ TEST_F(handle, waits_for_who_seals)
 	EXPECT_EQ(-EPERM, ps_pin(self->fd, 0, 1, 0));
 }
 
-/* They have no content before somebody writes to them: nobody is to see what was there. */
-TEST_F(handle, has_zeroes_where_memory_was_only_allocated)
+/* Memory that was only allocated has no content: pins must not show what was there before. */
+TEST_F(pin_handle, reads_zeroes_from_allocated_memory)
 {
 	size_t len = 32 * self->page;
 	char *buf = malloc(len);
@@ -322,8 +322,8 @@ TEST_F(handle, has_zeroes_where_memory_was_only_allocated)
 	free(buf);
 }
 
-/* More than are pinned in one go. */
-TEST_F(handle, has_many_pages)
+/* More than are pinned in one batch. */
+TEST_F(pin_handle, works_with_many_pages)
 {
 	size_t pages = 1500, len = pages * self->page, step = self->page - 5, at;
 	char byte;
@@ -344,9 +344,7 @@ TEST_F(handle, has_many_pages)
 	close(pin);
 }
 
-/*
- * RLIMIT_MEMLOCK
- */
+/* RLIMIT_MEMLOCK */
 
 /* What a process has pinned, in pages, as /proc/self/status shows it. */
 static long pinned_pages(void)
@@ -380,7 +378,7 @@ static int within_the_limit(int fd)
 	b = ps_pin(fd, 0, 1, 0);
 	if (b < 0 || ps_pin(fd, 0, 1, 0) != -ENOMEM)
 		return 5;
-	/* What fails for another reason is not charged. */
+	/* A failed call is not charged. */
 	close(b);
 	if (ps_pin(fd, PAGES, 1, 0) != -EINVAL || pinned_pages() != before + 3)
 		return 6;
@@ -396,7 +394,7 @@ static int within_the_limit(int fd)
 	return a < 0 ? 8 : 0;
 }
 
-TEST_F(handle, is_charged)
+TEST_F(pin_handle, is_charged)
 {
 	pid_t child = ps_fork();
 
@@ -408,8 +406,8 @@ TEST_F(handle, is_charged)
 	EXPECT_EQ(0, ps_add_seals(self->fd, F_SEAL_WRITE));
 }
 
-/* Who is charged has gone when the last descriptor is closed. */
-TEST_F(handle, outlives_who_pays)
+/* The charged process is gone when the last descriptor is closed. */
+TEST_F(pin_handle, outlives_the_charged_process)
 {
 	int socks[2], pin;
 	pid_t child;

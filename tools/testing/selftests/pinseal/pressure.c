@@ -1,16 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Memory pressure: objects that are larger than the memory there is for them keep
- * every byte while they are swapped out and in, also when they are sealed, punched,
- * resized or pinned meanwhile.
+ * Memory pressure: objects larger than the memory for them keep every byte while they are
+ * swapped out and in, also when they are sealed, punched, resized or pinned meanwhile.
  *
  *	pressure			these tests
- *	pressure NAME [ARG...]		the test program NAME amid pressure: under_pressure.h
+ *	pressure NAME [ARG...]		the test program NAME under pressure: under_pressure.h
  *
- * Every test runs twice, on a memfd and on a pinseal object: the memfd variant proves
- * that the test asks for what shmem really does, the pinseal variant that the object
- * behaves alike. After each its memory cgroup must be free of shared memory
- * and swap, and the machine must use no more shared memory than before.
+ * Runs on a memfd and an object: the memfd variant proves what shmem does, the other that the
+ * object does the same. After each test the memory cgroup must be free of shared memory and
+ * swap, and the machine must use no more shared memory than before.
  */
 #include <pthread.h>
 
@@ -21,13 +19,13 @@
 
 #include "harness.h"
 
-/* An object that is not swapped just because of its size. */
+/* An object that fits into memory. */
 #define SMALL		(128 * page_size())
 
-/* How long something is tried. */
+/* The least duration of a test. */
 #define WHILE_NS	(NSEC_PER_SEC)
 
-/* How many seconds a test may take, where everything takes long. */
+/* The most seconds of a test, on the slowest machine. */
 #define SECONDS		100
 
 #define WRITE_AND_SIZE	(F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW)
@@ -59,7 +57,7 @@ ON_BOTH_KINDS(pressure);
 
 FIXTURE_SETUP(pressure)
 {
-	/* It is shared memory itself: not for the group to pay for. */
+	/* It is shared memory as well, which the group must not pay for. */
 	memset(self, 0, sizeof(*self));
 	SETUP(self, variant->kind);
 }
@@ -75,7 +73,7 @@ FIXTURE_TEARDOWN_PARENT(pressure)
 		TH_LOG("%ld pages in memory", shadow_resident(&(s)->object));	\
 	}
 
-/* Each of these makes every page come from swap, for there is no room for them. */
+/* Each makes every page come from swap, as memory does not suffice. */
 #define EXPECT_SAME_READ(o)	EXPECT_EQ(SAME, shadow_compare_read(o))
 
 #define EXPECT_SAME(o)								\
@@ -85,7 +83,7 @@ FIXTURE_TEARDOWN_PARENT(pressure)
 		EXPECT_EQ(SAME, shadow_compare_mapped(o, MAP_PRIVATE));		\
 	} while (0)
 
-/* Nobody can change it, by any means, and nobody has. */
+/* No change is possible, nor was any made. */
 #define EXPECT_SEALED(o)							\
 	do {									\
 		EXPECT_EQ(-EPERM, sys(pwrite((o)->fd, "x", 1, (o)->size / 2)));	\
@@ -97,8 +95,8 @@ FIXTURE_TEARDOWN_PARENT(pressure)
 	} while (0)
 
 /*
- * Seals an object that nobody holds. It may take long: what the kernel does with the pages
- * is taken for somebody who holds them, and a memfd gives up after 150 ms each time.
+ * Seals an object without holders. Reclaim and migration hold pages meanwhile: a memfd, which
+ * gives up after 150 ms, is tried again.
  */
 static int seal(int fd)
 {
@@ -117,7 +115,7 @@ static int seal(int fd)
 	}
 	ret = ps_seal(fd, &arg);
 	if (ret)
-		printf("# outcome %u after %u looks in %llu ms: %llu pages, the first is %lld\n",
+		printf("# outcome %u after %u scans in %llu ms: %llu pages, the first is %lld\n",
 		       arg.outcome, arg.scans, (unsigned long long)arg.waited_ns / NSEC_PER_MSEC,
 		       (unsigned long long)arg.pinned_pages, (long long)arg.first_pinned);
 	return ret;
@@ -129,7 +127,7 @@ TEST_F_TIMEOUT(pressure, bytes_come_back, SECONDS)
 	struct shadow *o = &s->object;
 
 	ASSERT_EQ(0, shadow_fill(o, limited_object_size()));
-	/* Most has been swapped out already. */
+	/* Most is in swap already. */
 	EXPECT_GE(limited_object_limit() / page_size(), shadow_resident(o));
 	EXPECT_SAME(o);
 	ASSERT_SWAPPED_OUT(s);
@@ -144,7 +142,7 @@ TEST_F_TIMEOUT(pressure, changed_bytes_come_back, SECONDS)
 
 	ASSERT_EQ(0, shadow_fill(o, limited_object_size()));
 	ASSERT_SWAPPED_OUT(s);
-	/* Parts of pages, of which the rest must come from swap; some across two. */
+	/* Parts of pages, of which the rest must come from swap; some across two pages. */
 	for (from = 0; from + 100 < o->size; from += step) {
 		shadow_new_bytes(o, o->want + from, 100);
 		ASSERT_EQ(0, from / step % 2 ? shadow_write(o, from, 100) :
@@ -168,7 +166,7 @@ TEST_F_TIMEOUT(pressure, private_copies_come_back, SECONDS)
 	for (i = 0; i < o->size; i += 3 * page)
 		p[i + 1] = ~o->want[i + 1];
 	memcg_reclaim(&s->group, limited_object_limit());
-	/* A copy differs in that byte; what is no copy is the object's. */
+	/* A copy differs in that byte; other pages are the object's. */
 	for (i = 0; i < o->size; i += page) {
 		if (i / page % 3 == 0) {
 			ASSERT_EQ((char)~o->want[i + 1], p[i + 1]) TH_LOG("page %zu", i / page);
@@ -197,7 +195,7 @@ TEST_F_TIMEOUT(pressure, sealed_while_swapped_out, SECONDS)
 	EXPECT_SAME(o);
 }
 
-/* Sends what the group has to swap, bit by bit, until it is over. */
+/* Sends the group's memory to swap, bit by bit. */
 struct swapper {
 	const struct memcg *group;
 	bool over;
@@ -224,7 +222,7 @@ TEST_F_TIMEOUT(pressure, sealed_while_going_to_swap, SECONDS)
 	ASSERT_EQ(0, pthread_create(&swapper.thread, NULL, swapper_thread, &swapper));
 	for (; !_metadata->exit_code && (rounds < 10 || now_ns() < until); rounds++) {
 		ASSERT_EQ(0, shadow_fill(o, SMALL));
-		/* At another moment each time. */
+		/* Another moment each time. */
 		sleep_ns(rounds % 16 * 200 * 1000);
 		ASSERT_EQ(0, seal(o->fd)) TH_LOG("round %u", rounds);
 		partly += shadow_resident(o) < (long)(SMALL / page_size());
@@ -242,9 +240,9 @@ TEST_F_TIMEOUT(pressure, sealed_while_going_to_swap, SECONDS)
 }
 
 /*
- * Who reads all of it makes it come in, and other pages of it go; somebody else reads a
- * part over and over. Not more: when all that there is room for is mapped and in use, the
- * kernel rather kills.
+ * Reading all of the object swaps it in, and other pages of it out, while a reader reads a
+ * part of it again and again. Not all of it: with all memory mapped and in use the kernel
+ * would kill.
  */
 TEST_F_TIMEOUT(pressure, sealed_while_coming_from_swap, SECONDS)
 {
@@ -258,7 +256,7 @@ TEST_F_TIMEOUT(pressure, sealed_while_coming_from_swap, SECONDS)
 	ASSERT_EQ(0, reader_follow(&reader, o->fd, o->size / 3));
 	ASSERT_EQ(0, seal(o->fd));
 	EXPECT_SEALED(o);
-	/* Had it found no memory, it would have been killed. */
+	/* Without memory the reader would have been killed. */
 	EXPECT_EQ(0, waitpid(reader.pid, NULL, WNOHANG));
 	reader_stop(&reader);
 }
@@ -270,7 +268,7 @@ struct writer {
 	pthread_t thread;
 };
 
-/* Writes a page here, a page there, until it may not any more. */
+/* Writes random pages until it is refused. */
 static void *writer_thread(void *data)
 {
 	struct writer *w = data;
@@ -291,7 +289,7 @@ static void *writer_thread(void *data)
 	return NULL;
 }
 
-/* It holds exactly the writes that succeeded, those before the seal. */
+/* The object has exactly the writes that succeeded, all of them from before the seal. */
 TEST_F_TIMEOUT(pressure, sealed_while_written_to, SECONDS)
 {
 	uint64_t until = now_ns() + SECONDS / 2 * NSEC_PER_SEC;
@@ -312,7 +310,7 @@ TEST_F_TIMEOUT(pressure, sealed_while_written_to, SECONDS)
 
 /* Changes */
 
-/* For a while, and until it is @enough. */
+/* For a while, and until @enough. */
 #define ASSERT_CHANGES(s, enough)						\
 	do {									\
 		uint64_t until = now_ns() + WHILE_NS;				\
@@ -344,8 +342,8 @@ TEST_F_TIMEOUT(pressure, changed_at_random, SECONDS)
 	EXPECT_SAME(o);
 }
 
-/* The same with pages that come in folios of all sizes and do not stay where they are. */
-TEST_F_TIMEOUT(pressure, changed_at_random_amid_noise, SECONDS)
+/* With folios of all sizes, migrated all the time. */
+TEST_F_TIMEOUT(pressure, changed_at_random_under_noise, SECONDS)
 {
 	struct machine_noise *noise = &self->noise;
 	struct limited_object *s = &self->limited;
@@ -353,9 +351,9 @@ TEST_F_TIMEOUT(pressure, changed_at_random_amid_noise, SECONDS)
 	char *p = ps_map(o->fd, o->max, PROT_READ, MAP_PRIVATE);
 	uint64_t late;
 
-	/* Making a huge page takes two of them, which cannot be reclaimed then. */
+	/* A collapse needs two large folios, which cannot be reclaimed meanwhile. */
 	ASSERT_EQ(0, memcg_write_number(&s->group, "memory.max", under_pressure_limit()));
-	/* Part of the noise is made through a mapping. */
+	/* Collapses need a mapping. */
 	ASSERT_NE(MAP_FAILED, p);
 	machine_noise_begin(noise, &s->group, true);
 	late = now_ns() + SECONDS / 5 * NSEC_PER_SEC;
@@ -403,7 +401,7 @@ FIXTURE_TEARDOWN_PARENT(hold)
 	EXPECT_NOTHING_LEFT(self);
 }
 
-/* Fills the held pages with zeroes, through the registered buffer: 0, or -errno. */
+/* Zeroes the held pages through the registered buffer: 0, or -errno. */
 static int zero_registered_buffer(struct hold *h)
 {
 	struct io_uring_sqe sqe = {
@@ -419,7 +417,7 @@ static int zero_registered_buffer(struct hold *h)
 	return ret ?: cqe.res == (int)h->len ? 0 : cqe.res < 0 ? cqe.res : -EIO;
 }
 
-/* Lets the holder write what it has to, and go. Where it writes, there the object is. */
+/* Lets the holder write to the pages and go: the object must show it. */
 static int hold_end_writing(struct hold *h, struct shadow *o)
 {
 	char *held = o->want + HELD * page_size();
@@ -456,7 +454,7 @@ TEST_F_TIMEOUT(hold, of_pages_from_swap, SECONDS)
 	ASSERT_SWAPPED_OUT(s);
 	ASSERT_EQ(0, hold_begin(&h, variant->how, o->fd, HELD, HELD_PAGES));
 
-	/* Held pages stay, whatever happens to the others. */
+	/* Held pages stay in memory. */
 	ASSERT_SWAPPED_OUT(s);
 	EXPECT_LE(HELD_PAGES, shadow_resident(o));
 	EXPECT_SAME_READ(o);
@@ -466,7 +464,7 @@ TEST_F_TIMEOUT(hold, of_pages_from_swap, SECONDS)
 		EXPECT_EQ(HELD, arg.first_pinned);
 		EXPECT_EQ(HELD_PAGES, arg.pinned_pages);
 	} else {
-		EXPECT_EQ(-EBUSY, obj_add_seals(o->fd, WRITE_AND_SIZE));
+		EXPECT_EQ(-EBUSY, memfd_add_seals(o->fd, WRITE_AND_SIZE));
 	}
 
 	ASSERT_EQ(0, hold_end_writing(&h, o));
@@ -476,7 +474,7 @@ TEST_F_TIMEOUT(hold, of_pages_from_swap, SECONDS)
 
 /* Other programs under pressure */
 
-/* Runs this very program with @option and its output to @fd: its exit status. */
+/* Runs this program with @option, its output to @fd: the exit status. */
 static int run_under_pressure(const char *option, int fd)
 {
 	pid_t pid = ps_fork();
@@ -491,7 +489,7 @@ static int run_under_pressure(const char *option, int fd)
 	return ps_wait(pid);
 }
 
-/* What a run must leave as it was: as this program has found it. */
+/* The state of the machine at start, which a run must restore. */
 static struct machine_state found;
 
 FIXTURE(program) {
@@ -529,7 +527,7 @@ TEST_F_TIMEOUT(program, ends_as_it_would_elsewhere, SECONDS)
 
 TEST_F_TIMEOUT(program, fails_when_it_leaves_memory_behind, SECONDS)
 {
-	/* What it leaves is its output: its group pays for these pages. */
+	/* Its output, whose pages its group pays for. */
 	EXPECT_EQ(1, run_under_pressure("-l", self->fd));
 	EXPECT_LT(0, lseek(self->fd, 0, SEEK_END));
 }

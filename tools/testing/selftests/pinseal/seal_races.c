@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Mapping, storing, forking, writing and resizing against sealing. What must hold is
- * simple: once a seal has succeeded, no byte changes, or no size does, and nobody has a
- * way to change one. Those who seal against each other: concurrent_sealers.c.
+ * Mapping, storing, forking, pinning, writing and resizing race sealing. Once a seal has
+ * succeeded, no byte (no size) changes, and nothing is left that could change one. Sealers
+ * against each other: concurrent_sealers.c.
  *
- * A race shows only when it is run often enough: each test goes on until it was.
+ * Each test goes on until the race has been run often enough.
  */
 #include <linux/falloc.h>
 #include <sys/wait.h>
@@ -20,23 +20,21 @@
 /*
  * Writable mappings
  *
- * Each mapper maps the object shared and writable, stores through it, in some turns
- * also in all the ways that change the mapping under its feet, and throws it away.
- * A mapper that finds the object sealed while it has its mapping has found a
- * violation already; it goes on storing for as long as the round lasts, so that
- * the bytes tell as well.
+ * Each mapper maps the object shared and writable, stores, in some turns changes the mapping
+ * itself, and unmaps. A mapper that finds the object sealed while it has the mapping has found
+ * a violation; it stores on until the end of the round, so that the bytes tell as well.
  *
- * Most turns are short, so that there are gaps in which a seal can succeed.
+ * Most turns are short and leave gaps in which a seal can succeed.
  *
- * They map the object by every way that there is to it: what keeps a mapping and a seal
- * apart must not depend on both coming through the same object.
+ * The mappers use every alias: exclusion of mappings and seals must not depend on a common
+ * object.
  */
 FIXTURE(mapping) {};
 BY_EVERY_ALIAS(mapping);
 FIXTURE_SETUP(mapping) {}
 FIXTURE_TEARDOWN(mapping) {}
 
-/* Stores somewhere into the mapping. A fault is fine; it is not what is tested. */
+/* Stores into the mapping. A fault is fine; it is not under test. */
 static void store(struct worker *w, volatile char *map, size_t len)
 {
 	size_t at = random_bits(&w->random) % len;
@@ -54,7 +52,7 @@ static void store_a_while(struct worker *w, char *map, size_t len, unsigned int 
 	for (i = 0; i < times; i++)
 		store(w, map, len);
 	if (ps_get_seals(w->round->fd) & F_SEAL_WRITE) {
-		/* Sealed, and here is a writable mapping. */
+		/* A writable mapping of a sealed object. */
 		count(&w->round->violations);
 		while (!round_is_over(w->round, number))
 			store(w, map, len);
@@ -94,13 +92,13 @@ static void map_and_change(struct worker *w, unsigned int number)
 		return;
 	switch (random_bits(&w->random) % 5) {
 	case 0:
-		/* Split it, and keep one half. */
+		/* Splits it and keeps one half. */
 		munmap(map, half);
 		map += half;
 		len = half;
 		break;
 	case 1:
-		/* Move it elsewhere. */
+		/* Moves it. */
 		moved = mremap(map, len, len, MREMAP_MAYMOVE | MREMAP_DONTUNMAP);
 		if (moved != MAP_FAILED) {
 			munmap(map, len);
@@ -108,7 +106,7 @@ static void map_and_change(struct worker *w, unsigned int number)
 		}
 		break;
 	case 2:
-		/* It cannot be written to for now, but it could be again. */
+		/* Read-only for now, but it may become writable again. */
 		mprotect(map, len, PROT_READ);
 		sched_yield();
 		mprotect(map, len, PROT_READ | PROT_WRITE);
@@ -117,7 +115,7 @@ static void map_and_change(struct worker *w, unsigned int number)
 		madvise(map, len, MADV_DONTNEED);
 		break;
 	case 4:
-		/* Leave it to a child. */
+		/* Leaves it to a child. */
 		child = ps_fork();
 		if (!child) {
 			store_a_while(w, map, len, number);
@@ -132,7 +130,7 @@ static void map_and_change(struct worker *w, unsigned int number)
 	munmap(map, len);
 }
 
-/* A few that change, which take long and leave no gap, and then short ones only. */
+/* First some changes, which leave no gap, then short turns. */
 static void map_somehow(struct worker *w, unsigned int number)
 {
 	if (w->turns < number / 2 % 4)
@@ -141,7 +139,7 @@ static void map_somehow(struct worker *w, unsigned int number)
 		map_and_store(w, number);
 }
 
-/* Seals the round's object as soon as it can: how often that was refused, or -errno. */
+/* Seals the object of the round as soon as possible: how often it was refused, or -errno. */
 static int seal_soon(struct round *r)
 {
 	uint64_t until = now_ns() + LONG_NS;
@@ -154,12 +152,13 @@ static int seal_soon(struct round *r)
 		if (!ret)
 			__atomic_store_n(&r->sealed, true, __ATOMIC_SEQ_CST);
 		else if (!(++refused % 64))
-			sched_yield();
+			/* A mapper that is off its CPU gets the sealer's. */
+			sleep_ns(50 * 1000);
 	} while (ret == -EBUSY && now_ns() < until);
 	return ret ?: refused;
 }
 
-/* A shared round, because children take part in it. */
+/* Shared with children. */
 static struct round *new_shared_round(void)
 {
 	return mmap(NULL, sizeof(struct round), PROT_READ | PROT_WRITE,
@@ -169,14 +168,14 @@ static struct round *new_shared_round(void)
 TEST_F(mapping, against_sealing)
 {
 	struct round *r = new_shared_round();
-	uint64_t until = now_ns() + NSEC_PER_SEC;
+	uint64_t until = now_ns() + test_rounds(300, 1000) * NSEC_PER_MSEC;
 	unsigned int rounds = 0, refused = 0;
 	struct worker w[2];
 
 	ASSERT_NE(MAP_FAILED, r);
 	ASSERT_EQ(0, workers_start(w, ARRAY_SIZE(w), r, map_somehow));
-	/* Luck decides how soon the mappers leave a gap: each seal has its own limit. */
-	while (rounds < 10 || (rounds < 600 && now_ns() < until)) {
+	/* How soon the mappers leave a gap is luck: each seal has a limit of its own. */
+	while (rounds < 10 || !r->refused || (rounds < 600 && now_ns() < until)) {
 		struct aliased object;
 		uint64_t before;
 		int fd, ret;
@@ -209,13 +208,10 @@ TEST_F(mapping, against_sealing)
 }
 
 /*
- * One mapping against one seal, at the same moment
- *
- * A mapping is made in several steps, and so is a seal; a few microseconds matter. On
- * each object one of the two succeeds, or the mapping does and is gone before the
- * seal begins; but here nobody unmaps, so it is never both.
+ * One mapping against one seal at the same moment. Both take several steps, so microseconds
+ * matter. As nothing unmaps, both must never succeed.
  */
-struct duel {
+struct map_race {
 	struct racer mapper;
 	int fd;			/* what is mapped */
 	unsigned int delay;	/* of the mapper, in turns of a loop */
@@ -229,24 +225,36 @@ static void loop_for(unsigned int turns)
 		__asm__ volatile("" ::: "memory");
 }
 
-static void duel_map(void *data)
+/*
+ * Both must win sometimes, else they never met. The winner is delayed a bit more, and much more
+ * when it always wins. @delay: of the seal; negative: of the mapping.
+ */
+static void adjust_delay(int *delay, int *step, bool seal_won)
 {
-	struct duel *d = data;
+	if (seal_won != (*step > 0))
+		*step = seal_won ? 100 : -100;
+	else if (abs(*step) < 100000)
+		*step += *step / 4;
+	*delay += *step;
+}
+
+static void map_race_move(void *data)
+{
+	struct map_race *d = data;
 
 	loop_for(d->delay);
 	d->map = ps_map(d->fd, page_size(), d->prot, MAP_SHARED);
 }
 
-TEST_F(mapping, or_seal)
+TEST_F(mapping, one_against_one_seal)
 {
-	uint64_t until = now_ns() + NSEC_PER_SEC;
+	uint64_t until = now_ns() + test_rounds(300, 1000) * NSEC_PER_MSEC;
 	unsigned int mapped = 0, sealed = 0, neither = 0, both = 0;
-	int delay = 0;		/* of the seal; negative: of the mapping */
-	int step = 100;
-	struct duel d = { .prot = PROT_READ | PROT_WRITE };
+	int delay = 0, step = 100;
+	struct map_race d = { .prot = PROT_READ | PROT_WRITE };
 	struct random random = { 99 };
 
-	ASSERT_EQ(0, racer_start(&d.mapper, duel_map, &d));
+	ASSERT_EQ(0, racer_start(&d.mapper, map_race_move, &d));
 	while ((mapped < ENOUGH || sealed < ENOUGH || now_ns() < until) && !both) {
 		struct pinseal_seal arg = seal_write(1);
 		struct aliased object;
@@ -269,16 +277,7 @@ TEST_F(mapping, or_seal)
 			mapped++;
 		else
 			neither++;
-		/*
-		 * Both must win, else they were never close to each other. Whoever was
-		 * first has to wait a bit longer, and much longer if it is always the
-		 * same one: so they come to meet.
-		 */
-		if (!ret != (step > 0))
-			step = !ret ? 100 : -100;
-		else if (abs(step) < 100000)
-			step += step / 4;
-		delay += step;
+		adjust_delay(&delay, &step, !ret);
 		if (d.map != MAP_FAILED)
 			munmap(d.map, page_size());
 		aliased_close(&object);
@@ -290,20 +289,20 @@ TEST_F(mapping, or_seal)
 }
 
 /*
- * The same with F_SEAL_FUTURE_WRITE and a mapping that could become writable: it is made
- * in any case, before the seal as it is, and after it as one that cannot. In between the
- * kernel finds the seal when we did not. Whatever came of it, once it is gone nobody is in
- * the way of a seal for write.
+ * F_SEAL_FUTURE_WRITE against a mapping that may become writable. The mapping succeeds in any
+ * case: before the seal as it is, afterwards as one that cannot become writable. In between
+ * the kernel finds the seal when the module did not. Once it is unmapped, whatever it was,
+ * F_SEAL_WRITE must succeed.
  */
-TEST_F(mapping, and_future_write)
+TEST_F(mapping, against_future_write)
 {
-	uint64_t until = now_ns() + NSEC_PER_SEC / 2;
+	uint64_t until = now_ns() + test_rounds(200, 500) * NSEC_PER_MSEC;
 	unsigned int before = 0, after = 0, tries;
-	struct duel d = { .prot = PROT_READ };
+	struct map_race d = { .prot = PROT_READ };
 	struct random random = { 98 };
-	int delay = 0;
+	int delay = 0, step = 100;
 
-	ASSERT_EQ(0, racer_start(&d.mapper, duel_map, &d));
+	ASSERT_EQ(0, racer_start(&d.mapper, map_race_move, &d));
 	for (tries = 0; before < ENOUGH || after < ENOUGH || now_ns() < until; tries++) {
 		struct pinseal_seal arg = seal_write(NSEC_PER_SEC);
 		struct aliased object;
@@ -318,13 +317,11 @@ TEST_F(mapping, and_future_write)
 		racer_wait(&d.mapper);
 		ASSERT_NE(MAP_FAILED, d.map);
 		ret = mprotect(d.map, page_size(), PROT_READ | PROT_WRITE);
-		if (ret) {
+		adjust_delay(&delay, &step, ret != 0);
+		if (ret)
 			after++;
-			delay += 20;
-		} else {
+		else
 			before++;
-			delay -= 20;
-		}
 		munmap(d.map, page_size());
 		ret = ps_seal(object.fd, &arg);
 		ASSERT_EQ(0, ret) TH_LOG("try %u: outcome %u", tries, arg.outcome);
@@ -335,11 +332,8 @@ TEST_F(mapping, and_future_write)
 }
 
 /*
- * Pins
- *
- * Who has a handle that can be written to while the object is sealed for writing has found a
- * violation. By those ways on which there are handles: the object itself, and another one that
- * does not know of it.
+ * Pins: a writable handle on an object that is sealed for write is a violation. Through the
+ * object, and through another one that does not know of it.
  */
 static void pin_and_write(struct worker *w, unsigned int number)
 {
@@ -351,7 +345,7 @@ static void pin_and_write(struct worker *w, unsigned int number)
 		return;
 	}
 	count(&w->round->done);
-	/* Sometimes for longer than a look takes. */
+	/* Now and then for longer than a scan. */
 	if (value >> 30 == 0)
 		sched_yield();
 	if (pwrite(pin, &value, 1, value % page_size()) != 1)
@@ -370,13 +364,13 @@ FIXTURE_TEARDOWN(pinning) {}
 
 TEST_F(pinning, against_sealing)
 {
-	uint64_t until = now_ns() + NSEC_PER_SEC;
+	uint64_t until = now_ns() + test_rounds(300, 1000) * NSEC_PER_MSEC;
 	unsigned int rounds = 0, refused = 0;
 	struct round r = { 0 };
 	struct worker w[2];
 
 	ASSERT_EQ(0, workers_start(w, ARRAY_SIZE(w), &r, pin_and_write));
-	while (rounds < 10 || (rounds < 600 && now_ns() < until)) {
+	while (rounds < 10 || !r.refused || (rounds < 600 && now_ns() < until)) {
 		struct aliased object;
 		uint64_t before;
 		int ret;
@@ -406,12 +400,7 @@ TEST_F(pinning, against_sealing)
 	EXPECT_LT(0, r.refused);
 }
 
-/*
- * Writes
- *
- * After the seal a write gives EPERM, and one that was under way before has been
- * waited for.
- */
+/* Writes: EPERM after the seal; the seal waits for writes in progress. */
 static void write_and_punch(struct worker *w, unsigned int number)
 {
 	bool was_sealed = is_sealed(w->round);
@@ -434,10 +423,10 @@ static void write_and_punch(struct worker *w, unsigned int number)
 		count(&w->round->violations);
 }
 
-TEST(writes)
+TEST(writes_against_sealing)
 {
 	struct round r = { 0 };
-	uint64_t until = now_ns() + 3 * NSEC_PER_SEC;
+	uint64_t until = now_ns() + test_rounds(500, 3000) * NSEC_PER_MSEC;
 	unsigned int rounds = 0;
 	struct worker w[3];
 
@@ -479,16 +468,16 @@ static void resize(struct worker *w, unsigned int number)
 		count(&w->round->refused);
 	else
 		count(&w->round->violations);
-	/* Setting the size that it has is always allowed. */
+	/* Setting the present size is always allowed. */
 	if (was_sealed && !ret && size != w->round->size)
 		count(&w->round->violations);
 }
 
-TEST(sizes)
+TEST(resizes_against_sealing)
 {
 	struct pinseal_seal arg;
 	struct round r = { 0 };
-	uint64_t until = now_ns() + 3 * NSEC_PER_SEC;
+	uint64_t until = now_ns() + test_rounds(500, 3000) * NSEC_PER_MSEC;
 	unsigned int rounds = 0;
 	struct worker w[2];
 
@@ -499,7 +488,7 @@ TEST(sizes)
 		ASSERT_LE(0, fd);
 		round_begin(&r, fd);
 		round_wait_done(&r, 2);
-		/* Somebody who changes the size may be off his CPU for long. */
+		/* A resizing thread may lose its CPU for long. */
 		arg = (struct pinseal_seal){
 			.seals = F_SEAL_SHRINK | F_SEAL_GROW,
 			.timeout_ns = LONG_NS,

@@ -1,8 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/*
- * What a seal call reports when nobody pins a page: success, and mappings in the
- * way. (What it reports about pins is asked where there are pins.)
- */
+/* The report of a seal without pins: success, and writable mappings. */
 #include "harness.h"
 #include "bytes.h"
 #include "object.h"
@@ -32,7 +29,7 @@ FIXTURE_SETUP(report)
 	memset(&self->arg, JUNK, sizeof(self->arg));
 	self->arg.seals = F_SEAL_WRITE;
 	self->arg.flags = 0;
-	self->arg.timeout_ns = 60 * NSEC_PER_SEC;
+	self->arg.timeout_ns = LONG_NS;
 	self->arg.max_scans = 0;
 	self->arg.scans = 0;
 	self->arg.waited_ns = 0;
@@ -59,20 +56,20 @@ TEST_F(report, of_success_names_no_page)
 	EXPECT_EQ(0, self->arg.revoked_pages);
 }
 
-TEST_F(report, of_success_counts_looks)
+TEST_F(report, of_success_counts_scans)
 {
 	ASSERT_EQ(0, ps_seal(self->fd, &self->arg));
 	EXPECT_LE(1, self->arg.scans);
 }
 
-TEST_F(report, goes_on_counting_looks)
+TEST_F(report, continues_the_count_of_scans)
 {
 	self->arg.scans = 1000;
 	ASSERT_EQ(0, ps_seal(self->fd, &self->arg));
 	EXPECT_LE(1001, self->arg.scans);
 }
 
-TEST_F(report, goes_on_counting_time)
+TEST_F(report, continues_the_time)
 {
 	self->arg.waited_ns = 1000000;
 	ASSERT_EQ(0, ps_seal(self->fd, &self->arg));
@@ -94,16 +91,16 @@ TEST_F(report, leaves_the_in_fields)
 	ASSERT_EQ(0, ps_seal(self->fd, &self->arg));
 	EXPECT_EQ(F_SEAL_WRITE, self->arg.seals);
 	EXPECT_EQ(PINSEAL_SEAL_NOWAIT, self->arg.flags);
-	EXPECT_EQ(60 * NSEC_PER_SEC, self->arg.timeout_ns);
+	EXPECT_EQ(LONG_NS, self->arg.timeout_ns);
 	EXPECT_EQ(77, self->arg.max_scans);
 	EXPECT_EQ(0, self->arg.pad);
 }
 
-TEST_F(report, of_seals_that_need_no_look_says_sealed)
+TEST_F(report, of_seals_that_need_no_scan_says_sealed)
 {
 	int pipefd[2];
 
-	/* References to a page matter to F_SEAL_WRITE only. */
+	/* References matter to F_SEAL_WRITE alone. */
 	ASSERT_EQ(0, pipe(pipefd));
 	ASSERT_EQ(self->page, sys(splice(self->fd, NULL, pipefd[1], NULL, self->page, 0)));
 	self->arg.seals = ALL_SEALS & ~(F_SEAL_WRITE | F_SEAL_SEAL);
@@ -140,7 +137,7 @@ TEST_F(report, of_an_empty_object_says_sealed)
 	close(fd);
 }
 
-TEST_F(report, succeeds_with_one_look_and_nowait)
+TEST_F(report, succeeds_with_one_scan_and_nowait)
 {
 	self->arg.max_scans = 1;
 	self->arg.flags = PINSEAL_SEAL_NOWAIT;
@@ -148,7 +145,7 @@ TEST_F(report, succeeds_with_one_look_and_nowait)
 	EXPECT_EQ(F_SEAL_WRITE, ps_get_seals(self->fd));
 }
 
-TEST_F(report, looks_once_though_the_bounds_are_used_up)
+TEST_F(report, scans_once_though_the_bounds_are_used_up)
 {
 	self->arg.max_scans = 1;
 	self->arg.scans = 1;
@@ -180,7 +177,7 @@ TEST_F(report, of_a_writable_mapping_comes_at_once)
 	ASSERT_NE(MAP_FAILED, ps_map(self->fd, self->len, RW, MAP_SHARED));
 	ASSERT_EQ(-EBUSY, ps_seal(self->fd, &self->arg));
 	EXPECT_EQ(0, self->arg.waited_ns);
-	EXPECT_GT(20 * NSEC_PER_SEC, now_ns() - start);
+	EXPECT_GT(self->arg.timeout_ns, now_ns() - start);
 }
 
 TEST_F(report, of_a_mapping_that_could_be_made_writable_says_so)
@@ -198,7 +195,7 @@ TEST_F(report, of_a_failure_is_followed_by_success)
 	ASSERT_NE(MAP_FAILED, p);
 	ASSERT_EQ(-EBUSY, ps_seal(self->fd, &self->arg));
 	munmap(p, self->len);
-	/* The same struct as it came back: the counts go on. */
+	/* The struct as it came back: the counts go on. */
 	ASSERT_EQ(0, ps_seal(self->fd, &self->arg));
 	EXPECT_EQ(PINSEAL_OUTCOME_SEALED, self->arg.outcome);
 }

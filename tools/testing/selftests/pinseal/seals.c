@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What seals forbid and what they allow, for each of the 32 sets of seals.
+ * What seals forbid and allow, for each of the 32 sets of seals.
  *
- * Every test runs on a memfd, on a pinseal object and on an imported memfd: the memfd
- * variant proves that the test asks for what memfd really does, the others that the object
- * behaves alike.
+ * Runs on a memfd, an object and an imported memfd: the memfd variant proves what memfd does,
+ * the others that the object does the same.
  */
 #include "harness.h"
 #include "bytes.h"
@@ -52,7 +51,7 @@ static int sealed(enum object_kind kind, const char *buf, uint32_t seals)
 	return ret ? ret : fd;
 }
 
-/* For every set of seals (the lowest five bits) a new object @fd with it. */
+/* For each set of seals (the five lowest bits) a new object @fd with it. */
 #define for_each_set(fd, seals)						\
 	for (uint32_t seals = 0; seals <= ALL_SEALS; seals++)		\
 		for (int fd = sealed(variant->kind, self->buf, seals),	\
@@ -127,7 +126,7 @@ TEST_F(seals, write_past_the_end)
 
 TEST_F(seals, write_across_the_end)
 {
-	/* Short or refused, as shmem's folios go; but nothing past a sealed end. */
+	/* Short or refused, as the folios of shmem go; but never past a sealed end. */
 	for_each_set(fd, seals) {
 		long ret = sys(pwrite(fd, self->buf, 20, 4 * self->page - 10));
 
@@ -401,7 +400,7 @@ TEST_F(seals, write_can_be_added_again_while_pages_are_read)
 	int fd = sealed(variant->kind, self->buf, F_SEAL_WRITE);
 	int pipefd[2];
 
-	/* The pipe's references would have delayed the first time. */
+	/* The references of the pipe would have delayed the first time. */
 	ASSERT_EQ(0, pipe(pipefd));
 	ASSERT_EQ(self->page, sys(splice(fd, NULL, pipefd[1], NULL, self->page, 0)));
 	EXPECT_EQ(0, obj_add_seals(fd, F_SEAL_WRITE | F_SEAL_GROW));
@@ -440,7 +439,7 @@ TEST_F(seals, work_on_a_sparse_object)
 	close(fd);
 }
 
-/* A mapping from before F_SEAL_FUTURE_WRITE */
+/* Mappings from before F_SEAL_FUTURE_WRITE */
 
 TEST_F(seals, future_write_leaves_an_old_mapping_writable)
 {

@@ -2,9 +2,8 @@
 /*
  * One object in several processes and threads.
  *
- * Every test runs on a memfd, on a pinseal object and on an imported memfd: the memfd
- * variant proves that the test asks for what shmem really does, the others that the
- * object behaves alike.
+ * Runs on a memfd, an object and an imported memfd: the memfd variant proves what shmem
+ * does, the others that the object does the same.
  */
 #include <linux/futex.h>
 #include <pthread.h>
@@ -112,7 +111,7 @@ TEST_F(sharing, futex_wakes_another_process)
 	ASSERT_NE(MAP_FAILED, p);
 	pid = ps_fork();
 	if (!pid) {
-		/* Another mapping: the key of the futex must be the object's page. */
+		/* Another mapping: the futex key must be the page of the object. */
 		uint32_t *q = ps_map(self->fd, self->page, RW, MAP_SHARED);
 
 		if (q == MAP_FAILED)
@@ -140,7 +139,7 @@ struct writer {
 	int error;
 };
 
-/* Writes every THREADS-th page, beginning with its own, then checks them. */
+/* Writes every THREADS-th page from @index on, then checks them. */
 static void *write_pages(void *data)
 {
 	struct writer *w = data;

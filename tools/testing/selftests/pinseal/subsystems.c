@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What else the kernel does with memory and descriptors: none of it changes a sealed byte
- * or gives anybody a way to write again, and none is broken on what is not sealed. Ways
- * around the descriptor are in bypass.c, mappings that are moved and split in
- * mapping.c and writable_mappings.c.
+ * Other users of memory and descriptors in the kernel: userfaultfd, io_uring, pipes, advice,
+ * swap, KSM, migration. None changes a sealed byte or makes writing possible again, and all
+ * work on an object that is not sealed. Access past the descriptor: bypass.c. Moved and split
+ * mappings: mapping.c, writable_mappings.c.
  *
- * Every test runs on a memfd, on a pinseal object and on an imported memfd: the memfd
- * variant proves that the test asks for what shmem really does, the others that the object
- * behaves alike.
+ * Runs on a memfd, an object and an imported memfd: the memfd variant proves what shmem
+ * does, the others that the object does the same.
  */
 #include <linux/mempolicy.h>
 #include <sys/syscall.h>
@@ -26,9 +25,9 @@
 #define PAGES		16
 #define SEALS		(F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW)
 
-/* A sealed object that is mapped. */
+/* A sealed object and its mappings */
 
-FIXTURE(sealed) {
+FIXTURE(sealed_object) {
 	int fd;
 	size_t len, page;
 	uint64_t bytes;
@@ -36,9 +35,9 @@ FIXTURE(sealed) {
 	char *private;		/* writable; nothing was written */
 };
 
-ON_EVERY_KIND(sealed);
+ON_EVERY_KIND(sealed_object);
 
-FIXTURE_SETUP(sealed)
+FIXTURE_SETUP(sealed_object)
 {
 	self->page = page_size();
 	self->len = PAGES * self->page;
@@ -46,7 +45,7 @@ FIXTURE_SETUP(sealed)
 	ASSERT_LE(0, self->fd);
 	ASSERT_EQ(0, fill_file(self->fd, self->len, 's'));
 	self->bytes = checksum(self->fd, self->len);
-	/* Some of it comes from before the seal. */
+	/* Mapped before the seal. */
 	self->private = ps_map(self->fd, self->len, RW, MAP_PRIVATE);
 	ASSERT_NE(MAP_FAILED, self->private);
 	ASSERT_EQ('s', self->private[0]);
@@ -56,7 +55,7 @@ FIXTURE_SETUP(sealed)
 	ASSERT_EQ('s', self->shared[self->page]);
 }
 
-FIXTURE_TEARDOWN(sealed)
+FIXTURE_TEARDOWN(sealed_object)
 {
 	munmap(self->shared, self->len);
 	munmap(self->private, self->len);
@@ -74,7 +73,7 @@ FIXTURE_TEARDOWN(sealed)
 		EXPECT_EQ(-EPERM, sys(pwrite((self)->fd, "x", 1, 0)));		\
 	} while (0)
 
-/* Whether a descriptor gives a way to write: for those who got it. */
+/* In a receiver: whether a descriptor allows any change: 0, or the number of the step. */
 static int try_everything(int fd, size_t len)
 {
 	if (pwrite(fd, "x", 1, 0) != -1)
@@ -88,8 +87,8 @@ static int try_everything(int fd, size_t len)
 	return checksum(fd, len) ? 0 : 5;
 }
 
-/* Sends a descriptor to a process of another user, which does @try there: 0, if that gave 0. */
-static int send_to_nobody(int fd, size_t len, int (*try)(int fd, size_t len))
+/* Sends a descriptor to a process of another user, which calls @try: 0 if that returns 0. */
+static int send_to_user(int fd, size_t len, int (*try)(int fd, size_t len))
 {
 	int sock[2], ret;
 	pid_t pid;
@@ -112,7 +111,7 @@ static int send_to_nobody(int fd, size_t len, int (*try)(int fd, size_t len))
 	return ps_wait(pid) ?: ret < 0 ? ret : 0;
 }
 
-TEST_F(sealed, for_a_program_that_inherits_it)
+TEST_F(sealed_object, is_inherited_by_a_program)
 {
 	char number[16], len[32];
 	pid_t pid;
@@ -122,22 +121,22 @@ TEST_F(sealed, for_a_program_that_inherits_it)
 	if (!pid) {
 		snprintf(number, sizeof(number), "%d", self->fd);
 		snprintf(len, sizeof(len), "%zu", self->len);
-		execl("/proc/self/exe", "interplay", "--try", number, len, NULL);
+		execl("/proc/self/exe", "subsystems", "--try", number, len, NULL);
 		_exit(101);
 	}
 	EXPECT_EQ(0, ps_wait(pid));
 	EXPECT_UNCHANGED(self);
 }
 
-TEST_F(sealed, for_another_user_who_was_sent_it)
+TEST_F(sealed_object, is_sent_to_another_user)
 {
-	EXPECT_EQ(0, send_to_nobody(self->fd, self->len, try_everything));
+	EXPECT_EQ(0, send_to_user(self->fd, self->len, try_everything));
 	EXPECT_UNCHANGED(self);
 }
 
-/* userfaultfd fills pages for others; not those of a sealed object. */
+/* userfaultfd does not fill pages of a sealed object. */
 
-TEST_F(sealed, is_not_filled_by_userfaultfd)
+TEST_F(sealed_object, is_not_filled_by_userfaultfd)
 {
 	char *page = ps_map(-1, self->page, RW, MAP_PRIVATE | MAP_ANONYMOUS);
 	int uffd = uffd_open();
@@ -156,22 +155,22 @@ TEST_F(sealed, is_not_filled_by_userfaultfd)
 	EXPECT_UNCHANGED(self);
 }
 
-/* Devices and the like, through a mapping that may only be read */
+/* io_uring and pipes, through a mapping that may only be read */
 
-TEST_F(sealed, is_no_buffer_for_io_uring)
+TEST_F(sealed_object, is_no_buffer_for_io_uring)
 {
 	struct uring ring;
 
 	ASSERT_EQ(0, uring_open(&ring, 4, 0));
 	EXPECT_EQ(-EFAULT, uring_register_buffer(&ring, self->shared, self->len));
-	/* Private pages may be one. */
+	/* Pages of a private mapping may be registered. */
 	ASSERT_EQ(0, uring_register_buffer(&ring, self->private, self->len));
 	ASSERT_EQ(0, uring_unregister_buffers(&ring));
 	uring_close(&ring);
 	EXPECT_UNCHANGED(self);
 }
 
-TEST_F(sealed, is_not_written_by_io_uring)
+TEST_F(sealed_object, is_not_written_by_io_uring)
 {
 	struct io_uring_cqe cqe;
 	struct uring ring;
@@ -187,7 +186,7 @@ TEST_F(sealed, is_not_written_by_io_uring)
 	EXPECT_UNCHANGED(self);
 }
 
-TEST_F(sealed, in_pipes_stays_as_it_is)
+TEST_F(sealed_object, is_unchanged_by_pipes)
 {
 	struct iovec iov = { self->shared, self->page };
 	int a[2], b[2], other = obj_open(variant->kind);
@@ -198,7 +197,7 @@ TEST_F(sealed, in_pipes_stays_as_it_is)
 	ASSERT_EQ(self->page, sys(vmsplice(a[1], &iov, 1, 0)));
 	ASSERT_EQ(self->page, sys(tee(a[0], b[1], self->page, 0)));
 	ASSERT_EQ(self->page, sys(splice(a[0], NULL, other, NULL, self->page, 0)));
-	/* What came of it is another object's. */
+	/* What was spliced is another object's. */
 	ASSERT_EQ(1, sys(pwrite(other, "x", 1, 0)));
 	ASSERT_EQ(sizeof(buf), sys(read(b[0], buf, sizeof(buf))));
 	EXPECT_EQ('s', buf[0]);
@@ -206,8 +205,8 @@ TEST_F(sealed, in_pipes_stays_as_it_is)
 	EXPECT_UNCHANGED(self);
 }
 
-/* A page that is given away with a pipe is a copy of one's own. */
-TEST_F(sealed, given_to_a_pipe_stays_as_it_is)
+/* The page that is given to the pipe is a private copy. */
+TEST_F(sealed_object, is_unchanged_by_gifts_to_a_pipe)
 {
 	struct iovec iov = { self->private, self->page };
 	int a[2];
@@ -223,7 +222,7 @@ TEST_F(sealed, given_to_a_pipe_stays_as_it_is)
 
 /* Advice */
 
-TEST_F(sealed, keeps_its_bytes_whatever_is_advised)
+TEST_F(sealed_object, is_unchanged_by_advice)
 {
 	static const int advice[] = {
 		MADV_NORMAL, MADV_RANDOM, MADV_SEQUENTIAL, MADV_WILLNEED, MADV_DONTNEED,
@@ -234,7 +233,7 @@ TEST_F(sealed, keeps_its_bytes_whatever_is_advised)
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(advice); i++) {
-		/* Some of it is refused. */
+		/* Some is refused. */
 		madvise(self->shared, self->len, advice[i]);
 		madvise(self->private, self->len, advice[i]);
 		EXPECT_EQ(self->bytes, checksum(self->fd, self->len)) {
@@ -244,7 +243,7 @@ TEST_F(sealed, keeps_its_bytes_whatever_is_advised)
 	EXPECT_UNCHANGED(self);
 }
 
-TEST_F(sealed, comes_back_from_swap_and_goes_again)
+TEST_F(sealed_object, is_unchanged_by_swap)
 {
 	struct zram_swap swap;
 
@@ -264,7 +263,7 @@ TEST_F(sealed, comes_back_from_swap_and_goes_again)
 	zram_swap_end(&swap);
 }
 
-TEST_F(sealed, with_huge_pages_made_of_it)
+TEST_F(sealed_object, is_not_collapsed_writable)
 {
 	size_t size = large_folio_size();
 	uint64_t bytes;
@@ -276,7 +275,7 @@ TEST_F(sealed, with_huge_pages_made_of_it)
 	ASSERT_EQ(0, fill_file(fd, size, 'h'));
 	bytes = checksum(fd, size);
 	ASSERT_EQ(0, obj_add_seals(fd, SEALS));
-	/* Its mapping there is writable. */
+	/* That mapping would be writable. */
 	EXPECT_EQ(-EPERM, collapse_into_large_folio(fd, size));
 	EXPECT_EQ(bytes, checksum(fd, size));
 	EXPECT_EQ(bytes, checksum_mapped(fd, size));
@@ -285,15 +284,15 @@ TEST_F(sealed, with_huge_pages_made_of_it)
 
 #define KSM	"/sys/kernel/mm/ksm/"
 
-TEST_F(sealed, with_equal_pages_merged)
+TEST_F(sealed_object, is_unchanged_by_ksm)
 {
 	long scans = read_number(KSM "full_scans");
-	uint64_t until = now_ns() + 20 * NSEC_PER_SEC;
+	uint64_t until = now_ns() + SOON_NS;
 	char *equal[2];
 
 	if (scans < 0)
 		SKIP(return, "no KSM");
-	/* Private copies with equal bytes, and pages that are the object's. */
+	/* Private copies with equal bytes, and pages of the object. */
 	for (int i = 0; i < 2; i++) {
 		equal[i] = ps_map(self->fd, self->len, RW, MAP_PRIVATE);
 		ASSERT_NE(MAP_FAILED, equal[i]);
@@ -313,9 +312,9 @@ TEST_F(sealed, with_equal_pages_merged)
 	EXPECT_UNCHANGED(self);
 }
 
-/* Pages that are moved to where they are, or elsewhere */
+/* Migration */
 
-TEST_F(sealed, whose_pages_are_moved)
+TEST_F(sealed_object, is_unchanged_by_migration)
 {
 	unsigned long nodes = 1;
 	void *pages[PAGES];
@@ -329,22 +328,22 @@ TEST_F(sealed, whose_pages_are_moved)
 	EXPECT_EQ(0, sys(syscall(SYS_mbind, self->shared, self->len, MPOL_BIND, &nodes, 2,
 				 MPOL_MF_MOVE | MPOL_MF_STRICT)));
 	EXPECT_UNCHANGED(self);
-	/* All pages of the machine that can be moved are. */
+	/* All movable pages of the machine. */
 	write_text("/proc/sys/vm/compact_memory", "1");
 	EXPECT_UNCHANGED(self);
 }
 
-/* None of that is broken where nothing is sealed. */
+/* An object that is not sealed */
 
-FIXTURE(open) {
+FIXTURE(open_object) {
 	int fd;
 	size_t len, page;
 	char *p;
 };
 
-ON_EVERY_KIND(open);
+ON_EVERY_KIND(open_object);
 
-FIXTURE_SETUP(open)
+FIXTURE_SETUP(open_object)
 {
 	self->page = page_size();
 	self->len = PAGES * self->page;
@@ -354,13 +353,13 @@ FIXTURE_SETUP(open)
 	ASSERT_NE(MAP_FAILED, self->p);
 }
 
-FIXTURE_TEARDOWN(open)
+FIXTURE_TEARDOWN(open_object)
 {
 	munmap(self->p, self->len);
 	close(self->fd);
 }
 
-TEST_F(open, is_filled_by_userfaultfd)
+TEST_F(open_object, is_filled_by_userfaultfd)
 {
 	char *page = ps_map(-1, self->page, RW, MAP_PRIVATE | MAP_ANONYMOUS), c = 0;
 	int uffd = uffd_open();
@@ -379,7 +378,7 @@ TEST_F(open, is_filled_by_userfaultfd)
 	EXPECT_EQ(0, obj_add_seals(self->fd, F_SEAL_WRITE));
 }
 
-TEST_F(open, is_a_buffer_for_io_uring)
+TEST_F(open_object, is_a_buffer_for_io_uring)
 {
 	int file = memfd_open();
 	struct io_uring_cqe cqe;
@@ -397,7 +396,7 @@ TEST_F(open, is_a_buffer_for_io_uring)
 	EXPECT_EQ(self->len, cqe.res);
 	ASSERT_EQ(1, sys(pread(self->fd, &c, 1, self->page)));
 	EXPECT_EQ('f', c);
-	/* And the other way. */
+	/* And out of the buffer. */
 	ASSERT_EQ(0, uring_submit(&ring, &(struct io_uring_sqe){
 		.opcode = IORING_OP_WRITE_FIXED, .fd = self->fd, .off = self->len,
 		.addr = (uintptr_t)self->p, .len = self->page,
@@ -415,13 +414,13 @@ static int try_writing(int fd, size_t len)
 	return pwrite(fd, "n", 1, 0) == 1 && !ps_try_map(fd, len, RW, MAP_SHARED) ? 0 : 1;
 }
 
-TEST_F(open, is_written_by_another_user_who_was_sent_it)
+TEST_F(open_object, is_written_by_another_user)
 {
-	EXPECT_EQ(0, send_to_nobody(self->fd, self->len, try_writing));
+	EXPECT_EQ(0, send_to_user(self->fd, self->len, try_writing));
 	EXPECT_EQ('n', self->p[0]);
 }
 
-TEST_F(open, keeps_its_bytes_when_pages_are_moved)
+TEST_F(open_object, is_unchanged_by_migration)
 {
 	unsigned long nodes = 1;
 

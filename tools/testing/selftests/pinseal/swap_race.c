@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Pinning pages while they go to swap: by a DMA buffer that is made through another descriptor
- * of the memory (swap_race), and by a pin handle. A page can be in swap then, as far as the file
- * knows, and yet be pinned, and whoever reads it next gets that very page. Nobody may be told
- * that it is sealed.
+ * Pages are pinned while they go to swap, by a DMA buffer through an alias or by a pin handle.
+ * A page may then be in swap as far as the file knows, and yet be pinned, and the next reader
+ * gets that very page: no seal may succeed.
  *
- * The memfd variant tells whether the kernel does that at all: for memfd's own seals it
- * matters, too, and nothing is expected of them.
+ * The memfd variant shows whether the kernel does that at all. It matters to memfd's own seals
+ * as well; any answer of memfd is accepted.
  */
 #include "harness.h"
 #include "racer.h"
@@ -15,11 +14,11 @@
 #include "alias.h"
 #include "zram_swap.h"
 
-/* For how long that is tried, and how many times at least; memfd takes 150 ms to say no. */
-#define TRY_NS		(3 * NSEC_PER_SEC)
-#define TRIES		100
+/* The least duration and number of tries; a memfd takes 150 ms to refuse. */
+#define TRY_NS		(test_rounds(500, 3000) * NSEC_PER_MSEC)
+#define TRIES		test_rounds(60, 100)
 
-/* What is pinned, at some moment of a try. */
+/* The racing pinner. */
 struct pinned {
 	struct racer pinner;
 	int file;		/* whose page: a shmem file, or an object */
@@ -38,12 +37,12 @@ static void pin_page(void *data)
 					   udmabuf_make(p->file, 0, page_size());
 }
 
-/* What one try came to. */
+/* Results of a try. */
 enum tried {
 	NOT_SEALED,		/* the page was found to be pinned */
-	SEALED,			/* and nobody can change it */
-	SEALED_AND_CHANGED,
-	NOT_PINNED,		/* nobody has pinned it */
+	SEALED,
+	SEALED_AND_CHANGED,	/* by the pin's owner */
+	NOT_PINNED,		/* pinning failed */
 };
 
 FIXTURE(swap_race) {
@@ -87,21 +86,21 @@ FIXTURE_TEARDOWN(swap_race)
 	zram_swap_end(&self->swap);
 }
 
-/* Seals for write, without patience. */
+/* Seals for write, without waiting. */
 static int seal(int fd, uint32_t flags)
 {
 	struct pinseal_seal arg = seal_write(1);
 
 	arg.flags = flags;
-	return obj_is_pinseal(fd) ? ps_seal(fd, &arg) : obj_add_seals(fd, F_SEAL_WRITE);
+	return obj_is_pinseal(fd) ? ps_seal(fd, &arg) : memfd_add_seals(fd, F_SEAL_WRITE);
 }
 
-/* Writes to what was pinned: 0, or -errno. */
+/* Writes through the pin: 0, or -errno. */
 static int write_pinned(int pin, size_t page)
 {
 	char *p = ps_map(pin, page, PROT_READ | PROT_WRITE, MAP_SHARED);
 
-	/* A handle is not for mapping. */
+	/* A handle cannot be mapped. */
 	if (p == MAP_FAILED)
 		return sys(pwrite(pin, "c", 1, 0)) == 1 ? 0 : -EIO;
 	memset(p, 'c', page);
@@ -109,7 +108,7 @@ static int write_pinned(int pin, size_t page)
 	return 0;
 }
 
-/* Has a page of the object pinned while it goes to swap, and seals then. */
+/* Has a page pinned while it goes to swap, then seals. */
 static enum tried try_once(FIXTURE_DATA(swap_race) *self, struct __test_metadata *_metadata,
 			   const FIXTURE_VARIANT(swap_race) *variant, uint32_t flags)
 {
@@ -144,7 +143,7 @@ static enum tried try_once(FIXTURE_DATA(swap_race) *self, struct __test_metadata
 	if (now_ns() - began > self->longest_ns && self->longest_ns < NSEC_PER_MSEC)
 		self->longest_ns = now_ns() - began;
 	munmap(p, page);
-	/* That somebody reads the other page is no reason not to look at this one. */
+	/* A reader of the other page is no reason to skip this one. */
 	other_page = ps_map(object.fd, 2 * page, PROT_READ, MAP_PRIVATE);
 	EXPECT_NE(MAP_FAILED, other_page);
 	EXPECT_EQ(0, other_page[page]);
@@ -166,12 +165,12 @@ static enum tried try_once(FIXTURE_DATA(swap_race) *self, struct __test_metadata
 	return tried;
 }
 
-/* Tries for a while: how often it came to what. */
+/* Tries for a while, and counts the results. */
 static void try_often(FIXTURE_DATA(swap_race) *self, struct __test_metadata *_metadata,
 		      const FIXTURE_VARIANT(swap_race) *variant, uint32_t flags,
 		      unsigned int count[4])
 {
-	unsigned int least = variant->kind == MEMFD ? ENOUGH : TRIES, tries;
+	unsigned int least = variant->kind == MEMFD ? test_rounds(5, ENOUGH) : TRIES, tries;
 	uint64_t until = now_ns() + TRY_NS;
 
 	for (tries = 0; (tries < least || now_ns() < until) && !_metadata->exit_code; tries++)
@@ -179,7 +178,8 @@ static void try_often(FIXTURE_DATA(swap_race) *self, struct __test_metadata *_me
 	TH_LOG("%u tries of up to %llu us: %u times pinned, %u sealed, %u of them changed", tries,
 	       (unsigned long long)self->longest_ns / 1000, count[NOT_SEALED],
 	       count[SEALED] + count[SEALED_AND_CHANGED], count[SEALED_AND_CHANGED]);
-	EXPECT_EQ(0, count[NOT_PINNED]);
+	if (variant->kind != MEMFD)
+		EXPECT_EQ(0, count[NOT_PINNED]);
 }
 
 TEST_F(swap_race, pinned_while_going_to_swap)
@@ -193,7 +193,7 @@ TEST_F(swap_race, pinned_while_going_to_swap)
 	}
 }
 
-/* Who pinned the page keeps it, wherever that was, and the object gets another. */
+/* The pin's owner keeps its page, wherever it was, and the object gets another. */
 TEST_F(swap_race, isolated_after_going_to_swap)
 {
 	unsigned int count[4] = { 0 };

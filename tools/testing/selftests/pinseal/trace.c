@@ -1,16 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/*
- * Trace events, read through tracefs: what happens to an object, in order, with its number.
- */
+/* Trace events, read through tracefs: events of an object, in order, with its number. */
 #include <sys/mount.h>
 
 #include "async.h"
+#include "cpu.h"
 #include "holders.h"
 #include "rounds.h"
 #include "state.h"
 #include "sysfile.h"
-
-#include "cpu.h"
 
 #include "harness.h"
 
@@ -20,8 +17,8 @@
 FIXTURE(trace) {
 	int fd;
 	char object[32];	/* its number */
-	char *text;		/* what was traced */
-	char *at;		/* how far it was looked at */
+	char *text;		/* the trace */
+	char *at;		/* the position in it */
 };
 
 static bool can_trace(void)
@@ -38,7 +35,7 @@ FIXTURE_SETUP(trace)
 	self->text = calloc(1, 1 << 20);
 	ASSERT_NE(NULL, self->text);
 	ASSERT_EQ(0, access(EVENTS "/enable", W_OK));
-	/* Pages that another CPU has filled would be in its LRU batch. */
+	/* Pages that another CPU fills would be in its LRU batch. */
 	run_on_cpu(0);
 	self->fd = new_object();
 	ASSERT_LE(0, self->fd);
@@ -56,7 +53,7 @@ FIXTURE_TEARDOWN(trace)
 	free(self->text);
 }
 
-/* Ends tracing, and reads what there is. */
+/* Ends tracing and reads the trace. */
 static int collect(FIXTURE_DATA(trace) *self)
 {
 	int fd = open(TRACEFS "/trace", O_RDONLY | O_CLOEXEC);
@@ -73,7 +70,7 @@ static int collect(FIXTURE_DATA(trace) *self)
 	return n < 0 ? -errno : 0;
 }
 
-/* Whether an event of the object comes next with such arguments, others left aside. */
+/* Whether an event of the object with these arguments comes next; others are skipped. */
 static bool comes(FIXTURE_DATA(trace) *self, const char *event, const char *arguments)
 {
 	char want[256];
@@ -104,11 +101,12 @@ TEST_F(trace, of_a_seal)
 	EXPECT_EVENT(self, "seal_end", "outcome=0 scans=");
 }
 
-TEST_F(trace, of_a_seal_in_vain)
+TEST_F(trace, of_a_seal_that_fails)
 {
-	struct pinseal_seal arg = seal_write(10 * NSEC_PER_MSEC);
+	struct pinseal_seal arg = seal_write(LONG_NS);
 	struct hold hold;
 
+	arg.max_scans = 2;
 	ASSERT_EQ(0, hold_begin(&hold, HOLD_VMSPLICE, self->fd, 2, 3));
 	ASSERT_EQ(-EBUSY, ps_seal(self->fd, &arg));
 	ASSERT_EQ(0, hold_end(&hold));
@@ -155,8 +153,8 @@ TEST_F(trace, of_handles)
 	EXPECT_EVENT(self, "unpin", "start=4 count=3 held_ns=");
 }
 
-/* Who cannot wait for an answer does not ask. */
-TEST_F(trace, of_a_lease_that_is_not_asked_for)
+/* A sealer that may not wait requests nothing. */
+TEST_F(trace, of_a_lease_that_is_not_requested)
 {
 	struct pinseal_seal arg = seal_write(0);
 	int lease = ps_lease(self->fd, 4, 3, LONG_NS);

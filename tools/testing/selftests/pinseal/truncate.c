@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/*
- * Taking pages away, by RESIZE and by FALLOCATE with PUNCH_HOLE, once nobody holds them.
- */
+/* Truncation and hole punching (RESIZE, FALLOCATE) that wait for extra references. */
 #include "async.h"
 #include "bytes.h"
 #include "content.h"
+#include "cpu.h"
 #include "holders.h"
 #include "large_folio.h"
 #include "pagemap.h"
@@ -13,12 +12,12 @@
 
 #include "harness.h"
 
-#define HELD		5	/* what is held, of PAGES */
+#define HELD		5	/* the first held page, of PAGES */
 #define HELD_PAGES	3
 
 #define SHORT_NS	(20 * NSEC_PER_MSEC)
 
-/* What both structs say. */
+/* Fields that both structs have. */
 struct wait {
 	uint64_t timeout_ns;
 	uint64_t waited_ns, pinned_pages, first_pinned, revoked_pages;
@@ -28,7 +27,7 @@ struct wait {
 FIXTURE(truncate) {
 	int fd;
 	struct hold hold;
-	bool holding;
+	bool held;
 };
 
 FIXTURE_VARIANT(truncate) { bool punch; };
@@ -37,13 +36,15 @@ FIXTURE_VARIANT_ADD(truncate, punch) { .punch = true };
 
 FIXTURE_SETUP(truncate)
 {
+	/* Pages that another CPU fills would be in its LRU batch. */
+	run_on_cpu(0);
 	self->fd = new_object();
 	ASSERT_LE(0, self->fd);
 }
 
-static int let_go(FIXTURE_DATA(truncate) *self)
+static int release(FIXTURE_DATA(truncate) *self)
 {
-	self->holding = false;
+	self->held = false;
 	return hold_end(&self->hold);
 }
 
@@ -51,19 +52,19 @@ static int hold(FIXTURE_DATA(truncate) *self, enum hold_kind kind)
 {
 	int ret = hold_begin(&self->hold, kind, self->fd, HELD, HELD_PAGES);
 
-	self->holding = !ret;
+	self->held = !ret;
 	return ret;
 }
 
 FIXTURE_TEARDOWN(truncate)
 {
-	if (self->holding)
-		let_go(self);
+	if (self->held)
+		release(self);
 	close(self->fd);
 }
 
-/* Takes everything from byte @from on away. */
-static int take(FIXTURE_DATA(truncate) *self, const FIXTURE_VARIANT(truncate) *variant,
+/* Removes everything from byte @from on. */
+static int remove_from(FIXTURE_DATA(truncate) *self, const FIXTURE_VARIANT(truncate) *variant,
 		uint64_t from, struct wait *w)
 {
 	struct pinseal_resize resize = {
@@ -98,7 +99,7 @@ static int take(FIXTURE_DATA(truncate) *self, const FIXTURE_VARIANT(truncate) *v
 	return ret;
 }
 
-/* Whether the byte is there, or else the page was taken away. */
+/* Whether the byte is there, not removed. */
 static bool is_there(FIXTURE_DATA(truncate) *self, uint64_t at)
 {
 	char c = 0;
@@ -106,7 +107,7 @@ static bool is_there(FIXTURE_DATA(truncate) *self, uint64_t at)
 	return pread(self->fd, &c, 1, at) == 1 && c == 'n';
 }
 
-TEST_F(truncate, of_what_nobody_holds)
+TEST_F(truncate, removes_pages_without_holders)
 {
 	struct wait w = { .timeout_ns = LONG_NS };
 	char *p = ps_map(self->fd, SIZE, PROT_READ, MAP_PRIVATE);
@@ -114,7 +115,7 @@ TEST_F(truncate, of_what_nobody_holds)
 	ASSERT_NE(MAP_FAILED, p);
 	for (size_t at = 0; at < SIZE; at += page_size())
 		EXPECT_EQ('n', p[at]);
-	EXPECT_EQ(0, take(self, variant, 100, &w));
+	EXPECT_EQ(0, remove_from(self, variant, 100, &w));
 	EXPECT_EQ(PINSEAL_NO_PAGE, w.first_pinned);
 	EXPECT_EQ(0, w.pinned_pages);
 	EXPECT_TRUE(is_there(self, 99));
@@ -123,13 +124,13 @@ TEST_F(truncate, of_what_nobody_holds)
 	munmap(p, SIZE);
 }
 
-TEST_F(truncate, fails_when_the_time_is_up)
+TEST_F(truncate, fails_at_the_deadline)
 {
 	for (int kind = 0; kind <= HOLD_HANDLE; kind++) {
 		struct wait w = { .timeout_ns = SHORT_NS };
 
 		ASSERT_EQ(0, hold(self, kind)) TH_LOG("%s", hold_name(kind));
-		EXPECT_EQ(-EBUSY, take(self, variant, HELD * page_size(), &w)) {
+		EXPECT_EQ(-EBUSY, remove_from(self, variant, HELD * page_size(), &w)) {
 			TH_LOG("%s", hold_name(kind));
 		}
 		EXPECT_EQ(HELD, w.first_pinned);
@@ -137,27 +138,27 @@ TEST_F(truncate, fails_when_the_time_is_up)
 		EXPECT_LE(SHORT_NS, w.waited_ns);
 		EXPECT_EQ(SIZE, ps_size(self->fd));
 		EXPECT_TRUE(is_there(self, SIZE - 1));
-		ASSERT_EQ(0, let_go(self));
+		ASSERT_EQ(0, release(self));
 		ASSERT_EQ(0, fill_file(self->fd, SIZE, 'n'));
 	}
 }
 
-TEST_F(truncate, waits_until_they_let_go)
+TEST_F(truncate, waits_for_the_release)
 {
 	for (int kind = 0; kind <= HOLD_HANDLE; kind++) {
 		struct wait w = { .timeout_ns = LONG_NS };
 		struct hold_ender ender;
-		uint64_t taken;
+		uint64_t removed;
 
 		ASSERT_EQ(0, hold(self, kind));
 		ASSERT_EQ(0, hold_end_later(&ender, &self->hold, SHORT_NS));
-		self->holding = false;
-		EXPECT_EQ(0, take(self, variant, HELD * page_size(), &w)) {
+		self->held = false;
+		EXPECT_EQ(0, remove_from(self, variant, HELD * page_size(), &w)) {
 			TH_LOG("%s", hold_name(kind));
 		}
-		taken = now_ns();
+		removed = now_ns();
 		EXPECT_EQ(0, hold_ender_join(&ender));
-		EXPECT_LE(ender.began, taken);
+		EXPECT_LE(ender.began, removed);
 		EXPECT_EQ(0, w.pinned_pages);
 		EXPECT_TRUE(is_there(self, HELD * page_size() - 1));
 		EXPECT_FALSE(is_there(self, HELD * page_size()));
@@ -166,19 +167,19 @@ TEST_F(truncate, waits_until_they_let_go)
 	}
 }
 
-TEST_F(truncate, does_not_care_for_what_stays)
+TEST_F(truncate, ignores_holders_of_other_pages)
 {
 	struct wait w = { .timeout_ns = LONG_NS };
 
 	ASSERT_EQ(0, hold(self, HOLD_URING));
-	/* Also when it loses a part. */
-	EXPECT_EQ(0, take(self, variant, (HELD + HELD_PAGES) * page_size() - 1, &w));
+	/* Also of a page that loses a part. */
+	EXPECT_EQ(0, remove_from(self, variant, (HELD + HELD_PAGES) * page_size() - 1, &w));
 	EXPECT_EQ(0, w.pinned_pages);
 	EXPECT_FALSE(is_there(self, (HELD + HELD_PAGES) * page_size() - 1));
 	EXPECT_TRUE(is_there(self, (HELD + HELD_PAGES) * page_size() - 2));
 }
 
-TEST_F(truncate, takes_leases)
+TEST_F(truncate, revokes_leases)
 {
 	struct wait w = { .timeout_ns = LONG_NS };
 	int inside = ps_lease(self->fd, HELD, HELD_PAGES, SHORT_NS);
@@ -187,7 +188,7 @@ TEST_F(truncate, takes_leases)
 
 	ASSERT_LE(0, inside);
 	ASSERT_LE(0, outside);
-	EXPECT_EQ(0, take(self, variant, HELD * page_size(), &w));
+	EXPECT_EQ(0, remove_from(self, variant, HELD * page_size(), &w));
 	EXPECT_EQ(HELD_PAGES, w.revoked_pages);
 	EXPECT_EQ(-ESTALE, sys(pread(inside, &c, 1, 0)));
 	EXPECT_EQ(1, sys(pread(outside, &c, 1, 0)));
@@ -195,29 +196,29 @@ TEST_F(truncate, takes_leases)
 	close(outside);
 }
 
-TEST_F(truncate, keeps_leases_when_it_is_to)
+TEST_F(truncate, keeps_leases_on_request)
 {
 	struct wait w = { .timeout_ns = SHORT_NS, .keep = true };
 	int pin = ps_lease(self->fd, HELD, HELD_PAGES, 0);
 	char c;
 
 	ASSERT_LE(0, pin);
-	EXPECT_EQ(-EBUSY, take(self, variant, HELD * page_size(), &w));
+	EXPECT_EQ(-EBUSY, remove_from(self, variant, HELD * page_size(), &w));
 	EXPECT_EQ(HELD_PAGES, w.pinned_pages);
 	EXPECT_EQ(1, sys(pread(pin, &c, 1, 0)));
 	close(pin);
 }
 
-TEST_F(truncate, is_refused_as_ever)
+TEST_F(truncate, is_refused_by_seals)
 {
 	struct wait w = { .timeout_ns = LONG_NS };
 
 	ASSERT_EQ(0, ps_add_seals(self->fd, variant->punch ? F_SEAL_WRITE : F_SEAL_SHRINK));
-	EXPECT_EQ(-EPERM, take(self, variant, 0, &w));
+	EXPECT_EQ(-EPERM, remove_from(self, variant, 0, &w));
 	EXPECT_TRUE(is_there(self, 0));
 }
 
-TEST_F(truncate, takes_no_lease_when_it_is_refused)
+TEST_F(truncate, revokes_nothing_when_refused)
 {
 	struct wait w = { .timeout_ns = SHORT_NS };
 	int pin;
@@ -226,24 +227,24 @@ TEST_F(truncate, takes_no_lease_when_it_is_refused)
 	ASSERT_EQ(0, ps_add_seals(self->fd, variant->punch ? F_SEAL_WRITE : F_SEAL_SHRINK));
 	pin = ps_pin(self->fd, HELD, HELD_PAGES, PINSEAL_PIN_LEASED | PINSEAL_PIN_READONLY);
 	ASSERT_LE(0, pin);
-	EXPECT_EQ(-EPERM, take(self, variant, 0, &w));
+	EXPECT_EQ(-EPERM, remove_from(self, variant, 0, &w));
 	EXPECT_EQ(1, sys(pread(pin, &c, 1, 0)));
 	close(pin);
 }
 
-/* What a restarted call has come to is what the caller says it is. */
-TEST_F(truncate, believes_what_was_taken_before)
+/* A restarted call continues with what the struct says. */
+TEST_F(truncate, continues_the_count_of_revoked_pages)
 {
-	struct wait w = { .timeout_ns = SHORT_NS, .revoked_pages = UINT64_MAX };
+	struct wait w = { .timeout_ns = LONG_NS, .revoked_pages = UINT64_MAX };
 	int pin = ps_lease(self->fd, HELD, HELD_PAGES, 0);
 
 	ASSERT_LE(0, pin);
-	EXPECT_EQ(0, take(self, variant, HELD * page_size(), &w));
+	EXPECT_EQ(0, remove_from(self, variant, HELD * page_size(), &w));
 	EXPECT_EQ(UINT64_MAX, w.revoked_pages);
 	close(pin);
 }
 
-/* How many of the object's pages are in the page tables. */
+/* Pages of the object that are in page tables. */
 static int pages_there(const char *p)
 {
 	int there = 0;
@@ -253,8 +254,8 @@ static int pages_there(const char *p)
 	return there;
 }
 
-/* Locked pages of a mapping are unmapped for a look, and come back. */
-TEST_F(truncate, gives_locked_mappings_their_pages_back)
+/* Locked pages are zapped for a scan, and come back. */
+TEST_F(truncate, restores_locked_mappings)
 {
 	struct wait w = { .timeout_ns = SHORT_NS, .keep = true };
 	char *p = ps_map(self->fd, SIZE, PROT_READ, MAP_SHARED);
@@ -265,24 +266,25 @@ TEST_F(truncate, gives_locked_mappings_their_pages_back)
 	ASSERT_EQ(0, sys(mlock(p, SIZE)));
 	pin = ps_lease(self->fd, HELD, HELD_PAGES, 0);
 	ASSERT_LE(0, pin);
-	EXPECT_EQ(-EBUSY, take(self, variant, HELD * page_size(), &w));
+	EXPECT_EQ(-EBUSY, remove_from(self, variant, HELD * page_size(), &w));
 	EXPECT_EQ(0, ps_lease_state(pin, &lease));
 	EXPECT_EQ(PINSEAL_LEASE_HELD, lease.state);
 	EXPECT_EQ(PAGES, pages_there(p));
 	close(pin);
-	EXPECT_EQ(0, take(self, variant, HELD * page_size(), &w));
+	w = (struct wait){ .timeout_ns = LONG_NS };
+	EXPECT_EQ(0, remove_from(self, variant, HELD * page_size(), &w));
 	EXPECT_LE(HELD, pages_there(p));
 	munmap(p, SIZE);
 }
 
-/* Who writes has the inode locked, for as long as it takes to provide the bytes. */
-TEST_F(truncate, does_not_wait_longer_for_who_writes)
+/* A writer holds the inode lock for as long as its memory takes. */
+TEST_F(truncate, does_not_wait_longer_for_a_writer)
 {
 	struct wait w = { .timeout_ns = SHORT_NS };
 	struct stalled_transfer writer;
 
 	ASSERT_EQ(0, stalled_transfer_begin(&writer, self->fd, true));
-	EXPECT_EQ(-EBUSY, take(self, variant, HELD * page_size(), &w));
+	EXPECT_EQ(-EBUSY, remove_from(self, variant, HELD * page_size(), &w));
 	EXPECT_LE(SHORT_NS, w.waited_ns);
 	EXPECT_EQ(0, w.pinned_pages);
 	EXPECT_EQ(PINSEAL_NO_PAGE, w.first_pinned);
@@ -290,12 +292,12 @@ TEST_F(truncate, does_not_wait_longer_for_who_writes)
 	ASSERT_EQ(0, stalled_transfer_end(&writer));
 	EXPECT_EQ(page_size(), writer.ret);
 	w = (struct wait){ .timeout_ns = LONG_NS };
-	EXPECT_EQ(0, take(self, variant, HELD * page_size(), &w));
+	EXPECT_EQ(0, remove_from(self, variant, HELD * page_size(), &w));
 	EXPECT_FALSE(is_there(self, SIZE - 1));
 }
 
-/* Who holds a part of a large folio holds all of it. */
-TEST_F(truncate, takes_leases_of_a_large_folio_that_goes_in_part)
+/* A holder of a part holds the whole large folio. */
+TEST_F(truncate, revokes_leases_of_a_large_folio_removed_in_part)
 {
 	size_t size = large_folio_size(), from = size / 2 + page_size();
 	struct pinseal_resize resize = {
@@ -324,13 +326,14 @@ TEST_F(truncate, takes_leases_of_a_large_folio_that_goes_in_part)
 	lease = ps_lease(fd, 1, 2, 0);
 	ASSERT_LE(0, lease);
 	EXPECT_EQ(-EBUSY, ps_ioctl(fd, cmd, arg));
-	/* Of what goes, that is. */
+	/* Of the range being removed. */
 	EXPECT_EQ(from / page_size(), *first);
 	EXPECT_EQ(0, *revoked);
 	EXPECT_EQ(1, sys(pread(lease, &c, 1, 0)));
 
 	resize.flags = PINSEAL_RESIZE_WAIT;
 	punch.flags = PINSEAL_FALLOCATE_WAIT;
+	resize.timeout_ns = punch.timeout_ns = LONG_NS;
 	resize.waited_ns = punch.waited_ns = 0;
 	EXPECT_EQ(0, ps_ioctl(fd, cmd, arg));
 	EXPECT_EQ(2, *revoked);
@@ -339,7 +342,7 @@ TEST_F(truncate, takes_leases_of_a_large_folio_that_goes_in_part)
 	close(fd);
 }
 
-TEST(growing_takes_nothing_away)
+TEST(growing_removes_nothing)
 {
 	size_t size = large_folio_size();
 	struct pinseal_resize resize = {
@@ -355,7 +358,7 @@ TEST(growing_takes_nothing_away)
 	ASSERT_EQ(0, make_large_folio(fd, size));
 	pin = ps_pin(fd, 1, 2, 0);
 	ASSERT_LE(0, pin);
-	/* It stays in one piece, for it is held. */
+	/* Held, so it is not split. */
 	ASSERT_EQ(0, ps_resize(fd, size / 2));
 	EXPECT_EQ(0, ps_ioctl(fd, PINSEAL_IOC_RESIZE, &resize));
 	EXPECT_EQ(0, resize.pinned_pages);
@@ -364,7 +367,7 @@ TEST(growing_takes_nothing_away)
 	close(fd);
 }
 
-/* The first versions of the structs: there is no room for a report. */
+/* The first versions of the structs, without a report. */
 struct first_resize {
 	uint64_t size, timeout_ns;
 	uint32_t flags, pad;
@@ -375,7 +378,7 @@ struct first_fallocate {
 	uint64_t offset, len, timeout_ns;
 };
 
-/* Both of them, and what lies behind. */
+/* Both, and what lies behind. */
 struct first {
 	struct first_resize resize;
 	uint64_t behind_resize[4];
@@ -383,7 +386,7 @@ struct first {
 	uint64_t behind_punch[4];
 };
 
-static struct first first_taking(uint64_t from, uint64_t timeout_ns)
+static struct first first_removing(uint64_t from, uint64_t timeout_ns)
 {
 	struct first first = {
 		.resize = { .size = from, .timeout_ns = timeout_ns, .flags = PINSEAL_RESIZE_WAIT },
@@ -401,7 +404,7 @@ static struct first first_taking(uint64_t from, uint64_t timeout_ns)
 	return first;
 }
 
-static int take_by_first(FIXTURE_DATA(truncate) *self, const FIXTURE_VARIANT(truncate) *variant,
+static int remove_by_first(FIXTURE_DATA(truncate) *self, const FIXTURE_VARIANT(truncate) *variant,
 			 struct first *first)
 {
 	return variant->punch ?
@@ -412,24 +415,24 @@ static int take_by_first(FIXTURE_DATA(truncate) *self, const FIXTURE_VARIANT(tru
 
 TEST_F(truncate, waits_with_the_first_version_of_the_struct)
 {
-	struct first first = first_taking(HELD * page_size(), SHORT_NS), before = first;
+	struct first first = first_removing(HELD * page_size(), SHORT_NS), before = first;
 	uint64_t began = now_ns();
 	struct hold_ender ender;
 	int lease;
 	char c;
 
 	ASSERT_EQ(0, hold(self, HOLD_URING));
-	EXPECT_EQ(-EBUSY, take_by_first(self, variant, &first));
+	EXPECT_EQ(-EBUSY, remove_by_first(self, variant, &first));
 	EXPECT_LE(began + SHORT_NS, now_ns());
 	EXPECT_TRUE(is_there(self, SIZE - 1));
 	EXPECT_EQ(0, memcmp(&before, &first, sizeof(first)));
 
-	first = before = first_taking(HELD * page_size(), LONG_NS);
+	first = before = first_removing(HELD * page_size(), LONG_NS);
 	lease = ps_lease(self->fd, HELD, HELD_PAGES, SHORT_NS);
 	ASSERT_LE(0, lease);
 	ASSERT_EQ(0, hold_end_later(&ender, &self->hold, SHORT_NS));
-	self->holding = false;
-	EXPECT_EQ(0, take_by_first(self, variant, &first));
+	self->held = false;
+	EXPECT_EQ(0, remove_by_first(self, variant, &first));
 	EXPECT_EQ(0, hold_ender_join(&ender));
 	EXPECT_FALSE(is_there(self, SIZE - 1));
 	EXPECT_EQ(-ESTALE, sys(pread(lease, &c, 1, 0)));
@@ -437,7 +440,7 @@ TEST_F(truncate, waits_with_the_first_version_of_the_struct)
 	close(lease);
 }
 
-/* However often it is restarted, here because its process is stopped and goes on. */
+/* However often it is restarted, here by SIGSTOP and SIGCONT. */
 TEST_F(truncate, ends_in_time_with_the_first_version_of_the_struct)
 {
 	uint64_t until = now_ns() + SOON_NS;
@@ -449,12 +452,12 @@ TEST_F(truncate, ends_in_time_with_the_first_version_of_the_struct)
 	pid = ps_fork();
 	ASSERT_LE(0, pid);
 	if (!pid) {
-		struct first first = first_taking(HELD * page_size(), 50 * NSEC_PER_MSEC);
+		struct first first = first_removing(HELD * page_size(), 50 * NSEC_PER_MSEC);
 		struct first before = first;
 
-		if (take_by_first(self, variant, &first) != -EBUSY)
+		if (remove_by_first(self, variant, &first) != -EBUSY)
 			_exit(1);
-		/* Nothing but the time. */
+		/* Only the time may have changed. */
 		first.resize.timeout_ns = before.resize.timeout_ns;
 		first.punch.timeout_ns = before.punch.timeout_ns;
 		_exit(memcmp(&before, &first, sizeof(first)) ? 2 : 0);
@@ -465,7 +468,7 @@ TEST_F(truncate, ends_in_time_with_the_first_version_of_the_struct)
 		if (!WIFSTOPPED(status))
 			break;
 		kill(pid, SIGCONT);
-		/* Shorter than what it was given; but it must come to something meanwhile. */
+		/* Shorter than the timeout, but long enough for progress. */
 		sleep_ns((stops < 72 ? 2 + stops / 4 : 20) * NSEC_PER_MSEC);
 	}
 	EXPECT_TRUE(WIFEXITED(status)) {
@@ -475,7 +478,7 @@ TEST_F(truncate, ends_in_time_with_the_first_version_of_the_struct)
 	TH_LOG("stopped %u times", stops);
 }
 
-TEST(flags)
+TEST(flags_are_checked)
 {
 	struct pinseal_resize resize = { .flags = PINSEAL_RESIZE_KEEP_LEASES };
 	struct pinseal_fallocate punch = {

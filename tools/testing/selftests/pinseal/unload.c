@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What outlives the module, and what does not: memory that was exported or imported stays,
- * with its seals; nothing that goes on in the background does. The module is unloaded here
- * and loaded again, so nobody else may use it meanwhile.
+ * Exported and imported memory outlives the module, with its seals; asynchronous work does
+ * not. The module is unloaded and loaded again, so nothing else may use it meanwhile.
  */
 #include <sys/syscall.h>
 
@@ -14,12 +13,12 @@
 
 #include "harness.h"
 
-/* Where the module comes from: where a guest has it. */
+/* Where a guest has the module. */
 #define MODULE_FILE	"/pinseal.ko"
 
 #define PAGES		8
 
-/* Unloads, as soon as what was closed is gone: 0, or -errno. */
+/* Unloads once the last reference is gone: 0, or -errno. */
 static int unload(void)
 {
 	uint64_t until = now_ns() + SOON_NS;
@@ -54,13 +53,13 @@ FIXTURE_SETUP(module)
 
 FIXTURE_TEARDOWN(module)
 {
-	/* A test that failed in between must not take the module from the others. */
+	/* After a failed test the module must be there for the others. */
 	if (access(PINSEAL_DEV, F_OK) && !access(MODULE_FILE, R_OK)) {
 		EXPECT_EQ(0, load());
 	}
 }
 
-TEST_F(module, can_be_unloaded_and_loaded_again)
+TEST_F(module, can_be_reloaded)
 {
 	for (int i = 0; i < 3; i++) {
 		ASSERT_EQ(0, unload());
@@ -117,10 +116,12 @@ TEST_F(module, is_not_needed_by_seals)
 	ASSERT_EQ(0, load());
 }
 
-/* At every moment of a seal in the background: what was denied for it is allowed again. */
-TEST_F(module, goes_in_the_middle_of_a_seal)
+/* At every moment of an asynchronous seal: what it denied is allowed again. */
+TEST_F(module, can_be_unloaded_during_a_seal)
 {
-	for (int i = 0; i < 20; i++) {
+	const int rounds = test_rounds(8, 20);
+
+	for (int i = 0; i < rounds; i++) {
 		struct pinseal_seal arg = seal_async(F_SEAL_WRITE, UINT64_MAX);
 		int fd = ps_create(self->len), memory = ps_export(fd, 0);
 		struct hold hold;
@@ -128,7 +129,7 @@ TEST_F(module, goes_in_the_middle_of_a_seal)
 		ASSERT_LE(0, memory);
 		ASSERT_EQ(0, hold_begin(&hold, HOLD_VMSPLICE, fd, 1, 1));
 		ASSERT_EQ(0, ps_seal(fd, &arg));
-		sleep_ns(i * 50000);
+		sleep_ns(i * NSEC_PER_MSEC / rounds);
 		close(fd);
 		ASSERT_EQ(0, unload());
 		EXPECT_EQ(F_SEAL_SEAL, obj_get_seals(memory));
@@ -139,7 +140,7 @@ TEST_F(module, goes_in_the_middle_of_a_seal)
 	}
 }
 
-/* Reads by what it has inherited until all is gone, or the time is up. */
+/* In a child: reads through inherited handles for a while. */
 static void read_on(const int handles[3], uint64_t for_ns)
 {
 	uint64_t until = now_ns() + for_ns;
@@ -151,15 +152,17 @@ static void read_on(const int handles[3], uint64_t for_ns)
 	}
 }
 
-/* While leases are asked for, taken, and let go of, here and by a child, and mirrors read. */
-TEST_F(module, goes_in_the_middle_of_leases)
+/* Leases are requested, revoked and released, here and by a child, and mirrors read. */
+TEST_F(module, can_be_unloaded_during_leases)
 {
-	for (int i = 0; i < 20; i++) {
+	const int rounds = test_rounds(8, 20);
+
+	for (int i = 0; i < rounds; i++) {
 		struct pinseal_seal arg = seal_async(F_SEAL_WRITE, UINT64_MAX);
 		int fd = ps_create(self->len), memory = ps_export(fd, PINSEAL_EXPORT_RDONLY);
 		char *p = ps_map(memory, self->len, PROT_READ, MAP_SHARED);
 		int handles[3] = {
-			ps_lease(fd, 0, 2, i * 20000),
+			ps_lease(fd, 0, 2, i * 400000 / rounds),
 			ps_pin(fd, 3, 1, 0),
 			ps_mirror(fd, 0, PAGES, PINSEAL_PIN_READONLY, p),
 		};
@@ -174,16 +177,16 @@ TEST_F(module, goes_in_the_middle_of_leases)
 		child = ps_fork();
 		if (!child) {
 			close(fd);
-			read_on(handles, i * 60000);
+			read_on(handles, i * 1200000 / rounds);
 			_exit(0);
 		}
-		sleep_ns(i * 30000);
+		sleep_ns(i * 600000 / rounds);
 		for (int j = 0; j < 3; j++)
 			close(handles[(i + j) % 3]);
 		close(fd);
 		ASSERT_EQ(0, unload());
 		EXPECT_EQ(0, ps_wait(child));
-		/* It may have been sealed in the last moment. */
+		/* It may have been sealed at the last moment. */
 		EXPECT_EQ(F_SEAL_SEAL, obj_get_seals(memory) & ~F_SEAL_WRITE);
 		munmap(p, self->len);
 		close(memory);

@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Mappings that keep an object from being sealed for write, for as long as they
- * are there and not longer.
+ * Mappings that keep an object from being sealed for write, for as long as they exist.
  *
- * Every test runs on a memfd, on a pinseal object and on an imported memfd: the memfd
- * variant proves that the test asks for what memfd really does, the others that the object
- * behaves alike.
+ * Runs on a memfd, an object and an imported memfd: the memfd variant proves what memfd does,
+ * the others that the object does the same.
  */
 #include <signal.h>
 
@@ -14,15 +12,15 @@
 #include "object.h"
 
 /* An object of four pages, and a shared writable mapping of all of it. */
-FIXTURE(blocked) {
+FIXTURE(seal_refused) {
 	int fd;
 	size_t page, len;
 	char *p;
 };
 
-ON_EVERY_KIND(blocked);
+ON_EVERY_KIND(seal_refused);
 
-FIXTURE_SETUP(blocked)
+FIXTURE_SETUP(seal_refused)
 {
 	self->page = page_size();
 	self->len = 4 * self->page;
@@ -33,29 +31,29 @@ FIXTURE_SETUP(blocked)
 	fill(self->p, self->len, 1);
 }
 
-FIXTURE_TEARDOWN(blocked)
+FIXTURE_TEARDOWN(seal_refused)
 {
 	close(self->fd);
 }
 
-static int seal(FIXTURE_DATA(blocked) *self)
+static int seal(FIXTURE_DATA(seal_refused) *self)
 {
 	return obj_add_seals(self->fd, F_SEAL_WRITE);
 }
 
-TEST_F(blocked, by_a_writable_mapping)
+TEST_F(seal_refused, by_a_writable_mapping)
 {
 	EXPECT_EQ(-EBUSY, seal(self));
 }
 
-TEST_F(blocked, no_longer_after_munmap)
+TEST_F(seal_refused, no_longer_after_munmap)
 {
 	ASSERT_EQ(-EBUSY, seal(self));
 	munmap(self->p, self->len);
 	EXPECT_EQ(0, seal(self));
 }
 
-TEST_F(blocked, by_a_read_only_mapping_that_could_be_made_writable)
+TEST_F(seal_refused, by_a_read_only_mapping_that_could_be_made_writable)
 {
 	munmap(self->p, self->len);
 	self->p = ps_map(self->fd, self->len, PROT_READ, MAP_SHARED);
@@ -65,7 +63,7 @@ TEST_F(blocked, by_a_read_only_mapping_that_could_be_made_writable)
 	EXPECT_EQ(0, seal(self));
 }
 
-TEST_F(blocked, by_a_mapping_that_was_made_read_only)
+TEST_F(seal_refused, by_a_mapping_that_was_made_read_only)
 {
 	ASSERT_EQ(0, sys(mprotect(self->p, self->len, PROT_READ)));
 	ASSERT_EQ(-EBUSY, seal(self));
@@ -73,7 +71,7 @@ TEST_F(blocked, by_a_mapping_that_was_made_read_only)
 	EXPECT_EQ(0, seal(self));
 }
 
-TEST_F(blocked, by_a_mapping_without_access)
+TEST_F(seal_refused, by_a_mapping_without_access)
 {
 	ASSERT_EQ(0, sys(mprotect(self->p, self->len, PROT_NONE)));
 	ASSERT_EQ(-EBUSY, seal(self));
@@ -81,7 +79,7 @@ TEST_F(blocked, by_a_mapping_without_access)
 	EXPECT_EQ(0, seal(self));
 }
 
-TEST_F(blocked, by_a_mapping_that_was_never_touched)
+TEST_F(seal_refused, by_a_mapping_that_was_never_touched)
 {
 	int fd = obj_create(variant->kind, self->len);
 	char *p = ps_map(fd, self->len, RW, MAP_SHARED);
@@ -93,7 +91,7 @@ TEST_F(blocked, by_a_mapping_that_was_never_touched)
 	close(fd);
 }
 
-TEST_F(blocked, by_a_mapping_behind_the_end)
+TEST_F(seal_refused, by_a_mapping_behind_the_end)
 {
 	munmap(self->p, self->len);
 	self->p = mmap(NULL, self->page, RW, MAP_SHARED, self->fd, 100 * self->page);
@@ -103,7 +101,7 @@ TEST_F(blocked, by_a_mapping_behind_the_end)
 	EXPECT_EQ(0, seal(self));
 }
 
-TEST_F(blocked, not_by_private_mappings)
+TEST_F(seal_refused, not_by_private_mappings)
 {
 	char *p = ps_map(self->fd, self->len, RW, MAP_PRIVATE);
 	char *q = ps_map(self->fd, self->len, PROT_READ, MAP_PRIVATE);
@@ -117,7 +115,7 @@ TEST_F(blocked, not_by_private_mappings)
 	EXPECT_EQ(0, seal(self));
 }
 
-TEST_F(blocked, not_by_shared_mappings_from_after_future_write)
+TEST_F(seal_refused, not_by_shared_mappings_from_after_future_write)
 {
 	char *p;
 
@@ -130,7 +128,7 @@ TEST_F(blocked, not_by_shared_mappings_from_after_future_write)
 	EXPECT_TRUE(is_filled(p, self->len, 1));
 }
 
-TEST_F(blocked, not_by_refused_mappings)
+TEST_F(seal_refused, not_by_refused_mappings)
 {
 	size_t huge = 1UL << 62;
 
@@ -147,9 +145,9 @@ TEST_F(blocked, not_by_refused_mappings)
 	EXPECT_EQ(0, seal(self));
 }
 
-TEST_F(blocked, until_every_piece_is_gone)
+TEST_F(seal_refused, until_every_piece_is_gone)
 {
-	/* 0 1 2 3: the middle goes, then each end. */
+	/* 0 1 2 3: the middle, then each end. */
 	ASSERT_EQ(0, sys(munmap(self->p + self->page, 2 * self->page)));
 	EXPECT_EQ(-EBUSY, seal(self));
 	ASSERT_EQ(0, sys(munmap(self->p, self->page)));
@@ -158,7 +156,7 @@ TEST_F(blocked, until_every_piece_is_gone)
 	EXPECT_EQ(0, seal(self));
 }
 
-TEST_F(blocked, until_both_ends_are_gone)
+TEST_F(seal_refused, until_both_ends_are_gone)
 {
 	ASSERT_EQ(0, sys(munmap(self->p, self->page)));
 	ASSERT_EQ(0, sys(munmap(self->p + 3 * self->page, self->page)));
@@ -167,7 +165,7 @@ TEST_F(blocked, until_both_ends_are_gone)
 	EXPECT_EQ(0, seal(self));
 }
 
-TEST_F(blocked, until_two_mappings_are_gone)
+TEST_F(seal_refused, until_two_mappings_are_gone)
 {
 	char *q = ps_map(self->fd, self->len, RW, MAP_SHARED);
 
@@ -178,9 +176,9 @@ TEST_F(blocked, until_two_mappings_are_gone)
 	EXPECT_EQ(0, seal(self));
 }
 
-TEST_F(blocked, until_adjacent_mappings_are_gone)
+TEST_F(seal_refused, until_adjacent_mappings_are_gone)
 {
-	/* Neighbours in memory and in the object: the kernel could join them. */
+	/* Adjacent in memory and in the object: the kernel may merge them. */
 	char *area = mmap(NULL, self->len, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 	munmap(self->p, self->len);
@@ -195,7 +193,7 @@ TEST_F(blocked, until_adjacent_mappings_are_gone)
 	EXPECT_EQ(0, seal(self));
 }
 
-TEST_F(blocked, until_a_split_and_joined_mapping_is_gone)
+TEST_F(seal_refused, until_a_split_and_merged_mapping_is_gone)
 {
 	for (int i = 0; i < 10; i++) {
 		ASSERT_EQ(0, sys(mprotect(self->p + self->page, self->page, PROT_READ)));
@@ -210,7 +208,7 @@ TEST_F(blocked, until_a_split_and_joined_mapping_is_gone)
 	EXPECT_EQ(0, seal(self));
 }
 
-TEST_F(blocked, by_a_moved_mapping)
+TEST_F(seal_refused, by_a_moved_mapping)
 {
 	char *to = mmap(NULL, self->len, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
@@ -220,7 +218,7 @@ TEST_F(blocked, by_a_moved_mapping)
 	EXPECT_EQ(0, seal(self));
 }
 
-TEST_F(blocked, by_a_mapping_of_which_a_part_was_moved)
+TEST_F(seal_refused, by_a_mapping_of_which_a_part_was_moved)
 {
 	char *to = mmap(NULL, self->page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
@@ -232,7 +230,7 @@ TEST_F(blocked, by_a_mapping_of_which_a_part_was_moved)
 	EXPECT_EQ(0, seal(self));
 }
 
-TEST_F(blocked, by_a_grown_mapping)
+TEST_F(seal_refused, by_a_grown_mapping)
 {
 	char *p = mremap(self->p, self->len, 64 * self->len, MREMAP_MAYMOVE);
 
@@ -242,7 +240,7 @@ TEST_F(blocked, by_a_grown_mapping)
 	EXPECT_EQ(0, seal(self));
 }
 
-TEST_F(blocked, by_a_shrunk_mapping)
+TEST_F(seal_refused, by_a_shrunk_mapping)
 {
 	ASSERT_EQ(self->p, mremap(self->p, self->len, self->page, 0));
 	EXPECT_EQ(-EBUSY, seal(self));
@@ -250,7 +248,7 @@ TEST_F(blocked, by_a_shrunk_mapping)
 	EXPECT_EQ(0, seal(self));
 }
 
-TEST_F(blocked, by_a_mapping_duplicated_by_mremap)
+TEST_F(seal_refused, by_a_mapping_duplicated_by_mremap)
 {
 	char *p = mremap(self->p, 0, self->len, MREMAP_MAYMOVE);
 
@@ -261,7 +259,7 @@ TEST_F(blocked, by_a_mapping_duplicated_by_mremap)
 	EXPECT_EQ(0, seal(self));
 }
 
-TEST_F(blocked, by_a_mapping_left_behind_by_mremap)
+TEST_F(seal_refused, by_a_mapping_left_behind_by_mremap)
 {
 	char *p = mremap(self->p, self->len, self->len, MREMAP_MAYMOVE | MREMAP_DONTUNMAP, NULL);
 
@@ -272,7 +270,7 @@ TEST_F(blocked, by_a_mapping_left_behind_by_mremap)
 	EXPECT_EQ(0, seal(self));
 }
 
-TEST_F(blocked, not_after_a_refused_mremap)
+TEST_F(seal_refused, not_after_a_refused_mremap)
 {
 	ASSERT_EQ(MAP_FAILED, mremap(self->p, self->len, 1UL << 62, MREMAP_MAYMOVE));
 	ASSERT_EQ(MAP_FAILED, mremap(self->p, 2 * self->len, 4 * self->len, MREMAP_FIXED));
@@ -280,14 +278,14 @@ TEST_F(blocked, not_after_a_refused_mremap)
 	EXPECT_EQ(0, seal(self));
 }
 
-TEST_F(blocked, not_after_another_mapping_took_the_place)
+TEST_F(seal_refused, not_after_another_mapping_took_the_place)
 {
 	ASSERT_EQ(self->p, mmap(self->p, self->len, RW, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED,
 				-1, 0));
 	EXPECT_EQ(0, seal(self));
 }
 
-TEST_F(blocked, after_the_same_object_took_the_place)
+TEST_F(seal_refused, after_the_same_object_took_the_place)
 {
 	for (int i = 0; i < 10; i++) {
 		ASSERT_EQ(self->p, mmap(self->p, self->len, RW, MAP_SHARED | MAP_FIXED, self->fd, 0));
@@ -299,7 +297,7 @@ TEST_F(blocked, after_the_same_object_took_the_place)
 	EXPECT_EQ(0, seal(self));
 }
 
-TEST_F(blocked, by_a_mapping_whose_descriptor_is_closed)
+TEST_F(seal_refused, by_a_mapping_whose_descriptor_is_closed)
 {
 	int other = dup(self->fd);
 	char *p;
@@ -313,7 +311,7 @@ TEST_F(blocked, by_a_mapping_whose_descriptor_is_closed)
 	EXPECT_EQ(0, seal(self));
 }
 
-/* A child that has the mapping until it is told to end. */
+/* A child that keeps the mapping until it is killed. */
 static pid_t fork_holder(void)
 {
 	pid_t pid = ps_fork();
@@ -324,7 +322,7 @@ static pid_t fork_holder(void)
 	return pid;
 }
 
-TEST_F(blocked, by_a_child_s_mapping)
+TEST_F(seal_refused, by_a_child_s_mapping)
 {
 	pid_t pid = fork_holder();
 
@@ -334,7 +332,7 @@ TEST_F(blocked, by_a_child_s_mapping)
 	EXPECT_EQ(0, seal(self));
 }
 
-TEST_F(blocked, by_a_parent_s_mapping)
+TEST_F(seal_refused, by_a_parent_s_mapping)
 {
 	pid_t pid = ps_fork();
 
@@ -345,7 +343,7 @@ TEST_F(blocked, by_a_parent_s_mapping)
 	EXPECT_EQ(0, ps_wait(pid));
 }
 
-TEST_F(blocked, not_by_a_child_that_did_not_inherit_the_mapping)
+TEST_F(seal_refused, not_by_a_child_that_did_not_inherit_the_mapping)
 {
 	pid_t pid;
 
@@ -356,7 +354,7 @@ TEST_F(blocked, not_by_a_child_that_did_not_inherit_the_mapping)
 	ps_kill(pid);
 }
 
-TEST_F(blocked, until_the_last_of_many_children_is_gone)
+TEST_F(seal_refused, until_the_last_of_many_children_is_gone)
 {
 	pid_t pids[20];
 
@@ -370,7 +368,7 @@ TEST_F(blocked, until_the_last_of_many_children_is_gone)
 	EXPECT_EQ(0, seal(self));
 }
 
-TEST_F(blocked, not_after_many_mappings_came_and_went)
+TEST_F(seal_refused, not_after_many_mappings_came_and_went)
 {
 	munmap(self->p, self->len);
 	for (int i = 0; i < 500; i++) {
@@ -383,7 +381,7 @@ TEST_F(blocked, not_after_many_mappings_came_and_went)
 	EXPECT_EQ(0, seal(self));
 }
 
-TEST_F(blocked, leaves_everything_as_it_was)
+TEST_F(seal_refused, leaves_everything_as_it_was)
 {
 	char *q;
 
@@ -402,7 +400,7 @@ TEST_F(blocked, leaves_everything_as_it_was)
 	EXPECT_EQ(0, obj_add_seals(self->fd, F_SEAL_GROW));
 }
 
-TEST_F(blocked, can_be_tried_many_times)
+TEST_F(seal_refused, many_times)
 {
 	for (int i = 0; i < 200; i++) {
 		ASSERT_EQ(-EBUSY, seal(self));
@@ -411,7 +409,7 @@ TEST_F(blocked, can_be_tried_many_times)
 	EXPECT_EQ(0, seal(self));
 }
 
-TEST_F(blocked, for_write_only)
+TEST_F(seal_refused, for_write_only)
 {
 	EXPECT_EQ(0, obj_add_seals(self->fd, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_FUTURE_WRITE));
 	EXPECT_EQ(0, ps_touch(self->p, true));

@@ -31,7 +31,7 @@ struct aliased {
 
 void aliased_close(struct aliased *b);
 
-/* aliased_open() - An object of @size bytes and its @alias: 0, or -errno. */
+/* aliased_open() - an object of @size bytes and its @alias: 0, or -errno. */
 int aliased_open(struct aliased *b, enum alias alias, uint64_t size);
 
 #endif /* ALIAS_H */

@@ -1,19 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/*
- * Memory with edges, for arguments that are cut by one.
- */
+/* Memory with edges, for arguments that cross one. */
 #ifndef ARENA_H
 #define ARENA_H
 
 #include "pinseal_test.h"
 
-/* The largest struct that a command word can announce. */
+/* The largest struct size in a command word. */
 #define MAX_SIZE	((1U << _IOC_SIZEBITS) - 1)
 
-/*
- * Pages for an argument, in three parts of @part bytes each: read-write,
- * read-only and not mapped at all. The parts touch.
- */
+/* Three adjacent parts of @part bytes: read-write, read-only, without access. */
 struct arena {
 	char *rw;
 	char *ro;
@@ -24,8 +19,8 @@ struct arena {
 int arena_init(struct arena *arena);
 
 /*
- * Copies a struct into the read-only part; it may begin in the read-write part
- * before or end in the unmapped part behind, of which nothing is then copied.
+ * arena_put() - copies a struct to @at in the read-only part. It may begin in the part before
+ * and end in the part behind; the latter is left out.
  */
 void arena_put(struct arena *arena, char *at, const void *data, size_t size);
 

@@ -21,7 +21,7 @@ int async_wait(int fd, struct pinseal_seal *arg)
 	return ps_seal(fd, arg);
 }
 
-int async_wait_for_a_look(int fd, struct pinseal_seal *arg)
+int async_wait_scan(int fd, struct pinseal_seal *arg)
 {
 	uint64_t until = now_ns() + SOON_NS;
 	int ret;

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/*
- * Sealing in the background: begin, wait with poll(), fetch, cancel.
- */
+/* Asynchronous seals: begin, wait with poll(), fetch, cancel. */
 #ifndef ASYNC_H
 #define ASYNC_H
 
@@ -10,7 +8,7 @@
 #include "object.h"
 #include "sealer.h"
 
-/* What poll() says of an object at all times. */
+/* Events that poll() always reports of an object. */
 #define ALWAYS_READY	(POLLIN | POLLOUT | POLLRDNORM | POLLWRNORM)
 
 static inline struct pinseal_seal seal_async(uint32_t seals, uint64_t timeout_ns)
@@ -22,22 +20,22 @@ static inline struct pinseal_seal seal_async(uint32_t seals, uint64_t timeout_ns
 	};
 }
 
-/* What is ready of an object within @ms milliseconds, or -errno. */
+/* ready_within() - events of an object within @ms milliseconds, or -errno. */
 int ready_within(int fd, short events, int ms);
 
-/* Whether an asynchronous seal has ended by now. */
+/* async_ended() - whether an asynchronous seal has ended and was not fetched. */
 bool async_ended(int fd);
 
-/* Waits until it has, and fetches: what SEAL returns; -ETIME when it goes on and on. */
+/* async_wait() - waits for the end and fetches: the result of SEAL, or -ETIME. */
 int async_wait(int fd, struct pinseal_seal *arg);
 
-/* Waits until a seal that goes on has looked at the pages: what SEAL returns. */
-int async_wait_for_a_look(int fd, struct pinseal_seal *arg);
+/* async_wait_scan() - begins or queries, and waits for the first scan: the result of SEAL. */
+int async_wait_scan(int fd, struct pinseal_seal *arg);
 
-/* Puts an end to it: what SEAL returns. */
+/* async_cancel() - the result of SEAL. */
 int async_cancel(int fd, struct pinseal_seal *arg);
 
-/* Nobody seals the memory, and nobody ever did. */
+/* The exported memory is neither sealed nor being sealed. */
 #define EXPECT_UNTOUCHED(memory)						\
 	do {									\
 		EXPECT_EQ(F_SEAL_SEAL, obj_get_seals(memory));			\

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What the tests of sealing in the background share: an object of which a page is held.
- *
- * To be included after harness.h.
+ * Fixture of asynchronous seals: an object with a held page. To be included after harness.h.
  */
 #ifndef ASYNC_FIXTURE_H
 #define ASYNC_FIXTURE_H
@@ -12,11 +10,11 @@
 #include "object.h"
 #include "rounds.h"
 
-#define HELD		3		/* the page that is held */
+#define HELD		3		/* the held page */
 #define FOR_EVER	UINT64_MAX
 
-/* An object with one held page, and an exported descriptor that shows what becomes of it. */
-FIXTURE(background)
+/* @memory: the exported memory of the object */
+FIXTURE(async)
 {
 	int fd, memory;
 	size_t len;
@@ -24,7 +22,7 @@ FIXTURE(background)
 	bool holding;
 };
 
-FIXTURE_SETUP(background)
+FIXTURE_SETUP(async)
 {
 	self->len = PAGES * page_size();
 	self->fd = ps_create(self->len);
@@ -35,13 +33,13 @@ FIXTURE_SETUP(background)
 	self->holding = true;
 }
 
-static int let_go(FIXTURE_DATA(background) *self)
+static int let_go(FIXTURE_DATA(async) *self)
 {
 	self->holding = false;
 	return hold_end(&self->hold);
 }
 
-FIXTURE_TEARDOWN(background)
+FIXTURE_TEARDOWN(async)
 {
 	if (self->holding)
 		let_go(self);

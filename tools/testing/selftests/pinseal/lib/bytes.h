@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/*
- * Bytes that can be told apart, and how much shared memory the machine uses.
- */
+/* Patterns of bytes, and the shared memory that the machine uses. */
 #ifndef BYTES_H
 #define BYTES_H
 
@@ -12,7 +10,7 @@
 #define RW		(PROT_READ | PROT_WRITE)
 #define PUNCH		(FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE)
 
-/* Bytes that tell where they belong: no two pages look alike. */
+/* fill() - bytes that depend on their position: no two pages are equal. */
 void fill(void *buf, size_t len, unsigned int seed);
 
 bool is_filled(const void *buf, size_t len, unsigned int seed);
@@ -20,8 +18,8 @@ bool is_filled(const void *buf, size_t len, unsigned int seed);
 bool is_zero(const void *buf, size_t len);
 
 /*
- * Memory counted in /proc/meminfo as shared, in pages. The kernel counts per CPU;
- * asking for stat_refresh makes it add up at once. What is left is other people's.
+ * shmem_pages() - shared memory of /proc/meminfo, in pages, with the counts of all CPUs
+ * (stat_refresh). Other programs change it by up to SHMEM_NOISE.
  */
 #define SHMEM_NOISE	64
 

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/*
- * What is in a file: filling it, and sums that change when any byte does.
- */
+/* Filling a file, and checksums that change when any byte does. */
 #ifndef CONTENT_H
 #define CONTENT_H
 
@@ -13,15 +11,15 @@
 
 #include "pinseal_test.h"
 
-/* Fills @size bytes of @fd with write(2), with the byte @c: 0, or -errno. */
+/* fill_file() - writes @size bytes @c: 0, or -errno. */
 int fill_file(int fd, size_t size, char c);
 
 uint64_t sum_bytes(const unsigned char *p, size_t len);
 
-/* What read(2) gives: the sum of the first @size bytes, or 0 if they cannot be had. */
+/* checksum() - of the first @size bytes as read(2) has them; 0 if it fails. */
 uint64_t checksum(int fd, size_t size);
 
-/* The same as a new mapping shows it; for sealed objects. */
+/* checksum_mapped() - as a new shared mapping shows them; for sealed objects. */
 uint64_t checksum_mapped(int fd, size_t size);
 
 #endif /* CONTENT_H */

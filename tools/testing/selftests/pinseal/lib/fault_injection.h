@@ -1,23 +1,23 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Making the n-th allocation or user copy of this task fail, by the kernel's fault
- * injection (CONFIG_FAULT_INJECTION; Documentation/fault-injection).
+ * Fault injection: the n-th allocation or user copy of this task fails
+ * (CONFIG_FAULT_INJECTION; Documentation/fault-injection).
  */
 #ifndef FAULT_INJECTION_H
 #define FAULT_INJECTION_H
 
 #include "pinseal_test.h"
 
-/* Once for all tasks: 0, or -ENOENT if this kernel cannot do it. */
+/* faults_init() - for all tasks: 0, or -ENOENT without fault injection. */
 int faults_init(void);
 
-/* To be called by the task whose calls are to fail. */
+/* faults_begin() - in the task whose calls are to fail. */
 int faults_begin(void);
 
-/* From now on the @nth thing that can fail fails, once; with 0, nothing does. */
+/* fault_arm() - makes the @nth allocation or copy from now on fail, once; 0: none. */
 void fault_arm(unsigned int nth);
 
-/* No more: whether something has failed. */
+/* fault_disarm() - whether it has failed. */
 bool fault_disarm(void);
 
 #endif /* FAULT_INJECTION_H */

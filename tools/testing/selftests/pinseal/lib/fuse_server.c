@@ -220,7 +220,7 @@ int fuse_server_wait_held(struct fuse_server *s, unsigned int n)
 	int ret = 0;
 
 	clock_gettime(CLOCK_REALTIME, &until);
-	until.tv_sec += 10;
+	until.tv_sec += SOON_NS / NSEC_PER_SEC;
 	pthread_mutex_lock(&s->lock);
 	while (s->held < n && !ret)
 		ret = -pthread_cond_timedwait(&s->changed, &s->lock, &until);

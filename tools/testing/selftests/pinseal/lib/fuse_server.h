@@ -1,17 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * A FUSE server in the process itself, with one file whose reads are answered
- * only when the test says so. The file does direct I/O: the kernel pins the
- * reader's buffer before the request reaches the server, and lets go of it when
- * the answer has come.
+ * A FUSE server inside the process, with one file whose reads are answered when the test says
+ * so. The file does direct I/O: the kernel pins the reader's buffer before the request reaches
+ * the server, and unpins it after the answer.
  *
- * It speaks the raw protocol of /dev/fuse and is mounted nowhere: the mount lives
- * on a descriptor, so it goes with the process whatever happens.
+ * It speaks the raw protocol of /dev/fuse. The mount is a descriptor, attached nowhere, so it
+ * ends with the process.
  *
- * A reader waits for the answer in a sleep that not even SIGKILL ends. What ends it
- * when the process is killed is the last close of /dev/fuse; a reading thread
- * must therefore give up its share of the process' descriptors first:
- * fuse_server_only_this_file().
+ * A reader's sleep does not end by SIGKILL, but by the last close of /dev/fuse. A reading
+ * thread must therefore drop the process' descriptors first: fuse_server_only_this_file().
  */
 #ifndef FUSE_SERVER_H
 #define FUSE_SERVER_H
@@ -37,7 +34,7 @@
 
 #define FUSE_SERVER_MAX_HELD	16
 #define FUSE_SERVER_MAX_PAGES	256
-#define FUSE_SERVER_BYTE	'R'	/* what every byte of the file is */
+#define FUSE_SERVER_BYTE	'R'	/* every byte of the file */
 
 struct fuse_server {
 	int dev, mnt, stop;
@@ -45,24 +42,24 @@ struct fuse_server {
 	pthread_t thread;
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
-	bool hold;			/* reads are kept waiting */
+	bool hold;			/* reads are not answered */
 	unsigned int held;
 	struct { uint64_t unique; uint32_t size; } reads[FUSE_SERVER_MAX_HELD];
 };
 
-/* Starts the server; reads of @s->file will be held. */
+/* fuse_server_start() - starts the server, which holds reads of @s->file. */
 int fuse_server_start(struct fuse_server *s);
 
-/* Waits until @n reads are held: their buffers are pinned then. */
+/* fuse_server_wait_held() - waits for @n held reads: their buffers are pinned then. */
 int fuse_server_wait_held(struct fuse_server *s, unsigned int n);
 
-/* Answers the held reads, and those to come at once. */
+/* fuse_server_release() - answers held reads, and later ones at once. */
 void fuse_server_release(struct fuse_server *s);
 
-/* Ends it. Nobody may be waiting for a read any more, except in other processes. */
+/* fuse_server_stop() - no thread of the process may wait for a read any more. */
 void fuse_server_stop(struct fuse_server *s);
 
-/* See the top of the file: leaves the calling thread @s->file and the standard files. */
+/* fuse_server_only_this_file() - see above: drops all but @s->file and the standard files. */
 int fuse_server_only_this_file(struct fuse_server *s);
 
 #endif /* FUSE_SERVER_H */

@@ -1,16 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/*
- * The kernel's test harness, with patience.
- */
+/* The kernel's test harness. */
 #ifndef HARNESS_H
 #define HARNESS_H
 
 #include "kselftest_harness.h"
 
-/*
- * The harness ends a test after 30 s; under kernels with KASAN and lockdep that is
- * not much. What hangs is ended by whoever runs the program.
- */
+/* 30 s are too short with KASAN and lockdep; the runner ends programs that hang. */
 #undef TEST_TIMEOUT_DEFAULT
 #define TEST_TIMEOUT_DEFAULT	240
 

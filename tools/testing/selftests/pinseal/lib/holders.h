@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Ways to hold pages of a file, deterministically: when hold_begin() returns 0,
- * every page of the range has a reference of the given kind, and no mapping that
- * hold_begin() made is left; when hold_end() returns, the references are gone.
+ * Holders of pages, deterministic: when hold_begin() returns 0, every page of the range has an
+ * extra reference of the given kind, and no mapping that it made is left; when hold_end()
+ * returns, the references are gone.
  *
- * They work on any descriptor that can be mapped shared and writable, so that
- * memfd and pinseal can be compared. The caller must have no other thread that
- * forks between begin and end: a child shares pipes and rings and keeps them
- * alive.
+ * They work on any descriptor that can be mapped shared and writable, also on memfds. No other
+ * thread may fork between begin and end: the child would keep pipes and rings alive.
  */
 #ifndef HOLDERS_H
 #define HOLDERS_H
@@ -27,10 +25,10 @@
 
 enum hold_kind {
 	HOLD_URING,		/* io_uring registered buffer */
-	HOLD_DIRECT_READ,	/* direct-I/O read into a mapping, under way */
-	HOLD_VM_WRITEV,		/* process_vm_writev() under way */
+	HOLD_DIRECT_READ,	/* direct-I/O read into a mapping, in flight */
+	HOLD_VM_WRITEV,		/* process_vm_writev() in flight */
 	HOLD_VMSPLICE,		/* mapped pages in a pipe */
-	HOLD_SPLICE,		/* the file's pages in a pipe */
+	HOLD_SPLICE,		/* pages of the file in a pipe */
 	HOLD_KINDS,
 
 	/* Of objects only */
@@ -56,20 +54,20 @@ struct hold {
 
 const char *hold_name(enum hold_kind kind);
 
-/* Whether the references are pins (FOLL_PIN); else they are plain ones. */
+/* hold_is_dma() - whether the references are pins (FOLL_PIN), not plain ones. */
 bool hold_is_dma(enum hold_kind kind);
 
-/* Holds @pages pages of @fd from page @first on, in the way of @kind. */
+/* hold_begin() - holds @pages pages of @fd from page @first on: 0, or -errno. */
 int hold_begin(struct hold *h, enum hold_kind kind, int fd,
 	       uint64_t first, uint64_t pages);
 
 int hold_end(struct hold *h);
 
-/* Ends a hold from another thread, a while after it was started. */
+/* A thread that ends a hold after a delay. */
 struct hold_ender {
 	struct hold *hold;
 	uint64_t delay_ns;
-	uint64_t began, ended;		/* when the release began, and when it was done */
+	uint64_t began, ended;		/* of the release */
 	int ret;
 	pthread_t thread;
 };

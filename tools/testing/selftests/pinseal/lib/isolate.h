@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/*
- * What the tests of isolating seals hold, and ask for.
- */
+/* Held pages and arguments of isolating seals. */
 #ifndef ISOLATE_H
 #define ISOLATE_H
 

@@ -59,6 +59,11 @@ struct verdict check_run(const char *name, const char *arg, bool preload)
 	return v;
 }
 
+bool check_was_busy(const struct verdict *v)
+{
+	return v->status && strstr(v->last_line, strerror(EBUSY));
+}
+
 const struct check *check_of(const struct check *checks, size_t n, const char *name)
 {
 	for (size_t i = 0; i < n; i++)

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * memfd's own test programs as judges: their source is the kernel's, taken as it is
- * (make KSRC=), and each check of them runs in a process of its own, on memfds, and with
- * libpinseal-memfd.so preloaded, on objects.
+ * The kernel's tests of memfd as judges. Their source is compiled as it is (make KSRC=). Each
+ * check runs in a process of its own, on memfds, and with libpinseal-memfd.so preloaded, on
+ * objects.
  *
- * A check that must fail on an object, because pinseal is not like memfd there on purpose,
- * is listed with what it says then: it has to fail, and in that way.
+ * A check that fails on an object because of an intended difference is listed with its last
+ * line: it has to fail in that way.
  */
 #ifndef JUDGE_H
 #define JUDGE_H
@@ -18,25 +18,29 @@
 struct check {
 	const char *name;
 	void (*run)(int argc, char **argv);
-	const char *differs;	/* the line with which it ends on an object, or NULL: it passes */
+	const char *differs;	/* its last line on an object, or NULL: it passes */
 };
 
-/* How a check ended, and what it printed. */
+/* Status and output of a check. */
 struct verdict {
-	int status;		/* as waitpid() has it */
+	int status;		/* of waitpid() */
 	char last_line[256];
 	char text[4096];	/* the beginning */
 };
 
 /*
- * Runs a check in a process of its own. What it prints is shown as comments. Whoever it has
- * started and left is ended with it.
+ * check_run() - runs a check in a process of its own. Its output becomes comments; processes
+ * that it leaves are killed.
  */
 struct verdict check_run(const char *name, const char *arg, bool preload);
 
+/* check_was_busy() - whether the check failed with EBUSY. */
+bool check_was_busy(const struct verdict *v);
+
+/* check_of() - the check of that name, or NULL. */
 const struct check *check_of(const struct check *checks, size_t n, const char *name);
 
-/* When this process is to be a check, it is that and no more. */
+/* check_main() - runs the check that @argv asks for, and exits; returns if it asks for none. */
 void check_main(const struct check *checks, size_t n, int argc, char **argv);
 
 #endif /* JUDGE_H */

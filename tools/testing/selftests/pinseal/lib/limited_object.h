@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * An object in a memory cgroup that is too small for it, with swap to go to.
- *
- * The group is the calling process' own, and gone when that is; so limited_object_end() is
- * for its parent.
+ * An object in a memory cgroup too small for it, with swap. The calling process is in the
+ * group, so limited_object_end() is for its parent.
  */
 #ifndef LIMITED_OBJECT_H
 #define LIMITED_OBJECT_H
@@ -17,30 +15,30 @@ struct limited_object {
 	struct zram_swap swap;
 	struct shadow object;
 	long shmem_before;		/* pages that the machine uses without it */
-	/* What was left behind in the end. */
+	/* leaks */
 	struct memcg_use left;
 	long shmem_left;
 };
 
 /*
- * What the group may have in memory. Each CPU keeps some pages of it to itself, charged in
- * advance or on the way to a list: with less, nothing may be left to reclaim.
+ * limited_object_limit() - the memory of the group. CPUs keep some pages charged in advance or
+ * in LRU batches: with less, reclaim may find nothing.
  */
 size_t limited_object_limit(void);
 
-/* The size of an object of which half has room. */
+/* limited_object_size() - twice the limit. */
 size_t limited_object_size(void);
 
-/* Whether this can be had here. */
+/* limited_object_possible() - whether the kernel has what it takes. */
 bool limited_object_possible(void);
 
-/* Puts the process into its group, with an empty object: 0, or -errno. */
+/* limited_object_begin() - makes an empty object and joins the group: 0, or -errno. */
 int limited_object_begin(struct limited_object *s, enum object_kind kind);
 
-/* Removes group and swap: whether the process has left nothing behind. */
+/* limited_object_end() - removes group and swap: whether nothing leaked. */
 bool limited_object_end(struct limited_object *s);
 
-/* Sends the object to swap: whether but a few pages are left. */
+/* limited_object_swap_out() - whether all but a few pages are in swap. */
 bool limited_object_swap_out(struct limited_object *s);
 
 #endif /* LIMITED_OBJECT_H */

@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What a busy machine does to everybody's pages at any time: moves them together
- * (compaction), makes large folios of them, swaps them out, and takes CPUs away that
- * had something to do with them.
+ * Noise of a busy machine: compaction, collapses into large folios, reclaim and CPU hotplug,
+ * all the time, to the processes of a memory cgroup where possible, else to the machine.
  *
- * Here all of it happens all the time, to the processes of one memory cgroup where
- * that can be chosen, else to the machine. It is no load: who makes the noise runs with
- * the lowest priority and pauses. CPUs 0 and 1 stay, for tests run threads on them.
+ * It is no load: the threads have the lowest priority and sleep often. CPUs 0 and 1 stay
+ * online for the tests.
  */
 #ifndef MACHINE_NOISE_H
 #define MACHINE_NOISE_H
@@ -24,7 +22,7 @@
 #define THP_SETTINGS	"/sys/kernel/mm/transparent_hugepage"
 #define CPU_SETTINGS	"/sys/devices/system/cpu"
 
-/* A setting that is changed for a while. */
+/* A setting and the value to restore. */
 struct setting {
 	char path[112];
 	char before[32];
@@ -35,35 +33,34 @@ struct setting {
 #define NOISE_THREADS	5
 
 struct machine_noise {
-	const struct memcg *group;	/* whose processes are meant */
+	const struct memcg *group;	/* the processes concerned */
 	bool over;
 	struct setting settings[MAX_SETTINGS];
 	unsigned int n_settings, first_thp, end_thp;
 	unsigned int cpus[MAX_CPUS], n_cpus;
 	bool was_online[MAX_CPUS];
-	size_t large_folio;		/* the size that a collapse makes, or 0 */
-	unsigned long compactions, collapses, reclaims, cpus_gone;	/* that there were */
+	size_t large_folio;		/* of a collapse, or 0 */
+	unsigned long compactions, collapses, reclaims, cpus_gone;	/* so far */
 	pthread_t threads[NOISE_THREADS];
 	unsigned int n_threads;
 };
 
 /*
- * Begins to make all the noise that this machine can make, about the group. With
- * @large_folios, what is written is put into folios of any size: who has one page pinned
- * and counts then finds more.
+ * machine_noise_begin() - all noise that this machine can make, for the group
+ * @large_folios: new pages come in folios of all sizes, so that a pin of one page covers more
  */
 void machine_noise_begin(struct machine_noise *n, const struct memcg *group,
 			 bool large_folios);
 
-/* Whether there was some of every kind that there can be. */
+/* machine_noise_was_heard() - whether there was some of each possible kind. */
 bool machine_noise_was_heard(struct machine_noise *n);
 
-/* Sets everything as it was, also when whoever made the noise was killed. */
+/* machine_noise_restore() - restores settings, also after the noise was killed. */
 void machine_noise_restore(struct machine_noise *n);
 
 void machine_noise_end(struct machine_noise *n);
 
-/* What noise changes while it lasts, with the swap and the groups that it is made in. */
+/* What noise changes, with its swap and groups. */
 struct machine_state {
 	char folios[160], khugepaged[32], cpus[64];
 	unsigned int swaps, groups;

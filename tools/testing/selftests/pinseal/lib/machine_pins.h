@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/*
- * How many pins (FOLL_PIN) there are, by the kernel's own count.
- */
+/* Pins (FOLL_PIN) of the machine, by the kernel's count. */
 #ifndef MACHINE_PINS_H
 #define MACHINE_PINS_H
 
@@ -9,7 +7,7 @@
 
 #include "sysfile.h"
 
-/* Pins (FOLL_PIN) that there are in the machine now. */
+/* machine_pins() - the present number. */
 long machine_pins(void);
 
 #endif /* MACHINE_PINS_H */

@@ -138,7 +138,7 @@ void memcg_reclaim(const struct memcg *g, uint64_t bytes)
 
 bool memcg_is_free(const struct memcg *g, struct memcg_use *use)
 {
-	uint64_t until = now_ns() + 5 * NSEC_PER_SEC;
+	uint64_t until = now_ns() + SOON_NS;
 
 	for (int i = 0; i < 10 || now_ns() < until; i++) {
 		memcg_sync(g);

@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/*
- * An object that is mapped, and a mirror of the middle of the mapping: what the tests of
- * mirror handles begin with.
- */
+/* Fixture of mirror handles: a mapped object, and a mirror of the middle of the mapping. */
 #ifndef MIRROR_FIXTURE_H
 #define MIRROR_FIXTURE_H
 
@@ -14,10 +11,9 @@
 #include "harness.h"
 
 #define PAGES		8
-#define FIRST		2	/* what is mirrored */
+#define FIRST		2	/* mirrored */
 #define COUNT		4
 
-/* An object that is mapped, and a mirror of the middle of the mapping. */
 FIXTURE(mirror) {
 	int fd, mirror;
 	size_t page, len;
@@ -37,7 +33,7 @@ static inline char *mirrored(FIXTURE_DATA(mirror) *self)
 	return self->p + FIRST * self->page;
 }
 
-/* Maps the pages at the same place again, with @prot and @flags: whether they are. */
+/* Maps the pages at the same address again: whether that worked. */
 static inline bool map_again(FIXTURE_DATA(mirror) *self, int fd, int prot, int flags)
 {
 	return mmap(self->p, self->len, prot, flags | MAP_FIXED, fd, 0) == self->p;
@@ -61,7 +57,7 @@ FIXTURE_SETUP(mirror)
 {
 	struct pinseal_info info;
 
-	/* Pages that another CPU has just filled would be in its LRU batch. */
+	/* Pages that another CPU fills would be in its LRU batch. */
 	run_on_cpu(0);
 	self->mirror = -1;
 	self->page = page_size();

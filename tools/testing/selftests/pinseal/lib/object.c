@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "object.h"
 
+#define MEMFD_TRIES	20
+
 int memfd_open(void)
 {
 	return sys(memfd_create("test", MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_EXEC));
@@ -73,11 +75,20 @@ int obj_allocate(int fd, uint32_t mode, uint64_t offset, uint64_t len)
 	return ret;
 }
 
+int memfd_add_seals(int fd, uint32_t seals)
+{
+	return sys(fcntl(fd, F_ADD_SEALS, seals));
+}
+
 int obj_add_seals(int fd, uint32_t seals)
 {
+	int ret = -EBUSY;
+
 	if (obj_is_pinseal(fd))
 		return ps_add_seals(fd, seals);
-	return sys(fcntl(fd, F_ADD_SEALS, seals));
+	for (int i = 0; i < MEMFD_TRIES && ret == -EBUSY; i++)
+		ret = memfd_add_seals(fd, seals);
+	return ret;
 }
 
 int obj_get_seals(int fd)

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * One object, made by memfd or by pinseal or by both (an imported memfd), and the
- * operations for which these have different calls. A test written with them takes the
- * same steps on each; what memfd answers is what pinseal has to answer.
+ * An object of any kind, a memfd, a pinseal object or an imported memfd, and the operations
+ * for which these have different calls: a test takes the same steps on each, and pinseal must
+ * answer as memfd does.
  *
- * Every function returns 0 (or what it says), or -errno.
+ * Functions return 0 (or what they say), or -errno.
  */
 #ifndef OBJECT_H
 #define OBJECT_H
@@ -31,7 +31,7 @@ enum object_kind {
 #define ALL_SEALS (F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | \
 		   F_SEAL_FUTURE_WRITE)
 
-/* Fixture variants: every test of @fixture on a memfd and on an object. */
+/* Fixture variants: each test of @fixture on a memfd and on an object. */
 #define ON_BOTH_KINDS(fixture)						\
 	FIXTURE_VARIANT(fixture) { enum object_kind kind; };		\
 	FIXTURE_VARIANT_ADD(fixture, memfd) { .kind = MEMFD };		\
@@ -42,42 +42,52 @@ enum object_kind {
 	ON_BOTH_KINDS(fixture);						\
 	FIXTURE_VARIANT_ADD(fixture, imported) { .kind = IMPORTED }
 
-/* A new empty memfd: its descriptor. */
+/* memfd_open() - a new empty memfd. */
 int memfd_open(void);
 
-/* A new object whose memory is @file: its descriptor. */
+/* import_open() - a new object whose memory is @file. */
 int import_open(int file);
 
-/* A new empty object, read-write: its descriptor. */
+/* obj_open() - a new empty object, read-write. */
 int obj_open(enum object_kind kind);
 
 bool obj_is_pinseal(int fd);
 
 int obj_resize(int fd, uint64_t size);
 
-/* A new object of @size bytes, read-write: its descriptor. */
+/* obj_create() - a new object of @size bytes, read-write. */
 int obj_create(enum object_kind kind, uint64_t size);
 
 int obj_fallocate(int fd, uint32_t mode, uint64_t offset, uint64_t len);
 
 /*
- * Allocates what punches no hole: 0, or -errno. shmem gives up when the kernel wants to
- * swap out what it has just allocated, for lack of memory, and then it is tried again.
+ * obj_allocate() - fallocate() without PUNCH_HOLE, tried again when shmem gives up because
+ * reclaim took new pages.
  */
 int obj_allocate(int fd, uint32_t mode, uint64_t offset, uint64_t len);
 
+/* memfd_add_seals() - F_ADD_SEALS, once: 0, or -errno. */
+int memfd_add_seals(int fd, uint32_t seals);
+
+/*
+ * obj_add_seals() - adds seals, waiting some seconds for references to go: 0, or -errno.
+ *
+ * memfd waits 150 ms, which a busy machine exceeds with references that reclaim, migration and
+ * LRU batches hold for a moment. After EBUSY a memfd is tried again; with a writable mapping
+ * that fails at once, so it costs nothing.
+ */
 int obj_add_seals(int fd, uint32_t seals);
 
-/* The seals set. */
+/* obj_get_seals() - the seals set. */
 int obj_get_seals(int fd);
 
-/* The size in bytes. */
+/* obj_size() - the size in bytes. */
 int64_t obj_size(int fd);
 
-/* Opens the file behind a mapping, as root can: its descriptor, or -errno. */
+/* open_mapped_file() - opens the file behind a mapping through map_files, for root. */
 int open_mapped_file(const void *p, size_t len, int flags);
 
-/* The pages that the object has, in memory or in swap, or -errno. For root. */
+/* obj_pages() - pages of the object, in memory or in swap. For root. */
 long obj_pages(int fd);
 
 #endif /* OBJECT_H */

@@ -21,7 +21,7 @@ uint64_t page_frame(const void *p)
 	return entry >> 63 ? entry & ((1ULL << 55) - 1) : 0;
 }
 
-bool is_there_and_locked(const void *p)
+bool page_is_locked(const void *p)
 {
 	uint64_t frame = page_frame(p);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Where a page of the process is in the machine's memory, and what the kernel says of that
- * page (Documentation/admin-guide/mm/pagemap.rst). For root.
+ * Page frames of the process and their flags (Documentation/admin-guide/mm/pagemap.rst). For
+ * root.
  */
 #ifndef PAGEMAP_H
 #define PAGEMAP_H
@@ -11,10 +11,10 @@
 
 #include "pinseal_test.h"
 
-/* The number of the page frame at @p, or 0 when none is in the page tables. */
+/* page_frame() - the frame number of the page at @p, or 0 if it is not mapped. */
 uint64_t page_frame(const void *p);
 
-/* Whether a page is in the process' page tables, and kept in memory. */
-bool is_there_and_locked(const void *p);
+/* page_is_locked() - whether the page at @p is mapped and mlocked. */
+bool page_is_locked(const void *p);
 
 #endif /* PAGEMAP_H */

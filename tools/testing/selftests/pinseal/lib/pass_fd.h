@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/*
- * Sending descriptors to other processes (SCM_RIGHTS). Each returns 1 or a descriptor,
- * or -errno.
- */
+/* Passing descriptors (SCM_RIGHTS): 1 or a descriptor, or -errno. */
 #ifndef PASS_FD_H
 #define PASS_FD_H
 

@@ -1,10 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What every pinseal test needs: a fresh object, each command as a function
- * that returns 0 or -errno, and waiting for a condition with a bound.
- *
- * Nothing here knows about a particular test; ways to hold pages live in
- * holders.h.
+ * What every test needs: new objects, each command as a function that returns 0 or -errno,
+ * child processes, and bounds of time. Holders of pages: holders.h.
  */
 #ifndef PINSEAL_TEST_H
 #define PINSEAL_TEST_H
@@ -37,11 +34,24 @@
 #define NSEC_PER_SEC	1000000000ULL
 
 /*
- * Under TCG on a busy host everything can take many times longer than on
- * hardware. Bounds on time in tests are multiplied by this; they catch hangs
- * and missed deadlines, not slowness.
+ * Under TCG on a busy host everything takes many times longer than on hardware. Upper bounds
+ * of time are multiplied by this: they catch hangs, not slowness.
  */
 #define SLACK		20
+
+/* How long to wait for what must happen soon, and the bound of what must not wait. */
+#define SOON_NS		(SLACK * 3 * NSEC_PER_SEC)
+#define LATE_NS		SOON_NS
+
+/* A timeout that is never reached: a call that waits for it exceeds LATE_NS. */
+#define LONG_NS		(2 * LATE_NS)
+
+/*
+ * test_rounds() - the length of a test whose rounds are statistics
+ * @shorter: in the suite
+ * @longer: with PINSEAL_TEST_LONG=1 in the environment
+ */
+uint64_t test_rounds(uint64_t shorter, uint64_t longer);
 
 static inline size_t page_size(void)
 {
@@ -58,14 +68,14 @@ static inline uint64_t now_ns(void)
 
 void sleep_ns(uint64_t ns);
 
-/* The result of a system call: what it returned, or -errno. */
+/* The result of a system call, or -errno. */
 #define sys(call) ({			\
 	long __sys = (long)(call);	\
 					\
 	__sys == -1 ? -errno : __sys;	\
 })
 
-/* ioctl() whose result is 0 or more, or -errno. */
+/* ps_ioctl() - ioctl(): 0 or more, or -errno. */
 static inline int ps_ioctl(int fd, unsigned long cmd, void *arg)
 {
 	int ret = ioctl(fd, cmd, arg);
@@ -73,82 +83,79 @@ static inline int ps_ioctl(int fd, unsigned long cmd, void *arg)
 	return ret < 0 ? -errno : ret;
 }
 
-/* A new empty object: its descriptor, or -errno. */
+/* ps_open() - a new empty object: its descriptor, or -errno. */
 int ps_open(int flags);
 
 int ps_resize(int fd, uint64_t size);
 
-/* A new object of @size bytes, read-write: its descriptor, or -errno. */
+/* ps_create() - a new object of @size bytes, read-write: its descriptor, or -errno. */
 int ps_create(uint64_t size);
 
 int ps_fallocate(int fd, uint32_t mode, uint64_t offset, uint64_t len);
 
-/* Adds seals; @arg is in and out, so that the caller can look at the report. */
+/* ps_seal() - adds seals; @arg gets the report. */
 int ps_seal(int fd, struct pinseal_seal *arg);
 
-/* Adds seals without interest in the report, waiting at most 10 s for pins. */
+/* ps_add_seals() - adds seals, waiting at most a minute. */
 int ps_add_seals(int fd, uint32_t seals);
 
-/* Another descriptor of the object, O_RDONLY or O_RDWR, or -errno. */
+/* ps_reopen() - another descriptor of the object, O_RDONLY or O_RDWR, or -errno. */
 int ps_reopen(int fd, uint32_t flags);
 
-/* A descriptor of the object's memory, or -errno. */
+/* ps_export() - a descriptor of the object's memory, or -errno. */
 int ps_export(int fd, uint32_t flags);
 
-/* Makes a file the memory of the object @fd. */
+/* ps_import() - makes @file the memory of the object @fd. */
 int ps_import(int fd, int file);
 
-/* A handle that has @count pages pinned, or -errno. */
+/* ps_pin() - a handle that pins @count pages, or -errno. */
 int ps_pin(int fd, uint64_t start, uint64_t count, uint32_t flags);
 
-/* A handle that mirrors @count pages, of which the first is mapped at @p, or -errno. */
+/* ps_mirror() - a handle that mirrors @count pages, the first mapped at @p, or -errno. */
 int ps_mirror(int fd, uint64_t start, uint64_t count, uint32_t flags, const void *p);
 
-/* A pin handle on a lease. */
+/* ps_lease() - a leased pin handle, or -errno. */
 int ps_lease(int fd, uint64_t start, uint64_t count, uint64_t grace_ns);
 
-/* How a pin handle stands. */
+/* ps_lease_state() - terms and state of a pin handle. */
 int ps_lease_state(int pin, struct pinseal_lease *lease);
 
-/* The seals set, or -errno. */
+/* ps_get_seals() - the seals set, or -errno. */
 int ps_get_seals(int fd);
 
 int ps_info(int fd, struct pinseal_info *info);
 
-/* Lists folios with extra references of the whole object, from page @start. */
+/* ps_pins() - lists folios with extra references from page @start on. */
 int ps_pins(int fd, uint64_t start, struct pinseal_page *vec,
 	    uint64_t vec_len, struct pinseal_pins *arg);
 
 int ps_set_name(int fd, const char *name);
 
-/* Size of the object in bytes, or -errno. */
+/* ps_size() - the size of the object in bytes, or -errno. */
 int64_t ps_size(int fd);
 
-/* Whole object mapped, or MAP_FAILED. */
+/* ps_map() - maps @len bytes from the start of the object, or MAP_FAILED. */
 void *ps_map(int fd, size_t len, int prot, int flags);
 
-/* Whether the first @len bytes can be mapped like this: 0, or -errno. */
+/* ps_try_map() - whether they can be mapped so: 0, or -errno. */
 int ps_try_map(int fd, size_t len, int prot, int flags);
 
 /*
- * Reads the byte at @p, and writes it back when @write is set: 0, or the signal
- * that this raised. Not for several threads at once.
+ * ps_touch() - reads the byte at @p, and writes it back with @write: 0, or the signal that
+ * this raised. Not thread-safe.
  */
 int ps_touch(volatile char *p, bool write);
 
-/*
- * fork() whose child dies with the parent, so that a failed test leaves nobody
- * behind who still holds an object.
- */
+/* ps_fork() - fork() whose child dies with the parent: a failed test leaves no holder. */
 pid_t ps_fork(void);
 
-/* Waits for a child: its exit status, or 128 + the signal that ended it. */
+/* ps_wait() - waits for a child: its exit status, or 128 + the signal that ended it. */
 int ps_wait(pid_t pid);
 
-/* Ends a child that would wait for ever, and waits until it is gone. */
+/* ps_kill() - kills a child and waits until it is gone. */
 void ps_kill(pid_t pid);
 
-/* A line of /proc/meminfo, by its name without the colon, in KiB; or -1. */
+/* ps_meminfo_kb() - the line @name of /proc/meminfo, in KiB, or -1. */
 long ps_meminfo_kb(const char *name);
 
 #endif /* PINSEAL_TEST_H */

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Somebody on another CPU who makes one move a round, at the same moment as the test makes
- * its own. Both wait for each other without sleep, and who has to be late says how much: so
- * it is a matter of microseconds who is first.
+ * A thread on another CPU that makes one move a round, at the same moment as the test. Both
+ * spin for each other, so microseconds, and delays of either, decide which is first.
  */
 #ifndef RACER_H
 #define RACER_H
@@ -15,21 +14,21 @@
 struct racer {
 	void (*move)(void *data);
 	void *data;
-	unsigned int round;	/* the one that goes on */
-	unsigned int done;	/* the last one in which it has moved */
+	unsigned int round;	/* the current one */
+	unsigned int done;	/* the last one with a move */
 	bool quit;
 	pthread_t thread;
 };
 
-/* Begins with the test on CPU 0, where there are two: 0, or an errno. */
-int racer_start(struct racer *o, void (*move)(void *data), void *data);
+/* racer_start() - starts it on CPU 1, and moves the test to CPU 0: 0, or an errno. */
+int racer_start(struct racer *r, void (*move)(void *data), void *data);
 
-/* Begins a round: it moves now. */
-void racer_go(struct racer *o);
+/* racer_go() - begins a round. */
+void racer_go(struct racer *r);
 
-/* Returns when it has moved. */
-void racer_wait(struct racer *o);
+/* racer_wait() - waits until it has moved. */
+void racer_wait(struct racer *r);
 
-void racer_stop(struct racer *o);
+void racer_stop(struct racer *r);
 
 #endif /* RACER_H */

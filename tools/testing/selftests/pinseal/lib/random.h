@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/*
- * Random numbers that follow from a seed and from what they are for, whatever
- * happened before: so that a run can be had again.
- */
+/* Random numbers that depend on a seed and their purpose alone, so that runs repeat. */
 #ifndef RANDOM_H
 #define RANDOM_H
 
@@ -23,7 +20,7 @@ static inline uint64_t random_mix(uint64_t x)
 	return x ^ x >> 31;
 }
 
-/* The sequence of @who in round @round, for its turn @turn. */
+/* random_for() - the sequence of thread @who for turn @turn of round @round. */
 static inline struct random random_for(uint64_t seed, uint64_t round, uint64_t who, uint64_t turn)
 {
 	uint64_t state = random_mix(seed + 1);
@@ -39,7 +36,7 @@ static inline uint64_t random_bits(struct random *r)
 	return random_mix(r->state);
 }
 
-/* From 0 to @n - 1; 0 if @n is 0. */
+/* random_below() - from 0 to @n - 1; 0 if @n is 0. */
 static inline uint64_t random_below(struct random *r, uint64_t n)
 {
 	uint64_t bits = random_bits(r);
@@ -47,13 +44,13 @@ static inline uint64_t random_below(struct random *r, uint64_t n)
 	return n ? bits % n : 0;
 }
 
-/* True once in @n times. */
+/* once_in() - true once in @n times. */
 static inline bool once_in(struct random *r, unsigned int n)
 {
 	return !random_below(r, n);
 }
 
-/* One of the values given. */
+/* one_of() - one of the given values. */
 #define one_of(r, ...) ({							\
 	static const uint64_t __values[] = { __VA_ARGS__ };			\
 										\

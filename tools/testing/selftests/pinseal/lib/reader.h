@@ -30,13 +30,13 @@
  * in no seal's way.
  */
 struct reader_shared {
-	unsigned int wanted;	/* odd: read, even: rest */
-	unsigned int state;	/* the last value of @wanted that is obeyed */
+	unsigned int wanted;	/* odd: read, even: idle */
+	unsigned int state;	/* the last value of @wanted in effect */
 	int fd;
 	size_t len;
-	bool copy;		/* with read(2), not through a mapping */
+	bool copy;		/* with read(2) instead */
 	unsigned long rounds;
-	int error;		/* -errno: it could not, and rests */
+	int error;		/* -errno: it could not */
 };
 
 struct reader {
@@ -44,7 +44,7 @@ struct reader {
 	struct reader_shared *shared;
 };
 
-/* Starts a resting reader on @cpu, which pauses up to @pause turns of a loop between rounds. */
+/* reader_start() - an idle reader on @cpu that pauses up to @pause loops between rounds. */
 int reader_start(struct reader *r, int cpu, unsigned int pause);
 
 static inline unsigned long reader_rounds(struct reader *r)
@@ -52,10 +52,10 @@ static inline unsigned long reader_rounds(struct reader *r)
 	return __atomic_load_n(&r->shared->rounds, __ATOMIC_ACQUIRE);
 }
 
-/* Makes it read the first @len bytes of @fd; returns when it does. */
+/* reader_follow() - makes it read @len bytes of @fd; returns when it does. */
 int reader_follow(struct reader *r, int fd, size_t len);
 
-/* Makes it rest; its mapping is gone when this returns. */
+/* reader_leave() - makes it idle; its mapping is gone when this returns. */
 void reader_leave(struct reader *r);
 
 void reader_stop(struct reader *r);

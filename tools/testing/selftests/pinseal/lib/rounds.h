@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Rounds of a race: threads that do the same thing to one object over and over until
- * the round is over, and then to the next object.
+ * Rounds of a race: workers repeat the same operation on one object until the round is over,
+ * and then on the next object.
  */
 #ifndef ROUNDS_H
 #define ROUNDS_H
@@ -18,30 +18,22 @@
 #define PAGES		16
 #define SIZE		(PAGES * page_size())
 
-#define LONG_NS		(20 * NSEC_PER_SEC)
-
-/*
- * How often something has to happen before a test says anything; however long that
- * takes, and where machines are fast it happens more often.
- */
+/* The least number of events of a test, however long they take. */
 #define ENOUGH		20
 
-/* A new object of PAGES pages, all of them there. */
+/* new_object() - an object of PAGES allocated pages. */
 int new_object(void);
 
-/*
- * A round of a race: everybody works on one object until it is over. The threads
- * take part in each round by themselves; the main thread begins and ends it.
- */
+/* Workers take part in each round by themselves; the main thread begins and ends it. */
 struct round {
-	unsigned int number;	/* odd while a round is on */
-	unsigned int inside;	/* workers that are in it */
+	unsigned int number;	/* odd during a round */
+	unsigned int inside;	/* workers in it */
 	bool quit;
 	int fd;			/* the object's */
-	int other;		/* the way to its memory that workers take */
+	int other;		/* an alias for the workers */
 	bool sealed;		/* a seal has returned 0 */
-	int64_t size;		/* valid when sealed: the object's, in bytes */
-	/* What workers found out, of all rounds. */
+	int64_t size;		/* valid when sealed */
+	/* Results of all rounds. */
 	unsigned long done, refused;
 	unsigned long violations;
 };
@@ -73,16 +65,16 @@ static inline unsigned long round_done(const struct round *r)
 	return __atomic_load_n(&r->done, __ATOMIC_ACQUIRE);
 }
 
-/* Waits until the workers have done @n more things. */
+/* round_wait_done() - waits for @n more operations. */
 void round_wait_done(struct round *r, unsigned long n);
 
-/* When it returns, no worker has anything to do with the object any more. */
+/* round_end() - when it returns, no worker uses the object any more. */
 void round_end(struct round *r);
 
 struct worker {
 	struct round *round;
 	struct random random;
-	unsigned int turns;	/* taken in this round */
+	unsigned int turns;	/* in this round */
 	void (*turn)(struct worker *w, unsigned int number);
 	pthread_t thread;
 	sigjmp_buf segv;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * A thread that seals, so that the test can do things while the seal waits; and
- * telling when a thread sleeps.
+ * A thread that seals, so that a test can act while the seal waits; and finding out whether a
+ * thread sleeps.
  */
 #ifndef SEALER_H
 #define SEALER_H
@@ -14,9 +14,6 @@
 
 #include "pinseal_test.h"
 
-/* How long a test waits for something that must happen soon, on any machine. */
-#define SOON_NS		(5 * NSEC_PER_SEC)
-
 static inline struct pinseal_seal seal_write(uint64_t timeout_ns)
 {
 	return (struct pinseal_seal){ .seals = F_SEAL_WRITE, .timeout_ns = timeout_ns };
@@ -28,8 +25,8 @@ static inline pid_t thread_id(void)
 }
 
 /*
- * Waits until thread *@tid, which sets @tid right before the call that is to
- * sleep, sleeps interruptibly.
+ * thread_wait_asleep() - waits until thread *@tid sleeps interruptibly. The thread sets *@tid
+ * right before the call that is to sleep.
  */
 bool thread_wait_asleep(const pid_t *tid);
 
@@ -38,14 +35,14 @@ struct sealer {
 	struct pinseal_seal arg;	/* in and out */
 	int ret;
 	uint64_t began, ended;
-	pid_t tid;			/* set when it is about to seal */
+	pid_t tid;			/* set right before the call */
 	bool done;
 	pthread_t thread;
 };
 
 void *sealer_thread(void *data);
 
-/* Starts to seal @fd and returns when that sleeps: 0, or -errno. */
+/* sealer_start() - seals @fd in a thread; returns once it sleeps, or has ended: 0, or -errno. */
 int sealer_start(struct sealer *s, int fd, struct pinseal_seal arg);
 
 static inline bool sealer_done(struct sealer *s)

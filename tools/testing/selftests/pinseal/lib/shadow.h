@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * An object, and a copy of what it has to hold in memory that is nobody's trouble:
- * changing both, and comparing them in every way in which an object can be read.
+ * An object and a copy of its expected content in private memory: changing both, and comparing
+ * them in every way to read an object.
  *
- * Functions that compare return the first byte that is not as it has to be, or SAME.
+ * Comparisons return the first different byte, or SAME.
  */
 #ifndef SHADOW_H
 #define SHADOW_H
@@ -14,53 +14,50 @@
 
 #define SAME		(-1L)
 
-/* The bytes that are copied at once when an object is read(2). */
+/* Bytes of one read(2). */
 #define SHADOW_CHUNK	(64UL << 10)
 
 struct shadow {
-	int fd;			/* the object's; whoever opens it sets this */
-	size_t max;		/* the largest size it may have */
-	size_t size;		/* the size it has to have */
-	char *want;		/* what it has to hold; behind its end: zeroes */
+	int fd;			/* the object's; set by the caller */
+	size_t max;		/* the largest size */
+	size_t size;		/* the expected size */
+	char *want;		/* the expected content; zeroes behind the end */
 	char *buf;		/* SHADOW_CHUNK bytes */
 	struct random random;
 };
 
-/* Everything is touched here, so that it is paid for by whoever calls this. */
+/* shadow_init() - allocates all memory, charged to the caller: 0, or -errno. */
 int shadow_init(struct shadow *s, size_t max);
 
-/* Bytes unlike any others, of which each eight differ. */
+/* shadow_new_bytes() - unique bytes, different in each eight. */
 void shadow_new_bytes(struct shadow *s, char *to, size_t len);
 
-/* Writes the wanted bytes of the range to the object: 0, or -errno. */
+/* shadow_write() - writes the expected bytes of the range: 0, or -errno. */
 int shadow_write(struct shadow *s, size_t from, size_t len);
 
-/* The same through a mapping. The range must lie inside. */
+/* shadow_store() - the same through a mapping; the range must be inside the object. */
 int shadow_store(struct shadow *s, size_t from, size_t len);
 
 int shadow_resize(struct shadow *s, size_t size);
 
-/*
- * Fills the object, of which nothing is there yet, with new bytes: a few pages with
- * write(2), a few through a mapping, and so on.
- */
+/* shadow_fill() - fills the empty object, pages with write(2) and through a mapping by turns. */
 int shadow_fill(struct shadow *s, size_t size);
 
-/* Where two pieces of memory differ, or SAME. */
+/* first_difference() - of two pieces of memory, or SAME. */
 long first_difference(const char *a, const char *b, size_t len);
 
-/* With read(2), and the size. */
+/* shadow_compare_read() - size and content, with read(2). */
 long shadow_compare_read(struct shadow *s);
 
-/* Through a new read-only mapping, MAP_SHARED or MAP_PRIVATE. */
+/* shadow_compare_mapped() - through a new read-only mapping, MAP_SHARED or MAP_PRIVATE. */
 long shadow_compare_mapped(struct shadow *s, int flags);
 
-/* Pages of the object that are in memory, or -errno. */
+/* shadow_resident() - pages of the object in memory, or -errno. */
 long shadow_resident(struct shadow *s);
 
 /*
- * One change of any kind, at any place, or a look: 0, or -errno, which is -EILSEQ when
- * the object does not hold what it has to.
+ * shadow_change_somehow() - a random change, or a comparison: 0, or -errno; -EILSEQ when
+ * the content is wrong.
  */
 int shadow_change_somehow(struct shadow *s);
 

@@ -29,7 +29,7 @@ int stalled_page_wait(const struct stalled_page *s)
 	struct pollfd ready = { .fd = s->uffd, .events = POLLIN };
 	struct uffd_msg msg;
 
-	if (poll(&ready, 1, 10 * 1000) == 1 &&
+	if (poll(&ready, 1, SOON_NS / NSEC_PER_MSEC) == 1 &&
 	    read(s->uffd, &msg, sizeof(msg)) == sizeof(msg) && msg.event == UFFD_EVENT_PAGEFAULT)
 		return 0;
 	return -ETIME;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * A page of memory that stalls whoever touches it, the kernel included, until it is told to
- * go on: userfaultfd(2) reports it as missing.
+ * A page that stalls each access, also by the kernel, until it is released: userfaultfd(2)
+ * reports it as missing.
  */
 #ifndef STALLED_PAGE_H
 #define STALLED_PAGE_H
@@ -23,16 +23,16 @@ struct stalled_page {
 	void *page;
 };
 
-/* Makes one: 0, or -errno. */
+/* stalled_page_make() - 0, or -errno. */
 int stalled_page_make(struct stalled_page *s);
 
-/* Waits until somebody is stalled: 0, or -errno. */
+/* stalled_page_wait() - waits for a stalled access: 0, or -errno. */
 int stalled_page_wait(const struct stalled_page *s);
 
-/* Lets them go on; the page has zeroes: 0, or -errno. */
+/* stalled_page_release() - fills the page with zeroes: 0, or -errno. */
 int stalled_page_release(struct stalled_page *s);
 
-/* To be called when nobody touches it any more. */
+/* stalled_page_free() - when no access is left. */
 void stalled_page_free(struct stalled_page *s);
 
 #endif /* STALLED_PAGE_H */

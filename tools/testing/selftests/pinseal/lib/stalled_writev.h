@@ -1,14 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * A process_vm_writev() that stops half-way, with its target pages pinned, until
- * it is told to go on.
+ * A process_vm_writev() that stalls with its target pages pinned.
  *
- * The kernel pins the target pages of one batch (PVM_MAX_USER_PAGES, 1024 on 4 KiB
- * pages), drops mmap_lock, and only then reads the source. The source is a page
- * that userfaultfd(2) reports as missing: when its fault has been reported, the
- * pins are taken, no lock is held, and the copy waits for the page.
+ * The kernel pins the target pages of a batch (PVM_MAX_USER_PAGES, 1024 with 4 KiB pages),
+ * drops mmap_lock, and then reads the source, a stalled page: when its fault is reported, the
+ * pins are taken and no lock is held.
  *
- * Source and target may be in one process; the path is the same as between two.
+ * Source and target may be in one process; the path is that between two.
  */
 #ifndef STALLED_WRITEV_H
 #define STALLED_WRITEV_H
@@ -22,14 +20,14 @@
 struct stalled_writev {
 	struct stalled_page source;
 	struct iovec target;
-	ssize_t written;		/* what process_vm_writev() gave, or -errno */
+	ssize_t written;		/* of process_vm_writev(), or -errno */
 	pthread_t thread;
 };
 
-/* Starts writing to @target and returns when all of its pages are pinned. */
+/* stalled_writev_begin() - returns when the pages of @target are pinned: 0, or -errno. */
 int stalled_writev_begin(struct stalled_writev *w, void *target, size_t len);
 
-/* Lets the copy go on (it writes zeroes), and waits for its end: the pins are gone. */
+/* stalled_writev_end() - completes the copy (of zeroes): the pins are gone. */
 int stalled_writev_end(struct stalled_writev *w);
 
 #endif /* STALLED_WRITEV_H */

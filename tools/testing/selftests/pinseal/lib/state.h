@@ -1,19 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/*
- * The state of an object as one can ask for it: size, seals, name, what is being sealed. To see
- * that a call that failed has changed nothing.
- */
+/* Visible state of an object, which a failed call must not change. */
 #ifndef STATE_H
 #define STATE_H
 
 #include "pinseal_test.h"
 
-/* What a call that failed must not have changed. */
 struct state {
 	int64_t size;
 	int seals;
 	char name[256];
-	char sealing[16];		/* in the background */
+	char sealing[16];		/* of an asynchronous seal */
 };
 
 /* The rest of the line "@key:" of the descriptor's fdinfo: 0, or -errno. */

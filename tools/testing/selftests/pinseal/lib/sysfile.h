@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/*
- * Settings and counters that the kernel shows as files, in /proc, /sys and cgroups:
- * one value each.
- */
+/* Files of one value in /proc, /sys and cgroups. */
 #ifndef SYSFILE_H
 #define SYSFILE_H
 
@@ -13,22 +10,22 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Sets it: 0, or -errno. */
+/* write_text() - 0, or -errno. */
 int write_text(const char *path, const char *text);
 
 /*
- * What it says, without the line's end: 0, or -errno. In one read(2), for there are
- * files that do something each time they are read.
+ * read_text() - the first line: 0, or -errno. With one read(2), as reading some files has an
+ * effect.
  */
 int read_text(const char *path, char *text, size_t size);
 
-/* What is set, where a choice shows as "one [this] another"; elsewhere what it says. */
+/* read_setting() - the selected value of "one [this] another", or the first line. */
 int read_setting(const char *path, char *text, size_t size);
 
-/* The number that it says, or -errno. */
+/* read_number() - the number, or -errno. */
 long read_number(const char *path);
 
-/* References to the module, by files and mappings, or -errno. */
+/* module_users() - references to the module, or -errno. */
 long module_users(void);
 
 #endif /* SYSFILE_H */

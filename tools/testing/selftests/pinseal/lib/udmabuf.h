@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/*
- * DMA buffers made of a shmem file's pages (udmabuf): they pin them without a mapping.
- */
+/* udmabuf: DMA buffers of pages of a shmem file, pinned without a mapping. */
 #ifndef UDMABUF_H
 #define UDMABUF_H
 
@@ -11,11 +9,11 @@
 
 #define UDMABUF_DEV	"/dev/udmabuf"
 
-/* Whether they can be made here. */
+/* udmabuf_is_there() - whether buffers can be made. */
 bool udmabuf_is_there(void);
 
 /*
- * Makes one of the bytes @from to @to of a shmem file, which must have F_SEAL_SHRINK and not
+ * udmabuf_make() - a buffer of bytes @from to @to of a shmem file that has F_SEAL_SHRINK and not
  * F_SEAL_WRITE: its descriptor, or -errno.
  */
 int udmabuf_make(int file, uint64_t from, uint64_t to);

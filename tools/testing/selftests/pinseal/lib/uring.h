@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * A small io_uring on raw system calls: set up, submit, reap, registered
- * buffers.
+ * A small io_uring on raw system calls: setup, submit, reap, registered buffers.
  *
- * One thread submits. Completions may be reaped by any one thread at a time.
- * Every function returns 0 (or a count) or -errno.
+ * One thread submits; one thread at a time reaps. Functions return 0 (or a count), or -errno.
  */
 #ifndef URING_H
 #define URING_H
@@ -34,22 +32,22 @@ struct uring {
 
 int uring_open(struct uring *u, unsigned int entries, unsigned int flags);
 
-/* The kernel lets go of registered buffers some time after this, from a worker. */
+/* uring_close() - the kernel drops registered buffers later, from a worker. */
 void uring_close(struct uring *u);
 
 int uring_submit(struct uring *u, const struct io_uring_sqe *sqe);
 
-/* Takes one completion that is already there: 0, or -EAGAIN if none is. */
+/* uring_reap() - takes a completion: 0, or -EAGAIN without any. */
 int uring_reap(struct uring *u, struct io_uring_cqe *cqe);
 
-/* Takes one completion, for which it waits; only the submitting thread may. */
+/* uring_wait() - waits for a completion; for the submitting thread. */
 int uring_wait(struct uring *u, struct io_uring_cqe *cqe);
 
 int uring_register_buffer(struct uring *u, void *addr, size_t len);
 
 /*
- * When it returns, the pins of a buffer that no request uses are gone. One that
- * a request in flight uses keeps its pins until that request ends.
+ * uring_unregister_buffers() - drops the pins of the buffers. A request in flight keeps those
+ * of its buffer until it ends.
  */
 int uring_unregister_buffers(struct uring *u);
 

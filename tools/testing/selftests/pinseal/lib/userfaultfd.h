@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/*
- * Filling the pages of a mapping from user space (userfaultfd): the functions return 0 or a
- * descriptor, or -errno.
- */
+/* Filling pages of a mapping with userfaultfd: 0 or a descriptor, or -errno. */
 #ifndef USERFAULTFD_H
 #define USERFAULTFD_H
 
