@@ -73,7 +73,7 @@ FIXTURE_TEARDOWN(false_success)
 
 TEST_F(false_success, does_not_happen)
 {
-	uint64_t began = now_ns(), until = began + test_rounds(500, 3000) * NSEC_PER_MSEC;
+	uint64_t began = now_ns(), until = began + test_rounds(1000, 3000) * NSEC_PER_MSEC;
 	unsigned long i, tries = 0;
 
 	/* For a while, and on a slow machine until both have come round often enough. */
@@ -124,7 +124,7 @@ FIXTURE_TEARDOWN(large_folio) {}
 
 TEST_F(large_folio, does_not_hide_extra_references)
 {
-	uint64_t until = now_ns() + test_rounds(500, 2000) * NSEC_PER_MSEC;
+	uint64_t until = now_ns() + test_rounds(1000, 2000) * NSEC_PER_MSEC;
 	unsigned int held = FAULT_BYTES / page_size() - 1;
 	size_t size = large_folio_size();
 	struct pinseal_page vec[2];
@@ -154,7 +154,7 @@ TEST_F(large_folio, does_not_hide_extra_references)
 	ASSERT_EQ(hold_is_dma(variant->kind) ? held : 0, vec[0].dma_pins);
 
 	ASSERT_EQ(0, reader_follow(&reader, fd, FAULT_BYTES));
-	for (tries = 0; tries < 100 || reader_rounds(&reader) < ENOUGH_ROUNDS || now_ns() < until;
+	for (tries = 0; tries < 1000 || reader_rounds(&reader) < ENOUGH_ROUNDS || now_ns() < until;
 	     tries++) {
 		arg = seal_write(1);
 		arg.max_scans = 1;
