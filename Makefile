@@ -15,15 +15,18 @@ modules:
 modules_install clean:
 	$(MAKE) -C '$(KDIR)' M='$(CURDIR)' $@
 
-# With a build root and stock kernels of our own, in $PINSEAL_CACHE. These take
-# ARCH=x86_64 or ARCH=arm64.
-.PHONY: test test-matrix demo bench fuzz module check format shell distclean-cache help
+# With a build root and stock kernels in $PINSEAL_CACHE. These take ARCH=x86_64 or
+# ARCH=arm64.
+.PHONY: test test-matrix hammer demo bench fuzz module check format shell distclean-cache help
 export KERNEL FLAVOURS TEST BENCH
 test module check format shell:
 	@ARCH='$(ARCH)' scripts/$@
 
 test-matrix:
 	@FLAVOURS="$$(awk '!/^#/ { print $$1 }' qemu/flavours | xargs)" scripts/test
+
+hammer:
+	@ARCH='$(ARCH)' HAMMER_SECONDS='$(HAMMER_SECONDS)' SEED='$(SEED)' RUN='$(RUN)' scripts/hammer
 
 demo bench:
 	@ARCH='$(ARCH)' scripts/show $@
@@ -48,6 +51,9 @@ help:
 ##   make test FLAVOURS="rt-amd64 ..."
 ##                         under other kernels of qemu/flavours
 ##   make test-matrix      under all of them, with a table at the end
+##   make hammer           under all of them, long variants, and hours of fuzzing
+##   make hammer FLAVOURS="debug-arm64" TEST="fuzz races" HAMMER_SECONDS=600
+##                         parts of that; RUN=folder continues an interrupted one
 ##   make demo             sealing with real pins, memfd and pinseal side by side
 ##   make bench            the measurements
 ##   make bench BENCH="seal release"

@@ -1,19 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The guest's only program of its own: it loads the modules, runs what it is
- * told to, and reports over a virtio-serial port, so that whatever the kernel
- * prints, or the absence of a report, cannot be mistaken for a result.
+ * The guest's init: loads the modules, runs programs, and reports over a virtio-serial
+ * port. The kernel's console is not the report, and a missing report is not a result.
  *
- *   init test SECONDS		every command of /tests/list in turn, each for at most
- *				SECONDS; then unloads the module, loads it again, and
- *				looks for memory that it has lost
- *   init show PROGRAM [ARG...]	one program
+ *   init test			runs the tests that the host names, until it names none; then
+ *				unloads the module, loads it again, and checks for leaked
+ *				memory
+ *   init show PROGRAM [ARG...]	runs one program
  *
- * In that list a command is a line: a program of /tests and its arguments, if any, with
- * colons between.
+ * A report is what the programs print, with lines of init's own between that begin with
+ * ">>> ". The last one is ">>> done". To ">>> next" the host answers over the same port with
+ * a line "TEST SECONDS", or an empty one when no test is left. A test is a program of
+ * /tests and its arguments, if any, separated by colons; it is killed after SECONDS.
  *
- * A report is what the programs print, with lines of init's own between, which
- * begin with ">>> ". The last one is ">>> done".
+ * The kernel passes NAME=VALUE of its command line to init's environment, and init passes
+ * that to the programs.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -42,7 +43,7 @@
 
 static int port = -1;
 
-/* One line of the report. What a program printed last may lack a line's end. */
+/* Writes one line of the report. The last line of a program may lack its end. */
 static void report(const char *format, ...)
 {
 	va_list args;
@@ -74,7 +75,7 @@ static void write_file(const char *path, const char *text)
 	close(fd);
 }
 
-/* Into the kernel's log, loud enough for the console: whose fault what follows is. */
+/* Marks in the kernel's log which program the following messages belong to. */
 static void mark_log(const char *what, const char *name)
 {
 	char line[160];
@@ -103,7 +104,7 @@ static void mount_all(void)
 	mount_at("tmpfs", "/tmp");
 }
 
-/* Opens the port by its name, when the driver has found it. */
+/* Opens the port by its name once the driver has found it. */
 static int open_port(void)
 {
 	char path[64], name[64];
@@ -122,7 +123,7 @@ static int open_port(void)
 			if (strcmp(name, PORT_NAME "\n"))
 				continue;
 			snprintf(path, sizeof(path), "/dev/vport0p%d", id);
-			return open(path, O_WRONLY | O_CLOEXEC);
+			return open(path, O_RDWR | O_CLOEXEC);
 		}
 		usleep(10000);
 	}
@@ -166,7 +167,7 @@ static int no_dots(const struct dirent *entry)
 	return entry->d_name[0] != '.';
 }
 
-/* The sorted names in a folder; their number, 0 if there is no such folder. */
+/* Lists the names in a folder, sorted. Returns their number, 0 without such a folder. */
 static int list(const char *folder, struct dirent ***names)
 {
 	int n = scandir(folder, names, no_dots, alphasort);
@@ -174,7 +175,7 @@ static int list(const char *folder, struct dirent ***names)
 	return n < 0 ? 0 : n;
 }
 
-/* The kernel modules that the guest needs, in the order of their names. */
+/* Loads the distribution's modules in the order of their names. */
 static void load_others(void)
 {
 	struct dirent **names;
@@ -203,7 +204,7 @@ static long now_ms(void)
 	return ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
 }
 
-/* Reaps until @pid has ended (true) or the time is over. SIGCHLD is blocked. */
+/* Reaps until @pid has ended (true) or the deadline has passed. SIGCHLD is blocked. */
 static bool reap_until(pid_t pid, int *status, long deadline_ms)
 {
 	struct timespec ts;
@@ -230,7 +231,7 @@ static bool reap_until(pid_t pid, int *status, long deadline_ms)
 	}
 }
 
-/* Ends everything that a program left behind. */
+/* Kills the processes that a program left behind, and empties /tmp. */
 static void sweep(void)
 {
 	long deadline = now_ms() + 10000;
@@ -243,8 +244,8 @@ static void sweep(void)
 }
 
 /*
- * What a program must not leave behind: a file or mapping of the module's, and pins. Some go
- * late, by a worker, after a grace period.
+ * Reports files, mappings and pins that a program left behind. A worker may drop the last
+ * ones only after a grace period.
  */
 static void check_left(const char *name)
 {
@@ -279,8 +280,8 @@ static void become(char *const argv[])
 }
 
 /*
- * Runs one program within a time limit, 0 for none; @name is what it is called in the
- * report. False if it cannot even be killed: then the guest is of no use any more.
+ * Runs one program, reported as @name, for at most @seconds; 0 means no limit. Returns false
+ * if the program survives SIGKILL: the guest is of no further use then.
  */
 static bool run(const char *name, char *const argv[], int seconds)
 {
@@ -321,14 +322,14 @@ static bool run(const char *name, char *const argv[], int seconds)
 
 #define KMEMLEAK	"/sys/kernel/debug/kmemleak"
 
-/* What nobody points to before the tests is not ours. */
+/* Clears the leaks that were there before the tests. */
 static void forget_leaks(void)
 {
 	write_file(KMEMLEAK, "scan");
 	write_file(KMEMLEAK, "clear");
 }
 
-/* The module is gone: whatever it allocated and nobody points to is lost. */
+/* Reports leaks. The module is unloaded: what it allocated and is not referenced is lost. */
 static void report_leaks(void)
 {
 	char line[256];
@@ -336,7 +337,7 @@ static void report_leaks(void)
 
 	if (access(KMEMLEAK, F_OK))
 		return;
-	/* What is younger than some seconds is not told; what moves may be missed once. */
+	/* kmemleak ignores objects of the last 5 s; one scan may miss a reference that moves. */
 	sleep(6);
 	write_file(KMEMLEAK, "scan");
 	write_file(KMEMLEAK, "scan");
@@ -349,37 +350,44 @@ static void report_leaks(void)
 		fclose(f);
 }
 
-/* Runs one line of the list. */
-static bool run_test(const char *command, int seconds)
+/* Runs one test, "PROGRAM[:ARG...]". */
+static bool run_test(const char *test, int seconds)
 {
 	char text[128], path[128], *rest = text, *argv[8];
 	int n = 1;
 
-	snprintf(text, sizeof(text), "%s", command);
+	snprintf(text, sizeof(text), "%s", test);
 	snprintf(path, sizeof(path), "/tests/%s", strsep(&rest, ":"));
 	argv[0] = path;
 	while (rest && n < 7)
 		argv[n++] = strsep(&rest, ":");
 	argv[n] = NULL;
-	return run(command, argv, seconds);
+	return run(test, argv, seconds);
 }
 
-static void test(int seconds)
+/* Gets the next test from the host. Returns false if there is none. */
+static bool next_test(char test[100], int *seconds)
 {
-	FILE *list = fopen("/tests/list", "re");
-	char line[100];
+	char line[128];
+	size_t n = 0;
 
-	if (!list) {
-		report("no list of tests: %s", strerror(errno));
-		return;
-	}
+	report("next");
+	while (n < sizeof(line) - 1 && read(port, line + n, 1) == 1 && line[n] != '\n')
+		n++;
+	line[n] = '\0';
+	return sscanf(line, "%99s %d", test, seconds) == 2;
+}
+
+static void test(void)
+{
+	char name[100];
+	int seconds;
+
 	forget_leaks();
-	while (fgets(line, sizeof(line), list)) {
-		line[strcspn(line, "\n")] = '\0';
-		if (!run_test(line, seconds))
+	while (next_test(name, &seconds)) {
+		if (!run_test(name, seconds))
 			return;
 	}
-	fclose(list);
 	if (unload_ours() && load_ours() && unload_ours()) {
 		report_leaks();
 		report("reload ok taint %lu", taint());
@@ -393,7 +401,7 @@ int main(int argc, char **argv)
 
 	mount_all();
 	port = open_port();
-	if (port < 0 || argc < 3) {
+	if (port < 0 || argc < 2) {
 		fprintf(stderr, "pinseal-init: no port '%s', or nothing to do\n", PORT_NAME);
 		power_off();
 	}
@@ -407,8 +415,8 @@ int main(int argc, char **argv)
 	if (load_ours()) {
 		report("loaded taint %lu", taint());
 		if (!strcmp(argv[1], "test"))
-			test(atoi(argv[2]));
-		else
+			test();
+		else if (argc > 2)
 			run(strrchr(argv[2], '/') + 1, argv + 2, 0);
 	}
 	report("done");

@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # shellcheck shell=bash
 #
-# Shows a person what is being done and how long it takes. To be sourced after
-# lib.sh.
+# Shows what is being done and how long it takes. To be sourced after lib.sh.
 #
-# A run plans its steps first, so that they can be counted, and then takes them:
+# Steps are planned first, so that they can be counted, and then taken:
 #
 #   plan "build root (compilers, rustc, QEMU)" setup-root
 #   take_steps
@@ -19,7 +18,7 @@ plan() {
 	STEP_COMMANDS+=("$*")
 }
 
-# Counts the seconds on a terminal while a step runs.
+# Counts seconds on a terminal while a step runs.
 heartbeat() {
 	local title=$1 start=$SECONDS
 
@@ -52,8 +51,10 @@ step() {
 	fi
 	printf 'FAILED after %d s\n' $((SECONDS - start))
 	tail -n 40 "$log" | sed 's/^/    /'
-	echo "The whole log: $log"
-	echo "To run just this step again: PINSEAL_CACHE=$PINSEAL_CACHE $PINSEAL_SRC/scripts/$*"
+	printf '\nFailed:\n  %s\n' "$title"
+	echo "    again: PINSEAL_CACHE=$PINSEAL_CACHE $PINSEAL_SRC/scripts/$*"
+	echo "    log: $log"
+	echo "0 passed, 1 failed"
 	exit 1
 }
 
@@ -67,8 +68,7 @@ take_steps() {
 	STEP_COMMANDS=()
 }
 
-# plan_kernels FLAVOUR...: what modules and guests for these kernels need, as far
-# as it is not there yet.
+# plan_kernels FLAVOUR...: what the cache still lacks for modules and guests of these kernels.
 plan_kernels() {
 	local flavour planned=' '
 
@@ -94,12 +94,12 @@ plan_kernels() {
 	done
 }
 
-# Says what the run works with.
+# Says where the cache is and where privileges come from.
 introduce() {
 	say "cache $PINSEAL_CACHE, privileges: $PINSEAL_PRIVILEGE"
 }
 
-# Names the kernels that are not the pinned ones.
+# Names the kernels that are not of the pinned version.
 name_kernels() {
 	local flavour pin
 
@@ -111,8 +111,7 @@ name_kernels() {
 	done
 }
 
-# A new folder for what a run leaves to read: the guests' reports and consoles. Those
-# of other days go.
+# Makes a folder for the results of a run. Those of other days are removed.
 new_run() {
 	mkdir -p "$PINSEAL_CACHE/run"
 	find "$PINSEAL_CACHE/run" -mindepth 1 -maxdepth 1 -mtime +2 -exec rm -rf {} +

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The guest's console: only looked at for what must never be there."""
+"""The guest's console, searched for what must never be there."""
 
 import re
 
-PANIC = re.compile(r"Kernel panic|end Kernel panic|Unable to mount root")
+PANIC = re.compile(r"Kernel panic.*|Unable to mount root.*")
 
-# Everything by which the kernel says that something is wrong with it.
+# How the kernel says that something is wrong with it.
 SPLAT = re.compile(
     r"WARNING:|WARNING! |\bBUG\b|\bOops\b|Internal error|general protection fault"
     r"|Unable to handle kernel|UBSAN:|KASAN:|KFENCE:|KCSAN:|KMSAN:"
@@ -15,24 +15,24 @@ SPLAT = re.compile(
     r"|scheduling while atomic|stack-protector|list_(?:add|del) corruption"
     r"|rust_kernel: panicked|panicked at|invoked oom-killer"
 )
-# What the kernel says, with a trace, about an allocation that was made to fail.
+# What the kernel says, with a trace, about an allocation that fault injection made fail.
 INJECTED = re.compile(r"page allocation failure|vmalloc error")
 INJECTORS = ("faults",)
-# A report of the race detector is framed. The kernel has races of its own, by design or not,
-# also in what it does for the module. Ours are those of which one access is the module's: made
-# by a function of it, or by one that it has called for that.
+# A report of the race detector is framed. The kernel has races of its own, by design or not.
+# Ours are those with an access of the module's: by one of its functions, or by one that it
+# calls for the access.
 RACE = re.compile(r"BUG: KCSAN:")
 FRAME = re.compile(r"={60,}$")
 ACCESS = re.compile(r"\b(?:read|write|assert).*\bby (?:task|interrupt)\b.*:$")
 ACCESS_FRAMES = 2
 OURS = "[pinseal]"
-# Lines that belong to one complaint at most.
+# The most lines of one complaint.
 LONGEST = 60
 MARK = re.compile(r"pinseal-init: (begin|end|load|unload|timeout) (\S+)")
 
 
 def culprit(kind, name):
-    """Who is to blame for what comes after init's mark."""
+    """The program to blame for what follows init's mark."""
     return {"begin": name, "end": f"after {name}"}.get(kind, f"{kind} {name}")
 
 
@@ -48,19 +48,19 @@ def is_ours(complaint):
 
 
 def splats(text):
-    """(culprit, lines) of each separate complaint that is to be heard."""
+    """(culprit, lines) of each complaint about the module or the kernel under it."""
     return [(who, complaint) for who, complaint in all_splats(text) if is_ours(complaint)]
 
 
 def all_splats(text):
-    """(culprit, lines) of each separate complaint."""
+    """(culprit, lines) of each complaint."""
     found = []
     who, complaint = "boot", None
     asked_for = injected = False
     for line in map(str.strip, text.splitlines()):
         mark = MARK.search(line)
         if mark:
-            # After a timeout, init has the kernel list what is blocked.
+            # After a timeout, init makes the kernel list blocked tasks.
             asked_for = mark[1] == "timeout"
             who, complaint = culprit(*mark.groups()), None
             injected = False
@@ -78,6 +78,7 @@ def all_splats(text):
     return found
 
 
-def panicked(text):
-    """True if the kernel's last word was a panic."""
-    return bool(PANIC.search(text))
+def panic(text):
+    """What the kernel says of its panic, or None without one."""
+    found = PANIC.search(text)
+    return found and found[0]

@@ -1,18 +1,21 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What a guest reports, line by line: qemu/init.c writes it.
+"""What a guest reports, line by line. qemu/init.c writes it.
 
-Between lines of init's own, which begin with ">>> ", is the TAP of one test
-program after another.
+Between lines of init's own, which begin with ">>> ", is the TAP of one test program after
+another.
 """
 
 import re
 
-# The taint flags that a run with an out-of-tree, unsigned module has, and one with
-# KUnit suites.
+# Taint of an out-of-tree and unsigned module, and of KUnit suites.
 NORMAL_TAINT = 1 << 12 | 1 << 13 | 1 << 18
 TAINT_FLAGS = "PFSRMBUDAWCIOELKXTNJ"
 
 RESULT = re.compile(r"(not )?ok\b\s*(\d+)?\s*-?\s*([^#]*?)\s*(?:#\s*(\w+)\b\s*(.*))?$")
+# What a program of random tests says of its seed, and how to run it again from where it
+# failed: a program and its arguments.
+SEED = re.compile(r"#.*\bseed (\d+)\b")
+AGAIN = re.compile(r"#.*\bagain: (\w+(?: \w+)*)$")
 PLAN = re.compile(r"1\.\.(\d+)(?:\s*#\s*(SKIP)\b\s*(.*))?")
 
 
@@ -24,7 +27,7 @@ def taint_letters(mask):
 
 
 class Program:
-    """One test program: what it counted, and what there is to say about it."""
+    """One test program and its results."""
 
     def __init__(self, name, tap):
         self.name = name
@@ -32,7 +35,9 @@ class Program:
         self.passed = self.failed = self.skipped = 0
         self.planned = None
         self.milliseconds = None
-        # (title, lines) of each failure, and (title, reason) of each skip
+        self.seed = self.again = None
+        # (title, lines, test) of each failure: what is printed, and what names it in the
+        # summary; (title, reason) of each skip.
         self.failures = []
         self.skips = []
         self._since_result = []
@@ -51,11 +56,16 @@ class Program:
             self._result(line, *result.groups())
         else:
             self._since_result.append(line)
+            seed, again = SEED.match(line), AGAIN.match(line)
+            if seed and self.seed is None:
+                self.seed = int(seed[1])
+            if again:
+                self.again = again[1].replace(" ", ":")
 
     def _result(self, line, failed, _number, name, directive, rest):
         directive = (directive or "").upper()
         if failed and directive not in ("TODO", "XFAIL"):
-            self.fail(line, self._since_result)
+            self.fail(line, self._since_result, name or line)
         elif directive == "SKIP":
             self.skipped += 1
             self.skips.append((name, rest))
@@ -68,13 +78,13 @@ class Program:
         self.planned += 1
         self.skips.append(("all of it", reason))
 
-    def fail(self, title, lines=()):
+    def fail(self, title, lines=(), test=None):
         """Counts one failure."""
         self.failed += 1
-        self.failures.append((title, list(lines)))
+        self.failures.append((title, list(lines), test or title))
 
     def end(self, how, code, milliseconds, taint, taint_before):
-        """The program is over: does everything about it add up?"""
+        """The program has ended: checks that its results are consistent."""
         self.milliseconds = milliseconds
         results = self.passed + self.failed + self.skipped
         tail = self._since_result[-20:]
@@ -100,10 +110,9 @@ class Program:
 
 
 class Report:
-    """A whole report. `programs` and `problems`, pairs of a line and its details, say how
-    it went.
+    """A whole report: `programs`, and `problems`, which are pairs of a line and its details.
 
-    Without `tap`, what a program prints is its own affair.
+    Without `tap`, the output of programs is not interpreted.
     """
 
     def __init__(self, tap):
@@ -112,6 +121,9 @@ class Report:
         self.booted = False
         self.reloaded = False
         self.done = False
+        # Init wants to know the next test. The answer clears it.
+        self.asks = False
+        self.release = ""
         self.running = None
         self._tap = tap
         self._taint = 0
@@ -127,8 +139,11 @@ class Report:
 
     def _marker(self, words):
         match words:
-            case ["boot", *_]:
+            case ["boot", _, release]:
                 self.booted = True
+                self.release = release
+            case ["next"]:
+                self.asks = True
             case ["loaded", "taint", taint]:
                 self._taint = int(taint)
                 if self._taint & ~NORMAL_TAINT:

@@ -1,25 +1,26 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Watches one guest: reads its report, shows it, and says how it went.
+"""Watches one guest: reads its report, shows it, and judges it.
 
     watch.py tests|show [options] -- COMMAND that runs the guest
 
-`tests` prints one line for each test program, and in full what failed. `show`
-passes the program's output on as it comes. The result, "passed failed skipped",
-goes to a file. A guest that says nothing for too long is killed.
+`tests` hands the tests of a queue to the guest, prints one line for each, and in full what
+failed. `show` passes the program's output on as it comes. The result, a JSON file, is
+rewritten after each program. A guest that is silent for too long is killed.
 
-An emulated machine on a busy host now and then hangs before the kernel has even
-started init: its timers do not keep time with its CPUs. That has nothing to do with
-what is tested, so such a guest is started again, visibly, a few times.
+An emulated machine on a busy host can hang before the kernel starts init: its timers do not
+keep time with its CPUs. Such a guest is started again, visibly, a few times.
 """
 
 import argparse
+import fcntl
+import json
 import os
 import select
 import subprocess
 import sys
 import time
 
-from console import panicked, splats
+from console import panic, splats
 from report import Report
 from symbols import NoSymbols, Symbols
 
@@ -27,36 +28,58 @@ from symbols import NoSymbols, Symbols
 def arguments():
     parser = argparse.ArgumentParser()
     parser.add_argument("mode", choices=["tests", "show"])
-    parser.add_argument("--name", required=True, help="how to call the guest")
+    parser.add_argument("--name", required=True, help="the guest's name in the output")
+    parser.add_argument("--queue", help="file with the tests that are left to run")
     parser.add_argument("--silence", type=float, required=True,
-                        help="seconds without a word after which it is lost")
+                        help="seconds of silence after which the guest is lost")
     parser.add_argument("--boot", type=float, required=True,
-                        help="seconds until the first word, or it is started again")
-    parser.add_argument("--console", required=True, help="file the kernel's log goes to")
+                        help="seconds of silence after which it is started again")
+    parser.add_argument("--console", required=True, help="file with the kernel's log")
     parser.add_argument("--report", required=True, help="file to keep the report in")
     parser.add_argument("--result", required=True, help="file for the result")
     parser.add_argument("--kept-in", required=True,
-                        help="the folder of these files, as a person finds it")
+                        help="the folder of these files, as the host names it")
     parser.add_argument("--symbols", nargs=3, metavar=("SCRIPT", "VMLINUX", "MODULES"),
                         help="what decodes addresses, if there is debug info")
     parser.add_argument("command", nargs="+")
     return parser.parse_args()
 
 
+class Queue:
+    """The tests left to run, lines "TEST SECONDS" of a file that several guests share."""
+
+    def __init__(self, path):
+        self._path = path
+
+    def take(self):
+        """Removes and returns the first line, without its end; "" if there is none."""
+        with open(self._path, "r+") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            first, _, rest = file.read().partition("\n")
+            file.seek(0)
+            file.truncate()
+            file.write(rest)
+        return first
+
+
 class Guest:
     """A running guest and the chunks of its report."""
 
     BOOTS = 4
+    # Silence that a program's time limit does not cover: killing it, sweeping up.
+    GRACE = 60
 
     def __init__(self, options):
         self._options = options
+        self._process = None
+        self._silence = options.silence
         self.silent = False
         self.status = None
 
     def chunks(self):
         for boots_left in reversed(range(self.BOOTS)):
             heard = False
-            for chunk in self._run(self._options.boot):
+            for chunk in self._run():
                 heard = True
                 yield chunk
             if heard or not self.silent or not boots_left:
@@ -64,23 +87,36 @@ class Guest:
             say([f"{self._options.name:<12}did not get to init within "
                  f"{self._options.boot:.0f} s; starting it again"])
 
-    def _run(self, patience):
-        process = subprocess.Popen(self._options.command, stdin=subprocess.DEVNULL,
-                                   stdout=subprocess.PIPE)
-        out = process.stdout
+    def _run(self):
+        self._process = subprocess.Popen(self._options.command, stdin=subprocess.PIPE,
+                                         stdout=subprocess.PIPE)
+        out = self._process.stdout
         self.silent = False
+        limit = self._options.boot
         while True:
-            ready, _, _ = select.select([out], [], [], patience)
-            patience = self._options.silence
+            ready, _, _ = select.select([out], [], [], limit)
             if not ready:
                 self.silent = True
-                process.kill()
+                self._process.kill()
                 break
             chunk = os.read(out.fileno(), 65536)
             if not chunk:
                 break
             yield chunk
-        self.status = process.wait()
+            limit = self._silence
+        self.status = self._process.wait()
+
+    def give(self, test):
+        """Answers init's question for the next test with a line of the queue."""
+        if test:
+            self._silence = max(self._options.silence, float(test.split()[1]) + self.GRACE)
+        else:
+            self._silence = self._options.silence
+        try:
+            self._process.stdin.write(test.encode() + b"\n")
+            self._process.stdin.flush()
+        except BrokenPipeError:
+            pass
 
 
 class Lines:
@@ -124,7 +160,7 @@ class PassOn:
 
 
 def say(lines):
-    """Prints lines in one go: another guest may be running beside this one."""
+    """Prints lines in one go: several guests may print at once."""
     sys.stdout.flush()
     os.write(sys.stdout.fileno(), "".join(f"{line}\n" for line in lines).encode())
 
@@ -137,7 +173,7 @@ def show_program(guest_name, program):
         counts.append(f"{program.skipped} skipped")
     took = "" if program.milliseconds is None else f"{program.milliseconds / 1000:.1f} s"
     out = [f"{guest_name:<12}{program.name:20}{', '.join(counts):32}{took:>8}"]
-    for title, lines in program.failures:
+    for title, lines, _ in program.failures:
         out.append(f"            FAILED {title}")
         out += indented(lines)
     for title, reason in program.skips:
@@ -150,33 +186,59 @@ def indented(lines):
 
 
 def verdict(options, guest, report, console):
-    """What is wrong with the run as a whole, as (line, details) pairs."""
+    """What is wrong with the run as a whole, as (line, details, test) triples: `test` is the
+    one that ran then, or None."""
     symbols = Symbols(*options.symbols) if options.symbols else NoSymbols()
-    wrong = list(report.problems)
-    where = f"while running {report.running.name}" if report.running else \
+    wrong = [(line, details, None) for line, details in report.problems]
+    running = report.running.name if report.running else None
+    where = f"while running {running}" if running else \
         "after the last program" if report.programs else \
         "before any program ran" if report.booted else "before init reported"
     if report.running:
-        # What it printed counts, but it never ended.
+        # Its results count, but it never ended.
         show_program(options.name, report.running)
     tail = console.splitlines()[-25:]
-    if panicked(console):
-        wrong.append((f"kernel panic {where}", []))
+    if panic(console):
+        wrong.append((f"guest lost {where}: {panic(console)}", [], running))
     elif guest.silent:
-        limit = options.silence if report.booted else options.boot
-        wrong.append((f"guest lost {where}: not a word for {limit:.0f} s", tail))
+        wrong.append((f"guest lost {where}: silent for too long", tail, running))
     elif not report.done:
-        wrong.append((f"guest lost {where}: it ended with status {guest.status} "
-                      "and without a last word", tail))
+        wrong.append((f"guest lost {where}: QEMU ended with status {guest.status}, "
+                      "the report did not", tail, running))
     elif guest.status:
-        wrong.append((f"QEMU ended with status {guest.status}", tail))
+        wrong.append((f"QEMU ended with status {guest.status}", tail, running))
     elif options.mode == "tests" and not report.reloaded and not wrong:
-        wrong.append(("the module was not unloaded and loaded again", []))
-    if options.mode == "tests" and report.done and not report.programs and not wrong:
-        wrong.append(("no test program ran", []))
+        wrong.append(("the module was not unloaded and loaded again", [], running))
     for who, complaint in splats(console):
-        wrong.append((f"kernel log ({who}): {complaint[0]}", symbols.decode(complaint[1:])))
+        wrong.append((f"kernel log ({who}): {complaint[0]}", symbols.decode(complaint[1:]),
+                      who.removeprefix("after ")))
     return wrong
+
+
+def write_result(options, report, seconds, wrong=None):
+    """Writes what is known. `wrong` is the verdict, None as long as the guest runs."""
+    programs = [{
+        "name": program.name,
+        "passed": program.passed,
+        "failed": program.failed,
+        "skipped": program.skipped,
+        "seconds": (program.milliseconds or 0) / 1000,
+        "seed": program.seed,
+        "again": program.again,
+        "failures": [test for _, _, test in program.failures],
+    } for program in report.programs if wrong is not None or program is not report.running]
+    result = {
+        "complete": wrong is not None,
+        "release": report.release,
+        "kept": options.kept_in,
+        "seconds": seconds,
+        "programs": programs,
+        "problems": [{"text": line, "test": test} for line, _, test in wrong or []],
+    }
+    new = options.result + ".new"
+    with open(new, "w") as file:
+        json.dump(result, file, indent=1)
+    os.rename(new, options.result)
 
 
 def main():
@@ -185,6 +247,7 @@ def main():
     lines = Lines()
     pass_on = PassOn()
     guest = Guest(options)
+    queue = Queue(options.queue) if options.queue else None
     started = time.monotonic()
 
     with open(options.report, "wb") as kept:
@@ -197,24 +260,24 @@ def main():
                 ended = report.line(line)
                 if ended and (options.mode == "tests" or ended.failed):
                     show_program(options.name, ended)
+                    write_result(options, report, time.monotonic() - started)
+                if report.asks:
+                    report.asks = False
+                    guest.give(queue.take() if queue else "")
 
     with open(options.console, errors="replace") as file:
         console = file.read()
     wrong = verdict(options, guest, report, console)
     out = []
-    for line, details in wrong:
+    for line, details, _ in wrong:
         out.append(f"{options.name:<12}FAILED {line}")
         out += indented(details)
     if wrong:
         out.append(f"{options.name:<12}see also {options.kept_in}/console and report")
     say(out)
 
-    passed, failed, skipped = (sum(getattr(program, what) for program in report.programs)
-                               for what in ("passed", "failed", "skipped"))
-    failed += len(wrong)
-    with open(options.result, "w") as file:
-        file.write(f"{passed} {failed} {skipped} {time.monotonic() - started:.0f}\n")
-    sys.exit(1 if failed else 0)
+    write_result(options, report, time.monotonic() - started, wrong)
+    sys.exit(1 if wrong or any(program.failed for program in report.programs) else 0)
 
 
 if __name__ == "__main__":

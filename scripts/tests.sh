@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# shellcheck shell=bash
+#
+# Which tests there are, and the guests that run them. To be sourced after lib.sh and
+# steps.sh.
+#
+# A run is a folder:
+#
+#   FLAVOUR/tests		the tests, lines "TEST SECONDS"
+#   FLAVOUR/queue		those that no guest has taken yet
+#   FLAVOUR/NUMBER/		a guest's console, report and result
+#
+# A test is a program and its arguments, if any, separated by colons.
+
+# The entries of a list in qemu/.
+listed() { sed '/^#/d; /^$/d' "$PINSEAL_SRC/qemu/$1"; }
+
+# The tests that the current flavour runs when none are named. Long ones come first, so that
+# its guests end at about the same time. $HAMMER adds those of hammer-tests.
+tests_of_flavour() {
+	local list lists=()
+
+	if [ "$CONFIGURATION" != stock ]; then
+		lists=(own-kernel-tests)
+		[ -z "${HAMMER-}" ] || lists=(hammer-tests own-kernel-tests)
+	fi
+	for list in "${lists[@]}"; do
+		listed "$list"
+	done
+	basename -s .c "$PINSEAL_SRC"/tools/testing/selftests/pinseal/*.c |
+		grep -vxFf <(listed own-kernel-tests)
+}
+
+# The tests in $TEST, or else those of the current flavour.
+wanted_tests() {
+	if [ -n "${TEST-}" ]; then
+		tr -s ' ' '\n' <<<"$TEST"
+	else
+		tests_of_flavour
+	fi
+}
+
+# programs_of TEST...: the programs that these tests need. Only pressure runs another one.
+programs_of() {
+	printf '%s\n' "$@" | sed -E 's/^pressure:(\w+).*/pressure\n\1/; t; s/:.*//' | sort -u
+}
+
+# The seconds after which a test of the current flavour is killed. Emulated machines are
+# slow, debug kernels slower.
+test_seconds() {
+	local seconds=300
+
+	[ "$CONFIGURATION" = stock ] || seconds=1500
+	[ -z "${PINSEAL_TEST_LONG-}" ] || seconds=$((3 * seconds))
+	echo "${PINSEAL_TEST_SECONDS:-$seconds}"
+}
+
+# queue_tests RUN FLAVOUR: reads tests and queues them.
+queue_tests() {
+	local dir=$1/$2
+
+	flavour "$2"
+	mkdir -p "$dir"
+	sed "s/\$/ $(test_seconds)/" >"$dir/tests"
+	cp "$dir/tests" "$dir/queue"
+}
+
+# plan_guests RUN FLAVOUR...: what has to be built before run_guests.
+plan_guests() {
+	local run=$1 flavour
+
+	shift
+	plan_kernels "$@"
+	for flavour; do
+		plan "module for $flavour" build-module "$flavour"
+		# shellcheck disable=SC2086 # these are words
+		plan "test programs for $flavour" build-programs "$flavour" tests ${TEST-}
+		plan "guest image for $flavour" build-guest "$flavour" tests "$run/$flavour"
+	done
+}
+
+# How many guests run at once; how many queued tests for each are worth another guest of the
+# same kernel; how many guests of a kernel may fail before its remaining tests are given up.
+GUESTS=${PINSEAL_GUESTS:-$(nproc)}
+WORTH_A_GUEST=8
+MOST_FAILED=5
+
+# By kernel: guests that were booted, run now, and failed. By process: the kernel.
+declare -A booted=() running=() failed=() kernel_of=()
+
+# run_guests RUN FLAVOUR...: runs the queued tests. The guests of a kernel share its queue: a
+# guest that is lost costs the test that it ran, and another guest takes the rest.
+run_guests() {
+	local run=$1 next pid flavour status
+
+	shift
+	while :; do
+		next=''
+		[ ${#kernel_of[@]} -ge "$GUESTS" ] || next=$(next_kernel "$run" "$@")
+		if [ -n "$next" ]; then
+			start_guest "$run" "$next"
+		elif [ ${#kernel_of[@]} -gt 0 ]; then
+			pid='' status=0
+			wait -n -p pid "${!kernel_of[@]}" || status=1
+			flavour=${kernel_of[$pid]}
+			unset "kernel_of[$pid]"
+			running[$flavour]=$((running[$flavour] - 1))
+			failed[$flavour]=$((${failed[$flavour]:-0} + status))
+		else
+			break
+		fi
+	done
+	rm -f "$run"/*/initramfs
+}
+
+# next_kernel RUN FLAVOUR...: the kernel to boot a guest of, if any: one without guests, or
+# else the one with the most tests queued for each guest.
+next_kernel() {
+	local run=$1 flavour left share most=$((WORTH_A_GUEST - 1)) best=''
+
+	shift
+	for flavour; do
+		left=$(wc -l <"$run/$flavour/queue")
+		if [ "$left" = 0 ] || [ "${failed[$flavour]:-0}" -ge $MOST_FAILED ]; then
+			continue
+		fi
+		if [ "${running[$flavour]:-0}" = 0 ]; then
+			echo "$flavour"
+			return
+		fi
+		share=$((left / (${running[$flavour]} + 1)))
+		if [ $share -gt "$most" ]; then
+			most=$share best=$flavour
+		fi
+	done
+	echo "$best"
+}
+
+# start_guest RUN FLAVOUR: boots a guest in a folder of its own.
+start_guest() {
+	local dir=$1/$2 n=1
+
+	while [ -e "$dir/$n" ]; do
+		n=$((n + 1))
+	done
+	mkdir "$dir/$n"
+	running[$2]=$((${running[$2]:-0} + 1))
+	flavour "$2"
+	PINSEAL_SILENCE=$(($(test_seconds) + 60)) \
+		"$PINSEAL_SRC/scripts/run-guest" "$2" tests "$dir/$n" test &
+	kernel_of[$!]=$2
+}
+
+# sum_up RUN [--table] FLAVOUR...: says how it went; succeeds if nothing failed.
+sum_up() {
+	local run=$1 name settings=()
+
+	shift
+	# What changes the outcome of a test: a command that repeats it needs the same.
+	for name in PINSEAL_TEST_LONG PINSEAL_TEST_SECONDS PINSEAL_CPUS PINSEAL_ACCEL; do
+		[ -z "${!name-}" ] || settings+=(--setting "$name=${!name}")
+	done
+	"$PINSEAL_SRC/scripts/in-root" python3 -B /pinseal/scripts/guest/summary.py \
+		"${settings[@]}" "$(inside "$run")" /pinseal/qemu/flavours "$@"
+}
