@@ -40,6 +40,8 @@ class Program:
         # summary; (title, reason) of each skip.
         self.failures = []
         self.skips = []
+        # What was printed before the first result, and since the last one.
+        self._before = []
         self._since_result = []
 
     def line(self, line):
@@ -64,14 +66,20 @@ class Program:
 
     def _result(self, line, failed, _number, name, directive, rest):
         directive = (directive or "").upper()
+        if not self._results():
+            self._before = self._since_result
         if failed and directive not in ("TODO", "XFAIL"):
-            self.fail(line, self._since_result, name or line)
+            # A program may say first what is wrong, and give all results then.
+            self.fail(line, self._since_result or self._before, name or line)
         elif directive == "SKIP":
             self.skipped += 1
             self.skips.append((name, rest))
         else:
             self.passed += 1
         self._since_result = []
+
+    def _results(self):
+        return self.passed + self.failed + self.skipped
 
     def _skip_all(self, reason):
         self.skipped += 1
@@ -86,7 +94,7 @@ class Program:
     def end(self, how, code, milliseconds, taint, taint_before):
         """The program has ended: checks that its results are consistent."""
         self.milliseconds = milliseconds
-        results = self.passed + self.failed + self.skipped
+        results = self._results()
         tail = self._since_result[-20:]
         if how == "timeout":
             self.fail(f"did not end within {code} s and was killed", tail)
