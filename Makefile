@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# The commands that people type; `make help` lists them. What Kbuild needs is in
-# Kbuild.
+# The commands to type; `make help` lists them. Kbuild's part is in Kbuild.
 
-# With the host's own tools, for the host's own kernel: like any out-of-tree
-# module. ARCH, CROSS_COMPILE, LLVM, MO and so on go to Kbuild as they are.
+# With the host's own tools, for the host's own kernel, as any out-of-tree module. ARCH,
+# CROSS_COMPILE, LLVM, MO and so on are passed to Kbuild.
 KDIR ?= /lib/modules/$(shell uname -r)/build
 
 .PHONY: modules modules_install clean
@@ -40,14 +39,14 @@ distclean-cache:
 help:
 	@sed -n 's/^## \{0,1\}//p' $(MAKEFILE_LIST)
 
-## The project's own machine (a build root, kernels and guests in a cache folder,
+## In the project's own guests (build root, kernels and results are in a cache folder,
 ## $PINSEAL_CACHE or ~/.cache/pinseal; nothing on the host changes):
 ##
 ##   make test             every test, in an x86_64 and an arm64 guest
 ##   make test ARCH=arm64 TEST="abi seals"
 ##                         some tests in one guest
 ##   make test KERNEL=debug
-##                         under kernels built to make bugs loud (or kcsan)
+##                         under debug kernels (or kcsan)
 ##   make test FLAVOURS="rt-amd64 ..."
 ##                         under other kernels of qemu/flavours
 ##   make test-matrix      under all of them, with a table at the end
@@ -57,7 +56,7 @@ help:
 ##   make demo             sealing with real pins, memfd and pinseal side by side
 ##   make bench            the measurements
 ##   make bench BENCH="seal release"
-##                         those whose names in its last lines begin so
+##                         those whose names begin with one of these words
 ##   make fuzz SECONDS=60 SEED=1
 ##                         random commands from several threads, against a model
 ##   make module           pinseal.ko for the stock kernels, all or ARCH's

@@ -1,13 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # shellcheck shell=bash
 #
-# Package archives, as the host's own apt is set up to reach them: its mirror,
-# its proxies, its credentials. Nothing of the host's apt is changed. To be
-# sourced after lib.sh.
+# Package archives, reached as the host's apt is set up to: its mirror, proxies and
+# credentials. The host's apt is not changed. To be sourced after lib.sh.
 
-# apt_state NAME: sets APT_CONFIG to a configuration with its own lists and
-# cache, and takes the lock on them. Sources are the host's until
-# apt_sources is called.
+# apt_state NAME: sets APT_CONFIG to a configuration with lists and a cache of its own, and
+# locks them. Its sources are the host's until apt_sources is called.
 apt_state() {
 	local dir=$PINSEAL_CACHE/apt-$1
 
@@ -25,7 +23,7 @@ apt_state() {
 	export APT_CONFIG=$dir/apt.conf
 }
 
-# apt_sources ARCH LINE...: the packages of ARCH from the given sources only.
+# apt_sources ARCH LINE...: limits apt to packages of ARCH from the given sources.
 apt_sources() {
 	local dir=${APT_CONFIG%/*} arch=$1
 
@@ -44,8 +42,8 @@ apt_sources() {
 	END
 }
 
-# apt_fetch DIR PACKAGE...: unpacks packages into DIR, without their dependencies
-# and without running anything of theirs.
+# apt_fetch DIR PACKAGE...: unpacks packages into DIR, without dependencies and without
+# running their scripts.
 apt_fetch() {
 	local dir=$1 debs=$1/.debs deb
 
@@ -59,35 +57,34 @@ apt_fetch() {
 	rm -r "$debs"
 }
 
-# The host's apt settings on how to fetch, for another apt that does not read
-# the host's configuration.
+# The host's apt settings for fetching, for an apt that does not read the host's configuration.
 apt_acquire_options() {
 	apt-config dump | grep -E \
 		'^Acquire::(http|https|ftp|Check-|ForceIP|Retries|Max-|Min-|Proxy|Queue-)[^ ]* "[^"]+"' || true
 }
 
-# Sees to it that apt knows the packages of the host's own sources: the host has
-# lists of them, or (container images ship none) they are fetched, aside.
+# Makes the packages of the host's sources known to apt. Container images ship no lists; then
+# they are fetched aside.
 apt_host() {
 	unset APT_CONFIG
 	[ -z "$(apt-get indextargets 'Created-By: Packages' | head -1)" ] || return 0
 	apt_host_fresh
 }
 
-# The same, not trusting the host's lists to be up to date.
+# The same with fresh lists, for when the host's are outdated.
 apt_host_fresh() {
 	apt_state host
 	apt-get -q update
 }
 
-# The Debian mirror among the sources that apt knows; nothing if there is none.
+# The Debian mirror among apt's sources, if there is one.
 apt_mirror() {
 	apt-get indextargets --format '$(REPO_URI)|$(LABEL)|$(COMPONENT)' 'Created-By: Packages' |
 		awk -F'|' '$2 == "Debian" && $3 == "main" { print $1; exit }'
 }
 
-# Debian's archive of the kernels of the current flavour (see kernel()), which
-# need not be one of the host's architecture or release.
+# Debian's archive for the current flavour (see kernel()): its architecture and release need
+# not be the host's.
 apt_kernels() {
 	local mirror root
 

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # shellcheck shell=bash
 #
-# What makes the build root but need not be installed on the host: mmdebstrap, the
-# Perl modules it uses, Debian's archive keys. To be sourced after lib.sh.
+# Tools for making the build root that need not be installed on the host: mmdebstrap, its Perl
+# modules, Debian's archive keys. To be sourced after lib.sh.
 
 KEYRING=/usr/share/keyrings/debian-archive-keyring.gpg
 
-# Which of them the host lacks.
+# Those that the host lacks.
 host_lacks() {
 	command -v mmdebstrap >/dev/null || echo mmdebstrap
 	[ -e $KEYRING ] || echo keyring
@@ -14,7 +14,7 @@ host_lacks() {
 		-e 'require "syscall.ph"; require "sys/ioctl.ph"' 2>/dev/null || echo perl
 }
 
-# Where they are instead.
+# The folder that has them instead.
 host_tools_dir() {
 	printf '%s/host-tools-%s\n' "$PINSEAL_CACHE" "$(key "$(cat /etc/os-release)" "$(host_lacks)")"
 }

@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # shellcheck shell=bash
 #
-# What every script here needs: where things are, messages, and the cache.
-# To be sourced; it runs nothing.
+# Common to all scripts: paths, messages, and the cache. To be sourced; it runs nothing.
 
 set -euo pipefail
 
-# Where mount, chroot and the like are need not be in everybody's PATH.
+# A user's PATH may lack the folders of mount and chroot.
 PATH=$PATH:/usr/sbin:/sbin
 
 PINSEAL_SRC=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
@@ -20,9 +19,8 @@ die() {
 	exit 1
 }
 
-# The cache is a folder of its own, with a mark that other programs know as well:
-# nothing else must be lost with it. The default one is ours by its name; one that
-# somebody named must be new, empty or marked.
+# The cache folder is removed as a whole, so it must hold nothing else. A mark that other
+# programs know identifies it. A folder named by $PINSEAL_CACHE must be new, empty or marked.
 mkdir -p "$PINSEAL_CACHE"
 PINSEAL_CACHE=$(cd "$PINSEAL_CACHE" && pwd -P)
 export PINSEAL_CACHE
@@ -38,13 +36,13 @@ mkdir -p "$PINSEAL_CACHE"/{lock,log,tmp}
 # shellcheck source=qemu/versions
 . "$PINSEAL_SRC/qemu/versions"
 
-# Runs the calling script again with what it needs to make and enter the build
-# root, unless it has that already.
+# Runs the calling script again with the privileges to make and enter the build root, unless
+# it has them.
 need_root() {
 	[ -n "${PINSEAL_PRIVILEGE-}" ] || exec "$PINSEAL_SRC/scripts/with-root" "$0" "$@"
 }
 
-# key FILE-OR-TEXT...: a short name for the content of all of them, comments aside.
+# key FILE-OR-TEXT...: a short hash of the content, without the comments of files.
 key() {
 	local arg
 
@@ -57,7 +55,7 @@ key() {
 	done | sha256sum | cut -c1-12
 }
 
-# Takes the lock NAME until the script ends.
+# lock NAME: holds a lock until the script ends.
 lock() {
 	local fd
 
@@ -68,18 +66,17 @@ lock() {
 	}
 }
 
-# The name of a lock for a folder of the cache.
+# lock_name DIR: the name of the lock for a folder of the cache.
 lock_name() {
 	local name=${1#"$PINSEAL_CACHE/"}
 
 	echo "${name//\//_}"
 }
 
-# publish DIR COMMAND...: makes the folder DIR of the cache by COMMAND, which gets
-# the name of an empty folder as one more argument. DIR appears complete or not
-# at all: an interrupted run leaves only something in tmp/, which the next run
-# for the same kind of folder removes; of two runs, the second waits and finds
-# it made.
+# publish DIR COMMAND...: makes the folder DIR of the cache. COMMAND gets an empty folder as one
+# more argument and fills it. DIR appears complete or not at all: an interrupted run leaves a
+# folder in tmp/, which the next run for this kind of folder removes; of two runs at once, the
+# second waits for the first.
 publish() {
 	local dir=$PINSEAL_CACHE/$1 kind=${1%-*} tmp
 
@@ -98,7 +95,7 @@ publish() {
 	)
 }
 
-# The path inside the build root of a path in the cache.
+# inside PATH: a path of the cache as the build root sees it.
 inside() { printf '/cache%s\n' "${1#"$PINSEAL_CACHE"}"; }
 
 # The build root's folder.
@@ -107,7 +104,7 @@ root_dir() {
 		"$PINSEAL_SRC/scripts/setup-root" "$PINSEAL_SRC/qemu/packages")"
 }
 
-# flavour NAME: sets what qemu/flavours says about it, and what follows from that.
+# flavour NAME: sets variables from its line of qemu/flavours.
 flavour() {
 	local row
 
@@ -119,8 +116,7 @@ flavour() {
 	arm64) CROSS_COMPILE=aarch64-linux-gnu- ;;
 	*) die "qemu/flavours: '$1' has an unknown ARCH '$ARCH'" ;;
 	esac
-	# The compilers that the kernel is built with, for make. Rust and KASAN go together
-	# with clang only.
+	# The kernel's compilers, as arguments of make. Rust with KASAN needs clang.
 	if [ "$CONFIGURATION" = stock ]; then
 		FRAGMENTS=()
 		TOOLCHAIN=(CC="${CROSS_COMPILE}gcc-$GCC_VERSION" HOSTCC="gcc-$GCC_VERSION")
@@ -131,9 +127,8 @@ flavour() {
 	TOOLCHAIN+=(ARCH="$ARCH" CROSS_COMPILE="$CROSS_COMPILE")
 }
 
-# The flavours to work with: those in $FLAVOURS, or else those with the
-# configuration $KERNEL (of the stock ones, the first of each architecture), of the
-# given architecture if there is one.
+# flavours_of [ARCH]: the flavours in $FLAVOURS, or else the first one of each architecture, or
+# of ARCH, with the configuration $KERNEL (by default stock).
 flavours_of() {
 	if [ -n "${FLAVOURS-}" ]; then
 		tr -s ' ' '\n' <<<"$FLAVOURS"
@@ -144,16 +139,15 @@ flavours_of() {
 		"$PINSEAL_SRC/qemu/flavours"
 }
 
-# wanted_flavours: sets the array flavours to those that the caller of make asks for.
+# Sets the array flavours to those that the command names.
 wanted_flavours() {
 	mapfile -t flavours < <(flavours_of "${ARCH-}")
 	[ ${#flavours[@]} -gt 0 ] ||
 		die "qemu/flavours has no kernel for ARCH=${ARCH-} KERNEL=${KERNEL:-stock}"
 }
 
-# kernel FLAVOUR: sets the kernel's package version and its release (uname -r), as
-# setup-archive has found them; the folders made of it; and where this checkout's
-# own builds for it go.
+# kernel FLAVOUR: sets the kernel's package version and release (uname -r), as setup-archive
+# found them; its folders; and the folder of this checkout's builds for it.
 kernel() {
 	local pin
 
@@ -171,7 +165,7 @@ kernel() {
 	WORK_DIR=$PINSEAL_CACHE/work-$(key "$PINSEAL_SRC")/${KERNEL_DIR##*/}
 }
 
-# The script that makes the current flavour's kernel folder.
+# The script that makes the kernel folder of the current flavour.
 setup_kernel() {
 	if [ "$CONFIGURATION" = stock ]; then
 		echo "$PINSEAL_SRC/scripts/setup-stock-kernel"
