@@ -16,6 +16,8 @@ RESULT = re.compile(r"(not )?ok\b\s*(\d+)?\s*-?\s*([^#]*?)\s*(?:#\s*(\w+)\b\s*(.
 # failed: a program and its arguments.
 SEED = re.compile(r"#.*\bseed (\d+)\b")
 AGAIN = re.compile(r"#.*\bagain: (\w+(?: \w+)*)$")
+# What the harness says when it begins a test.
+BEGUN = re.compile(r"#\s+RUN\s+(\S+) \.\.\.")
 PLAN = re.compile(r"1\.\.(\d+)(?:\s*#\s*(SKIP)\b\s*(.*))?")
 
 
@@ -35,6 +37,8 @@ class Program:
         self.passed = self.failed = self.skipped = 0
         self.planned = None
         self.milliseconds = None
+        # The test of the program that runs.
+        self.current = None
         self.seed = self.again = None
         # (title, lines, test) of each failure: what is printed, and what names it in the
         # summary; (title, reason) of each skip.
@@ -58,7 +62,9 @@ class Program:
             self._result(line, *result.groups())
         else:
             self._since_result.append(line)
-            seed, again = SEED.match(line), AGAIN.match(line)
+            begun, seed, again = BEGUN.match(line), SEED.match(line), AGAIN.match(line)
+            if begun:
+                self.current = begun[1]
             if seed and self.seed is None:
                 self.seed = int(seed[1])
             if again:
@@ -77,6 +83,7 @@ class Program:
         else:
             self.passed += 1
         self._since_result = []
+        self.current = None
 
     def _results(self):
         return self.passed + self.failed + self.skipped
@@ -96,12 +103,13 @@ class Program:
         self.milliseconds = milliseconds
         results = self._results()
         tail = self._since_result[-20:]
+        during = f" in {self.current}" if self.current else ""
         if how == "timeout":
-            self.fail(f"did not end within {code} s and was killed", tail)
+            self.fail(f"did not end within {code} s{during} and was killed", tail)
         elif how == "stuck":
-            self.fail(f"did not end within {code} s, nor when killed", tail)
+            self.fail(f"did not end within {code} s{during}, nor when killed", tail)
         elif how == "signal":
-            self.fail(f"was killed by signal {code}", tail)
+            self.fail(f"was killed by signal {code}{during}", tail)
         elif not self.tap:
             if code:
                 self.fail(f"ended with exit status {code}")

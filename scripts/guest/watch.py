@@ -73,7 +73,8 @@ class Guest:
         self._options = options
         self._process = None
         self._silence = options.silence
-        self.silent = False
+        # The seconds of silence after which it was given up, or 0.
+        self.silent = 0
         self.status = None
 
     def chunks(self):
@@ -91,12 +92,12 @@ class Guest:
         self._process = subprocess.Popen(self._options.command, stdin=subprocess.PIPE,
                                          stdout=subprocess.PIPE)
         out = self._process.stdout
-        self.silent = False
+        self.silent = 0
         limit = self._options.boot
         while True:
             ready, _, _ = select.select([out], [], [], limit)
             if not ready:
-                self.silent = True
+                self.silent = limit
                 self._process.kill()
                 break
             chunk = os.read(out.fileno(), 65536)
@@ -191,7 +192,8 @@ def verdict(options, guest, report, console):
     symbols = Symbols(*options.symbols) if options.symbols else NoSymbols()
     wrong = [(line, details, None) for line, details in report.problems]
     running = report.running.name if report.running else None
-    where = f"while running {running}" if running else \
+    current = report.running and report.running.current
+    where = f"while running {running}" + (f" ({current})" if current else "") if running else \
         "after the last program" if report.programs else \
         "before any program ran" if report.booted else "before init reported"
     if report.running:
@@ -201,7 +203,7 @@ def verdict(options, guest, report, console):
     if panic(console):
         wrong.append((f"guest lost {where}: {panic(console)}", [], running))
     elif guest.silent:
-        wrong.append((f"guest lost {where}: silent for too long", tail, running))
+        wrong.append((f"guest lost {where}: silent for {guest.silent:.0f} s", tail, running))
     elif not report.done:
         wrong.append((f"guest lost {where}: QEMU ended with status {guest.status}, "
                       "the report did not", tail, running))
@@ -211,7 +213,7 @@ def verdict(options, guest, report, console):
         wrong.append(("the module was not unloaded and loaded again", [], running))
     for who, complaint in splats(console):
         wrong.append((f"kernel log ({who}): {complaint[0]}", symbols.decode(complaint[1:]),
-                      who.removeprefix("after ")))
+                      who.removeprefix("after ").removeprefix("timeout ")))
     return wrong
 
 
