@@ -17,7 +17,7 @@ SPLAT = re.compile(
 )
 # What the kernel says, with a trace, about an allocation that fault injection made fail.
 INJECTED = re.compile(r"page allocation failure|vmalloc error")
-INJECTORS = ("faults",)
+INJECTORS = ("faults", "fault_injection")
 # A report of the race detector is framed. The kernel has races of its own, by design or not.
 # Ours are those with an access of the module's: by one of its functions, or by one that it
 # calls for the access.
