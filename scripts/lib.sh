@@ -147,7 +147,8 @@ wanted_flavours() {
 }
 
 # kernel FLAVOUR: sets the kernel's package version and release (uname -r), as setup-archive
-# found them; its folders; and the folder of this checkout's builds for it.
+# found them; its folders; and the folders of this checkout's builds for it, of which that of
+# the programs serves all kernels of the same source.
 kernel() {
 	local pin
 
@@ -155,7 +156,7 @@ kernel() {
 	pin=KERNEL_VERSION_${SERIES//./_}
 	[ -n "${!pin-}" ] || die "qemu/versions pins no kernel of the series $SERIES ($pin)"
 	ARCHIVE_DIR=$PINSEAL_CACHE/archive-$DEB_FLAVOUR-$(key "${!pin}" "$SERIES" "$KERNEL_SUITE")
-	VERSION='' RELEASE='' SOURCE_DIR='' KERNEL_DIR='' WORK_DIR=''
+	VERSION='' RELEASE='' SOURCE_DIR='' KERNEL_DIR='' WORK_DIR='' PROGRAMS_DIR=''
 	[ -d "$ARCHIVE_DIR" ] || return 0
 	read -r VERSION RELEASE <"$ARCHIVE_DIR/kernel"
 	[ "$CONFIGURATION" = stock ] || RELEASE=${VERSION%%-*}-pinseal-$CONFIGURATION
@@ -163,6 +164,7 @@ kernel() {
 	KERNEL_DIR=$PINSEAL_CACHE/kernel-$FLAVOUR-$(key "$VERSION" "$RELEASE" \
 		"${SOURCE_DIR##*/}" "$(basename "$(root_dir)")" "$(setup_kernel)" "${FRAGMENTS[@]}")
 	WORK_DIR=$PINSEAL_CACHE/work-$(key "$PINSEAL_SRC")/${KERNEL_DIR##*/}
+	PROGRAMS_DIR=${WORK_DIR%/*}/programs-$ARCH-${SOURCE_DIR##*/}
 }
 
 # The script that makes the kernel folder of the current flavour.
