@@ -13,7 +13,6 @@ use crate::{
         },
         memory_device::{
             is_nonblocking,
-            Attention,
             MemoryDevice,
             Registration, //
         },
@@ -27,7 +26,10 @@ use crate::{
     },
     open_object::OpenObject,
     sync::{
-        poll::Poller,
+        poll::{
+            PollEvent,
+            Poller, //
+        },
         workqueue::OwnedQueue, //
     }, //
 };
@@ -130,12 +132,12 @@ impl MemoryDevice for OpenObject {
         ioctl::dispatch(device, cmd, arg)
     }
 
-    fn poll(device: DeviceFile<'_, Self>, poller: Poller<'_>) -> Attention {
+    fn poll(device: DeviceFile<'_, Self>, poller: Poller<'_>) -> PollEvent {
         match device.owner().background() {
-            Err(_) => Attention::Error,
+            Err(_) => PollEvent::Error,
             Ok(background) => match background.poll(&poller) {
-                true => Attention::Wanted,
-                false => Attention::NotWanted,
+                true => PollEvent::Priority,
+                false => PollEvent::None,
             },
         }
     }

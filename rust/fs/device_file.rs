@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! An open device file, and whom it belongs to.
+//! Open device files.
 //!
 //! C header: [`include/linux/fs.h`](srctree/include/linux/fs.h)
 
 use crate::{
     bindings,
-    fs::shmem::open_again, //
+    fs::shmem::reopen_file, //
 };
 use core::marker::PhantomData;
 use kernel::{
@@ -23,11 +23,11 @@ use kernel::{
     types::ForeignOwnable, //
 };
 
-/// A device file.
+/// An open file of a device whose files belong to owners of type `T`.
 ///
 /// # Invariants
 ///
-/// From open to release the private data of the file, and of every file of that device, is an
+/// From open to release, the private data of the file, and of every file of that device, is an
 /// `Arc<T>`.
 pub(crate) struct DeviceFile<'a, T> {
     file: &'a File,
@@ -43,12 +43,12 @@ impl<T> Clone for DeviceFile<'_, T> {
 impl<T> Copy for DeviceFile<'_, T> {}
 
 impl<'a, T: Send + Sync + 'static> DeviceFile<'a, T> {
-    /// The file of a device of `T`.
+    /// Creates a `DeviceFile` from a file.
     ///
     /// # Safety
     ///
-    /// From open to release the private data of the file, and of every file of that device, must be
-    /// an `Arc<T>`.
+    /// From open to release, the private data of the file, and of every file of that device, must
+    /// be an `Arc<T>`.
     pub(super) unsafe fn new(file: &'a File) -> Self {
         // INVARIANT: By the safety requirements.
         Self {
@@ -57,24 +57,24 @@ impl<'a, T: Send + Sync + 'static> DeviceFile<'a, T> {
         }
     }
 
-    /// The file itself.
+    /// Returns the file.
     pub(crate) fn file(&self) -> &'a File {
         self.file
     }
 
-    /// Whom the file shows.
+    /// Returns the owner of the file. Files that were reopened have the same owner.
     pub(crate) fn owner(&self) -> ArcBorrow<'a, T> {
-        // SAFETY: The file is open; by the type invariants its private data is an `Arc<T>`.
+        // SAFETY: The file is open; by the type invariants, its private data is an `Arc<T>`.
         unsafe { <Arc<T>>::borrow((*self.file.as_ptr()).private_data) }
     }
 
-    /// The module that the file belongs to.
+    /// Returns the module that the file keeps loaded.
     pub(super) fn module(&self) -> *mut bindings::module {
         // SAFETY: The file is open; its operations never change.
         unsafe { (*(*self.file.as_ptr()).f_op).owner }
     }
 
-    /// How the file was opened: one of `O_RDONLY`, `O_WRONLY`, `O_RDWR`.
+    /// Returns the access mode: `O_RDONLY`, `O_WRONLY` or `O_RDWR`.
     pub(crate) fn access(&self) -> u32 {
         self.file.flags() & flags::O_ACCMODE
     }
@@ -89,22 +89,21 @@ impl<'a, T: Send + Sync + 'static> DeviceFile<'a, T> {
         matches!(self.access(), flags::O_RDONLY | flags::O_RDWR)
     }
 
-    /// Whether calls on this file are not to wait, at this moment.
+    /// Whether `O_NONBLOCK` is set. It may change at any time.
     pub(crate) fn is_nonblocking(&self) -> bool {
         self.file.flags() & flags::O_NONBLOCK != 0
     }
 
-    /// Opens the device once more, so that the new file shows the same owner. `access` is one of
-    /// `O_RDONLY`, `O_RDWR`.
+    /// Opens the device again, as a file of the same owner. `access` is `O_RDONLY` or `O_RDWR`.
     ///
     /// # Errors
     ///
     /// Those of opening the device.
     pub(crate) fn reopen(&self, access: u32) -> Result<ARef<File>> {
         // SAFETY: The file is open.
-        let opened = unsafe { open_again(self.file.as_ptr(), access) }?;
-        // SAFETY: By the type invariants the private data is an `Arc<T>`, that of a new owner; it is
-        // exchanged before anybody knows the file.
+        let opened = unsafe { reopen_file(self.file.as_ptr(), access) }?;
+        // SAFETY: By the type invariants, the private data is an `Arc<T>`, of a new owner. The file
+        // has no other user yet.
         unsafe {
             let private_data = &raw mut (*opened.as_ptr()).private_data;
             drop(<Arc<T>>::from_foreign(private_data.read()));

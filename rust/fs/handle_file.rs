@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Files without a name that stand for something one has, and that keep the module loaded.
+//! Handle files: anonymous files that refer to a Rust object, and keep the module loaded.
 //!
 //! C headers: [`include/linux/anon_inodes.h`](srctree/include/linux/anon_inodes.h),
 //! [`include/linux/fs.h`](srctree/include/linux/fs.h)
@@ -10,7 +10,10 @@ use crate::{
     fs::device_file::DeviceFile,
     sync::{
         once::get_or_try_init,
-        poll::Poller, //
+        poll::{
+            PollEvent,
+            Poller, //
+        }, //
     }, //
 };
 use core::{
@@ -41,47 +44,38 @@ use kernel::{
     types::ForeignOwnable, //
 };
 
-/// What a handle stands for.
+/// The object that a handle file refers to.
 pub(crate) trait Handle: Sized + Send + Sync + 'static {
-    /// What its files are called in `/proc/PID/fd`.
+    /// Name of the file in `/proc/PID/fd`.
     const NAME: &'static CStr;
 
-    /// Size in bytes, which does not change.
+    /// Size in bytes. It does not change.
     fn size(&self) -> i64;
 
-    /// Reads at a position that is not negative. Returns how many bytes.
+    /// Reads at a position, which is not negative. Returns the number of bytes.
     fn read(&self, at: i64, iov: &mut IovIterDest<'_>) -> Result<usize>;
 
-    /// Writes at a position that is not negative. Returns how many bytes.
+    /// Writes at a position, which is not negative. Returns the number of bytes.
     fn write(&self, at: i64, iov: &mut IovIterSource<'_>) -> Result<usize>;
 
-    /// What is to be told to who polls. Has them woken up when that changes.
-    fn poll(&self, poller: &Poller<'_>) -> Event;
+    /// Returns what is reported to pollers, and wakes `poller` when that changes.
+    fn poll(&self, poller: &Poller<'_>) -> PollEvent;
 
-    /// Shows it in fdinfo.
-    fn show(&self, m: &SeqFile);
+    /// Prints the fdinfo of the file.
+    fn show_fdinfo(&self, m: &SeqFile);
 }
 
-/// The commands of a handle. They are for who knows about command words and user memory, which is not
-/// who knows what the handle stands for.
+/// Ioctls of a handle.
+///
+/// A trait of its own: command words and user memory are a layer above the handle's object.
 pub(crate) trait HandleCommands: Handle {
-    /// Does a command. Returns what the call returns.
+    /// Runs a command. Returns the return value of `ioctl()`.
     fn ioctl(&self, cmd: u32, arg: usize) -> Result<isize>;
 }
 
-/// What is to be told to who polls a handle.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Event {
-    /// It can be read and written.
-    None,
-    /// Besides, its holder should look at it.
-    Priority,
-    /// What it stood for is gone.
-    HangUp,
-}
-
-/// The operations of files of a kind of handle. There is one for each kind, in a static; it is filled
-/// when the first is opened, when it is known which module they belong to.
+/// The file operations of one type of handle, in a static.
+///
+/// They are filled in when the first file is opened, because the module is not known before.
 pub(crate) struct HandleOperations<T> {
     table: SetOnce<Table>,
     _handle: PhantomData<fn() -> T>,
@@ -89,13 +83,13 @@ pub(crate) struct HandleOperations<T> {
 
 struct Table(bindings::file_operations);
 
-// SAFETY: The table is never changed, and what it points to is static.
+// SAFETY: The table never changes, and its pointers are to statics.
 unsafe impl Send for Table {}
 // SAFETY: As above.
 unsafe impl Sync for Table {}
 
 impl<T: HandleCommands> HandleOperations<T> {
-    /// Nothing known yet.
+    /// Creates an empty table.
     pub(crate) const fn new() -> Self {
         Self {
             table: SetOnce::new(),
@@ -103,8 +97,8 @@ impl<T: HandleCommands> HandleOperations<T> {
         }
     }
 
-    /// Opens a file that stands for `handle`, with `access` as in `open()`. It belongs to the module
-    /// that `device` belongs to.
+    /// Opens a file that refers to `handle`. `access` is its access mode. The file keeps the module
+    /// of `device` loaded.
     ///
     /// # Errors
     ///
@@ -117,23 +111,22 @@ impl<T: HandleCommands> HandleOperations<T> {
     ) -> Result<ARef<File>> {
         let table = &raw const self.table(device.module())?.0;
         let private_data = handle.into_foreign();
-        // SAFETY: The name and the table are static. What the file has as its private data is given
-        // back in `release`.
+        // SAFETY: The name and the table are static. `release` takes the private data back.
         let file = unsafe {
             bindings::pinseal_anon_inode_getfile(
                 T::NAME.as_char_ptr(),
                 table,
                 private_data,
-                // CAST: Bits.
+                // CAST: A bit mask.
                 access as c_int,
             )
         };
         let file = from_err_ptr(file).inspect_err(|_| {
-            // SAFETY: No file has it.
+            // SAFETY: No file has taken the private data.
             drop(unsafe { <Arc<T>>::from_foreign(private_data) });
         })?;
         // SAFETY: `from_err_ptr` returned a valid pointer. We own the reference that came with the
-        // file, and nobody else has it, so there is no `fdget_pos` under way.
+        // file, which has no other user, so there is no `fdget_pos` under way.
         Ok(unsafe { ARef::from_raw(NonNull::new_unchecked(file.cast())) })
     }
 
@@ -158,29 +151,29 @@ impl<T: HandleCommands> HandleOperations<T> {
 
     /// # Safety
     ///
-    /// `file` must be a file of such handles that stays open for `'a`.
+    /// `file` must be a file of these operations that stays open for `'a`.
     unsafe fn handle<'a>(file: *mut bindings::file) -> ArcBorrow<'a, T> {
-        // SAFETY: `open` put it there.
+        // SAFETY: `open` set the private data.
         unsafe { <Arc<T>>::borrow((*file).private_data) }
     }
 
     /// # Safety
     ///
-    /// `file` must be a file of such handles.
+    /// `file` must be a file of these operations.
     unsafe extern "C" fn llseek(
         file: *mut bindings::file,
         offset: bindings::loff_t,
         whence: c_int,
     ) -> bindings::loff_t {
-        // SAFETY: The caller holds the file open.
+        // SAFETY: The caller has the file open.
         let size = unsafe { Self::handle(file) }.size();
-        // SAFETY: As above; the VFS took the position's lock where it has to.
+        // SAFETY: As above; the VFS has locked the position where it has to.
         unsafe { bindings::fixed_size_llseek(file, offset, whence, size) }
     }
 
     /// # Safety
     ///
-    /// `kiocb` must be a request for such a file, with `iter` for what is read.
+    /// `kiocb` must be a read request for a file of these operations, and `iter` its destination.
     unsafe extern "C" fn read_iter(
         kiocb: *mut bindings::kiocb,
         iter: *mut bindings::iov_iter,
@@ -188,14 +181,14 @@ impl<T: HandleCommands> HandleOperations<T> {
         // SAFETY: By the safety requirements; the file stays open while the request is under way.
         let (handle, iov) =
             unsafe { (Self::handle((*kiocb).ki_filp), IovIterDest::from_raw(iter)) };
-        // SAFETY: The request is ours for the duration of the call.
+        // SAFETY: `kiocb` is valid, and not accessed by others during the call.
         let position = unsafe { &mut (*kiocb).ki_pos };
         advance(position, handle.read(*position, iov))
     }
 
     /// # Safety
     ///
-    /// `kiocb` must be a request for such a file, with `iter` for what is written.
+    /// `kiocb` must be a write request for a file of these operations, and `iter` its source.
     unsafe extern "C" fn write_iter(
         kiocb: *mut bindings::kiocb,
         iter: *mut bindings::iov_iter,
@@ -207,39 +200,31 @@ impl<T: HandleCommands> HandleOperations<T> {
                 IovIterSource::from_raw(iter),
             )
         };
-        // SAFETY: The request is ours for the duration of the call.
+        // SAFETY: `kiocb` is valid, and not accessed by others during the call.
         let position = unsafe { &mut (*kiocb).ki_pos };
         advance(position, handle.write(*position, iov))
     }
 
     /// # Safety
     ///
-    /// `file` must be a file of such handles, `table` as for `poll`.
+    /// `file` must be a file of these operations, and `table` as the VFS passes it to `poll`.
     unsafe extern "C" fn poll(
         file: *mut bindings::file,
         table: *mut bindings::poll_table_struct,
     ) -> bindings::__poll_t {
-        // SAFETY: The caller holds the file open. `poll` is not called between `fdget_pos` and its
+        // SAFETY: The caller has the file open. `poll` is not called between `fdget_pos` and its
         // end.
         let (handle, file) = unsafe { (Self::handle(file), File::from_raw_file(file)) };
-        // SAFETY: By the safety requirements, and because nobody but `T::poll` gets it.
+        // SAFETY: By the safety requirements; `T::poll` cannot keep the poller.
         let poller = unsafe { Poller::new(file, table) };
-        bindings::POLLIN
-            | bindings::POLLOUT
-            | bindings::POLLRDNORM
-            | bindings::POLLWRNORM
-            | match handle.poll(&poller) {
-                Event::None => 0,
-                Event::Priority => bindings::POLLPRI,
-                Event::HangUp => bindings::POLLHUP,
-            }
+        handle.poll(&poller).mask()
     }
 
     /// # Safety
     ///
-    /// `file` must be a file of such handles.
+    /// `file` must be a file of these operations.
     unsafe extern "C" fn ioctl(file: *mut bindings::file, cmd: c_uint, arg: c_ulong) -> c_long {
-        // SAFETY: The caller holds the file open.
+        // SAFETY: The caller has the file open.
         let handle = unsafe { Self::handle(file) };
         match handle.ioctl(cmd, arg) {
             Ok(ret) => ret,
@@ -249,28 +234,28 @@ impl<T: HandleCommands> HandleOperations<T> {
 
     /// # Safety
     ///
-    /// `file` must be a file of such handles that is going.
+    /// `file` must be a file of these operations that is being released.
     unsafe extern "C" fn release(_inode: *mut bindings::inode, file: *mut bindings::file) -> c_int {
-        // SAFETY: `open` put it there, and nobody else takes it.
+        // SAFETY: `open` set the private data, and nothing else takes it.
         drop(unsafe { <Arc<T>>::from_foreign((*file).private_data) });
         0
     }
 
     /// # Safety
     ///
-    /// `file` must be a file of such handles, `m` as for `show_fdinfo`.
+    /// `file` must be a file of these operations, and `m` valid.
     #[cfg(CONFIG_PROC_FS)]
     unsafe extern "C" fn show_fdinfo(m: *mut bindings::seq_file, file: *mut bindings::file) {
-        // SAFETY: The caller holds the file open, and gives a valid `seq_file`.
+        // SAFETY: The caller has the file open, and `m` is valid.
         let (handle, m) = unsafe { (Self::handle(file), SeqFile::from_raw(m)) };
-        handle.show(m);
+        handle.show_fdinfo(m);
     }
 }
 
 fn advance(position: &mut i64, done: Result<usize>) -> isize {
     match done {
         Ok(len) => {
-            // CAST: No transfer is longer than this.
+            // CAST: A transfer is never longer than this.
             *position += len as i64;
             len as isize
         }

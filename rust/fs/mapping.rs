@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! VMAs that map the shmem file under a device file.
+//! Mappings of a device file, which map its shmem file.
 //!
-//! The pages, faults, swap and huge pages of such a VMA are shmem's own: its `vm_file` is the shmem
-//! file, and its operations are a copy of shmem's. `open` and `close` are ours: they keep the device
-//! file open while anything maps it (and thereby the module loaded), and count shared writable VMAs
-//! from before they exist until they are gone. Before faults the owner is asked whether it wants them
-//! to wait a moment, and before `mprotect()` whether that may make them executable.
+//! Pages, faults, swap and huge pages of such a VMA are shmem's: its `vm_file` is the shmem file,
+//! and its operations are a copy of shmem's. Overridden are:
 //!
-//! C headers: [`include/linux/mm.h`](srctree/include/linux/mm.h)
+//! - `open` and `close`, which hold a reference to the device file, and thereby to the module, and
+//!   count shared writable VMAs from before they are linked until they are closed;
+//! - `fault` and `map_pages`, which can be blocked for a moment;
+//! - `mprotect`, which can be refused.
+//!
+//! C header: [`include/linux/mm.h`](srctree/include/linux/mm.h)
 
 use crate::{
     bindings,
@@ -47,61 +49,60 @@ use kernel::{
     types::ForeignOwnable, //
 };
 
-/// Whether a VMA is shared and may be written, now or after `mprotect()`.
+/// Whether a VMA is shared, and is or may become writable. Constant for the life of a VMA.
 ///
 /// C: `is_shared_maywrite()` in [`include/linux/mm.h`](srctree/include/linux/mm.h), by which the
-/// core counts `i_mmap_writable`. It does not change in the life of a VMA.
+/// core counts `i_mmap_writable`.
 fn is_shared_maywrite(vma: &VmaRef) -> bool {
     vma.flags() & (flags::SHARED | flags::MAYWRITE) == flags::SHARED | flags::MAYWRITE
 }
 
-/// Who owns device files whose mappings show a shmem file.
+/// The owner of device files that can be mapped.
 pub(crate) trait MappingOwner: Sized + Send + Sync + 'static {
-    /// Where the operations of its VMAs are kept.
+    /// Returns the VMA operations of mappings of this type.
     fn vm_ops() -> &'static ShmemVmOps<Self>;
 
-    /// Whether mappings may not be made executable any more.
+    /// Whether mappings must not become executable any more.
     fn forbids_executable(&self) -> bool;
 
-    /// Whether a fault should go through [`MappingOwner::wait_read_unblocked`].
+    /// Whether faults should call [`MappingOwner::wait_read_unblocked`].
     ///
-    /// Context: may not sleep.
+    /// Context: must not sleep.
     fn blocks_reads(&self) -> bool;
 
     /// Called before a fault takes references.
     ///
-    /// Context: may sleep, for a short time: the mmap lock is held.
+    /// Context: may sleep, but briefly: the mmap lock is held.
     fn wait_read_unblocked(&self);
 }
 
-/// What became of [`NewDeviceVma::map_shmem`].
+/// Result of [`NewDeviceVma::map_shmem`].
 #[must_use]
 pub(crate) enum Mapped {
-    /// The VMA shows the memory.
+    /// The VMA maps the memory.
     Done,
-    /// It would be shared and writable, and somebody denies that. Nothing has changed.
+    /// The VMA is shared and writable, and such mappings are denied. It is unchanged.
     Denied,
 }
 
-/// A VMA that is being created for a device file of `T`.
+/// A VMA that is being set up for a file of an owner of type `T`.
 pub(crate) struct NewDeviceVma<'a, T> {
     vma: &'a VmaNew,
     device: DeviceFile<'a, T>,
 }
 
 impl<'a, T: MappingOwner> NewDeviceVma<'a, T> {
-    /// The two together.
+    /// Creates a `NewDeviceVma` in the file's `mmap` operation.
     pub(crate) fn new(vma: &'a VmaNew, device: DeviceFile<'a, T>) -> Self {
         Self { vma, device }
     }
 
-    /// Makes the VMA a mapping of `memory`. When it succeeds, nothing can fail any more until the VMA
-    /// is linked.
+    /// Makes the VMA a mapping of `memory`. Nothing must fail after that until the VMA is linked.
     ///
     /// # Errors
     ///
-    /// `EOVERFLOW` when the VMA reaches beyond what a file can be: the core checks that for regular
-    /// files, but not for devices.
+    /// `EOVERFLOW` when the VMA extends beyond the maximum size of a file: the core checks that for
+    /// regular files, but not for devices.
     pub(crate) fn map_shmem(&self, memory: &ShmemFile) -> Result<Mapped> {
         // SAFETY: The VMA is undergoing setup.
         let first_page = unsafe { (*self.vma.as_ptr()).vm_pgoff };
@@ -113,37 +114,37 @@ impl<'a, T: MappingOwner> NewDeviceVma<'a, T> {
             return Err(EOVERFLOW);
         }
 
-        let admitted = match is_shared_maywrite(self) {
+        let writable = match is_shared_maywrite(self) {
             false => None,
-            true => match memory.pages().admit_writable() {
-                Some(admitted) => Some(admitted),
+            true => match memory.pages().map_writable() {
+                Some(writable) => Some(writable),
                 None => return Ok(Mapped::Denied),
             },
         };
 
-        // The reference that the VMA holds in its private data. It replaces the one of `vm_file`,
-        // which `vma_set_file` drops.
+        // The reference of the VMA, in its private data. It replaces that of `vm_file`, which
+        // `vma_set_file` drops.
         let device = ARef::<File>::from(self.device.file());
         let vma = self.vma.as_ptr();
 
-        // SAFETY: The VMA is undergoing setup, so its file may be replaced. The core drops whatever
-        // `vm_file` is when we fail.
+        // SAFETY: The VMA is undergoing setup, so its file may be replaced. On failure, the core
+        // drops the reference that `vm_file` then has.
         unsafe { bindings::vma_set_file(vma, memory.as_ptr()) };
-        // SAFETY: As above; this lets shmem do its part of the setup.
+        // SAFETY: As above. shmem does its part of the setup.
         to_result(unsafe { bindings::pinseal_vfs_mmap(memory.as_ptr(), vma) })?;
 
-        // SAFETY: The VMA is undergoing setup, nobody else looks at it. shmem has set its
-        // operations, which are static.
+        // SAFETY: The VMA is undergoing setup, and has no other user. shmem has set its operations,
+        // which are static.
         let shmem_ops = unsafe { &*(*vma).vm_ops };
-        let ops = &raw const T::vm_ops().hooked(shmem_ops)?.ours;
-        // SAFETY: The VMA is undergoing setup. `ops` is static; the reference to the device file is
-        // given back in `close`.
+        let ops = &raw const T::vm_ops().get_or_copy(shmem_ops)?.ops;
+        // SAFETY: The VMA is undergoing setup. `ops` is static; `close` drops the reference to the
+        // device file.
         unsafe {
             (*vma).vm_ops = ops;
             (*vma).vm_private_data = ARef::into_raw(device).as_ptr().cast();
         }
-        if let Some(admitted) = admitted {
-            admitted.made();
+        if let Some(writable) = writable {
+            writable.dismiss();
         }
         Ok(Mapped::Done)
     }
@@ -157,29 +158,28 @@ impl<T> Deref for NewDeviceVma<'_, T> {
     }
 }
 
-/// A copy of shmem's VMA operations with some of our own.
+/// A copy of shmem's VMA operations, partly overridden, in a static for each type of owner.
 ///
-/// There is one for each type of owner, in a static. It is filled at the first mapping: shmem shows
-/// its operations only there.
+/// It is filled in at the first mapping: shmem's operations are reached by its `mmap` only.
 pub(crate) struct ShmemVmOps<T> {
     ops: SetOnce<VmOps>,
     _owner: PhantomData<fn() -> T>,
 }
 
 struct VmOps {
-    ours: bindings::vm_operations_struct,
+    ops: bindings::vm_operations_struct,
     shmem_fault: unsafe extern "C" fn(*mut bindings::vm_fault) -> bindings::vm_fault_t,
     shmem_map_pages:
         unsafe extern "C" fn(*mut bindings::vm_fault, c_ulong, c_ulong) -> bindings::vm_fault_t,
 }
 
-// SAFETY: The struct is never changed, and what it points to is static.
+// SAFETY: The struct never changes, and its pointers are to statics.
 unsafe impl Send for VmOps {}
 // SAFETY: As above.
 unsafe impl Sync for VmOps {}
 
 impl<T: MappingOwner> ShmemVmOps<T> {
-    /// Nothing copied yet.
+    /// Creates an empty table.
     pub(crate) const fn new() -> Self {
         Self {
             ops: SetOnce::new(),
@@ -187,11 +187,18 @@ impl<T: MappingOwner> ShmemVmOps<T> {
         }
     }
 
-    /// The copy of shmem's operations. `EINVAL` if they lack what ours need, which they do not.
-    fn hooked(&'static self, shmem_ops: &bindings::vm_operations_struct) -> Result<&'static VmOps> {
+    /// Returns the copy of `shmem_ops`, created at the first call.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL` when they lack `fault` or `map_pages`, which they do not.
+    fn get_or_copy(
+        &'static self,
+        shmem_ops: &bindings::vm_operations_struct,
+    ) -> Result<&'static VmOps> {
         get_or_try_init(&self.ops, || {
             Ok(VmOps {
-                ours: bindings::vm_operations_struct {
+                ops: bindings::vm_operations_struct {
                     open: Some(Self::open),
                     close: Some(Self::close),
                     mprotect: Some(Self::mprotect),
@@ -207,29 +214,29 @@ impl<T: MappingOwner> ShmemVmOps<T> {
 
     /// # Safety
     ///
-    /// `vma` must be a VMA that was copied from one made by [`NewDeviceVma::map_shmem`], its mmap lock held for
-    /// writing.
+    /// `vma` must be a copy of a VMA that was set up by [`NewDeviceVma::map_shmem`], or of its
+    /// copy, with the mmap lock held for writing.
     unsafe extern "C" fn open(vma: *mut bindings::vm_area_struct) {
-        // SAFETY: By the contract of `open`, the VMA is valid and we hold its mmap lock.
+        // SAFETY: By the safety requirements, the VMA is valid and its mmap lock held.
         let vma_ref = unsafe { VmaRef::from_raw(vma) };
-        // SAFETY: `show` put the device file there, and the VMA that this one was copied from holds
+        // SAFETY: `map_shmem` stored the device file, and the VMA that this one is a copy of holds
         // a reference to it.
         let device = unsafe { (*vma).vm_private_data.cast::<bindings::file>() };
 
-        // SAFETY: As above, so the count is not zero.
+        // SAFETY: As above, so the reference count is not zero.
         unsafe { bindings::get_file(device) };
         if is_shared_maywrite(vma_ref) {
             // SAFETY: By the safety requirements.
-            unsafe { Self::pages(vma) }.writable_copied();
+            unsafe { Self::pages(vma) }.dup_writable();
         }
     }
 
     /// # Safety
     ///
-    /// `vma` must be a VMA that was made by [`NewDeviceVma::map_shmem`], or copied from one. It must not
-    /// go during `'a`.
+    /// `vma` must be a VMA that was set up by [`NewDeviceVma::map_shmem`], or its copy, and be
+    /// valid for `'a`.
     unsafe fn pages<'a>(vma: *mut bindings::vm_area_struct) -> &'a AddressSpace {
-        // SAFETY: The VMA holds its file, which is the shmem file, open.
+        // SAFETY: The VMA keeps its `vm_file` open, which is the shmem file.
         unsafe { AddressSpace::from_raw((*(*vma).vm_file).f_mapping) }
     }
 
@@ -237,24 +244,24 @@ impl<T: MappingOwner> ShmemVmOps<T> {
     ///
     /// As for [`Self::pages`].
     unsafe fn owner<'a>(vma: *mut bindings::vm_area_struct) -> ArcBorrow<'a, T> {
-        // SAFETY: `show` put the device file there.
+        // SAFETY: `map_shmem` stored the device file.
         let device = unsafe { (*vma).vm_private_data.cast::<bindings::file>() };
-        // SAFETY: The VMA holds the device file open, and its private data is an `Arc<T>`.
+        // SAFETY: The VMA keeps the device file open, whose private data is an `Arc<T>`.
         unsafe { <Arc<T>>::borrow((*device).private_data) }
     }
 
     /// # Safety
     ///
-    /// As for [`Self::pages`], and what the core promises `mprotect`.
+    /// As for [`Self::pages`]; the mmap lock must be held.
     unsafe extern "C" fn mprotect(
         vma: *mut bindings::vm_area_struct,
         _start: c_ulong,
         _end: c_ulong,
         new_flags: c_ulong,
     ) -> c_int {
-        // SAFETY: The VMA is valid; we hold its mmap lock.
+        // SAFETY: The VMA is valid, and its mmap lock held.
         let old_flags = unsafe { VmaRef::from_raw(vma) }.flags();
-        // CAST: The type that the kernel crate has for the flags.
+        // CAST: The kernel crate's type of the flags.
         let becomes_executable = new_flags as vm_flags_t & !old_flags & flags::EXEC != 0;
         // SAFETY: By the safety requirements.
         if becomes_executable && unsafe { Self::owner(vma) }.forbids_executable() {
@@ -265,43 +272,43 @@ impl<T: MappingOwner> ShmemVmOps<T> {
 
     /// # Safety
     ///
-    /// `vmf` must be of a fault on a VMA that was made by [`NewDeviceVma::map_shmem`], or copied from
-    /// one.
+    /// `vmf` must be a fault on a VMA that was set up by [`NewDeviceVma::map_shmem`], or its copy.
     unsafe fn owner_of_fault<'a>(vmf: *mut bindings::vm_fault) -> ArcBorrow<'a, T> {
-        // SAFETY: The VMA of a fault is locked against going.
+        // SAFETY: The VMA of a fault is locked, and so valid.
         unsafe { Self::owner((*vmf).__bindgen_anon_1.vma) }
     }
 
     /// # Safety
     ///
-    /// As for [`Self::owner_of_fault`], and what the core promises `fault`.
+    /// As for [`Self::owner_of_fault`]; `vmf` must be as the core passes it to `fault`.
     unsafe extern "C" fn fault(vmf: *mut bindings::vm_fault) -> bindings::vm_fault_t {
         // SAFETY: By the safety requirements.
         unsafe { Self::owner_of_fault(vmf) }.wait_read_unblocked();
         match T::vm_ops().ops.as_ref() {
-            // SAFETY: By the safety requirements; the VMA's file is a shmem file.
+            // SAFETY: By the safety requirements; `vm_file` is a shmem file.
             Some(ops) => unsafe { (ops.shmem_fault)(vmf) },
-            // Not reached: this function is only known through them.
+            // Not reached: the table that has this function is filled in.
             None => bindings::vm_fault_reason_VM_FAULT_SIGBUS,
         }
     }
 
     /// # Safety
     ///
-    /// As for [`Self::owner_of_fault`], and what the core promises `map_pages`.
+    /// As for [`Self::owner_of_fault`]; the arguments must be as the core passes them to
+    /// `map_pages`.
     unsafe extern "C" fn map_pages(
         vmf: *mut bindings::vm_fault,
         start: c_ulong,
         end: c_ulong,
     ) -> bindings::vm_fault_t {
-        // This cannot wait. When nothing is mapped around, the fault itself comes, which can.
+        // This must not sleep. Without fault-around the core calls `fault`, which may.
         //
         // SAFETY: By the safety requirements.
         if unsafe { Self::owner_of_fault(vmf) }.blocks_reads() {
             return 0;
         }
         match T::vm_ops().ops.as_ref() {
-            // SAFETY: By the safety requirements; the VMA's file is a shmem file.
+            // SAFETY: By the safety requirements; `vm_file` is a shmem file.
             Some(ops) => unsafe { (ops.shmem_map_pages)(vmf, start, end) },
             None => 0,
         }
@@ -309,21 +316,22 @@ impl<T: MappingOwner> ShmemVmOps<T> {
 
     /// # Safety
     ///
-    /// `vma` must be a VMA that was made by [`NewDeviceVma::map_shmem`], or copied from one, and is going.
+    /// `vma` must be a VMA that was set up by [`NewDeviceVma::map_shmem`], or its copy, and is
+    /// being removed.
     unsafe extern "C" fn close(vma: *mut bindings::vm_area_struct) {
-        // SAFETY: By the contract of `close`, the VMA is valid and nobody else uses it.
+        // SAFETY: By the safety requirements, the VMA is valid and has no other user.
         let vma_ref = unsafe { VmaRef::from_raw(vma) };
-        // SAFETY: `show` or `open` took a reference to the device file for this VMA.
+        // SAFETY: `map_shmem` or `open` took a reference to the device file for this VMA.
         let device = unsafe { (*vma).vm_private_data.cast::<bindings::file>() };
 
         if is_shared_maywrite(vma_ref) {
-            // SAFETY: By the safety requirements; the core has not dropped `vm_file` yet.
-            unsafe { Self::pages(vma) }.writable_gone();
+            // SAFETY: By the safety requirements; the core drops `vm_file` later.
+            unsafe { Self::pages(vma) }.unmap_writable();
         }
-        // The last reference does not run `release` here, but as task work or from a worker: this
-        // code is not running any more when the module may go.
+        // The last reference does not run `release` here, but in task work or a worker: this code
+        // no longer runs when the module can be unloaded.
         //
-        // SAFETY: The reference of this VMA, which is not used after this.
+        // SAFETY: The reference is this VMA's, which does not use it any more.
         unsafe { bindings::fput(device) };
     }
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! A misc device whose open files behave like memory: they can be sought, spliced, synced and
-//! mapped at well-aligned addresses, which [`MiscDevice`] does not offer.
+//! Misc devices whose files behave like memory. To [`MiscDevice`] they add seeking, splicing,
+//! syncing, polling, and mapping at addresses aligned for huge pages.
 //!
 //! C headers: [`include/linux/miscdevice.h`](srctree/include/linux/miscdevice.h),
 //! [`include/linux/fs.h`](srctree/include/linux/fs.h)
@@ -16,7 +16,10 @@ use crate::{
         device_file::DeviceFile,
         shmem::ShmemFile, //
     },
-    sync::poll::Poller, //
+    sync::poll::{
+        PollEvent,
+        Poller, //
+    }, //
 };
 use core::{
     marker::PhantomData,
@@ -34,7 +37,8 @@ use kernel::{
     fs::{
         file::flags::O_NONBLOCK,
         File,
-        Kiocb, //
+        Kiocb,
+        LocalFile, //
     },
     miscdevice::{
         MiscDevice,
@@ -53,53 +57,42 @@ use kernel::{
     }, //
 };
 
-/// What `poll()` says besides that memory can be read and written.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Attention {
-    /// Nothing.
-    NotWanted,
-    /// That there is something to be taken notice of.
-    Wanted,
-    /// That it cannot be told.
-    Error,
-}
-
-/// A misc device over memory.
+/// A misc device whose files are backed by a shmem file.
 pub(crate) trait MemoryDevice: MiscDevice<Ptr = Arc<Self>> + MappingOwner {
-    /// Permissions of the device node.
+    /// Mode of the device node.
     const MODE: u16;
 
-    /// What all files of the device share.
+    /// Data shared by all files of the device.
     type Shared: Send + Sync + 'static;
 
-    /// The memory, made at first use.
+    /// Returns the memory, which is created at its first use.
     ///
-    /// It may be called under the mmap lock: nothing it takes may be held elsewhere across a copy
-    /// from or to user space.
+    /// May be called under the mmap lock: a lock that it takes must not be held across a copy from
+    /// or to user space.
     ///
     /// # Errors
     ///
-    /// `ENOMEM`, or what else making it can fail with.
+    /// `ENOMEM`, and those of its creation.
     fn memory(&self) -> Result<&ShmemFile>;
 
-    /// Runs a command. What it returns that is not negative is what `ioctl()` returns.
+    /// Runs a command. A value that is not negative is the return value of `ioctl()`.
     fn command(device: DeviceFile<'_, Self>, cmd: u32, arg: usize) -> Result<isize>;
 
-    /// Whether something is to be taken notice of. Has whoever polls woken up when that becomes so.
-    fn poll(device: DeviceFile<'_, Self>, poller: Poller<'_>) -> Attention;
+    /// Returns what is reported to pollers, and wakes `poller` when that changes.
+    fn poll(device: DeviceFile<'_, Self>, poller: Poller<'_>) -> PollEvent;
 
-    /// Called before something is written, where waiting harms nobody else.
+    /// Called before a write, with no lock held.
     ///
     /// # Errors
     ///
-    /// `EAGAIN` when it would wait and `nonblock` is set, `ERESTARTSYS` when it is interrupted.
+    /// `EAGAIN` when it would wait and `nonblock` is set, `ERESTARTSYS` for a signal or task work.
     fn wait_write_unblocked(&self, nonblock: bool) -> Result;
 
     /// Called before a seek that locks the inode.
     ///
     /// # Errors
     ///
-    /// `ERESTARTNOINTR` when it is interrupted.
+    /// `ERESTARTNOINTR` for a signal or task work.
     fn wait_seek_unblocked(&self) -> Result;
 
     /// Sets up a mapping.
@@ -108,14 +101,14 @@ pub(crate) trait MemoryDevice: MiscDevice<Ptr = Arc<Self>> + MappingOwner {
     fn map(&self, vma: NewDeviceVma<'_, Self>) -> Result;
 }
 
-/// Whether an I/O request is not to wait: because of the file, or by itself. io_uring makes those that
-/// are not, until it finds a task for one that is.
+/// Whether an I/O request must not wait, because of its file or its own flags.
+///
+/// io_uring sets the flag of a request, until it has a task that may wait.
 pub(crate) fn is_nonblocking<T: ForeignOwnable>(kiocb: &Kiocb<'_, T>) -> bool {
     let kiocb = kiocb.as_raw();
-    // SAFETY: The file of a request stays open while the request is under way, and is not at its
-    // start or end.
-    let file = unsafe { File::from_raw_file((*kiocb).ki_filp) };
-    // SAFETY: The request is valid for as long as we have it.
+    // SAFETY: The request keeps its file open. The VFS has locked the position where it has to.
+    let file = unsafe { LocalFile::from_raw_file((*kiocb).ki_filp) };
+    // SAFETY: The request is valid as long as `kiocb`.
     let request_flags = unsafe { (*kiocb).ki_flags };
     file.flags() & O_NONBLOCK != 0 || request_flags & bindings::pinseal_IOCB_NOWAIT != 0
 }
@@ -124,24 +117,24 @@ pub(crate) fn is_nonblocking<T: ForeignOwnable>(kiocb: &Kiocb<'_, T>) -> bool {
 ///
 /// # Invariants
 ///
-/// `inner` is registered with `misc_register()`, and refers to `operations`.
+/// `inner` is registered with `misc_register()`, and its `fops` are `operations`.
 #[pin_data(PinnedDrop)]
 pub(crate) struct Registration<T: MemoryDevice> {
     operations: bindings::file_operations,
     shared: T::Shared,
-    /// In `open` the kernel crate has this as a `MiscDeviceRegistration`.
+    /// The kernel crate passes it to `open` as a `MiscDeviceRegistration`.
     #[pin]
     inner: Opaque<bindings::miscdevice>,
     _device: PhantomData<T>,
 }
 
-// SAFETY: A misc device may be deregistered by another thread than the one that registered it.
+// SAFETY: Any thread may deregister a misc device.
 unsafe impl<T: MemoryDevice> Send for Registration<T> {}
-// SAFETY: All that `&self` gives access to is `T::Shared`.
+// SAFETY: `&self` gives access to `T::Shared` only.
 unsafe impl<T: MemoryDevice> Sync for Registration<T> {}
 
 impl<T: MemoryDevice> Registration<T> {
-    /// Registers the device under `name`. `module` stays loaded while a file of it is open.
+    /// Registers the device as `name`. Its open files keep `module` loaded.
     pub(crate) fn register(
         module: &'static ThisModule,
         name: &'static CStr,
@@ -150,36 +143,36 @@ impl<T: MemoryDevice> Registration<T> {
         try_pin_init!(&this in Self {
             shared,
             operations: bindings::file_operations {
-                // The kernel crate leaves this out before Linux 7.3.
+                // The kernel crate sets it since Linux 7.3 only.
                 owner: module.as_ptr(),
                 ..*Operations::<T>::TABLE
             },
             inner <- Opaque::try_ffi_init(move |slot: *mut bindings::miscdevice| {
                 let device = bindings::miscdevice {
-                    // SAFETY: `this` is what is being initialised.
+                    // SAFETY: `this` is being initialised, and pinned.
                     fops: unsafe { &raw const (*this.as_ptr()).operations },
                     mode: T::MODE,
                     ..MiscDeviceOptions { name }.into_raw::<T>()
                 };
-                // SAFETY: The initializer can write to `slot`.
+                // SAFETY: `slot` is valid for writing.
                 unsafe { slot.write(device) };
-                // INVARIANT: On success the device is registered.
+                // INVARIANT: On success, the device is registered.
                 //
-                // SAFETY: `slot` holds a misc device; it and its operations stay where they are
-                // until `drop`.
+                // SAFETY: `slot` holds a misc device. The device and its operations do not move,
+                // and are valid until `drop`.
                 to_result(unsafe { bindings::misc_register(slot) })
             }),
             _device: PhantomData,
         })
     }
 
-    /// What all files of the device share, of which one is being opened.
+    /// Returns the shared data, in `open`.
     pub(crate) fn shared(device: &MiscDeviceRegistration<T>) -> &T::Shared {
         let inner = ptr::from_ref(device)
             .cast::<Opaque<bindings::miscdevice>>()
             .cast_mut();
-        // SAFETY: There is only one kind of registration that has the operations by which a `T` is
-        // opened, and it is this one. It stays for as long as a file is open.
+        // SAFETY: `open` of a `T` is reached only by the operations of a `Registration<T>`, so
+        // `device` is its `inner`. The registration stays as long as a file is open.
         unsafe { &(*container_of!(inner, Self, inner)).shared }
     }
 }
@@ -187,12 +180,12 @@ impl<T: MemoryDevice> Registration<T> {
 #[pinned_drop]
 impl<T: MemoryDevice> PinnedDrop for Registration<T> {
     fn drop(self: Pin<&mut Self>) {
-        // SAFETY: By the type invariants the device is registered.
+        // SAFETY: By the type invariants, the device is registered.
         unsafe { bindings::misc_deregister(self.inner.get()) };
     }
 }
 
-/// The file operations: those of [`MiscDevice`] and the ones it lacks.
+/// The file operations of [`MiscDevice`], and those that it lacks.
 struct Operations<T>(PhantomData<T>);
 
 impl<T: MemoryDevice> Operations<T> {
@@ -206,7 +199,7 @@ impl<T: MemoryDevice> Operations<T> {
         unlocked_ioctl: Some(Self::ioctl),
         #[cfg(CONFIG_COMPAT)]
         compat_ioctl: bindings::compat_ptr_ioctl,
-        // Memory has nothing to write back.
+        // Memory needs no writeback.
         fsync: Some(bindings::noop_fsync),
         // SAFETY: `fops` points to a constant.
         ..unsafe { *MiscDeviceOptions { name: c"" }.into_raw::<T>().fops }
@@ -216,7 +209,7 @@ impl<T: MemoryDevice> Operations<T> {
     ///
     /// `file` must be a file of this device that stays open for `'a`.
     unsafe fn device<'a>(file: *mut bindings::file) -> ArcBorrow<'a, T> {
-        // SAFETY: The private data of a file of this device is an `Arc<T>`, from open to release.
+        // SAFETY: From open to release, the private data of a file of this device is an `Arc<T>`.
         unsafe { <Arc<T>>::borrow((*file).private_data) }
     }
 
@@ -224,7 +217,7 @@ impl<T: MemoryDevice> Operations<T> {
     ///
     /// `file` must be a file of this device.
     unsafe extern "C" fn ioctl(file: *mut bindings::file, cmd: c_uint, arg: c_ulong) -> c_long {
-        // SAFETY: The caller holds the file open. `ioctl` is not called between `fdget_pos` and its
+        // SAFETY: The caller has the file open. `ioctl` is not called between `fdget_pos` and its
         // end. The private data of a file of this device is an `Arc<T>`.
         let device = unsafe { DeviceFile::<T>::new(File::from_raw_file(file)) };
         match T::command(device, cmd, arg) {
@@ -243,7 +236,7 @@ impl<T: MemoryDevice> Operations<T> {
     ) -> c_int {
         // SAFETY: By the safety requirements.
         let vma = unsafe { VmaNew::from_raw(vma) };
-        // SAFETY: The caller holds the file open. `mmap` is not called between `fdget_pos` and its
+        // SAFETY: The caller has the file open. `mmap` is not called between `fdget_pos` and its
         // end. The private data of a file of this device is an `Arc<T>`.
         let device = unsafe { DeviceFile::<T>::new(File::from_raw_file(file)) };
         match device.owner().map(NewDeviceVma::new(vma, device)) {
@@ -254,26 +247,17 @@ impl<T: MemoryDevice> Operations<T> {
 
     /// # Safety
     ///
-    /// `file` must be a file of this device, `table` as for `poll`.
+    /// `file` must be a file of this device, and `table` as the VFS passes it to `poll`.
     unsafe extern "C" fn poll(
         file: *mut bindings::file,
         table: *mut bindings::poll_table_struct,
     ) -> bindings::__poll_t {
-        // SAFETY: The caller holds the file open. `poll` is not called between `fdget_pos` and its
+        // SAFETY: The caller has the file open. `poll` is not called between `fdget_pos` and its
         // end. The private data of a file of this device is an `Arc<T>`.
         let device = unsafe { DeviceFile::<T>::new(File::from_raw_file(file)) };
-        // SAFETY: By the safety requirements, and because nobody but `T::poll` gets it.
+        // SAFETY: By the safety requirements; `T::poll` cannot keep the poller.
         let poller = unsafe { Poller::new(device.file(), table) };
-        // Memory can always be read and written.
-        bindings::POLLIN
-            | bindings::POLLOUT
-            | bindings::POLLRDNORM
-            | bindings::POLLWRNORM
-            | match T::poll(device, poller) {
-                Attention::NotWanted => 0,
-                Attention::Wanted => bindings::POLLPRI,
-                Attention::Error => bindings::POLLERR,
-            }
+        T::poll(device, poller).mask()
     }
 
     /// # Safety
@@ -284,7 +268,7 @@ impl<T: MemoryDevice> Operations<T> {
         offset: bindings::loff_t,
         whence: c_int,
     ) -> bindings::loff_t {
-        // SAFETY: The caller holds the file open.
+        // SAFETY: The caller has the file open.
         let device = unsafe { Self::device(file) };
         if ShmemFile::seek_locks(whence) {
             if let Err(err) = device.wait_seek_unblocked() {
@@ -292,15 +276,16 @@ impl<T: MemoryDevice> Operations<T> {
             }
         }
         match device.memory() {
-            // SAFETY: As above. The VFS took the position's lock where it has to.
-            Ok(memory) => memory.seek(unsafe { File::from_raw_file(file) }, offset, whence),
+            // SAFETY: As above. The VFS has locked the position where it has to.
+            Ok(memory) => memory.seek(unsafe { LocalFile::from_raw_file(file) }, offset, whence),
             Err(err) => err.to_errno().into(),
         }
     }
 
     /// # Safety
     ///
-    /// `file` must be a file of this device, `pos` and `pipe` as for `splice_read`.
+    /// `file` must be a file of this device, and `pos` and `pipe` as the VFS passes them to
+    /// `splice_read`.
     unsafe extern "C" fn splice_read(
         file: *mut bindings::file,
         pos: *mut bindings::loff_t,
@@ -308,11 +293,11 @@ impl<T: MemoryDevice> Operations<T> {
         len: usize,
         flags: c_uint,
     ) -> isize {
-        // SAFETY: The caller holds the file open.
+        // SAFETY: The caller has the file open.
         let device = unsafe { Self::device(file) };
         device.wait_read_unblocked();
         match device.memory() {
-            // SAFETY: The caller's contract is handed on.
+            // SAFETY: By the safety requirements.
             Ok(memory) => unsafe { memory.splice_read(pos, pipe, len, flags) },
             Err(err) => err.to_errno() as isize,
         }
@@ -320,7 +305,8 @@ impl<T: MemoryDevice> Operations<T> {
 
     /// # Safety
     ///
-    /// `file` must be a file of this device, `pos` and `pipe` as for `splice_write`.
+    /// `file` must be a file of this device, and `pos` and `pipe` as the VFS passes them to
+    /// `splice_write`.
     unsafe extern "C" fn splice_write(
         pipe: *mut bindings::pipe_inode_info,
         file: *mut bindings::file,
@@ -328,17 +314,17 @@ impl<T: MemoryDevice> Operations<T> {
         len: usize,
         flags: c_uint,
     ) -> isize {
-        // SAFETY: The caller holds the file open.
+        // SAFETY: The caller has the file open.
         let device = unsafe { Self::device(file) };
-        // SAFETY: As above.
+        // SAFETY: As above. `splice_write` is not called between `fdget_pos` and its end.
         let file_flags = unsafe { File::from_raw_file(file) }.flags();
-        // Here, because `write_iter` is called with the pipe locked. What is waited for may be
-        // somebody who reads that pipe.
+        // Not in `write_iter`, which is called with the pipe locked: the sealer may wait for a
+        // reference that only a reader of the pipe drops.
         if let Err(err) = device.wait_write_unblocked(file_flags & O_NONBLOCK != 0) {
             return err.to_errno() as isize;
         }
         match device.memory() {
-            // SAFETY: The caller's contract is handed on.
+            // SAFETY: By the safety requirements.
             Ok(memory) => unsafe { memory.splice_write(pipe, pos, len, flags) },
             Err(err) => err.to_errno() as isize,
         }
@@ -346,7 +332,8 @@ impl<T: MemoryDevice> Operations<T> {
 
     /// # Safety
     ///
-    /// `file` must be a file of this device, the mmap lock of the current task be held.
+    /// `file` must be a file of this device, and the mmap lock of the current task be held for
+    /// writing.
     unsafe extern "C" fn get_unmapped_area(
         file: *mut bindings::file,
         addr: c_ulong,
@@ -354,9 +341,9 @@ impl<T: MemoryDevice> Operations<T> {
         pgoff: c_ulong,
         flags: c_ulong,
     ) -> c_ulong {
-        // SAFETY: The caller holds the file open.
+        // SAFETY: The caller has the file open.
         match unsafe { Self::device(file) }.memory() {
-            // SAFETY: The caller's contract is handed on.
+            // SAFETY: By the safety requirements.
             Ok(memory) => unsafe { memory.get_unmapped_area(addr, len, pgoff, flags) },
             Err(err) => err.to_errno() as c_ulong,
         }

@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Pages of a shmem file that are pinned for long (`FOLL_PIN | FOLL_LONGTERM`), as for a device that
-//! reads and writes them whenever it likes.
+//! Long-term pins (`FOLL_PIN | FOLL_LONGTERM`) of the pages of a shmem file.
 //!
 //! C source: [`mm/gup.c`](srctree/mm/gup.c)
 
 use crate::{
     bindings,
-    fs::shmem::SharedShmem, //
+    fs::shmem::ReadLockedShmem, //
 };
 use core::{
     ops::Range,
@@ -21,75 +20,76 @@ use kernel::{
     prelude::*, //
 };
 
-/// How many folios are pinned in one go.
-const FOLIOS_AT_ONCE: usize = 512;
+/// Folios that are pinned in one call.
+const PIN_BATCH: usize = 512;
 
-/// How many references a folio may have once it is pinned. The kernel takes no notice of a count that
-/// overflows, so this leaves room for as many again, by whoever comes at the same time or by other
+/// Limit of the reference count of a folio that is pinned. `memfd_pin_folios()` does not check for
+/// overflow, so this leaves room for as many references again, by concurrent callers and by other
 /// ways.
-const MAX_REFERENCES: u32 = 1 << 30;
+const MAX_FOLIO_REFS: u32 = 1 << 30;
 
-/// A pin, of some pages of a folio.
+/// A pin of a folio, for some of its pages.
 ///
 /// # Invariants
 ///
-/// It holds one pin of `folio`, which has those pages.
-struct Pin {
+/// `self` owns one pin of `folio`, which has these pages.
+struct FolioPin {
     folio: *mut bindings::folio,
-    /// The first page of the folio that is meant.
-    from: u32,
-    /// How many are.
-    len: u32,
-    /// The number of the first in the range that was asked for.
-    start: usize,
+    /// First of these pages in the folio.
+    first: u32,
+    /// Number of these pages.
+    count: u32,
+    /// Offset of the first one in the pinned range.
+    offset: usize,
 }
 
-impl Pin {
-    /// The number of the page after those that are meant.
+impl FolioPin {
+    /// Offset in the pinned range after the last page.
     fn end(&self) -> usize {
-        self.start + self.len as usize
+        self.offset + self.count as usize
     }
 
-    /// How many references the folio has.
-    fn folio_references(&self) -> u32 {
-        // CAST: A count that overflows stays "many".
+    /// Reference count of the folio.
+    fn folio_refs(&self) -> u32 {
+        // CAST: A count that overflows stays large.
         //
         // SAFETY: By the type invariants.
         unsafe { bindings::pinseal_folio_ref_count(self.folio) as u32 }
     }
 
-    /// How many pages the folio has. It does not change its size while it is pinned.
+    /// Number of pages of the folio, which is not split while it is pinned.
     fn folio_pages(&self) -> usize {
         // SAFETY: By the type invariants.
         unsafe { bindings::pinseal_folio_nr_pages(self.folio) }
     }
 }
 
-impl Drop for Pin {
+impl Drop for FolioPin {
     fn drop(&mut self) {
-        // SAFETY: By the type invariants the pin is ours.
+        // SAFETY: By the type invariants, `self` owns the pin.
         unsafe { bindings::unpin_folio(self.folio) };
     }
 }
 
-/// Pinned pages of a file. They stay pinned until this is dropped, whatever becomes of the file: it
-/// may have other pages then.
+/// A pinned range of a file. The pages stay pinned until drop, even if the file has other pages
+/// there by then.
 ///
 /// # Invariants
 ///
-/// `pins` are of pages 0 to `len` of the range, in order.
+/// `pins` are those of pages `0..len` of the range, in ascending order.
 pub(crate) struct PinnedPages {
-    pins: KVVec<Pin>,
+    pins: KVVec<FolioPin>,
     len: usize,
 }
 
-// SAFETY: Pins may be dropped by another thread than the one that took them.
+// SAFETY: Any thread may release a pin.
 unsafe impl Send for PinnedPages {}
-// SAFETY: The pages are shared memory anyhow: they are copied from and to, and not referred to.
+// SAFETY: The pages are shared memory, to which no references are made: bytes are copied from and
+// to them.
 unsafe impl Sync for PinnedPages {}
 
 impl PinnedPages {
-    /// None so far.
+    /// Creates an empty range.
     pub(crate) fn new() -> Self {
         Self {
             pins: KVVec::new(),
@@ -97,106 +97,108 @@ impl PinnedPages {
         }
     }
 
-    /// How many pages of the range are pinned, from the first on.
+    /// Number of pages that are pinned, from the start of the range.
     pub(crate) fn len(&self) -> usize {
         self.len
     }
 
-    /// Pins some more pages of the range. Holes are filled, as by a fault.
+    /// Pins more pages of `range`, and fills holes as a fault does.
     ///
-    /// While `file` is locked, under which the seals are decided, the pins are of folios that are in
-    /// the page cache, and so are seen by who looks there.
+    /// `file` is locked, and seals are committed under the same lock. While it is held, the pinned
+    /// folios are those in the page cache, so a later scan finds the pins.
     ///
     /// Context: sleeps.
     ///
     /// # Errors
     ///
-    /// `EINVAL` when the file does not have those pages, `ENOMEM` (also when a page cannot be pinned
-    /// more often), `ENOSPC`, `EIO` when a page cannot be read back from swap.
-    pub(crate) fn pin_more(&mut self, file: &SharedShmem<'_>, range: &Range<usize>) -> Result {
-        let left = range.start + self.len..range.end;
-        if left.is_empty() || left.end as u64 > file.size().div_ceil(PAGE_SIZE as u64) {
+    /// `EINVAL` when the range extends beyond the end of the file; `ENOMEM`, also when a folio has
+    /// too many references; `ENOSPC`; `EIO` when a page cannot be swapped in.
+    pub(crate) fn pin_more(&mut self, file: &ReadLockedShmem<'_>, range: &Range<usize>) -> Result {
+        let rest = range.start + self.len..range.end;
+        if rest.is_empty() || rest.end as u64 > file.size().div_ceil(PAGE_SIZE as u64) {
             return Err(EINVAL);
         }
-        let mut folios = KVVec::from_elem(null_mut(), left.len().min(FOLIOS_AT_ONCE), GFP_KERNEL)?;
-        // First room, so that nothing can fail while there are pins that nobody owns.
+        let mut folios = KVVec::from_elem(null_mut(), rest.len().min(PIN_BATCH), GFP_KERNEL)?;
+        // Reserved first: nothing fails while pins have no owner.
         self.pins.reserve(folios.len(), GFP_KERNEL_ACCOUNT)?;
         let first_new = self.pins.len();
-        self.pin_some(file, left, &mut folios)?;
+        self.pin_batch(file, rest, &mut folios)?;
         self.drop_stale(file, range.start, first_new)
     }
 
-    /// Pins the next folios of the range, at least one. There must be room for them.
-    fn pin_some(
+    /// Pins the next folios of the range, at least one. `self.pins` must have room for them.
+    fn pin_batch(
         &mut self,
-        file: &SharedShmem<'_>,
+        file: &ReadLockedShmem<'_>,
         pages: Range<usize>,
         folios: &mut [*mut bindings::folio],
     ) -> Result {
-        // CAST: A file has no more bytes than fit into this.
+        // CAST: The size of a file in bytes fits.
         let first_byte = (pages.start << PAGE_SHIFT) as bindings::loff_t;
         let end = (pages.end << PAGE_SHIFT) as u64;
         let last_byte = end.min(file.size()) as bindings::loff_t - 1;
         let mut offset = 0;
 
-        // SAFETY: The file is open; `folios` has room for as many as we say.
+        // SAFETY: The file is open; `folios` has room for `folios.len()` pointers.
         let found = unsafe {
             bindings::memfd_pin_folios(
                 file.as_ptr(),
                 first_byte,
                 last_byte,
                 folios.as_mut_ptr(),
-                // CAST: At most `FOLIOS_AT_ONCE`.
+                // CAST: At most `PIN_BATCH`.
                 folios.len() as u32,
                 &mut offset,
             )
         };
         let found = match found {
-            // The range is right, for the inode is locked: so a folio has too many references.
+            // The range is valid, for the inode is locked. So a folio has too many references.
             _ if found == EINVAL.to_errno() as isize => return Err(ENOMEM),
-            // CAST: Errno.
+            // CAST: An errno.
             _ if found < 0 => return Err(Error::from_errno(found as i32)),
-            // It does not do that.
+            // Not reached.
             0 => return Err(ENOMEM),
             // CAST: Not negative.
             _ => found as usize,
         };
-        // Only the first folio may begin before the range, and only the last end after it.
+        // Only the first folio can begin before the range, and only the last extend beyond it.
         let limit = self.len + pages.len();
-        let mut from = offset >> PAGE_SHIFT;
-        let mut is_too_often = false;
+        let mut first = offset >> PAGE_SHIFT;
+        let mut has_too_many_refs = false;
         for &folio in folios.iter().take(found) {
-            // INVARIANT: It was pinned above.
-            let mut pin = Pin {
+            // INVARIANT: The folio was pinned above.
+            let mut pin = FolioPin {
                 folio,
-                // CAST: Folios have less pages than this has room for.
-                from: from as u32,
-                len: 0,
-                start: self.len,
+                // CAST: The number of pages of a folio fits.
+                first: first as u32,
+                count: 0,
+                offset: self.len,
             };
             // CAST: As above.
-            pin.len = (limit - self.len).min(pin.folio_pages() - from) as u32;
+            pin.count = (limit - self.len).min(pin.folio_pages() - first) as u32;
             self.len = pin.end();
-            from = 0;
-            is_too_often |= pin.folio_references() > MAX_REFERENCES;
-            // There is room.
+            first = 0;
+            has_too_many_refs |= pin.folio_refs() > MAX_FOLIO_REFS;
+            // There is room: see above.
             let _ = self.pins.push_within_capacity(pin);
         }
-        match is_too_often {
+        match has_too_many_refs {
             true => Err(ENOMEM),
             false => Ok(()),
         }
     }
 
-    /// Looks whether the pins from number `from` on are of what the file has at their pages, and drops
-    /// them from the first on that is not. Of the others the content is there, if it was not.
+    /// Checks, for the pins from `self.pins[from]` on, that the folio is still the file's, and has
+    /// content. Drops the first pin of another folio and those after it. `first` is the index of
+    /// the range in the file.
     ///
-    /// `memfd_pin_folios()` pins what it finds, also when that is on its way to swap at this moment. It
-    /// is the file's again when it was read back; and what is the file's, and pinned, stays there.
-    fn drop_stale(&mut self, file: &SharedShmem<'_>, first: usize, from: usize) -> Result {
+    /// `memfd_pin_folios()` may find and pin a folio that is being swapped out at that moment. A
+    /// swap-in brings the same folio back. A folio that is the file's and is pinned is not swapped
+    /// out any more.
+    fn drop_stale(&mut self, file: &ReadLockedShmem<'_>, first: usize, from: usize) -> Result {
         for (number, pin) in self.pins.iter().enumerate().skip(from) {
-            if !file.has_folio(first + pin.start, pin.folio)? {
-                self.len = pin.start;
+            if !file.has_folio(first + pin.offset, pin.folio)? {
+                self.len = pin.offset;
                 self.pins.truncate(number);
                 break;
             }
@@ -204,32 +206,34 @@ impl PinnedPages {
         Ok(())
     }
 
-    /// How many pages the folios have. It may be more than was asked for.
+    /// Number of pages of the pinned folios, which may extend beyond the range.
     pub(crate) fn folio_pages_total(&self) -> usize {
-        self.pins.iter().map(Pin::folio_pages).sum()
+        self.pins.iter().map(FolioPin::folio_pages).sum()
     }
 
-    /// Copies bytes from `at` of the range on. Returns how many: not beyond the end of a page.
+    /// Copies bytes from position `at` of the range, at most to the end of a page. Returns the
+    /// number of bytes.
     ///
     /// # Errors
     ///
-    /// `EIO` when the memory is broken.
+    /// `EIO` when the page is poisoned.
     pub(crate) fn read(&self, at: usize, bytes: &mut [u8]) -> Result<usize> {
         let Some((page, offset)) = self.page_at(at)? else {
             return Ok(0);
         };
         let len = bytes.len().min(PAGE_SIZE - offset);
-        // SAFETY: The page is pinned, and there are so many bytes on both sides. Who writes to the
-        // page meanwhile makes the copy a mixture, as with any shared memory.
+        // SAFETY: The page is pinned; both sides have `len` bytes. A concurrent write makes the
+        // copy inconsistent, as with any shared memory.
         unsafe { bindings::pinseal_memcpy_from_page(bytes.as_mut_ptr(), page, offset, len) };
         Ok(len)
     }
 
-    /// Copies bytes to `at` of the range on. Returns how many: not beyond the end of a page.
+    /// Copies bytes to position `at` of the range, at most to the end of a page. Returns the number
+    /// of bytes.
     ///
     /// # Errors
     ///
-    /// `EIO` when the memory is broken.
+    /// `EIO` when the page is poisoned.
     pub(crate) fn write(&self, at: usize, bytes: &[u8]) -> Result<usize> {
         let Some((page, offset)) = self.page_at(at)? else {
             return Ok(0);
@@ -240,24 +244,24 @@ impl PinnedPages {
         Ok(len)
     }
 
-    /// The page that has byte `at` of the range, and where in it.
+    /// The page with byte `at` of the range, and the offset in that page.
     fn page_at(&self, at: usize) -> Result<Option<(*mut bindings::page, usize)>> {
         let (number, offset) = (at >> PAGE_SHIFT, at & (PAGE_SIZE - 1));
         let pin = self.pins.partition_point(|pin| pin.end() <= number);
         let Some(pin) = self.pins.get(pin) else {
             return Ok(None);
         };
-        let index = pin.from as usize + (number - pin.start);
-        // SAFETY: By the invariants of `Pin` the folio has that page.
+        let index = pin.first as usize + (number - pin.offset);
+        // SAFETY: By the invariants of `FolioPin`, the folio has that page.
         let page = unsafe { bindings::pinseal_folio_page(pin.folio, index) };
-        // SAFETY: It is alive as long as it is pinned.
+        // SAFETY: The page is pinned.
         match unsafe { bindings::pinseal_page_is_poisoned(page) } {
             true => Err(EIO),
             false => Ok(Some((page, offset))),
         }
     }
 
-    /// Says that somebody may have written to the pages: so they are not dropped as if they were
+    /// Marks the pages dirty, as they may have been written to: reclaim drops clean ones like
     /// holes.
     pub(crate) fn mark_dirty(&self) {
         for pin in &self.pins {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! A shmem file: the memory under a device file. Mostly one of our own, unlinked and without any
-//! other way to it, but it can be somebody else's as well.
+//! Shmem files, which hold the memory of a device file. Most are created here, unlinked and reached
+//! by the device file only. Others were imported, and may have other users.
 //!
 //! C headers: [`include/linux/shmem_fs.h`](srctree/include/linux/shmem_fs.h),
 //! [`include/linux/fs.h`](srctree/include/linux/fs.h)
@@ -51,46 +51,46 @@ use kernel::{
     }, //
 };
 
-/// What a file position can be at most, `MAX_LFS_FILESIZE` in C.
+/// Maximum size of a file, `MAX_LFS_FILESIZE` in C.
 const MAX_SIZE: i64 = i64::MAX;
 
-/// The bits of a file's mode that make it executable.
+/// The execute bits of a file mode.
 const EXECUTABLE: u32 = bindings::S_IXUSR | bindings::S_IXGRP | bindings::S_IXOTH;
 
 /// A shmem file.
 ///
 /// # Invariants
 ///
-/// The file is a regular shmem file, opened for reading and writing.
+/// The file is a regular shmem file, and open for reading and writing.
 pub(crate) struct ShmemFile {
     file: ARef<File>,
 }
 
 impl ShmemFile {
-    /// How many pages a file can have at most.
-    pub(crate) const MAX_PAGES: usize = (MAX_SIZE >> PAGE_SHIFT) as usize;
+    /// Maximum number of pages of a file.
+    pub(super) const MAX_PAGES: usize = (MAX_SIZE >> PAGE_SHIFT) as usize;
 
-    /// Makes an empty file, like `memfd_create()` does. `name` is what it is called in
-    /// `/proc/PID/maps`, `owner` whom it belongs to.
+    /// Creates an empty file, as `memfd_create()` does. `name` is its name in `/proc/PID/maps`, and
+    /// `owner` its owner.
     ///
     /// # Errors
     ///
     /// `ENOMEM`, `ENFILE`.
     pub(crate) fn new(name: &CStr, owner: &Credential) -> Result<Self> {
-        // SAFETY: `name` is a C string; it is copied. The current task has its own credentials back
-        // afterwards.
+        // SAFETY: `name` is a C string, which is copied. The credentials of the current task are
+        // restored.
         let file = unsafe {
-            let own = bindings::pinseal_override_creds(owner.as_ptr());
+            let old = bindings::pinseal_override_creds(owner.as_ptr());
             let file = bindings::pinseal_shmem_file_setup(name.as_char_ptr(), 0);
-            bindings::pinseal_revert_creds(own);
+            bindings::pinseal_revert_creds(old);
             file
         };
         let file = from_err_ptr(file).map_err(|err| match err {
-            // What shmem says when there is no memory for an inode. There is no space to run out of.
+            // shmem returns it without memory for an inode. The kernel mount has no quota.
             ENOSPC => ENOMEM,
             err => err,
         })?;
-        // SAFETY: The file is ours alone so far.
+        // SAFETY: The file has no other user yet.
         unsafe {
             bindings::pinseal_file_set_seekable(file);
             (*file).f_flags |= bindings::O_LARGEFILE;
@@ -98,9 +98,9 @@ impl ShmemFile {
         // SAFETY: As above.
         let no_exec = unsafe { bindings::pinseal_memfd_noexec_scope() } > 0;
         if no_exec {
-            // What `vm.memfd_noexec` makes of memfds when nobody says what they want.
+            // The default of `vm.memfd_noexec` for memfds.
             //
-            // SAFETY: The file, its inode and its seals are ours alone so far.
+            // SAFETY: The file has no other user yet, nor have its inode and seals.
             unsafe {
                 let inode = (*file).f_inode;
                 (*inode).i_mode &= !(EXECUTABLE as bindings::umode_t);
@@ -109,79 +109,78 @@ impl ShmemFile {
         }
         // SAFETY: `from_err_ptr` returned a valid pointer.
         let file = unsafe { NonNull::new_unchecked(file) };
-        // SAFETY: We own the reference that came with the file, and nobody else has it, so there
+        // SAFETY: We own the reference that came with the file, which has no other user, so there
         // is no `fdget_pos` under way.
         let file = unsafe { ARef::from_raw(file.cast()) };
-        // INVARIANT: `shmem_file_setup()` opens a shmem file for reading and writing.
+        // INVARIANT: `shmem_file_setup()` opens a regular shmem file for reading and writing.
         Ok(Self { file })
     }
 
-    /// Opens the file that somebody else has open for reading and writing: with a position and flags
-    /// of our own.
+    /// Opens the memory of another open file, with a position and flags of its own.
     ///
     /// # Errors
     ///
-    /// `EINVAL` (no shmem file, or no regular one), `EPERM` (not open for both), and those of
-    /// [`ShmemFile::open_again`].
-    pub(crate) fn of(file: &LocalFile) -> Result<Self> {
-        let other = file.as_ptr();
-        // SAFETY: The file is open, and keeps its inode alive. Its kind never changes.
-        let is_ours = unsafe {
-            bindings::pinseal_shmem_file(other)
-                && u32::from((*(*other).f_inode).i_mode) & bindings::S_IFMT == bindings::S_IFREG
+    /// `EINVAL` when `file` is not a regular shmem file, `EPERM` when it is not open for reading
+    /// and writing, those of [`ShmemFile::reopen`].
+    pub(crate) fn from_file(file: &LocalFile) -> Result<Self> {
+        let raw_file = file.as_ptr();
+        // SAFETY: The file is open, and keeps its inode alive, whose type never changes.
+        let is_regular_shmem = unsafe {
+            bindings::pinseal_shmem_file(raw_file)
+                && u32::from((*(*raw_file).f_inode).i_mode) & bindings::S_IFMT == bindings::S_IFREG
         };
-        if !is_ours {
+        if !is_regular_shmem {
             return Err(EINVAL);
         }
         if file.flags() & O_ACCMODE != O_RDWR {
             return Err(EPERM);
         }
         // SAFETY: The file is open.
-        let file = unsafe { open_again(other, O_RDWR) }?;
-        // INVARIANT: It is the same file, opened for reading and writing.
+        let file = unsafe { reopen_file(raw_file, O_RDWR) }?;
+        // INVARIANT: It is a regular shmem file, opened for reading and writing.
         Ok(Self { file })
     }
 
-    /// Opens the file once more, for somebody else. `access` is `O_RDONLY` or `O_RDWR`.
+    /// Opens the file again. `access` is `O_RDONLY` or `O_RDWR`.
     ///
     /// # Errors
     ///
-    /// `ENFILE`, `ENOMEM`, `ETXTBSY` (it is being executed), `EAGAIN` (somebody has a lease on it),
-    /// what security modules say.
-    pub(crate) fn open_again(&self, access: u32) -> Result<ARef<File>> {
+    /// `ENFILE`, `ENOMEM`, `ETXTBSY` when it is being executed, `EAGAIN` when it has a file lease,
+    /// those of security modules.
+    pub(crate) fn reopen(&self, access: u32) -> Result<ARef<File>> {
         // SAFETY: The file is open.
-        unsafe { open_again(self.as_ptr(), access) }
+        unsafe { reopen_file(self.as_ptr(), access) }
     }
 
-    /// Whether the file has no path that user space could open: a memfd, shared memory of System V,
-    /// or what shared anonymous mappings show.
+    /// Whether the file has no path that user space can open: a memfd, System V shared memory, or a
+    /// shared anonymous mapping.
     pub(crate) fn is_on_kernel_mount(&self) -> bool {
         // SAFETY: The file is open.
         unsafe { bindings::pinseal_file_is_on_kernel_mount(self.as_ptr()) }
     }
 
-    /// Whether the file is append-only or immutable, which restricts it beyond its seals.
+    /// Whether the file is append-only or immutable, which are restrictions beyond its seals.
     pub(crate) fn is_append_only_or_immutable(&self) -> bool {
         // SAFETY: The file keeps its inode alive; the volatile read is a `READ_ONCE`.
         let flags = unsafe { (&raw const (*self.inode()).i_flags).read_volatile() };
         flags & (bindings::S_APPEND | bindings::S_IMMUTABLE) != 0
     }
 
-    /// Whether the file's mode lets somebody execute it. It changes under the inode lock.
+    /// Whether the file mode has an execute bit. It changes under the inode lock.
     pub(crate) fn is_executable(&self) -> bool {
         // SAFETY: The file keeps its inode alive; the volatile read is a `READ_ONCE`.
         let mode = unsafe { (&raw const (*self.inode()).i_mode).read_volatile() };
         u32::from(mode) & EXECUTABLE != 0
     }
 
-    /// The seals that shmem enforces. They are added under the inode lock.
+    /// Returns the seals that shmem enforces. They change under the inode lock.
     pub(crate) fn seals(&self) -> u32 {
-        // SAFETY: The invariants make it a shmem inode, which the file keeps alive; the volatile
-        // read is a `READ_ONCE`.
+        // SAFETY: By the type invariants, it is a shmem inode, which the file keeps alive; the
+        // volatile read is a `READ_ONCE`.
         unsafe { bindings::pinseal_shmem_seals(self.inode()).read_volatile() }
     }
 
-    /// The raw file.
+    /// Returns a raw pointer to the file.
     pub(crate) fn as_ptr(&self) -> *mut bindings::file {
         self.file.as_ptr()
     }
@@ -196,15 +195,15 @@ impl ShmemFile {
         unsafe { &*(*self.as_ptr()).f_op }
     }
 
-    /// The pages of the file.
+    /// Returns the page cache of the file.
     pub(crate) fn pages(&self) -> &AddressSpace {
-        // SAFETY: The file is open and keeps its inode alive, and thereby its mapping.
+        // SAFETY: The file is open, and keeps its inode and thereby its mapping alive.
         unsafe { AddressSpace::from_raw((*self.as_ptr()).f_mapping) }
     }
 
-    /// Refuses shared writable mappings from now on, unless there are some: then `None`.
+    /// Denies shared writable mappings. `None` when the file has some.
     pub(crate) fn deny_writable(&self) -> Option<WritableDenied> {
-        // INVARIANT: The denial was counted.
+        // INVARIANT: The mapping was denied above.
         self.pages().deny_writable().then(|| WritableDenied {
             file: Some(Self {
                 file: self.file.clone(),
@@ -214,28 +213,29 @@ impl ShmemFile {
 
     /// Locks the inode for reading.
     ///
-    /// Context: sleeps. Who has it locked may have user space fault something in.
+    /// Context: sleeps. The owner of the lock may wait for user space to resolve a fault.
     ///
     /// # Errors
     ///
-    /// `ERESTARTSYS` when there is a signal, or task work to do.
-    pub(crate) fn lock_shared(&self) -> Result<SharedShmem<'_>> {
+    /// `ERESTARTSYS` for a signal or task work.
+    pub(crate) fn read_lock(&self) -> Result<ReadLockedShmem<'_>> {
         // SAFETY: The file keeps its inode alive.
         let ret = unsafe { bindings::down_read_interruptible(&raw mut (*self.inode()).i_rwsem) };
         to_result(ret).map_err(|_| ERESTARTSYS)?;
-        // INVARIANT: We just took the lock.
-        Ok(SharedShmem {
+        // INVARIANT: The lock was acquired above.
+        Ok(ReadLockedShmem {
             file: self,
             _not_send: NotThreadSafe,
         })
     }
 
-    /// The folio at `index`, read back from swap or allocated if need be. It may be gone again.
+    /// Returns the folio at `index`, swapped in or allocated if necessary. It may be freed at any
+    /// time.
     fn read_folio(&self, index: usize) -> Result<*const bindings::folio> {
-        // SAFETY: By the type invariants it is the mapping of a shmem file.
+        // SAFETY: By the type invariants, it is the mapping of a shmem file.
         let folio = unsafe { bindings::pinseal_shmem_read_folio(self.pages().as_ptr(), index) };
         let folio = from_err_ptr(folio)?;
-        // SAFETY: It came with a reference, which is ours.
+        // SAFETY: We own the reference that came with it.
         unsafe { bindings::pinseal_folio_put(folio) };
         Ok(folio)
     }
@@ -248,40 +248,41 @@ impl ShmemFile {
         size as u64
     }
 
-    /// Locks the inode against writers, truncation and other sealers, if it is free.
+    /// Locks the inode for writing, if it is not locked: against writers, truncation, and sealers
+    /// by other descriptors.
     ///
-    /// There is no way to wait for it, on purpose: a writer may hold it for as long as its source
-    /// takes to fault in, which user space controls.
+    /// There is no variant that waits: a writer holds the lock while its source faults in, which
+    /// user space can delay for ever.
     pub(crate) fn try_lock(&self) -> Option<LockedShmem<'_>> {
         // SAFETY: The file keeps its inode alive.
         let locked = unsafe { bindings::pinseal_inode_trylock(self.inode()) } != 0;
-        // INVARIANT: We just took the lock.
+        // INVARIANT: The lock was acquired above.
         locked.then(|| LockedShmem {
             file: self,
             _not_send: NotThreadSafe,
         })
     }
 
-    /// Reads at the position of `kiocb`, which belongs to the device file above.
+    /// Reads at the position of `kiocb`, which is a request for the device file.
     pub(crate) fn read_iter<T: ForeignOwnable>(
         &self,
         kiocb: &Kiocb<'_, T>,
         iov: &mut IovIterDest<'_>,
     ) -> Result<usize> {
-        self.transfer(kiocb, self.operations().read_iter, iov.as_raw())
+        self.forward_iter(kiocb, self.operations().read_iter, iov.as_raw())
     }
 
-    /// Writes at the position of `kiocb`, which belongs to the device file above. The seals of the
-    /// file are obeyed.
+    /// Writes at the position of `kiocb`, which is a request for the device file. shmem enforces
+    /// the seals.
     pub(crate) fn write_iter<T: ForeignOwnable>(
         &self,
         kiocb: &Kiocb<'_, T>,
         iov: &mut IovIterSource<'_>,
     ) -> Result<usize> {
-        self.transfer(kiocb, self.operations().write_iter, iov.as_raw())
+        self.forward_iter(kiocb, self.operations().write_iter, iov.as_raw())
     }
 
-    fn transfer<T: ForeignOwnable>(
+    fn forward_iter<T: ForeignOwnable>(
         &self,
         outer: &Kiocb<'_, T>,
         operation: Option<
@@ -291,32 +292,31 @@ impl ShmemFile {
     ) -> Result<usize> {
         let operation = operation.ok_or(EINVAL)?;
         let outer = outer.as_raw();
-        // shmem works synchronously: the copy need not outlive the call, and has no completion.
+        // shmem completes a request before it returns, so the copy lives long enough.
         let mut inner: bindings::kiocb = pin_init::zeroed();
-        // SAFETY: `outer` is valid and ours for the duration of the call.
+        // SAFETY: `outer` is valid, and not accessed by others during the call.
         unsafe {
             inner.ki_filp = self.as_ptr();
             inner.ki_pos = (*outer).ki_pos;
-            // shmem knows no such requests. They are as quick as others, but for the inode lock and
-            // for swap.
+            // shmem does not support it. Its requests wait for the inode lock and for swap only.
             inner.ki_flags = (*outer).ki_flags & !bindings::pinseal_IOCB_NOWAIT;
             inner.ki_ioprio = (*outer).ki_ioprio;
         }
-        // SAFETY: The operation belongs to the file in `inner`; `iov` is valid.
+        // SAFETY: The operation is that of the file in `inner`; `iov` is valid.
         let ret = unsafe { operation(&mut inner, iov) };
         // SAFETY: As above.
         unsafe { (*outer).ki_pos = inner.ki_pos };
         usize::try_from(ret).map_err(|_| Error::from_errno(ret as c_int))
     }
 
-    /// Whether [`ShmemFile::seek`] with this `whence` locks the inode: it looks at the pages then.
-    pub(crate) fn seek_locks(whence: c_int) -> bool {
-        // CAST: Small positive numbers, or something that is no whence.
+    /// Whether [`ShmemFile::seek`] locks the inode, to search the page cache.
+    pub(super) fn seek_locks(whence: c_int) -> bool {
+        // CAST: An invalid `whence` matches none.
         matches!(whence as u32, bindings::SEEK_DATA | bindings::SEEK_HOLE)
     }
 
-    /// Moves the position of `device`, the file above, and returns it, or a negative errno.
-    pub(crate) fn seek(&self, device: &File, offset: i64, whence: c_int) -> i64 {
+    /// Changes the position of `device`, the device file. Returns the position or a negative errno.
+    pub(super) fn seek(&self, device: &LocalFile, offset: i64, whence: c_int) -> i64 {
         if !Self::seek_locks(whence) {
             // SAFETY: The file is open.
             return unsafe {
@@ -329,7 +329,7 @@ impl ShmemFile {
                 )
             };
         }
-        // This leaves something in the position of the inner file, which nobody uses.
+        // This changes the position of the shmem file, which is not used.
         //
         // SAFETY: The file is open.
         let found = unsafe { bindings::vfs_llseek(self.as_ptr(), offset, whence) };
@@ -340,11 +340,12 @@ impl ShmemFile {
         unsafe { bindings::vfs_setpos(device.as_ptr(), found, MAX_SIZE) }
     }
 
-    /// Sets the size, as `ftruncate()` does. The seals of the file are obeyed.
+    /// Sets the size, as `ftruncate()` does. shmem enforces the seals.
     ///
     /// # Errors
     ///
-    /// `EINVAL` (negative), `EPERM` (sealed), `EFBIG` (over `RLIMIT_FSIZE`).
+    /// `EINVAL` when `size` is negative, `EPERM` when a seal forbids it, `EFBIG` beyond
+    /// `RLIMIT_FSIZE`.
     pub(crate) fn resize(&self, size: i64) -> Result {
         // SAFETY: The file is open.
         let ret = unsafe { bindings::pinseal_file_truncate(self.as_ptr(), size) };
@@ -352,8 +353,7 @@ impl ShmemFile {
         to_result(ret as c_int)
     }
 
-    /// Allocates or frees memory of a range, as `fallocate()` does. The seals of the file are
-    /// obeyed.
+    /// Allocates or frees the pages of a range, as `fallocate()` does. shmem enforces the seals.
     ///
     /// # Errors
     ///
@@ -378,11 +378,11 @@ impl ShmemFile {
         let Some(splice_read) = self.operations().splice_read else {
             return EINVAL.to_errno() as isize;
         };
-        // SAFETY: The operation belongs to this file; the rest is the caller's contract.
+        // SAFETY: The operation is that of this file; the rest are the safety requirements.
         unsafe { splice_read(self.as_ptr(), pos, pipe, len, flags) }
     }
 
-    /// Moves what is in a pipe into the file, as `splice_write` of `struct file_operations`.
+    /// Moves the contents of a pipe into the file, as `splice_write` of `struct file_operations`.
     ///
     /// # Safety
     ///
@@ -397,11 +397,11 @@ impl ShmemFile {
         let Some(splice_write) = self.operations().splice_write else {
             return EINVAL.to_errno() as isize;
         };
-        // SAFETY: The operation belongs to this file; the rest is the caller's contract.
+        // SAFETY: The operation is that of this file; the rest are the safety requirements.
         unsafe { splice_write(pipe, self.as_ptr(), pos, len, flags) }
     }
 
-    /// Finds an address for a mapping, aligned for huge pages where shmem would use them.
+    /// Finds an address for a mapping, aligned for huge pages if shmem would use them.
     ///
     /// # Safety
     ///
@@ -416,50 +416,50 @@ impl ShmemFile {
         let Some(get_unmapped_area) = self.operations().get_unmapped_area else {
             return EINVAL.to_errno() as c_ulong;
         };
-        // SAFETY: The operation belongs to this file; the rest is the caller's contract.
+        // SAFETY: The operation is that of this file; the rest are the safety requirements.
         unsafe { get_unmapped_area(self.as_ptr(), addr, len, pgoff, flags) }
     }
 }
 
-/// Opens a file once more, as `/proc/self/fd` does.
+/// Opens a file again, as `/proc/self/fd` does.
 ///
 /// # Safety
 ///
 /// `file` must be open.
-pub(super) unsafe fn open_again(file: *mut bindings::file, access: u32) -> Result<ARef<File>> {
-    // Nobody who has a lease on the file is waited for.
+pub(super) unsafe fn reopen_file(file: *mut bindings::file, access: u32) -> Result<ARef<File>> {
+    // `O_NONBLOCK`: fails rather than waiting for the holder of a file lease.
     let flags = access | bindings::O_LARGEFILE | O_NONBLOCK;
-    // SAFETY: The file is open and keeps its path alive; `current_cred()` of the current task are
-    // valid for the call.
+    // SAFETY: The file is open, and keeps its path alive; the credentials of the current task are
+    // valid during the call.
     let file = unsafe {
         bindings::dentry_open(
             &raw const (*file).__bindgen_anon_1.f_path,
-            // CAST: Bits.
+            // CAST: A bit mask.
             flags as c_int,
             bindings::pinseal_current_cred(),
         )
     };
     let file = from_err_ptr(file)?;
-    // SAFETY: `from_err_ptr` returned a valid pointer, to a file that is ours alone so far.
+    // SAFETY: `from_err_ptr` returned a valid pointer to a file that has no other user yet.
     unsafe { (*file).f_flags &= !O_NONBLOCK };
-    // SAFETY: As above. We own the reference that came with the file,
-    // and nobody else has it, so there is no `fdget_pos` under way.
+    // SAFETY: As above. We own the reference that came with the file, so there is no `fdget_pos`
+    // under way.
     Ok(unsafe { ARef::from_raw(NonNull::new_unchecked(file.cast())) })
 }
 
-/// While it lives, and after [`WritableDenied::forever`], no shared writable mapping of the file can be
-/// made.
+/// Denial of shared writable mappings of a file. It ends when this is dropped, unless
+/// [`WritableDenied::make_permanent`] was called.
 ///
 /// # Invariants
 ///
-/// While there is a file, it holds one denial of the file's mapping.
+/// If there is a file, `self` owns one denial of its mapping.
 pub(crate) struct WritableDenied {
     file: Option<ShmemFile>,
 }
 
 impl WritableDenied {
     /// Makes the denial permanent.
-    pub(crate) fn forever(mut self) {
+    pub(crate) fn make_permanent(mut self) {
         self.file = None;
     }
 }
@@ -472,32 +472,32 @@ impl Drop for WritableDenied {
     }
 }
 
-/// A shmem file whose inode is locked for reading: nobody writes with `write()`, changes its size, or
-/// adds seals, but others may have it locked like this as well.
+/// A shmem file whose inode is locked for reading. This excludes `write()`, changes of size and new
+/// seals, but not others that lock it for reading.
 ///
 /// # Invariants
 ///
 /// This thread holds the `i_rwsem` of the inode for reading.
-pub(crate) struct SharedShmem<'a> {
+pub(crate) struct ReadLockedShmem<'a> {
     file: &'a ShmemFile,
     _not_send: NotThreadSafe,
 }
 
-impl SharedShmem<'_> {
-    /// Whether `folio` is what the file has at `index`. What is in swap comes back for that, holes are
-    /// filled, and what was allocated only is made zeroes.
+impl ReadLockedShmem<'_> {
+    /// Whether `folio` is the folio of the file at `index`. For this, pages are swapped in, holes
+    /// filled, and allocated pages zeroed.
     ///
-    /// Context: sleeps for swap and for memory, but nobody is killed for lack of that.
+    /// Context: sleeps for swap and for memory. Does not invoke the OOM killer.
     ///
     /// # Errors
     ///
     /// `ENOMEM`, `EIO`. `EINVAL` beyond the end of the file.
-    pub(crate) fn has_folio(&self, index: usize, folio: *const bindings::folio) -> Result<bool> {
+    pub(super) fn has_folio(&self, index: usize, folio: *const bindings::folio) -> Result<bool> {
         Ok(ptr::eq(self.file.read_folio(index)?, folio))
     }
 }
 
-impl Deref for SharedShmem<'_> {
+impl Deref for ReadLockedShmem<'_> {
     type Target = ShmemFile;
 
     fn deref(&self) -> &ShmemFile {
@@ -505,15 +505,15 @@ impl Deref for SharedShmem<'_> {
     }
 }
 
-impl Drop for SharedShmem<'_> {
+impl Drop for ReadLockedShmem<'_> {
     fn drop(&mut self) {
-        // SAFETY: By the type invariants the lock is held, by this thread.
+        // SAFETY: By the type invariants, this thread holds the lock.
         unsafe { bindings::up_read(&raw mut (*self.file.inode()).i_rwsem) };
     }
 }
 
-/// A shmem file whose inode is locked for writing: nobody writes with `write()`, changes its size,
-/// or adds seals.
+/// A shmem file whose inode is locked for writing. This excludes `write()`, changes of size and new
+/// seals.
 ///
 /// # Invariants
 ///
@@ -524,27 +524,28 @@ pub(crate) struct LockedShmem<'a> {
 }
 
 impl LockedShmem<'_> {
-    /// The file.
+    /// Returns the file.
     pub(crate) fn file(&self) -> &ShmemFile {
         self.file
     }
 
-    /// Has what is in swap at `index` come back. It may go again at once.
+    /// Swaps the page at `index` in. It may be swapped out again at once.
     ///
-    /// Context: sleeps for swap and for memory, but nobody is killed for lack of that.
+    /// Context: sleeps for swap and for memory. Does not invoke the OOM killer.
     ///
     /// # Errors
     ///
-    /// `ENOMEM`. `EIO` when it cannot be read, and never will be. `EINVAL` beyond the end of the file.
+    /// `ENOMEM`. `EIO` when the page cannot be read, and never will be. `EINVAL` beyond the end of
+    /// the file.
     pub(crate) fn swap_in(&self, index: usize) -> Result {
-        // Nobody makes a hole of what was there, for the inode is locked, so nothing new is allocated.
+        // Nothing is allocated: with the inode locked, the page does not become a hole.
         self.file.read_folio(index).map(|_| ())
     }
 
-    /// Adds seals that shmem enforces from now on, for whoever has a way to the file.
+    /// Adds seals, which shmem enforces from now on, for all descriptors of the file.
     pub(crate) fn add_seals(&self, seals: u32) {
-        // SAFETY: The invariants of `ShmemFile` make it a shmem inode; its seals are protected by
-        // the inode lock, which is held. Readers do not take it, hence the volatile access.
+        // SAFETY: By the invariants of `ShmemFile`, it is a shmem inode. Its seals change under the
+        // inode lock, which is held. Readers do not take it, hence the volatile accesses.
         unsafe {
             let ptr = bindings::pinseal_shmem_seals(self.file.inode());
             ptr.write_volatile(ptr.read_volatile() | seals);
@@ -554,7 +555,7 @@ impl LockedShmem<'_> {
 
 impl Drop for LockedShmem<'_> {
     fn drop(&mut self) {
-        // SAFETY: By the type invariants the lock is held, by this thread.
+        // SAFETY: By the type invariants, this thread holds the lock.
         unsafe { bindings::pinseal_inode_unlock(self.file.inode()) };
     }
 }

@@ -12,7 +12,6 @@ use crate::{
     fs::{
         device_file::DeviceFile,
         handle_file::{
-            Event,
             Handle,
             HandleOperations, //
         }, //
@@ -23,7 +22,10 @@ use crate::{
         ObjectFile,
         PinAccess, //
     },
-    sync::poll::Poller, //
+    sync::poll::{
+        PollEvent,
+        Poller, //
+    }, //
 };
 use core::ops::Range;
 use kernel::{
@@ -125,11 +127,11 @@ impl Handle for MirrorHandle {
         })
     }
 
-    fn poll(&self, _: &Poller<'_>) -> Event {
-        Event::None
+    fn poll(&self, _: &Poller<'_>) -> PollEvent {
+        PollEvent::None
     }
 
-    fn show(&self, m: &SeqFile) {
+    fn show_fdinfo(&self, m: &SeqFile) {
         seq_print!(m, "start:\t{}\n", self.pages.start);
         seq_print!(m, "pages:\t{}\n", self.pages.len());
         seq_print!(m, "mirror:\tyes\n");

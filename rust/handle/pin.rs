@@ -12,7 +12,6 @@ use crate::{
     fs::{
         device_file::DeviceFile,
         handle_file::{
-            Event,
             Handle,
             HandleOperations, //
         },
@@ -30,7 +29,10 @@ use crate::{
         PinnedRange, //
     },
     sync::{
-        poll::Poller,
+        poll::{
+            PollEvent,
+            Poller, //
+        },
         sleep::fatal_signal_pending, //
     }, //
 };
@@ -94,7 +96,7 @@ pub(crate) fn pin<T: ObjectFile>(
         }
         // A seal is committed under the inode lock: either the sealer sees the pins, or this sees the
         // seal.
-        let locked = memory.lock_shared()?;
+        let locked = memory.read_lock()?;
         if access == PinAccess::Write && object.seals().forbid_writing() {
             return Err(EPERM);
         }
@@ -147,15 +149,15 @@ impl Handle for PinHandle {
         })
     }
 
-    fn poll(&self, poller: &Poller<'_>) -> Event {
+    fn poll(&self, poller: &Poller<'_>) -> PollEvent {
         match self.range.poll(poller) {
-            LeaseState::Held => Event::None,
-            LeaseState::Breaking(_) => Event::Priority,
-            LeaseState::Revoked => Event::HangUp,
+            LeaseState::Held => PollEvent::None,
+            LeaseState::Breaking(_) => PollEvent::Priority,
+            LeaseState::Revoked => PollEvent::HangUp,
         }
     }
 
-    fn show(&self, m: &SeqFile) {
+    fn show_fdinfo(&self, m: &SeqFile) {
         seq_print!(m, "start:\t{}\n", self.range.pages().start);
         seq_print!(m, "pages:\t{}\n", self.range.pages().len());
         if let PinTerms::Leased(_) = self.range.terms() {

@@ -58,7 +58,7 @@ pub(super) fn export(device: DeviceFile<'_, OpenObject>, arg: Argument) -> Resul
         device.access()
     };
     check_access(device, O_RDWR)?;
-    new_descriptor(|| device.owner().memory()?.open_again(access))
+    new_descriptor(|| device.owner().memory()?.reopen(access))
 }
 
 /// `PINSEAL_IOC_IMPORT`.
@@ -71,7 +71,7 @@ pub(super) fn import(device: DeviceFile<'_, OpenObject>, arg: Argument) -> Resul
     }
     // CAST: A negative number is no descriptor, and is none after the cast.
     let file = LocalFile::fget(request.fd as u32)?;
-    device.owner().adopt(ShmemFile::of(&file)?)
+    device.owner().adopt(ShmemFile::from_file(&file)?)
 }
 
 /// Checks that `device` gives the access that a new descriptor will give.

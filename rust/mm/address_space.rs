@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! The page cache of one file, `struct address_space`.
+//! The page cache of a file, `struct address_space`.
 //!
 //! C headers: [`include/linux/fs.h`](srctree/include/linux/fs.h),
 //! [`include/linux/pagemap.h`](srctree/include/linux/pagemap.h)
@@ -22,15 +22,15 @@ use kernel::{
     types::Opaque, //
 };
 
-/// Nodes, of up to 64 entries, to look at before the lock is dropped for a moment. C has
-/// `XA_CHECK_SCHED`, 4096 entries.
-const NODES_PER_LOCK: u32 = 64;
+/// Nodes of `i_pages`, of up to 64 entries each, that are visited under one hold of its lock. The C
+/// counterpart is `XA_CHECK_SCHED`, 4096 entries.
+const NODES_PER_BATCH: u32 = 64;
 
 /// The page cache of a file.
 ///
 /// # Invariants
 ///
-/// References point to the mapping of an inode that stays alive as long as they do.
+/// A reference is to the mapping of an inode that outlives it.
 #[repr(transparent)]
 pub(crate) struct AddressSpace {
     inner: Opaque<bindings::address_space>,
@@ -53,49 +53,53 @@ impl AddressSpace {
         self.inner.get()
     }
 
-    /// Counts a shared writable VMA that is about to be made. `None` when they are denied.
+    /// Counts a shared writable VMA that is being set up. `None` when such mappings are denied.
     ///
-    /// The core counts a VMA when it links it to its file, but it asks whether that is allowed at
-    /// the beginning of `mmap()`, and asks the file that was given there. Who makes a VMA of another
-    /// file's must ask this one, and keep the count for as long as there is the VMA.
-    pub(crate) fn admit_writable(&self) -> Option<WritableAdmitted<'_>> {
+    /// At the beginning of `mmap()`, the core checks and counts the VMA for the file that was
+    /// passed; at the end, it counts the VMA for the file to which it links it, without a check. So
+    /// the count of a VMA that gets another file is checked here, and kept for the life of the VMA.
+    ///
+    /// C: `mapping_map_writable()` in [`include/linux/fs.h`](srctree/include/linux/fs.h).
+    pub(crate) fn map_writable(&self) -> Option<WritableMapping<'_>> {
         // SAFETY: The mapping is alive by the type invariants.
         let ret = unsafe { bindings::pinseal_mapping_map_writable(self.as_ptr()) };
-        // INVARIANT: The VMA was counted.
-        (ret == 0).then(|| WritableAdmitted { mapping: self })
+        // INVARIANT: The VMA was counted above.
+        (ret == 0).then(|| WritableMapping { mapping: self })
     }
 
-    /// Counts a shared writable VMA that is a copy of one that is counted.
-    pub(crate) fn writable_copied(&self) {
-        // SAFETY: The mapping is alive by the type invariants. There is that other VMA, so nobody
-        // denies them.
+    /// Counts a shared writable VMA that is a copy of a counted one.
+    pub(crate) fn dup_writable(&self) {
+        // SAFETY: The mapping is alive by the type invariants. The other VMA is counted, so the
+        // count is positive: mappings are not denied.
         unsafe { bindings::pinseal_mapping_allow_writable(self.as_ptr()) };
     }
 
-    /// No longer counts a shared writable VMA, which the core must have unlinked.
-    pub(crate) fn writable_gone(&self) {
+    /// Uncounts a shared writable VMA, which must not be linked.
+    ///
+    /// C: `mapping_unmap_writable()` in [`include/linux/fs.h`](srctree/include/linux/fs.h).
+    pub(crate) fn unmap_writable(&self) {
         // SAFETY: The mapping is alive by the type invariants.
         unsafe { bindings::pinseal_mapping_unmap_writable(self.as_ptr()) };
     }
 
-    /// Refuses shared writable mappings, unless there are some: then it returns `false`. Denials are
-    /// counted.
+    /// Denies shared writable mappings. Returns `false` when there are some. Denials nest.
     pub(crate) fn deny_writable(&self) -> bool {
         // SAFETY: The mapping is alive by the type invariants.
         unsafe { bindings::pinseal_mapping_deny_writable(self.as_ptr()) == 0 }
     }
 
-    /// Takes back one [`AddressSpace::deny_writable`], which the caller must have made.
+    /// Drops one denial of [`AddressSpace::deny_writable`], which the caller owns.
     pub(crate) fn allow_writable(&self) {
         // SAFETY: The mapping is alive by the type invariants.
         unsafe { bindings::pinseal_mapping_allow_writable(self.as_ptr()) };
     }
 
-    /// Whether a VMA shows the page with that index at `address`, and the kernel alone brings it
-    /// there, not user space (userfaultfd).
-    pub(crate) fn is_shown_by(&self, vma: &VmaRef, address: usize, index: usize) -> bool {
+    /// Whether `vma` maps the page at `index` of the file at `address`, and user space cannot delay
+    /// a fault there (userfaultfd).
+    pub(crate) fn is_mapped_by(&self, vma: &VmaRef, address: usize, index: usize) -> bool {
         let vma_ptr = vma.as_ptr();
-        // SAFETY: The VMA is locked against changes, as we have a `VmaRef`. It keeps its file open.
+        // SAFETY: By the invariants of `VmaRef`, the VMA is locked against changes. It keeps its
+        // file open.
         unsafe {
             let file = (*vma_ptr).vm_file;
             !file.is_null()
@@ -105,15 +109,14 @@ impl AddressSpace {
         }
     }
 
-    /// Whether any VMA maps the file.
+    /// Whether a VMA maps the file.
     pub(crate) fn is_mapped(&self) -> bool {
-        // SAFETY: The mapping is alive by the type invariants. The tree's root is read without its
-        // lock, as `mapping_mapped()` is meant to be used.
+        // SAFETY: The mapping is alive by the type invariants. `mapping_mapped()` reads the root of
+        // the tree without its lock.
         unsafe { bindings::pinseal_mapping_mapped(self.as_ptr()) != 0 }
     }
 
-    /// Removes pages from every page table that maps them. They fault back in on access; private
-    /// copies stay.
+    /// Zaps pages: removes them from page tables. Private copies stay.
     ///
     /// Context: sleeps.
     pub(crate) fn zap(&self, pages: &Range<usize>) {
@@ -124,8 +127,7 @@ impl AddressSpace {
         unsafe { bindings::unmap_mapping_pages(self.as_ptr(), pages.start, pages.len(), false) };
     }
 
-    /// Calls `visit` for each folio in the range that is in memory, as
-    /// [`AddressSpace::for_each_entry`] does.
+    /// Calls `visit` for each folio in the range, as [`AddressSpace::for_each_entry`] does.
     #[inline]
     pub(crate) fn for_each_folio(
         &self,
@@ -138,14 +140,14 @@ impl AddressSpace {
         });
     }
 
-    /// Calls `visit` for what there is in the range, in order of the index, under the `i_pages` lock,
+    /// Calls `visit` for each entry in the range, in ascending order, under the `i_pages` lock,
     /// until it breaks.
     ///
-    /// Between batches the lock is dropped. Folios that are replaced meanwhile (migration, huge
-    /// pages) may be seen twice or in their new form, but a page that stays is not missed. A folio
-    /// that the range cuts is visited as a whole.
+    /// The lock is dropped now and then. Folios that are replaced at that time (migration,
+    /// collapse) may be visited twice or as the new folio. A page that stays is not missed. A folio
+    /// that extends beyond the range is visited as a whole.
     ///
-    /// Context: may sleep, but `visit` may not: it runs in atomic context.
+    /// Context: may sleep. `visit` must not: it is called in atomic context.
     #[inline]
     pub(crate) fn for_each_entry(
         &self,
@@ -157,7 +159,7 @@ impl AddressSpace {
         }
         let mut from = pages.start;
         let last = pages.end - 1;
-        // SAFETY: `i_pages` lives as long as `self`.
+        // SAFETY: `i_pages` is valid as long as `self`.
         let i_pages = unsafe { &raw mut (*self.as_ptr()).i_pages };
         let xas = Opaque::<bindings::xa_state>::uninit();
         let xas = xas.get();
@@ -173,22 +175,22 @@ impl AddressSpace {
             if entry.is_null() {
                 break;
             }
-            // SAFETY: The lock is held, and `xas` has just found something.
+            // SAFETY: The lock is held, and `xas` has just found an entry.
             let leaf = unsafe { leaf(xas) };
-            // A node at a time: that is what makes looking at many pages cheap.
+            // Visiting all entries of a node is much cheaper than finding them one by one.
             let (start, entries) = match &leaf {
                 Some(leaf) => (leaf.start, leaf.entries_up_to(last)),
-                // SAFETY: The lock is held, and `xas` has just found something.
+                // SAFETY: The lock is held, and `xas` has just found an entry.
                 None => (unsafe { (*xas).xa_index }, from_ref(&entry)),
             };
             let visited = entries.iter().enumerate().try_for_each(|(i, &entry)| {
                 if is_pointer(entry) {
-                    // SAFETY: Entries of `i_pages` that are pointers are folios, in the page cache.
-                    // The lock is held until after the call.
+                    // SAFETY: Pointer entries of `i_pages` are folios in the page cache. The lock
+                    // is held until after the call.
                     return visit(Entry::Folio(unsafe { CachedFolio::from_raw(entry.cast()) }));
                 }
                 match is_value(entry) {
-                    // What went as one may begin before the range.
+                    // The entry of a large folio may begin before the range.
                     true => visit(Entry::Swapped((start + i).max(from))),
                     false => ControlFlow::Continue(()),
                 }
@@ -198,15 +200,15 @@ impl AddressSpace {
             }
             if let Some(leaf) = leaf {
                 from = leaf.end();
-                // SAFETY: `xas` is valid for writing, and needs no cleaning up.
+                // SAFETY: `xas` is valid for writing, and needs no cleanup.
                 unsafe { bindings::pinseal_xas_init(xas, i_pages, from) };
             }
 
             nodes += 1;
-            if nodes == NODES_PER_LOCK {
+            if nodes == NODES_PER_BATCH {
                 nodes = 0;
-                // SAFETY: The lock is held, and is taken again before `xas` is used; after
-                // `xas_pause` nothing in it refers to a node.
+                // SAFETY: The lock is held, and acquired again before `xas` is used. After
+                // `xas_pause`, `xas` refers to no node.
                 unsafe {
                     bindings::xas_pause(xas);
                     bindings::pinseal_xas_unlock_irq(xas);
@@ -220,15 +222,15 @@ impl AddressSpace {
     }
 }
 
-/// What there is of a file at some index.
+/// An entry of the page cache.
 pub(crate) enum Entry<'a> {
     /// A folio in memory.
     Folio(&'a CachedFolio),
-    /// A page that went to swap, at this index. More may have gone with it, also from before.
+    /// A swapped-out page at this index. The same entry may cover more pages, on both sides.
     Swapped(usize),
 }
 
-/// What a lowest node of `i_pages` has from some index on.
+/// Entries of a leaf node of `i_pages`.
 struct Leaf<'a> {
     /// Index of the first of `entries`.
     start: usize,
@@ -237,44 +239,45 @@ struct Leaf<'a> {
 
 impl<'a> Leaf<'a> {
     fn entries_up_to(&self, last: usize) -> &'a [*mut c_void] {
-        // There is at least the one that was found, which is not after `last`.
-        let most = last.saturating_sub(self.start).saturating_add(1);
-        &self.entries[..most.min(self.entries.len())]
+        // At least the entry that was found, whose index is at most `last`.
+        let max = last.saturating_sub(self.start).saturating_add(1);
+        &self.entries[..max.min(self.entries.len())]
     }
 
-    /// The index after all entries. A file cannot be so large that this overflows.
+    /// Index after the last entry. No file is large enough for an overflow.
     fn end(&self) -> usize {
         self.start.saturating_add(self.entries.len())
     }
 }
 
-/// The node in which `xas` has found something, from there on, if it is a lowest one.
+/// Returns the entries from the one that `xas` has found to the end of its node, if that is a leaf.
 ///
 /// # Safety
 ///
-/// `xas` must have found something, and the lock must have been held since, and for `'a`.
+/// `xas` must have found an entry. The lock must have been held since, and be held for `'a`.
 unsafe fn leaf<'a>(xas: *mut bindings::xa_state) -> Option<Leaf<'a>> {
     // SAFETY: By the safety requirements.
     let (node, index, offset) =
         unsafe { ((*xas).xa_node, (*xas).xa_index, (*xas).xa_offset as usize) };
-    // What has its low bits set is no node but a state, and a lone entry at index 0 has none.
+    // A value with low bits set is a state of `xas`, no node. A single entry at index 0 has no
+    // node.
     if node.is_null() || node.addr() & 3 != 0 {
         return None;
     }
-    // SAFETY: It is a node, which stays as it is while the lock is held.
+    // SAFETY: It is a node, which does not change while the lock is held.
     let (shift, slots) = unsafe { ((*node).shift, &(*node).slots) };
     if shift != 0 {
         return None;
     }
     Some(Leaf {
-        // The index may be inside of a large folio, whose entry is at its beginning.
+        // `index` may be inside of a large folio, whose entry is at its first index.
         start: (index & !(slots.len() - 1)) + offset,
         entries: slots.get(offset..)?,
     })
 }
 
-/// Whether an entry of `i_pages` is a pointer: not nothing, not a value, and not internal (what
-/// follows the beginning of a large folio).
+/// Whether an entry of `i_pages` is a pointer: neither empty, nor a value, nor internal (the
+/// sibling entries of a large folio).
 ///
 /// C: `xa_is_value()`, `xa_is_internal()` in
 /// [`include/linux/xarray.h`](srctree/include/linux/xarray.h).
@@ -283,7 +286,7 @@ pub(super) fn is_pointer(entry: *mut c_void) -> bool {
     !entry.is_null() && entry.addr() & 3 == 0
 }
 
-/// Whether an entry of `i_pages` is a value, which is what pages leave there that are swapped out.
+/// Whether an entry of `i_pages` is a value, which stands for swapped-out pages.
 ///
 /// C: `xa_is_value()` in [`include/linux/xarray.h`](srctree/include/linux/xarray.h).
 #[inline]
@@ -291,25 +294,25 @@ fn is_value(entry: *mut c_void) -> bool {
     entry.addr() & 1 != 0
 }
 
-/// A shared writable VMA that is being made. Not counted any more when dropped, unless
-/// [`WritableAdmitted::made`] was called.
+/// A shared writable VMA that is being set up. Uncounted on drop, unless
+/// [`WritableMapping::dismiss`] was called.
 ///
 /// # Invariants
 ///
-/// It is counted in `i_mmap_writable` of the mapping.
-pub(crate) struct WritableAdmitted<'a> {
+/// The VMA is counted in `i_mmap_writable` of the mapping.
+pub(crate) struct WritableMapping<'a> {
     mapping: &'a AddressSpace,
 }
 
-impl WritableAdmitted<'_> {
-    /// The VMA was made: [`AddressSpace::writable_gone`] is to be called when it goes.
-    pub(crate) fn made(self) {
+impl WritableMapping<'_> {
+    /// Keeps the count, for the VMA: it calls [`AddressSpace::unmap_writable`] when it is closed.
+    pub(crate) fn dismiss(self) {
         let _ = ManuallyDrop::new(self);
     }
 }
 
-impl Drop for WritableAdmitted<'_> {
+impl Drop for WritableMapping<'_> {
     fn drop(&mut self) {
-        self.mapping.writable_gone();
+        self.mapping.unmap_writable();
     }
 }

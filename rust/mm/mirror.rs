@@ -371,7 +371,7 @@ impl PinnedDrop for Mirror {
 /// Whether a VMA is a shared one that shows page `index` of `file` at `address`, and the kernel alone
 /// brings it there: nobody can make a fault last.
 fn is_shared(vma: &VmaRef, file: &AddressSpace, address: usize, index: usize) -> bool {
-    vma.flags() & MAYSHARE != 0 && file.is_shown_by(vma, address, index)
+    vma.flags() & MAYSHARE != 0 && file.is_mapped_by(vma, address, index)
 }
 
 /// How a mmap lock is held.

@@ -123,7 +123,7 @@ impl AddressSpace {
     fn is_locked_page(&self, vma: &VmaRef, address: usize, index: usize) -> bool {
         // SAFETY: The VMA is locked against changes by the mmap lock, as we have a `VmaRef`.
         let is_locked = unsafe { bindings::pinseal_vma_is_locked(vma.as_ptr()) };
-        is_locked && self.is_shown_by(vma, address, index)
+        is_locked && self.is_mapped_by(vma, address, index)
     }
 
     /// The parts of locked VMAs that show some of `pages`.

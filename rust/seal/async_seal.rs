@@ -36,7 +36,7 @@ use crate::{
             Poller, //
         },
         workqueue::{
-            cancel_sync,
+            cancel_work_sync,
             OwnedQueue, //
         }, //
     },
@@ -341,7 +341,7 @@ impl AsyncSeal {
             let _ = pending.cancel();
         }
         // No timer queues it any more.
-        cancel_sync(self);
+        cancel_work_sync(self);
     }
 
     /// The seals that an operation adds, or added if its result was not told.

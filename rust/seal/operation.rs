@@ -265,7 +265,7 @@ impl SealOperation {
         let outcome = match result {
             Commit::Sealed => {
                 if let Some(denied) = self.denied.take() {
-                    denied.forever();
+                    denied.make_permanent();
                 }
                 return Ok(Some(Step::Done(Outcome::Sealed)));
             }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Values that are made when they are first needed.
+//! Fallible initialisation of a [`SetOnce`] at its first use.
 
 use kernel::{
     prelude::*,
@@ -11,25 +11,27 @@ use kernel::{
     }, //
 };
 
-/// The value, made now if there is none. It may be made in vain, when another thread makes it as well.
+/// Returns the value, which is initialised by `init` if there is none.
 ///
-/// Context: sleeps for a moment, while another thread is at it.
+/// Threads that race each call `init`. One value stays, the others are dropped.
+///
+/// Context: sleeps while another thread stores its value.
 ///
 /// # Errors
 ///
-/// Those of `make`.
+/// Those of `init`.
 #[inline]
-pub(crate) fn get_or_try_init<T>(once: &SetOnce<T>, make: impl Fn() -> Result<T>) -> Result<&T> {
+pub(crate) fn get_or_try_init<T>(once: &SetOnce<T>, init: impl Fn() -> Result<T>) -> Result<&T> {
     match once.as_ref() {
         Some(value) => Ok(value),
-        None => make_or_wait(once, make),
+        None => try_init_slow(once, init),
     }
 }
 
 #[cold]
-fn make_or_wait<T>(once: &SetOnce<T>, make: impl Fn() -> Result<T>) -> Result<&T> {
+fn try_init_slow<T>(once: &SetOnce<T>, init: impl Fn() -> Result<T>) -> Result<&T> {
     loop {
-        if !once.populate(make()?) {
+        if !once.populate(init()?) {
             fsleep(Delta::from_micros(1));
         }
         if let Some(value) = once.as_ref() {
