@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * One line of C for each kernel inline or macro that Rust needs; see helpers.h.
+ * Wrappers of the kernel's inlines and macros; see helpers.h.
  */
 
 #include <linux/cpumask.h>
@@ -172,7 +172,7 @@ struct folio *pinseal_folio_alloc_for(struct address_space *mapping)
 	return folio_alloc(mapping_gfp_mask(mapping) | __GFP_ZERO | __GFP_NOWARN, 0);
 }
 
-bool pinseal_folio_is_elsewhere(const struct folio *folio)
+bool pinseal_folio_is_busy(const struct folio *folio)
 {
 	return folio_mapped(folio) || folio_test_swapcache(folio) ||
 	       folio_test_private(folio) || folio_test_hwpoison(folio);
@@ -198,12 +198,12 @@ void pinseal_folio_set_locked(struct folio *folio)
 	__folio_set_locked(folio);
 }
 
-bool pinseal_vma_is_locked(const struct vm_area_struct *vma)
+bool pinseal_vma_is_mlocked(const struct vm_area_struct *vma)
 {
 	return vma->vm_flags & VM_LOCKED;
 }
 
-bool pinseal_vma_is_locked_on_fault(const struct vm_area_struct *vma)
+bool pinseal_vma_is_mlocked_on_fault(const struct vm_area_struct *vma)
 {
 	return vma->vm_flags & VM_LOCKONFAULT;
 }

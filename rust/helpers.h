@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The kernel's inlines and macros that Rust cannot call, one line of C each.
- * No logic lives here: what needs an `if` is written in Rust.
+ * Wrappers of the kernel's inlines and macros, which Rust cannot call. Each is
+ * one line of C: a function that needs an `if` is written in Rust.
  */
 #ifndef PINSEAL_HELPERS_H
 #define PINSEAL_HELPERS_H
@@ -74,14 +74,14 @@ struct page *pinseal_hmm_pfn_to_page(unsigned long pfn);
 struct folio *pinseal_filemap_lock_folio(struct address_space *mapping, unsigned long index);
 struct folio *pinseal_shmem_read_folio(struct address_space *mapping, unsigned long index);
 struct folio *pinseal_folio_alloc_for(struct address_space *mapping);
-bool pinseal_folio_is_elsewhere(const struct folio *folio);
+bool pinseal_folio_is_busy(const struct folio *folio);
 bool pinseal_folio_test_uptodate(const struct folio *folio);
 void pinseal_folio_mark_uptodate(struct folio *folio);
 void pinseal_folio_set_swapbacked(struct folio *folio);
 void pinseal_folio_set_locked(struct folio *folio);
 static const vm_flags_t pinseal_VM_MAYSHARE = VM_MAYSHARE;
-bool pinseal_vma_is_locked(const struct vm_area_struct *vma);
-bool pinseal_vma_is_locked_on_fault(const struct vm_area_struct *vma);
+bool pinseal_vma_is_mlocked(const struct vm_area_struct *vma);
+bool pinseal_vma_is_mlocked_on_fault(const struct vm_area_struct *vma);
 bool pinseal_userfaultfd_armed(struct vm_area_struct *vma);
 void pinseal_i_mmap_lock_read(struct address_space *mapping);
 void pinseal_i_mmap_unlock_read(struct address_space *mapping);

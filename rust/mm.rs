@@ -1,9 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! What pinseal needs of memory management and the kernel crate does not have yet: a staging place
-//! until it can move there.
+//! Extension of the kernel crate: memory management. A staging module, until it can move there.
 //!
-//! One C struct may be several Rust types; the type's name says what access is held.
+//! One C struct may have several Rust types. The name of the type tells which access it gives.
+//!
+//! | File            | Its one job                                                          |
+//! |-----------------|----------------------------------------------------------------------|
+//! | `address_space` | the page cache of a file                                             |
+//! | `folio`         | folios of the page cache, and their references                       |
+//! | `locked_folio`  | locked folios, and their replacement by a copy                       |
+//! | `lru`           | draining of the LRU batches                                          |
+//! | `mlock`         | maps pages again in mlocked VMAs                                     |
+//! | `memlock`       | charges against `RLIMIT_MEMLOCK`                                     |
+//! | `mirror`        | mirrors of addresses of a process (HMM)                              |
 
 pub(crate) mod address_space;
 pub(crate) mod folio;
@@ -12,4 +21,4 @@ pub(crate) mod lru;
 pub(crate) mod memlock;
 #[cfg_attr(not(CONFIG_HMM_MIRROR), path = "mm/no_mirror.rs")]
 pub(crate) mod mirror;
-pub(crate) mod mlock;
+mod mlock;

@@ -102,7 +102,7 @@ pub(crate) fn pin<T: ObjectFile>(
         }
         pinned.pin_more(&locked, &pages)?;
     }
-    charge.grow(pinned.folio_pages_total())?;
+    charge.grow_to(pinned.folio_pages_total())?;
 
     let range = PinnedRange::new(object.number(), pages, access, terms, pinned, charge)?;
     let key = object.pins().add(&range)?;

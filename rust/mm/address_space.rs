@@ -96,7 +96,7 @@ impl AddressSpace {
 
     /// Whether `vma` maps the page at `index` of the file at `address`, and user space cannot delay
     /// a fault there (userfaultfd).
-    pub(crate) fn is_mapped_by(&self, vma: &VmaRef, address: usize, index: usize) -> bool {
+    pub(super) fn is_mapped_by(&self, vma: &VmaRef, address: usize, index: usize) -> bool {
         let vma_ptr = vma.as_ptr();
         // SAFETY: By the invariants of `VmaRef`, the VMA is locked against changes. It keeps its
         // file open.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Folios of the page cache and their references.
+//! Folios of the page cache, and their references.
 //!
 //! C headers: [`include/linux/mm_types.h`](srctree/include/linux/mm_types.h),
 //! [`include/linux/page_ref.h`](srctree/include/linux/page_ref.h)
@@ -9,19 +9,19 @@ use crate::bindings;
 use core::ops::Range;
 use kernel::types::Opaque;
 
-/// How much one pin (`FOLL_PIN`) adds to the reference count of a folio of one page.
+/// What one pin (`FOLL_PIN`) adds to the reference count of an order-0 folio.
 ///
-/// C: `GUP_PIN_COUNTING_BIAS` in [`include/linux/mm.h`](srctree/include/linux/mm.h).
-const PIN_BIAS: u32 = 1 << 10;
+/// C: [`include/linux/mm.h`](srctree/include/linux/mm.h).
+const GUP_PIN_COUNTING_BIAS: u32 = 1 << 10;
 
-/// Index of a folio's first page in its file, in pages.
+/// Returns the index of a folio's first page in its file.
 ///
 /// # Safety
 ///
-/// The folio must be in the page cache, and something must keep it there: a lock.
+/// The folio must be in the page cache, and a lock must keep it there.
 #[inline]
-pub(super) unsafe fn index_of(folio: *mut bindings::folio) -> usize {
-    // SAFETY: By the safety requirements; the index does not change then.
+pub(super) unsafe fn folio_index(folio: *mut bindings::folio) -> usize {
+    // SAFETY: By the safety requirements. So the index does not change.
     unsafe {
         (*folio)
             .__bindgen_anon_1
@@ -31,7 +31,7 @@ pub(super) unsafe fn index_of(folio: *mut bindings::folio) -> usize {
     }
 }
 
-/// A folio in the page cache, seen under the `i_pages` lock.
+/// A folio in the page cache, under the `i_pages` lock.
 ///
 /// Its reference count may change at any time, but not become zero.
 ///
@@ -48,12 +48,12 @@ impl CachedFolio {
     ///
     /// # Safety
     ///
-    /// `ptr` must point to a folio in the page cache, and for the duration of `'a` the `i_pages`
-    /// lock of its mapping must be held.
+    /// `ptr` must point to a folio in the page cache, and the `i_pages` lock of its mapping must be
+    /// held for `'a`.
     #[inline]
     pub(super) unsafe fn from_raw<'a>(ptr: *mut bindings::folio) -> &'a Self {
-        // SAFETY: The caller keeps the folio in the page cache, and thus alive. `CachedFolio` is
-        // `repr(transparent)` over `struct folio`.
+        // SAFETY: The caller keeps the folio in the page cache, and so alive. The type is
+        // `repr(transparent)`.
         unsafe { &*ptr.cast() }
     }
 
@@ -64,7 +64,7 @@ impl CachedFolio {
 
     #[inline]
     fn is_large(&self) -> bool {
-        // SAFETY: The folio is alive by the type invariants. Flags change under us, but `PG_head`
+        // SAFETY: The folio is alive by the type invariants. Its flags may change, but `PG_head`
         // does not while the folio is in the page cache; the volatile read is a `READ_ONCE`.
         let flags = unsafe {
             (&raw const (*self.as_ptr()).__bindgen_anon_1.__bindgen_anon_1.flags.f).read_volatile()
@@ -72,11 +72,11 @@ impl CachedFolio {
         flags & (1 << bindings::pageflags_PG_head) != 0
     }
 
-    /// The folio's reference count, `folio_ref_count()` in C.
+    /// Returns the reference count, `folio_ref_count()` in C.
     ///
-    /// As unsigned number: a count that overflows stays "many".
+    /// It is unsigned: a count that overflows stays large.
     #[inline]
-    fn refs(&self) -> u32 {
+    fn ref_count(&self) -> u32 {
         // SAFETY: The folio is alive by the type invariants; the volatile read is an `atomic_read`.
         let refs = unsafe {
             (&raw const (*self.as_ptr())
@@ -90,9 +90,9 @@ impl CachedFolio {
         refs as u32
     }
 
-    /// Number of pages in the folio. The page cache holds one reference for each.
+    /// Number of pages. The page cache has one reference for each.
     #[inline]
-    fn pages(&self) -> usize {
+    fn nr_pages(&self) -> usize {
         if self.is_large() {
             // SAFETY: The folio is alive by the type invariants.
             unsafe { bindings::pinseal_folio_nr_pages(self.as_ptr()) }
@@ -101,54 +101,55 @@ impl CachedFolio {
         }
     }
 
-    /// Index of the folio's first page in its file, in pages.
+    /// Index of the first page in the file.
     #[inline]
     fn index(&self) -> usize {
         // SAFETY: By the type invariants.
-        unsafe { index_of(self.as_ptr()) }
+        unsafe { folio_index(self.as_ptr()) }
     }
 
-    /// The folio's pages, as indices in its file.
+    /// The pages, as indices in the file.
     #[inline]
     pub(crate) fn range(&self) -> Range<usize> {
         let index = self.index();
-        index..index + self.pages()
+        index..index + self.nr_pages()
     }
 
-    /// Whether, at this instant, nobody but the page cache holds a reference.
+    /// Whether, at this instant, only the page cache has references.
     ///
-    /// It is one read of one counter on purpose. A sum with the map count, read apart from it,
-    /// lets a mapping that comes or goes between the two reads hide somebody's reference.
+    /// This is one read of one counter. With a sum of reference count and map count, which are read
+    /// one after the other, a mapping that comes or goes in between could hide an extra reference.
     #[inline]
     pub(crate) fn is_clean(&self) -> bool {
-        self.refs() as usize == self.pages()
+        self.ref_count() as usize == self.nr_pages()
     }
 
-    /// How many times pages of the folio are mapped into page tables.
+    /// Number of times that pages of the folio are mapped.
     #[inline]
-    fn mapped(&self) -> u32 {
+    fn mapcount(&self) -> u32 {
         // SAFETY: The folio is alive by the type invariants.
         let count = unsafe { bindings::pinseal_folio_mapcount(self.as_ptr()) };
-        // A negative count would be a corrupt folio.
+        // Only a corrupt folio has a negative count.
         count.try_into().unwrap_or(0)
     }
 
-    /// Who holds references, as far as counters tell.
+    /// Returns the references by kind, as far as the counters tell.
     ///
-    /// The counters are read one after the other: this is for reports, not for decisions.
+    /// The counters are read one after the other, so this is for reports and heuristics, not for
+    /// decisions.
     pub(crate) fn references(&self) -> References {
-        let pages = self.pages();
-        let refs = self.refs();
-        let mapped = self.mapped();
+        let pages = self.nr_pages();
+        let refs = self.ref_count();
+        let mapped = self.mapcount();
         let extra = refs
             .saturating_sub(pages.try_into().unwrap_or(u32::MAX))
             .saturating_sub(mapped);
         // SAFETY: The folio is alive by the type invariants.
         let dma_pins = if unsafe { bindings::pinseal_folio_has_pincount(self.as_ptr()) } {
-            // SAFETY: As above, and the folio has a pin count of its own.
+            // SAFETY: As above, and the folio has a pin count.
             unsafe { bindings::pinseal_folio_pincount(self.as_ptr()) }
         } else {
-            extra / PIN_BIAS
+            extra / GUP_PIN_COUNTING_BIAS
         };
 
         References {
@@ -162,39 +163,39 @@ impl CachedFolio {
     }
 }
 
-/// A snapshot of who holds references to a folio.
+/// The references to a folio by kind, at about one time.
 #[derive(Clone, Copy)]
 pub(crate) struct References {
-    /// Index of the folio's first page, in pages.
+    /// Index of the folio's first page.
     pub(crate) index: usize,
-    /// Number of pages in the folio.
+    /// Number of pages of the folio.
     pub(crate) pages: usize,
-    /// Times that pages of it are mapped into page tables.
+    /// Number of times that pages of the folio are mapped.
     pub(crate) mapped: u32,
-    /// References beyond those of the page cache and of page tables.
+    /// References other than those of the page cache and of page tables.
     pub(crate) extra: u32,
-    /// Pins (`FOLL_PIN`) among them. Each is `GUP_PIN_COUNTING_BIAS` of `extra` in a folio of one
-    /// page, 1 in a large one.
+    /// Pins (`FOLL_PIN`). Each is `GUP_PIN_COUNTING_BIAS` of `extra` in an order-0 folio, and 1 in
+    /// a large folio.
     pub(crate) dma_pins: u32,
     /// Whether the folio has more than one page.
     pub(crate) is_large: bool,
 }
 
 impl References {
-    /// Whether some of them may be of readers, who will be through in a moment or can be made to
-    /// let go: page tables, and references that are no pins.
+    /// Whether some may be those of readers, which are transient: mappings, and references that are
+    /// not pins.
     pub(crate) fn may_be_readers(&self) -> bool {
         let pins = if self.is_large {
             self.dma_pins
         } else {
-            self.dma_pins * PIN_BIAS
+            self.dma_pins * GUP_PIN_COUNTING_BIAS
         };
         self.mapped != 0 || self.extra > pins
     }
 
-    /// Whether what looks like an extra reference may be that of an LRU batch, into which only
-    /// folios of one page get. Those that are mapped more likely have a reader.
+    /// Whether an extra reference may be that of an LRU batch. Only order-0 folios are batched; a
+    /// mapped folio more likely has a reader.
     pub(crate) fn may_be_batched(&self) -> bool {
-        !self.is_large && self.mapped == 0 && self.extra % PIN_BIAS != 0
+        !self.is_large && self.mapped == 0 && self.extra % GUP_PIN_COUNTING_BIAS != 0
     }
 }

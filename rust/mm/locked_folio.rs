@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Folios of the page cache that are locked, and replacing one by a copy.
+//! Locked folios of the page cache, and their replacement by a copy.
 //!
 //! C headers: [`include/linux/pagemap.h`](srctree/include/linux/pagemap.h),
 //! [`include/linux/swap.h`](srctree/include/linux/swap.h)
 
 use super::{
     address_space::AddressSpace,
-    folio::index_of, //
+    folio::folio_index, //
 };
 use crate::bindings;
 use core::{
@@ -30,7 +30,7 @@ impl AddressSpace {
     pub(crate) fn lock_folio(&self, index: usize) -> Option<LockedFolio<'_>> {
         // SAFETY: The mapping is alive by the type invariants.
         let folio = unsafe { bindings::pinseal_filemap_lock_folio(self.as_ptr(), index) };
-        // INVARIANT: It was returned locked, with a reference.
+        // INVARIANT: The folio was returned locked, with a reference.
         Some(LockedFolio {
             folio: NonNull::new(from_err_ptr(folio).ok()?)?,
             mapping: self,
@@ -39,11 +39,11 @@ impl AddressSpace {
     }
 }
 
-/// A folio in the page cache that is locked: it stays there, and nobody maps it.
+/// A locked folio in the page cache. It stays there, and is not mapped by faults.
 ///
 /// # Invariants
 ///
-/// The folio is in the page cache of `mapping` and locked, by this thread, which has a reference to
+/// The folio is in the page cache of `mapping`, and locked by this thread, which has a reference to
 /// it.
 pub(crate) struct LockedFolio<'a> {
     folio: NonNull<bindings::folio>,
@@ -58,76 +58,75 @@ impl LockedFolio<'_> {
 
     /// Whether the folio has more than one page.
     pub(crate) fn is_large(&self) -> bool {
-        self.pages() != 1
+        self.nr_pages() != 1
     }
 
-    fn pages(&self) -> usize {
-        // SAFETY: We have a reference to the folio.
+    fn nr_pages(&self) -> usize {
+        // SAFETY: By the type invariants, there is a reference to the folio.
         unsafe { bindings::pinseal_folio_nr_pages(self.as_ptr()) }
     }
 
-    /// The folio's pages, as indices in its file.
+    /// The pages, as indices in the file.
     pub(crate) fn range(&self) -> Range<usize> {
         // SAFETY: By the type invariants.
-        let index = unsafe { index_of(self.as_ptr()) };
-        index..index + self.pages()
+        let index = unsafe { folio_index(self.as_ptr()) };
+        index..index + self.nr_pages()
     }
 
-    /// Removes the folio from every page table. Nobody maps it again while it is locked.
+    /// Zaps the folio: removes it from page tables. It cannot be mapped again while it is locked.
     pub(crate) fn zap(&self) {
         self.mapping.zap(&self.range());
     }
 
-    /// Whether, at this instant, nobody but the page cache and us has a reference.
+    /// Whether, at this instant, only the page cache and `self` have references.
     pub(crate) fn is_clean(&self) -> bool {
-        // SAFETY: We have a reference to the folio.
+        // SAFETY: By the type invariants, there is a reference to the folio.
         let refs = unsafe { bindings::pinseal_folio_ref_count(self.as_ptr()) };
-        // CAST: A count that overflows stays "many".
-        refs as u32 as usize == self.pages() + 1
+        // CAST: A count that overflows stays large.
+        refs as u32 as usize == self.nr_pages() + 1
     }
 
-    /// Puts a copy in the folio's place, which must have one page and be in no page table. The folio
-    /// lives on for those who have references, detached from the file.
+    /// Replaces the folio in the page cache by a copy. It must have one page, and must have been
+    /// zapped. Extra references to it stay valid, but it is no longer the file's.
     ///
     /// # Errors
     ///
-    /// `EBUSY` (it is in a page table, on its way to or from swap, or broken), `EHWPOISON` (it breaks
-    /// now).
+    /// `EBUSY` when it is mapped, in the swap cache, or poisoned. `EHWPOISON` when copying it finds
+    /// it poisoned.
     pub(crate) fn replace(self, copy: NewFolio) -> Result {
         let (old, new) = (self.as_ptr(), copy.folio.as_ptr());
 
-        // SAFETY: We have a reference to the folio, and it is locked.
+        // SAFETY: By the type invariants, the folio is locked, and there is a reference to it.
         unsafe { bindings::folio_wait_writeback(old) };
         // SAFETY: As above.
-        if unsafe { bindings::pinseal_folio_is_elsewhere(old) } {
+        if unsafe { bindings::pinseal_folio_is_busy(old) } {
             return Err(EBUSY);
         }
-        // SAFETY: Both have one page. The new one is ours alone.
+        // SAFETY: Both have one page. The new one has no other user.
         unsafe {
             if bindings::pinseal_folio_test_uptodate(old) {
                 to_result(bindings::folio_mc_copy(new, old))?;
                 bindings::pinseal_folio_mark_uptodate(new);
             }
-            // By this the statistics know it for shared memory.
+            // Statistics count it as shared memory by this flag.
             bindings::pinseal_folio_set_swapbacked(new);
         }
-        // SAFETY: Both are locked and have one page, and the old one is in the page cache, in no page
-        // table, and has no private data: shmem has none. It must become dirty after that, for
-        // reclaim drops what is clean as if it had never been written to. The LRU takes a reference
-        // of its own.
+        // SAFETY: Both are locked and have one page. The old one is in the page cache, is not
+        // mapped, and has no private data. The new one must become dirty only after that, and must:
+        // reclaim drops a clean one like a hole. The LRU takes its own reference.
         unsafe {
             bindings::replace_page_cache_folio(old, new);
             bindings::folio_mark_dirty(new);
             bindings::folio_add_lru(new);
         }
-        // This unlocks both. The page cache has its own reference to the new one.
+        // Both are unlocked on drop. The page cache has its own reference to the new one.
         Ok(())
     }
 }
 
 impl Drop for LockedFolio<'_> {
     fn drop(&mut self) {
-        // SAFETY: By the type invariants the folio is locked, and the reference is ours.
+        // SAFETY: By the type invariants, the folio is locked, and there is a reference to drop.
         unsafe {
             bindings::folio_unlock(self.as_ptr());
             bindings::pinseal_folio_put(self.as_ptr());
@@ -135,18 +134,18 @@ impl Drop for LockedFolio<'_> {
     }
 }
 
-/// A new folio of one page, zeroed, locked, that nobody else knows.
+/// A new, zeroed folio.
 ///
 /// # Invariants
 ///
-/// The folio has one page, is locked, and there is one reference to it, which is this one's.
+/// The folio has one page and is locked. `self` has the only reference to it.
 pub(crate) struct NewFolio {
     folio: NonNull<bindings::folio>,
     _not_send: NotThreadSafe,
 }
 
 impl NewFolio {
-    /// A folio from where the pages of `mapping` are to come from.
+    /// Allocates a folio as the mapping allocates its own.
     ///
     /// # Errors
     ///
@@ -155,9 +154,9 @@ impl NewFolio {
         // SAFETY: The mapping is alive by the type invariants.
         let folio = unsafe { bindings::pinseal_folio_alloc_for(mapping.as_ptr()) };
         let folio = NonNull::new(folio).ok_or(ENOMEM)?;
-        // SAFETY: Nobody else knows the folio.
+        // SAFETY: The folio has no other user.
         unsafe { bindings::pinseal_folio_set_locked(folio.as_ptr()) };
-        // INVARIANT: It was made so.
+        // INVARIANT: The folio was allocated with one page, and locked above.
         Ok(Self {
             folio,
             _not_send: NotThreadSafe,
@@ -167,7 +166,7 @@ impl NewFolio {
 
 impl Drop for NewFolio {
     fn drop(&mut self) {
-        // SAFETY: By the type invariants the folio is locked, and the reference is ours.
+        // SAFETY: By the type invariants, the folio is locked, and there is a reference to drop.
         unsafe {
             bindings::folio_unlock(self.folio.as_ptr());
             bindings::pinseal_folio_put(self.folio.as_ptr());

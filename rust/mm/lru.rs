@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! LruDrain the per-CPU batches of folios on their way to the LRU lists.
+//! Draining of the per-CPU batches of folios that are to be added to the LRU lists.
 //!
 //! A batch holds a reference to each of its folios, and an idle CPU keeps its batch for ever. The
-//! kernel's `lru_add_drain()` and `lru_add_drain_all()` are not exported; an exported function that
-//! begins with the former is.
+//! kernel's `lru_add_drain()` and `lru_add_drain_all()` are not exported. `__folio_batch_release()`
+//! is, and begins with the former.
 //!
 //! C source: [`mm/folio.c`](srctree/mm/folio.c)
 
@@ -31,28 +31,28 @@ use kernel::{
     }, //
 };
 
-/// Drains the batches of the CPU that this runs on.
+/// Drains the batches of the current CPU.
 pub(crate) fn drain_local() {
     let mut batch = MaybeUninit::uninit();
 
-    // SAFETY: `batch` is valid for writing, and is made an empty batch: nothing is released, but
-    // draining comes first.
+    // SAFETY: `batch` is valid for writing, and initialised as an empty batch: nothing is released,
+    // but the drain comes first.
     unsafe {
         bindings::pinseal_folio_batch_init(batch.as_mut_ptr());
         bindings::__folio_batch_release(batch.as_mut_ptr());
     }
 }
 
-/// While it lives, the current task stays on its CPU, also when it sleeps: what it puts into a batch
-/// is in one that [`drain_local`] drains.
+/// Disables migration of the current task: [`drain_local`] drains the batches to which it adds
+/// folios, even if it sleeps in between.
 pub(crate) struct MigrateDisabled {
     _not_send: NotThreadSafe,
 }
 
 impl MigrateDisabled {
-    /// Stays.
+    /// Disables migration until drop.
     pub(crate) fn new() -> Self {
-        // SAFETY: It is undone when dropped, which is by this task.
+        // SAFETY: Dropped by this task, which enables migration again.
         unsafe { bindings::pinseal_migrate_disable() };
         Self {
             _not_send: NotThreadSafe,
@@ -62,75 +62,74 @@ impl MigrateDisabled {
 
 impl Drop for MigrateDisabled {
     fn drop(&mut self) {
-        // SAFETY: By this task, which has called the counterpart once for this.
+        // SAFETY: By this task, which `new` has disabled migration for, once.
         unsafe { bindings::pinseal_migrate_enable() };
     }
 }
 
-/// One CPU's share of a [`LruDrain`].
+/// The work item of a [`LruDrain`] for one CPU.
 #[repr(C)]
-struct Share {
+struct DrainWork {
     work: Opaque<bindings::work_struct>,
-    common: *const Common,
+    state: *const DrainState,
 }
 
-/// What the shares of a [`LruDrain`] have in common.
-struct Common {
-    /// Shares that are not done.
-    left: Atomic<u32>,
-    /// Who sleeps until then, if anybody does.
+/// The state that the work items of a [`LruDrain`] share.
+struct DrainState {
+    /// Number of work items that are not done.
+    pending: Atomic<u32>,
+    /// The task that is woken when all are done.
     waiter: Option<ARef<Task>>,
 }
 
 /// # Safety
 ///
-/// `work` must be that of a [`Share`] whose [`LruDrain`] lives until this returns.
+/// `work` must be that of a [`DrainWork`] whose [`LruDrain`] outlives this call.
 unsafe extern "C" fn drain_work(work: *mut bindings::work_struct) {
     drain_local();
-    // SAFETY: By the safety requirements; `work` is the first field of a `Share`.
-    let common = unsafe { &*(*work.cast::<Share>()).common };
-    // ORDERING: Release, so that who sees that nothing is left sees folios without our references.
-    if common.left.fetch_sub(1, Release) == 1 {
-        if let Some(waiter) = &common.waiter {
+    // SAFETY: By the safety requirements; `work` is the first field of a `DrainWork`.
+    let state = unsafe { &*(*work.cast::<DrainWork>()).state };
+    // ORDERING: Release: a task that sees that nothing is pending sees the folios without the
+    // references.
+    if state.pending.fetch_sub(1, Release) == 1 {
+        if let Some(waiter) = &state.waiter {
             waiter.wake_up();
         }
     }
 }
 
-/// The batches of every CPU, being drained by work items on each.
+/// A drain of the batches of all CPUs, by a work item on each.
 ///
-/// A CPU that goes offline meanwhile is drained by the kernel's own hotplug callback, so no lock
-/// against hotplug is needed.
+/// No lock against CPU hotplug is needed: the kernel drains a CPU that goes offline.
 ///
-/// Dropping it takes back the items that have not begun.
+/// On drop, items that have not begun are cancelled.
 ///
 /// # Invariants
 ///
-/// The items in `shares` are initialised, and stay where they are until none is queued any more;
-/// so does what they point to.
+/// The items in `work_items` are initialised. They do not move, nor does `state`, while an item is
+/// queued or runs.
 pub(crate) struct LruDrain {
-    shares: KVVec<Share>,
-    common: KBox<Common>,
+    work_items: KVVec<DrainWork>,
+    state: KBox<DrainState>,
 }
 
-// SAFETY: Work items may be taken back by another thread than the one that queued them, and what
-// they have in common is made for being shared.
+// SAFETY: Any thread may cancel a work item, and the shared state is `Sync`.
 unsafe impl Send for LruDrain {}
 
 impl LruDrain {
-    /// Begins to drain. Does not wait: a CPU that runs a real-time task may not get to it for long.
-    /// `waiter` is woken up when all are done.
+    /// Starts a drain without waiting for it: a CPU that runs a real-time task may not run the work
+    /// item for long. `waiter` is woken when all are done.
     ///
     /// # Errors
     ///
     /// `ENOMEM`.
     pub(crate) fn start(waiter: Option<ARef<Task>>) -> Result<Self> {
-        // Room for all is made first, for a queued item must not move.
-        let mut draining = Self {
-            shares: KVVec::with_capacity(nr_cpu_ids() as usize, GFP_KERNEL)?,
-            common: KBox::new(
-                Common {
-                    left: Atomic::new(1),
+        // Allocated first: a queued item must not move.
+        let mut drain = Self {
+            work_items: KVVec::with_capacity(nr_cpu_ids() as usize, GFP_KERNEL)?,
+            state: KBox::new(
+                DrainState {
+                    pending: Atomic::new(1),
                     waiter,
                 },
                 GFP_KERNEL,
@@ -142,54 +141,48 @@ impl LruDrain {
             if !unsafe { bindings::pinseal_cpu_online(cpu) } {
                 continue;
             }
-            let share = Share {
+            let item = DrainWork {
                 work: Opaque::uninit(),
-                common: &raw const *draining.common,
+                state: &raw const *drain.state,
             };
-            if draining.shares.push_within_capacity(share).is_err() {
+            if drain.work_items.push_within_capacity(item).is_err() {
                 break;
             }
-            let Some(share) = draining.shares.last() else {
+            let Some(item) = drain.work_items.last() else {
                 break;
             };
-            draining.common.left.fetch_add(1, Relaxed);
-            // INVARIANT: This initialises the item, which is dropped with `draining` at the
-            // earliest.
+            drain.state.pending.fetch_add(1, Relaxed);
+            // INVARIANT: The item is initialised here, and dropped with `drain` at the earliest.
             //
-            // SAFETY: The item is valid for writing, and is not queued elsewhere. The queue always
-            // exists.
+            // SAFETY: The item is valid for writing, and not queued. The queue always exists.
             unsafe {
                 bindings::init_work_with_key(
-                    share.work.get(),
+                    item.work.get(),
                     Some(drain_work),
                     false,
                     c"pinseal_drain".as_char_ptr(),
                     static_lock_class!().as_ptr(),
                 );
-                bindings::queue_work_on(
-                    cpu as c_int,
-                    bindings::system_highpri_wq,
-                    share.work.get(),
-                );
+                bindings::queue_work_on(cpu as c_int, bindings::system_highpri_wq, item.work.get());
             }
         }
-        // All are counted now; the one from the beginning stood for those that were not yet.
-        draining.common.left.fetch_sub(1, Relaxed);
-        Ok(draining)
+        // The initial count stood for the items that were not counted yet.
+        drain.state.pending.fetch_sub(1, Relaxed);
+        Ok(drain)
     }
 
-    /// Whether every CPU is done.
+    /// Whether all CPUs are drained.
     pub(crate) fn is_done(&self) -> bool {
-        // ORDERING: Acquire, see `drain_work`.
-        self.common.left.load(Acquire) == 0
+        // ORDERING: Acquire, pairs with `drain_work`.
+        self.state.pending.load(Acquire) == 0
     }
 }
 
 impl Drop for LruDrain {
     fn drop(&mut self) {
-        for share in &self.shares {
-            // SAFETY: By the type invariants the item is initialised. It is not queued again.
-            unsafe { bindings::cancel_work_sync(share.work.get()) };
+        for item in &self.work_items {
+            // SAFETY: By the type invariants, the item is initialised. It is not queued again.
+            unsafe { bindings::cancel_work_sync(item.work.get()) };
         }
     }
 }

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Memory that cannot be swapped out, counted against `RLIMIT_MEMLOCK`.
+//! Charges of pinned memory against `RLIMIT_MEMLOCK`.
 //!
-//! It is counted as io_uring counts its registered buffers: what is limited is the user's, without the
-//! mmap lock, which others may hold for long; and it shows in `VmPin` of `/proc/PID/status`.
+//! As io_uring does for its registered buffers, the limit is that of the user, which needs no mmap
+//! lock, and pages show in `VmPin` of `/proc/PID/status`.
 //!
 //! C headers: [`include/linux/sched/user.h`](srctree/include/linux/sched/user.h),
 //! [`include/linux/mm_types.h`](srctree/include/linux/mm_types.h)
@@ -18,38 +18,38 @@ use kernel::{
     sync::aref::ARef, //
 };
 
-/// A user, as far as resources are limited.
+/// A reference to a `struct user_struct`.
 ///
 /// # Invariants
 ///
-/// It holds a reference to the user.
-struct User(NonNull<bindings::user_struct>);
+/// `self` owns a reference to the user.
+struct UserStruct(NonNull<bindings::user_struct>);
 
-impl User {
-    /// The current task's.
+impl UserStruct {
+    /// Returns the user of the current task.
     fn current() -> Option<Self> {
-        // INVARIANT: It comes with a reference.
+        // INVARIANT: The reference was taken by the call.
         //
-        // SAFETY: The current task has credentials with a user.
+        // SAFETY: The current task has credentials, with a user.
         NonNull::new(unsafe { bindings::pinseal_get_current_user() }).map(Self)
     }
 
-    /// Counts more pages, if that does not make more than `limit`. Returns whether it did.
-    fn add_locked(&self, pages: usize, limit: usize) -> bool {
-        let mut locked = 0;
+    /// Charges pages, unless the total would exceed `limit`. Returns whether it has.
+    fn try_charge(&self, pages: usize, limit: usize) -> bool {
+        let mut total = 0;
         loop {
-            // What is there is never negative, and what is allowed fits.
-            let new = match usize::try_from(locked)
+            // The total is never negative, and one that fits the limit fits the type.
+            let new = match usize::try_from(total)
                 .ok()
                 .and_then(|n| n.checked_add(pages))
             {
                 Some(new) if new <= limit.min(isize::MAX as usize) => new,
                 _ => return false,
             };
-            // SAFETY: By the type invariants the user is there.
+            // SAFETY: By the type invariants, the user is valid.
             let is_set = unsafe {
-                // CAST: It was compared with what fits.
-                bindings::pinseal_user_try_set_locked(self.0.as_ptr(), &mut locked, new as isize)
+                // CAST: At most `isize::MAX`, as checked above.
+                bindings::pinseal_user_try_set_locked(self.0.as_ptr(), &mut total, new as isize)
             };
             if is_set {
                 return true;
@@ -57,87 +57,86 @@ impl User {
         }
     }
 
-    /// Counts less.
-    fn sub_locked(&self, pages: usize) {
-        // SAFETY: By the type invariants the user is there.
+    /// Uncharges pages.
+    fn uncharge(&self, pages: usize) {
+        // SAFETY: By the type invariants, the user is valid.
         //
-        // CAST: They were added.
+        // CAST: They were charged, so they fit.
         unsafe { bindings::pinseal_user_sub_locked(self.0.as_ptr(), pages as isize) };
     }
 }
 
-impl Drop for User {
+impl Drop for UserStruct {
     fn drop(&mut self) {
-        // SAFETY: By the type invariants the reference is ours.
+        // SAFETY: By the type invariants, `self` owns the reference.
         unsafe { bindings::free_uid(self.0.as_ptr()) };
     }
 }
 
-/// How many pages a user may have locked, who asks for it by the current task. `None` when there is no
-/// limit.
-fn limit() -> Option<usize> {
-    // SAFETY: There is such a capability.
+/// Returns the limit in pages of the current task. `None` when it has `CAP_IPC_LOCK`.
+fn memlock_limit() -> Option<usize> {
+    // SAFETY: `CAP_IPC_LOCK` is a valid capability.
     if unsafe { bindings::capable(bindings::CAP_IPC_LOCK as c_int) } {
         return None;
     }
-    // SAFETY: The current task has limits.
+    // SAFETY: The current task has resource limits.
     Some(unsafe { bindings::pinseal_rlimit_memlock() } >> PAGE_SHIFT)
 }
 
-/// Pages that somebody is charged for, until this is dropped.
+/// A charge, until it is dropped.
 ///
 /// # Invariants
 ///
-/// `pages` are counted for `user`, if there is one, and in `pinned_vm` of `mm`.
+/// `pages` are charged to `user`, if there is one, and to `pinned_vm` of `mm`.
 pub(crate) struct MemlockCharge {
-    user: Option<User>,
+    user: Option<UserStruct>,
     mm: ARef<Mm>,
     pages: usize,
 }
 
-// SAFETY: A user is counted for, and let go of, by any thread.
+// SAFETY: Any thread may charge a user, and drop a reference to it.
 unsafe impl Send for MemlockCharge {}
-// SAFETY: Nothing can be done with a reference.
+// SAFETY: `&self` gives access to nothing.
 unsafe impl Sync for MemlockCharge {}
 
 impl MemlockCharge {
-    /// Charges the current task's user.
+    /// Charges the user of the current task.
     ///
     /// # Errors
     ///
-    /// `ENOMEM` when that is more than the limit allows, and for kernel threads.
+    /// `ENOMEM` when it would exceed the limit, and for kernel threads.
     pub(crate) fn new(pages: usize) -> Result<Self> {
-        // INVARIANT: None are counted.
-        let mut memory = Self {
-            user: match limit() {
-                Some(_) => User::current(),
+        // INVARIANT: No page is charged.
+        let mut charge = Self {
+            user: match memlock_limit() {
+                Some(_) => UserStruct::current(),
                 None => None,
             },
             mm: (&**current!().mm().ok_or(ENOMEM)?).into(),
             pages: 0,
         };
-        memory.grow(pages)?;
-        Ok(memory)
+        charge.grow_to(pages)?;
+        Ok(charge)
     }
 
-    /// Charges for more, `pages` in all, if that is more.
+    /// Grows the charge to `pages` in all, if that is more.
     ///
     /// # Errors
     ///
-    /// `ENOMEM` when that is more than the limit allows.
-    pub(crate) fn grow(&mut self, pages: usize) -> Result {
+    /// `ENOMEM` when it would exceed the limit.
+    pub(crate) fn grow_to(&mut self, pages: usize) -> Result {
         let more = pages.saturating_sub(self.pages);
         if more == 0 {
             return Ok(());
         }
         if let Some(user) = &self.user {
-            if !user.add_locked(more, limit().unwrap_or(usize::MAX)) {
+            if !user.try_charge(more, memlock_limit().unwrap_or(usize::MAX)) {
                 return Err(ENOMEM);
             }
         }
-        // SAFETY: `mm` is there, if nothing else of it.
+        // SAFETY: The reference keeps the `mm_struct` allocated, whose counter is atomic.
         unsafe { bindings::pinseal_mm_add_pinned(self.mm.as_raw(), more as isize) };
-        // INVARIANT: They were counted.
+        // INVARIANT: The pages were charged above.
         self.pages += more;
         Ok(())
     }
@@ -146,9 +145,9 @@ impl MemlockCharge {
 impl Drop for MemlockCharge {
     fn drop(&mut self) {
         if let Some(user) = &self.user {
-            user.sub_locked(self.pages);
+            user.uncharge(self.pages);
         }
-        // SAFETY: `mm` is there, if nothing else of it.
+        // SAFETY: The reference keeps the `mm_struct` allocated, whose counter is atomic.
         unsafe { bindings::pinseal_mm_add_pinned(self.mm.as_raw(), -(self.pages as isize)) };
     }
 }

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Addresses of a process, mirrored: their pages are used as by a device that has page tables of its
-//! own and can fault (HMM). No page is held for that, neither pinned nor referred to.
+//! Mirrors of addresses of a process, as of a device that has its own page tables and can fault
+//! (HMM). A mirror takes no reference to a page, and no pin.
 //!
-//! What the mirror knows is used under a spin lock only, and whoever changes the page tables takes
-//! that lock to have it forgotten, before a page goes. So nobody waits longer than a copy takes.
+//! Translations are used under a spin lock only. The kernel invalidates them, under the same lock,
+//! before it frees or moves a page. So it waits no longer than one copy takes.
 //!
 //! # Lock order
 //!
-//! `Mirror::table` is taken with whatever the kernel holds when it changes page tables, and nothing is
-//! taken under it.
+//! `Mirror::translations` is taken under any lock that the kernel holds when it changes page
+//! tables. No lock is taken under it.
 //!
 //! C headers: [`include/linux/mmu_notifier.h`](srctree/include/linux/mmu_notifier.h),
 //! [`include/linux/hmm.h`](srctree/include/linux/hmm.h)
@@ -51,67 +51,67 @@ use kernel::{
     }, //
 };
 
-/// `VM_MAYSHARE`: the VMA is of a shared mapping, writable or not. The kernel crate of 7.2 has the value of
-/// `VM_MAYEXEC` for its `flags::MAYSHARE`.
+/// `VM_MAYSHARE`: the mapping is shared, writable or not. In the kernel crate of 7.2,
+/// `flags::MAYSHARE` has the value of `VM_MAYEXEC`.
 const MAYSHARE: vm_flags_t = bindings::pinseal_VM_MAYSHARE as vm_flags_t;
 
-/// How many pages a mirror knows at a time.
-const KNOWN: usize = 64;
+/// Number of translations that a mirror caches.
+const MAX_TRANSLATIONS: usize = 64;
 
-/// What is to be done with a page.
+/// A kind of access to a page.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Use {
-    /// Read it.
+enum Access {
+    /// A read.
     Read,
-    /// Write to it.
+    /// A write.
     Write,
 }
 
-/// What the page tables showed at an address, and still show.
+/// The translation of an address, as in the page tables of the process.
 #[derive(Clone, Copy)]
 struct Translation {
-    /// Of the page.
+    /// Address of the page.
     address: usize,
     page: *mut bindings::page,
     is_writable: bool,
 }
 
-/// What a mirror knows: the last page each of those whose addresses have the same remainder.
+/// A direct-mapped cache of translations.
 ///
 /// # Invariants
 ///
-/// Under the lock, page tables show what is in here, with that access at least.
-struct Table([Option<Translation>; KNOWN]);
+/// While it is locked, the page tables map each cached page, and permit at least the cached access.
+struct Translations([Option<Translation>; MAX_TRANSLATIONS]);
 
-// SAFETY: The pages are nobody's, and used under the lock only.
-unsafe impl Send for Table {}
+// SAFETY: The pages have no owner, and are used under the lock only.
+unsafe impl Send for Translations {}
 
-impl Table {
-    fn place(address: usize) -> usize {
-        (address >> PAGE_SHIFT) % KNOWN
+impl Translations {
+    fn slot(address: usize) -> usize {
+        (address >> PAGE_SHIFT) % MAX_TRANSLATIONS
     }
 
-    fn find(&self, address: usize, what: Use) -> Option<*mut bindings::page> {
-        self.0[Self::place(address)]
-            .filter(|known| known.address == address)
-            .filter(|known| known.is_writable || what == Use::Read)
-            .map(|known| known.page)
+    fn get(&self, address: usize, access: Access) -> Option<*mut bindings::page> {
+        self.0[Self::slot(address)]
+            .filter(|cached| cached.address == address)
+            .filter(|cached| cached.is_writable || access == Access::Read)
+            .map(|cached| cached.page)
     }
 
-    fn remember(&mut self, known: Translation) {
-        self.0[Self::place(known.address)] = Some(known);
+    fn insert(&mut self, new: Translation) {
+        self.0[Self::slot(new.address)] = Some(new);
     }
 
-    fn forget(&mut self, addresses: &Range<usize>) {
-        let pages = addresses.len().div_ceil(PAGE_SIZE).min(KNOWN);
-        for number in 0..pages {
-            self.0[(Self::place(addresses.start) + number) % KNOWN]
-                .take_if(|known| addresses.contains(&known.address));
+    fn invalidate(&mut self, addresses: &Range<usize>) {
+        let pages = addresses.len().div_ceil(PAGE_SIZE).min(MAX_TRANSLATIONS);
+        for i in 0..pages {
+            self.0[(Self::slot(addresses.start) + i) % MAX_TRANSLATIONS]
+                .take_if(|cached| addresses.contains(&cached.address));
         }
     }
 }
 
-/// A mirror of addresses of the process that made it.
+/// A mirror of addresses of the process that created it.
 ///
 /// # Invariants
 ///
@@ -121,19 +121,19 @@ pub(crate) struct Mirror {
     mm: ARef<Mm>,
     addresses: Range<usize>,
     #[pin]
-    table: SpinLock<Table>,
+    translations: SpinLock<Translations>,
     #[pin]
     notifier: Opaque<bindings::mmu_interval_notifier>,
 }
 
-// SAFETY: The notifier may be used and removed by any thread.
+// SAFETY: Any thread may use and remove the notifier.
 unsafe impl Send for Mirror {}
-// SAFETY: As above; what changes is under the lock.
+// SAFETY: As above; the translations are locked.
 unsafe impl Sync for Mirror {}
 
 struct Operations(bindings::mmu_interval_notifier_ops);
 
-// SAFETY: It is never changed, and what it points to is static.
+// SAFETY: It never changes, and its pointers are to statics.
 unsafe impl Sync for Operations {}
 
 static OPERATIONS: Operations = Operations(bindings::mmu_interval_notifier_ops {
@@ -156,26 +156,26 @@ unsafe extern "C" fn invalidate(
             &*range,
         )
     };
-    let mut table = mirror.table.lock();
-    // SAFETY: By the safety requirements; under the lock that readers of the sequence take.
+    let mut translations = mirror.translations.lock();
+    // SAFETY: By the safety requirements. The sequence is read under the same lock.
     unsafe { bindings::pinseal_mmu_interval_set_seq(notifier, sequence) };
-    table.forget(&(range.start..range.end));
+    translations.invalidate(&(range.start..range.end));
     true
 }
 
 impl Mirror {
-    /// Whether this kernel has them.
+    /// Whether the kernel supports mirrors.
     pub(crate) const IS_SUPPORTED: bool = true;
 
-    /// A mirror of addresses of the current process, at all of which shared mappings show `file` now,
-    /// from page `first` on.
+    /// Mirrors addresses of the current process, where shared mappings map `file` from page `first`
+    /// on.
     ///
-    /// Context: sleeps, and takes the mmap lock.
+    /// Context: sleeps. Takes the mmap lock.
     ///
     /// # Errors
     ///
-    /// `EFAULT` when they do not; `EINVAL` when they are not whole pages; `ENOMEM`; `EINTR` when the
-    /// current task is being killed, `ERESTARTNOINTR` when it should go back to user space.
+    /// `EFAULT` when they do not; `EINVAL` when the addresses are not page-aligned; `ENOMEM`;
+    /// `EINTR` for a fatal signal; `ERESTARTNOINTR` for another signal or task work.
     pub(crate) fn new(
         addresses: Range<usize>,
         file: &AddressSpace,
@@ -187,20 +187,24 @@ impl Mirror {
         let current = current!();
         let user = current.mm().ok_or(EFAULT)?;
         let locked = LockedMm::lock(user, MmapLock::Write)?;
-        if !locked.shows(&addresses, file, first) {
+        if !locked.maps(&addresses, file, first) {
             return Err(EFAULT);
         }
         let mm: ARef<Mm> = (&**user).into();
         let (mm_ptr, start, len) = (mm.as_raw(), addresses.start, addresses.len());
         KBox::try_pin_init(
-            // INVARIANT: It is registered last, when all that `invalidate` uses is there.
+            // INVARIANT: The notifier is registered last, when all fields that `invalidate` uses
+            // are initialised.
             try_pin_init!(Self {
                 mm,
                 addresses,
-                table <- new_spinlock!(Table([None; KNOWN]), "pinseal::Mirror::table"),
+                translations <- new_spinlock!(
+                    Translations([None; MAX_TRANSLATIONS]),
+                    "pinseal::Mirror::translations"
+                ),
                 notifier <- Opaque::try_ffi_init(|notifier| {
-                    // SAFETY: `notifier` is ours and stays where it is; the current task keeps `mm`,
-                    // and has locked it for writing.
+                    // SAFETY: `notifier` is valid for writing and pinned; the current task keeps
+                    // `mm`, and has locked it for writing.
                     match to_result(unsafe {
                         bindings::mmu_interval_notifier_insert_locked(
                             notifier,
@@ -210,7 +214,7 @@ impl Mirror {
                             &raw const OPERATIONS.0,
                         )
                     }) {
-                        // For task work as well, of which the caller is not to take notice.
+                        // Returned for task work as well, which user space must not notice.
                         Err(EINTR) => Err(ERESTARTNOINTR),
                         result => result,
                     }
@@ -220,20 +224,20 @@ impl Mirror {
         )
     }
 
-    /// How many bytes it mirrors.
+    /// Size in bytes.
     pub(crate) fn len(&self) -> usize {
         self.addresses.len()
     }
 
-    /// Copies bytes from `at` of the addresses on, as far as they show `file` from page `first` on.
-    /// Returns how many: not beyond the end of a page.
+    /// Copies bytes from position `at` of the mirror, at most to the end of a page, if the process
+    /// still maps `file` there, from page `first` on. Returns the number of bytes.
     ///
-    /// Context: sleeps; takes the mmap lock, and faults.
+    /// Context: sleeps. Takes the mmap lock, and faults.
     ///
     /// # Errors
     ///
-    /// `EFAULT` when they do not, or cannot be read; `ENOMEM`; `EINTR` when the current task is being
-    /// killed.
+    /// `EFAULT` when the process maps something else, or may not read it; `ENOMEM`; `EINTR` for a
+    /// fatal signal.
     pub(crate) fn read(
         &self,
         at: usize,
@@ -241,20 +245,20 @@ impl Mirror {
         file: &AddressSpace,
         first: usize,
     ) -> Result<usize> {
-        self.with_page(at, Use::Read, file, first, |page, offset| {
+        self.with_page(at, Access::Read, file, first, |page, offset| {
             let len = bytes.len().min(PAGE_SIZE - offset);
-            // SAFETY: The page is there, and there are so many bytes on both sides. Who writes to it
-            // meanwhile makes the copy a mixture, as with any shared memory.
+            // SAFETY: The page is mapped, and both sides have `len` bytes. A concurrent write makes
+            // the copy inconsistent, as with any shared memory.
             unsafe { bindings::pinseal_memcpy_from_page(bytes.as_mut_ptr(), page, offset, len) };
             len
         })
     }
 
-    /// Copies bytes to `at` of the addresses on, as [`Mirror::read`] does from there.
+    /// Copies bytes to position `at` of the mirror, as [`Mirror::read`] copies from it.
     ///
     /// # Errors
     ///
-    /// Besides, `EPERM` when they cannot be written to.
+    /// Those of [`Mirror::read`]; `EPERM` when the process may not write there.
     pub(crate) fn write(
         &self,
         at: usize,
@@ -262,10 +266,9 @@ impl Mirror {
         file: &AddressSpace,
         first: usize,
     ) -> Result<usize> {
-        self.with_page(at, Use::Write, file, first, |page, offset| {
+        self.with_page(at, Access::Write, file, first, |page, offset| {
             let len = bytes.len().min(PAGE_SIZE - offset);
-            // SAFETY: As above. As long as page tables show it, it is the file's, and can be marked
-            // dirty.
+            // SAFETY: As above. A page that is mapped is the file's, so it can be marked dirty.
             unsafe {
                 bindings::pinseal_memcpy_to_page(page, offset, bytes.as_ptr(), len);
                 bindings::set_page_dirty(page);
@@ -274,12 +277,12 @@ impl Mirror {
         })
     }
 
-    /// Calls `f` with the page that has byte `at` of the addresses, and where in it that is. The page
-    /// is there until `f` returns.
+    /// Calls `f` with the page of byte `at` of the mirror, and the offset in the page. The page
+    /// stays mapped until `f` returns.
     fn with_page<R>(
         &self,
         at: usize,
-        what: Use,
+        access: Access,
         file: &AddressSpace,
         first: usize,
         f: impl FnOnce(*mut bindings::page, usize) -> R,
@@ -290,27 +293,28 @@ impl Mirror {
             return Err(EFAULT);
         }
         loop {
-            let table = self.table.lock();
-            if let Some(page) = table.find(address, what) {
+            let translations = self.translations.lock();
+            if let Some(page) = translations.get(address, access) {
                 return Ok(f(page, offset));
             }
-            drop(table);
+            drop(translations);
             if fatal_signal_pending() {
                 return Err(EINTR);
             }
-            self.fault(address, what, file, first + number)?;
+            self.fault(address, access, file, first + number)?;
         }
     }
 
-    /// Looks at the page tables, and has them show what `file` has at `index`. In the end they may
-    /// have changed already.
-    fn fault(&self, address: usize, what: Use, file: &AddressSpace, index: usize) -> Result {
+    /// Faults the page at `index` of `file` in, and caches the translation, unless it was
+    /// invalidated meanwhile.
+    fn fault(&self, address: usize, access: Access, file: &AddressSpace, index: usize) -> Result {
         let notifier = self.notifier.get();
-        // Not to be torn down by us: that may have to wait for other people's I/O.
+        // The last reference to the address space may be this one. Its teardown, which may wait for
+        // I/O, is left to a worker.
         let mm = MmWithUser::into_mmput_async(self.mm.mmget_not_zero().ok_or(EFAULT)?);
-        let (request, is_write) = match what {
-            Use::Read => (bindings::hmm_pfn_flags_HMM_PFN_REQ_FAULT, false),
-            Use::Write => (
+        let (request, is_write) = match access {
+            Access::Read => (bindings::hmm_pfn_flags_HMM_PFN_REQ_FAULT, false),
+            Access::Write => (
                 bindings::hmm_pfn_flags_HMM_PFN_REQ_FAULT
                     | bindings::hmm_pfn_flags_HMM_PFN_REQ_WRITE,
                 true,
@@ -332,11 +336,11 @@ impl Mirror {
             let locked = LockedMm::lock(&mm, MmapLock::Read)?;
             locked
                 .vma(address)
-                .filter(|vma| is_shared(vma, file, address, index))
+                .filter(|vma| is_shared_mapping_of(vma, file, address, index))
                 .ok_or(EFAULT)?;
             // SAFETY: The mmap lock is held. The range is one page, for which `pfn` has room.
             match to_result(unsafe { bindings::hmm_range_fault(&mut range) }) {
-                // They are being changed.
+                // The page tables are being changed.
                 Err(EBUSY) => return Ok(()),
                 result => result?,
             }
@@ -344,14 +348,14 @@ impl Mirror {
         if pfn & bindings::hmm_pfn_flags_HMM_PFN_VALID == 0 {
             return Err(EFAULT);
         }
-        let mut table = self.table.lock();
+        let mut translations = self.translations.lock();
         // SAFETY: By the type invariants; under the lock.
         if !unsafe { bindings::pinseal_mmu_interval_read_retry(notifier, range.notifier_seq) } {
-            // INVARIANT: They have not changed since, and whoever is about to change them waits for
-            // the lock.
-            table.remember(Translation {
+            // INVARIANT: The page tables have not changed since. A task that is about to change
+            // them waits for the lock.
+            translations.insert(Translation {
                 address,
-                // SAFETY: What was faulted is valid.
+                // SAFETY: The entry is valid, as checked above.
                 page: unsafe { bindings::pinseal_hmm_pfn_to_page(pfn) },
                 is_writable: is_write,
             });
@@ -363,18 +367,18 @@ impl Mirror {
 #[pinned_drop]
 impl PinnedDrop for Mirror {
     fn drop(self: Pin<&mut Self>) {
-        // SAFETY: By the type invariants; no lock is held.
+        // SAFETY: By the type invariants, the notifier is registered. No lock is held.
         unsafe { bindings::mmu_interval_notifier_remove(self.notifier.get()) };
     }
 }
 
-/// Whether a VMA is a shared one that shows page `index` of `file` at `address`, and the kernel alone
-/// brings it there: nobody can make a fault last.
-fn is_shared(vma: &VmaRef, file: &AddressSpace, address: usize, index: usize) -> bool {
+/// Whether `vma` is a shared mapping with page `index` of `file` at `address`, and user space
+/// cannot delay a fault there.
+fn is_shared_mapping_of(vma: &VmaRef, file: &AddressSpace, address: usize, index: usize) -> bool {
     vma.flags() & MAYSHARE != 0 && file.is_mapped_by(vma, address, index)
 }
 
-/// How a mmap lock is held.
+/// How an mmap lock is held.
 #[derive(Clone, Copy)]
 enum MmapLock {
     Read,
@@ -385,7 +389,7 @@ enum MmapLock {
 ///
 /// # Invariants
 ///
-/// It is held by the current task, in that way.
+/// The current task holds the lock of `mm` as `lock` says.
 struct LockedMm<'a> {
     mm: &'a MmWithUser,
     lock: MmapLock,
@@ -393,11 +397,13 @@ struct LockedMm<'a> {
 }
 
 impl<'a> LockedMm<'a> {
+    /// Locks an address space.
+    ///
     /// # Errors
     ///
-    /// `EINTR` when the current task is being killed.
+    /// `EINTR` for a fatal signal.
     fn lock(mm: &'a MmWithUser, lock: MmapLock) -> Result<Self> {
-        // SAFETY: `mm` is there.
+        // SAFETY: `mm` is valid.
         let result = unsafe {
             match lock {
                 MmapLock::Read => bindings::pinseal_mmap_read_lock_killable(mm.as_raw()),
@@ -405,7 +411,7 @@ impl<'a> LockedMm<'a> {
             }
         };
         match result {
-            // INVARIANT: It was locked just now.
+            // INVARIANT: The lock was acquired above.
             0 => Ok(Self {
                 mm,
                 lock,
@@ -416,20 +422,20 @@ impl<'a> LockedMm<'a> {
     }
 
     fn vma(&self, address: usize) -> Option<&VmaRef> {
-        // SAFETY: The mmap lock is held as long as the VMA is borrowed.
+        // SAFETY: The mmap lock is held while the VMA is borrowed.
         unsafe {
             let vma = bindings::vma_lookup(self.mm.as_raw(), address);
             (!vma.is_null()).then(|| VmaRef::from_raw(vma))
         }
     }
 
-    /// Whether shared mappings show `file` at all addresses, from page `first` on.
-    fn shows(&self, addresses: &Range<usize>, file: &AddressSpace, first: usize) -> bool {
+    /// Whether shared mappings map `file` at all addresses, from page `first` on.
+    fn maps(&self, addresses: &Range<usize>, file: &AddressSpace, first: usize) -> bool {
         let mut address = addresses.start;
         while address < addresses.end {
             let index = first + ((address - addresses.start) >> PAGE_SHIFT);
             match self.vma(address) {
-                Some(vma) if is_shared(vma, file, address, index) => address = vma.end(),
+                Some(vma) if is_shared_mapping_of(vma, file, address, index) => address = vma.end(),
                 _ => return false,
             }
         }
@@ -439,7 +445,7 @@ impl<'a> LockedMm<'a> {
 
 impl Drop for LockedMm<'_> {
     fn drop(&mut self) {
-        // SAFETY: By the type invariants.
+        // SAFETY: By the type invariants, the current task holds the lock.
         unsafe {
             match self.lock {
                 MmapLock::Read => bindings::mmap_read_unlock(self.mm.as_raw()),

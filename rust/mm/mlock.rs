@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Mappings that are locked in memory (`mlock()`): bringing pages back that were taken from them.
+//! Maps pages again that were zapped in mlocked VMAs.
 //!
-//! The mappings are other people's as well, and what they do with theirs must not hold us up. So mmap
-//! locks are only tried, nothing is faulted but pages of the very file, and nobody's address space is
-//! torn down here.
+//! The VMAs may be those of any process, which must not be able to delay this. So mmap locks are
+//! only tried, nothing but pages of this file is faulted in, and no address space is torn down
+//! here.
 //!
 //! C headers: [`include/linux/fs.h`](srctree/include/linux/fs.h),
 //! [`include/linux/mm.h`](srctree/include/linux/mm.h)
@@ -39,38 +39,39 @@ use kernel::{
     }, //
 };
 
-/// How long to sleep before a mmap lock is tried again, in microseconds, and how many times in one
-/// call, for all address spaces together. Whoever keeps its own locked for longer has its pages back
-/// when it uses them.
-const LOCK_NAP_US: i64 = 100;
-const LOCK_NAPS: u32 = 50;
+/// Sleep between attempts to acquire an mmap lock, in microseconds, and the limit of such sleeps in
+/// one call, for all address spaces. When a process holds its lock for longer, its pages fault in
+/// at its next access.
+const LOCK_SLEEP_US: i64 = 100;
+const MAX_LOCK_SLEEPS: u32 = 50;
 
-/// Where a locked VMA had a part of a file when it was looked at.
-struct LockedPart {
-    /// Not to be torn down by us: that may have to wait for I/O.
+/// A range of a file that an mlocked VMA mapped when it was visited.
+struct MlockedRange {
+    /// The last reference may be this one. Its teardown, which may wait for I/O, is left to a
+    /// worker.
     mm: ARef<MmWithUserAsync>,
-    /// Address of the first page of the part.
+    /// Address of the first page.
     address: usize,
-    /// Indices in the file, in pages.
+    /// The pages, as indices in the file.
     pages: Range<usize>,
-    /// Whether it locks pages when they are used, and not before.
+    /// Whether the VMA is mlocked on fault: pages are not faulted in beforehand.
     on_fault: bool,
 }
 
 impl AddressSpace {
-    /// Maps those of `pages` again that locked VMAs show, of whatever process.
+    /// Maps those of `pages` that mlocked VMAs cover, in all processes.
     ///
-    /// Context: sleeps. Takes mmap locks.
+    /// Context: sleeps. Tries mmap locks.
     ///
     /// # Errors
     ///
-    /// `ENOMEM`: none could be looked at.
+    /// `ENOMEM`, with nothing mapped.
     pub(crate) fn remap_mlocked(&self, pages: Range<usize>) -> Result {
-        let mut naps = LOCK_NAPS;
-        for part in self.locked_parts(pages)?.iter() {
-            let mut from = part.pages.start;
-            while let Some(index) = self.next_page(from..part.pages.end, part.on_fault) {
-                if !self.map_page(part, index, &mut naps) {
+        let mut sleeps = MAX_LOCK_SLEEPS;
+        for range in self.mlocked_ranges(pages)?.iter() {
+            let mut from = range.pages.start;
+            while let Some(index) = self.next_page(from..range.pages.end, range.on_fault) {
+                if !self.map_page(range, index, &mut sleeps) {
                     break;
                 }
                 from = index + 1;
@@ -79,11 +80,12 @@ impl AddressSpace {
         Ok(())
     }
 
-    /// The first index of a page in the range; not in swap, if it must be `in_memory`.
+    /// Returns the first index in the range that has a page, which is not swapped out if
+    /// `in_memory`.
     fn next_page(&self, pages: Range<usize>, in_memory: bool) -> Option<usize> {
         let mut index = pages.start;
         while index < pages.end {
-            // SAFETY: The mapping is alive by the type invariants. The entry is not looked into.
+            // SAFETY: The mapping is alive by the type invariants. The entry is not dereferenced.
             let entry = unsafe {
                 let i_pages = &raw mut (*self.as_ptr()).i_pages;
                 bindings::xa_find(i_pages, &mut index, pages.end - 1, bindings::XA_PRESENT)
@@ -99,62 +101,62 @@ impl AddressSpace {
         None
     }
 
-    /// Maps one page of a part. Returns whether there is any use in going on.
-    fn map_page(&self, part: &LockedPart, index: usize, naps: &mut u32) -> bool {
-        let address = part.address + ((index - part.pages.start) << PAGE_SHIFT);
-        let Some(guard) = try_lock(&part.mm, naps) else {
+    /// Maps one page of a range. Returns whether it is worth going on with the range.
+    fn map_page(&self, range: &MlockedRange, index: usize, sleeps: &mut u32) -> bool {
+        let address = range.address + ((index - range.pages.start) << PAGE_SHIFT);
+        let Some(guard) = try_mmap_read_lock(&range.mm, sleeps) else {
             return false;
         };
-        // Something else may be there by now, for which a fault could take as long as user space
-        // likes.
+        // The address may have another mapping by now, where user space could delay a fault for
+        // ever.
         if guard
             .vma_lookup(address)
-            .is_none_or(|vma| !self.is_locked_page(vma, address, index))
+            .is_none_or(|vma| !self.is_mlocked_page(vma, address, index))
         {
             return false;
         }
-        // SAFETY: The mmap lock is held, and stays held as no retry is allowed.
-        unsafe { bindings::fixup_user_fault(part.mm.as_raw(), address, 0, null_mut()) };
+        // SAFETY: The mmap lock is held, and stays held, because no retry is allowed.
+        unsafe { bindings::fixup_user_fault(range.mm.as_raw(), address, 0, null_mut()) };
         true
     }
 
-    /// Whether a locked VMA shows the page with that index at `address`, and the kernel alone brings
-    /// it there.
-    fn is_locked_page(&self, vma: &VmaRef, address: usize, index: usize) -> bool {
-        // SAFETY: The VMA is locked against changes by the mmap lock, as we have a `VmaRef`.
-        let is_locked = unsafe { bindings::pinseal_vma_is_locked(vma.as_ptr()) };
-        is_locked && self.is_mapped_by(vma, address, index)
+    /// Whether an mlocked `vma` maps the page at `index` at `address`, and user space cannot delay
+    /// a fault there.
+    fn is_mlocked_page(&self, vma: &VmaRef, address: usize, index: usize) -> bool {
+        // SAFETY: By the invariants of `VmaRef`, the VMA is locked against changes.
+        let is_mlocked = unsafe { bindings::pinseal_vma_is_mlocked(vma.as_ptr()) };
+        is_mlocked && self.is_mapped_by(vma, address, index)
     }
 
-    /// The parts of locked VMAs that show some of `pages`.
-    fn locked_parts(&self, pages: Range<usize>) -> Result<KVVec<LockedPart>> {
-        let mut parts = KVVec::new();
+    /// Returns the ranges of mlocked VMAs that overlap `pages`.
+    fn mlocked_ranges(&self, pages: Range<usize>) -> Result<KVVec<MlockedRange>> {
+        let mut ranges = KVVec::new();
         loop {
-            let mut without_room = 0;
+            let mut no_room = 0;
             self.for_each_vma(|vma| {
-                let Some(part) = vma.locked_part(&pages) else {
+                let Some(range) = vma.mlocked_range(&pages) else {
                     return;
                 };
-                if parts.len() == parts.capacity() {
-                    without_room += 1;
-                } else if let Some(part) = part.get() {
-                    // There is room.
-                    let _ = parts.push_within_capacity(part);
+                if ranges.len() == ranges.capacity() {
+                    no_room += 1;
+                } else if let Some(range) = range.mmget() {
+                    // There is room: see above.
+                    let _ = ranges.push_within_capacity(range);
                 }
             });
-            if without_room == 0 {
-                return Ok(parts);
+            if no_room == 0 {
+                return Ok(ranges);
             }
-            // Outside of the lock, for making room may have to wait for somebody who wants it.
-            let room = parts.len() + 2 * without_room;
-            parts.clear();
-            parts.reserve(room, GFP_KERNEL)?;
+            // Not under the lock: allocation may wait for reclaim, which takes the lock.
+            let room = ranges.len() + 2 * no_room;
+            ranges.clear();
+            ranges.reserve(room, GFP_KERNEL)?;
         }
     }
 
     /// Calls `visit` for each VMA that maps the file.
     ///
-    /// Context: sleeps for `i_mmap_rwsem`, which `visit` is called under.
+    /// Context: sleeps for `i_mmap_rwsem`, under which `visit` is called.
     fn for_each_vma(&self, mut visit: impl FnMut(LinkedVma<'_>)) {
         let mapping = self.as_ptr();
 
@@ -163,7 +165,7 @@ impl AddressSpace {
         // SAFETY: The lock is held.
         let mut node = unsafe { (*mapping).i_mmap.rb_leftmost };
         while !node.is_null() {
-            // SAFETY: What is in this tree are the nodes of VMAs, which stay while the lock is held.
+            // SAFETY: The nodes of this tree are those of VMAs, which stay while the lock is held.
             let vma = unsafe { &*container_of!(node, bindings::vm_area_struct, shared.rb) };
             visit(LinkedVma { vma });
             // SAFETY: As above.
@@ -174,8 +176,9 @@ impl AddressSpace {
     }
 }
 
-/// Locks an address space, for which it sleeps `naps` times at most.
-fn try_lock<'a>(mm: &'a MmWithUser, naps: &mut u32) -> Option<MmapReadGuard<'a>> {
+/// Locks an address space for reading. `None` when its lock is not free, with `sleeps` used up, or
+/// for a fatal signal.
+fn try_mmap_read_lock<'a>(mm: &'a MmWithUser, sleeps: &mut u32) -> Option<MmapReadGuard<'a>> {
     loop {
         if fatal_signal_pending() {
             return None;
@@ -183,11 +186,11 @@ fn try_lock<'a>(mm: &'a MmWithUser, naps: &mut u32) -> Option<MmapReadGuard<'a>>
         // SAFETY: There are no requirements.
         unsafe { bindings::pinseal_cond_resched() };
         let guard = mm.mmap_read_trylock();
-        if guard.is_some() || *naps == 0 {
+        if guard.is_some() || *sleeps == 0 {
             return guard;
         }
-        *naps -= 1;
-        fsleep(Delta::from_micros(LOCK_NAP_US));
+        *sleeps -= 1;
+        fsleep(Delta::from_micros(LOCK_SLEEP_US));
     }
 }
 
@@ -201,45 +204,46 @@ struct LinkedVma<'a> {
 }
 
 impl<'a> LinkedVma<'a> {
-    /// What the VMA shows of `pages`, if it is locked and does show some.
-    fn locked_part(&self, pages: &Range<usize>) -> Option<UncountedPart<'a>> {
-        // It may be locked or unlocked at this moment. Then either answer is right.
+    /// Returns the range of the VMA that overlaps `pages`, if the VMA is mlocked.
+    fn mlocked_range(&self, pages: &Range<usize>) -> Option<MlockedRangeRef<'a>> {
+        // It may be mlocked or munlocked at this moment. Then either result is correct.
         //
         // SAFETY: The VMA is linked.
-        let is_locked = unsafe { bindings::pinseal_vma_is_locked(self.vma) };
-        // SAFETY: What a VMA covers changes under the lock that is held, by the type invariants.
+        let is_mlocked = unsafe { bindings::pinseal_vma_is_mlocked(self.vma) };
+        // SAFETY: The bounds of a VMA change under `i_mmap_rwsem`, which is held by the type
+        // invariants.
         let (start, end) = unsafe {
             let range = &self.vma.__bindgen_anon_1.__bindgen_anon_1;
             (range.vm_start, range.vm_end)
         };
-        let shown = self.vma.vm_pgoff..self.vma.vm_pgoff + ((end - start) >> PAGE_SHIFT);
-        let part = shown.start.max(pages.start)..shown.end.min(pages.end);
-        if !is_locked || part.is_empty() {
+        let mapped = self.vma.vm_pgoff..self.vma.vm_pgoff + ((end - start) >> PAGE_SHIFT);
+        let range = mapped.start.max(pages.start)..mapped.end.min(pages.end);
+        if !is_mlocked || range.is_empty() {
             return None;
         }
-        Some(UncountedPart {
+        Some(MlockedRangeRef {
             // SAFETY: The `mm` of a linked VMA is not freed before the VMA is unlinked.
             mm: unsafe { Mm::from_raw(self.vma.vm_mm) },
-            address: start + ((part.start - shown.start) << PAGE_SHIFT),
-            pages: part,
+            address: start + ((range.start - mapped.start) << PAGE_SHIFT),
+            pages: range,
             // SAFETY: The VMA is linked.
-            on_fault: unsafe { bindings::pinseal_vma_is_locked_on_fault(self.vma) },
+            on_fault: unsafe { bindings::pinseal_vma_is_mlocked_on_fault(self.vma) },
         })
     }
 }
 
-/// A [`LockedPart`] for which the `mm` is not kept.
-struct UncountedPart<'a> {
+/// An [`MlockedRange`] without a reference to the `mm`.
+struct MlockedRangeRef<'a> {
     mm: &'a Mm,
     address: usize,
     pages: Range<usize>,
     on_fault: bool,
 }
 
-impl UncountedPart<'_> {
-    /// Keeps the `mm`, unless it is on its way out.
-    fn get(self) -> Option<LockedPart> {
-        Some(LockedPart {
+impl MlockedRangeRef<'_> {
+    /// Takes a reference to the `mm`, unless it is being torn down.
+    fn mmget(self) -> Option<MlockedRange> {
+        Some(MlockedRange {
             mm: MmWithUser::into_mmput_async(self.mm.mmget_not_zero()?),
             address: self.address,
             pages: self.pages,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Mirrors of addresses in a kernel that is built without them (`CONFIG_HMM_MIRROR`): there are none.
+//! Mirrors for a kernel without `CONFIG_HMM_MIRROR`, where none can be created.
 
 use crate::{
     compat::eopnotsupp, //
@@ -9,16 +9,18 @@ use crate::{
 use core::ops::Range;
 use kernel::prelude::*;
 
-/// A mirror, which cannot be had.
+/// A mirror, of which no value exists.
 pub(crate) enum Mirror {}
 
 impl Mirror {
-    /// Whether this kernel has them.
+    /// Whether the kernel supports mirrors.
     pub(crate) const IS_SUPPORTED: bool = false;
 
+    /// Fails.
+    ///
     /// # Errors
     ///
-    /// `EOPNOTSUPP`, always.
+    /// `EOPNOTSUPP`.
     pub(crate) fn new(_: Range<usize>, _: &AddressSpace, _: usize) -> Result<Pin<KBox<Self>>> {
         Err(eopnotsupp())
     }
