@@ -58,7 +58,7 @@ impl<'a, T: Send + Sync + 'static> DeviceFile<'a, T> {
     }
 
     /// Returns the file.
-    pub(crate) fn file(&self) -> &'a File {
+    pub(super) fn file(&self) -> &'a File {
         self.file
     }
 

@@ -93,7 +93,7 @@ pub(crate) struct NewDeviceVma<'a, T> {
 
 impl<'a, T: MappingOwner> NewDeviceVma<'a, T> {
     /// Creates a `NewDeviceVma` in the file's `mmap` operation.
-    pub(crate) fn new(vma: &'a VmaNew, device: DeviceFile<'a, T>) -> Self {
+    pub(super) fn new(vma: &'a VmaNew, device: DeviceFile<'a, T>) -> Self {
         Self { vma, device }
     }
 

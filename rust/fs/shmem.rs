@@ -181,7 +181,7 @@ impl ShmemFile {
     }
 
     /// Returns a raw pointer to the file.
-    pub(crate) fn as_ptr(&self) -> *mut bindings::file {
+    pub(super) fn as_ptr(&self) -> *mut bindings::file {
         self.file.as_ptr()
     }
 
