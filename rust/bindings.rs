@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Raw bindings: the kernel crate's and those of `helpers.h`.
+//! Raw bindings: those of the kernel crate, and those of `helpers.h`.
 //!
-//! For [`fs`](crate::fs), [`mm`](crate::mm), [`sync`](crate::sync) and [`sys`](crate::sys) only,
-//! which put safe types over them.
+//! To be used only in [`fs`](crate::fs), [`mm`](crate::mm), [`sync`](crate::sync) and
+//! [`trampolines`](crate::trampolines), which wrap them in safe types.
 
 #[allow(
     clippy::all,

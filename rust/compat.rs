@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! What the kernel crate of the oldest kernel that this is built for, Linux 7.2, does not have: error
-//! codes. (For what it has wrong see `MAYSHARE` in [`crate::mm::mirror`].)
+//! Error codes that the kernel crate of the oldest supported kernel, Linux 7.2, lacks. For a wrong
+//! constant of that kernel crate, see `MAYSHARE` in [`crate::mm::mirror`].
 
 use crate::uapi;
 use kernel::{
@@ -26,6 +26,6 @@ pub(crate) fn eopnotsupp() -> Error {
 }
 
 fn errno(number: u32) -> Error {
-    // CAST: A small positive number.
+    // CAST: An errno is small and positive.
     Error::from_errno(-(number as c_int))
 }

@@ -1,7 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! What pinseal needs of the scheduler and the kernel crate does not have yet: a staging place
-//! until it can move there.
+//! Extension of the kernel crate: waiting and work. A staging module, until it can move there.
+//!
+//! | File            | Its one job                                                          |
+//! |-----------------|----------------------------------------------------------------------|
+//! | `once`          | fallible initialisation at first use                                 |
+//! | `poll`          | poll support                                                         |
+//! | `sleep`         | short sleeps, and what ends them                                     |
+//! | `workqueue`     | workqueues that Rust owns                                            |
 
 pub(crate) mod once;
 pub(crate) mod poll;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The trace events, and one line of C for each that Rust calls.
+ * The trace events, and the function that Rust calls for each.
  */
 
 #define CREATE_TRACE_POINTS

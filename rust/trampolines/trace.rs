@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! The module's trace events. While nobody listens, each costs a call and a jump.
+//! Trace events. One that is disabled costs a call and a jump.
 //!
-//! C header: `include/trace/events/pinseal.h`, where each is documented.
+//! C header: `include/trace/events/pinseal.h`, which documents them.
 
 use crate::bindings;
 use core::ops::Range;
@@ -11,20 +11,20 @@ use kernel::time::{
     Monotonic, //
 };
 
-/// Somebody begins to add seals.
+/// A seal operation begins.
 pub(crate) fn seal_begin(object: u64, seals: u32, flags: u32, timeout_ns: u64) {
-    // SAFETY: Plain numbers.
+    // SAFETY: The arguments are integers.
     unsafe { bindings::pinseal_trace_seal_begin(object, seals, flags, timeout_ns) };
 }
 
-/// A look at the pages.
+/// The pages were scanned.
 pub(crate) fn seal_scan(object: u64, scans: u32, pinned_pages: u64, first_pinned: Option<usize>) {
     let first_pinned = first_pinned.map_or(u64::MAX, |index| index as u64);
-    // SAFETY: Plain numbers.
+    // SAFETY: The arguments are integers.
     unsafe { bindings::pinseal_trace_seal_scan(object, scans, pinned_pages, first_pinned) };
 }
 
-/// It has ended.
+/// A seal operation has ended.
 pub(crate) fn seal_end(
     object: u64,
     outcome: i32,
@@ -33,7 +33,7 @@ pub(crate) fn seal_end(
     isolated_pages: usize,
     revoked_pages: u64,
 ) {
-    // SAFETY: Plain numbers.
+    // SAFETY: The arguments are integers.
     unsafe {
         bindings::pinseal_trace_seal_end(
             object,
@@ -46,41 +46,41 @@ pub(crate) fn seal_end(
     };
 }
 
-/// Pages were replaced by copies.
+/// Pages were isolated.
 pub(crate) fn isolate(object: u64, pages: usize) {
-    // SAFETY: Plain numbers.
+    // SAFETY: The arguments are integers.
     unsafe { bindings::pinseal_trace_isolate(object, pages as u64) };
 }
 
 /// A handle pins pages.
 pub(crate) fn pin(object: u64, pages: &Range<usize>, flags: u32, grace_ns: u64) {
     let (start, count) = (pages.start as u64, pages.len() as u64);
-    // SAFETY: Plain numbers.
+    // SAFETY: The arguments are integers.
     unsafe { bindings::pinseal_trace_pin(object, start, count, flags, grace_ns) };
 }
 
-/// It was closed.
+/// A pin handle was closed.
 pub(crate) fn unpin(object: u64, pages: &Range<usize>, since: Instant<Monotonic>) {
     let (start, count) = (pages.start as u64, pages.len() as u64);
-    // SAFETY: Plain numbers.
+    // SAFETY: The arguments are integers.
     unsafe { bindings::pinseal_trace_unpin(object, start, count, ns_since(since)) };
 }
 
-/// Somebody wants leased pages.
+/// The break of a lease is requested.
 pub(crate) fn lease_asked(object: u64, pages: &Range<usize>, until_ns: u64) {
     let (start, count) = (pages.start as u64, pages.len() as u64);
-    // SAFETY: Plain numbers.
+    // SAFETY: The arguments are integers.
     unsafe { bindings::pinseal_trace_lease_asked(object, start, count, until_ns) };
 }
 
-/// They were taken.
+/// A lease was revoked.
 pub(crate) fn lease_revoked(object: u64, pages: &Range<usize>, since: Instant<Monotonic>) {
     let (start, count) = (pages.start as u64, pages.len() as u64);
-    // SAFETY: Plain numbers.
+    // SAFETY: The arguments are integers.
     unsafe { bindings::pinseal_trace_lease_revoked(object, start, count, ns_since(since)) };
 }
 
 fn ns_since(since: Instant<Monotonic>) -> u64 {
-    // CAST: The clock is monotonic, so this is never negative.
+    // CAST: The clock is monotonic, so the time is not negative.
     since.elapsed().as_nanos() as u64
 }
