@@ -193,8 +193,8 @@ impl PinnedPages {
     /// the range in the file.
     ///
     /// `memfd_pin_folios()` may find and pin a folio that is being swapped out at that moment. A
-    /// swap-in brings the same folio back. A folio that is the file's and is pinned is not swapped
-    /// out any more.
+    /// swap-in makes it the file's again. A folio that is the file's and is pinned is not swapped out
+    /// any more.
     fn drop_stale(&mut self, file: &ReadLockedShmem<'_>, first: usize, from: usize) -> Result {
         for (number, pin) in self.pins.iter().enumerate().skip(from) {
             if !file.has_folio(first + pin.offset, pin.folio)? {

@@ -86,7 +86,7 @@ impl ShmemFile {
             file
         };
         let file = from_err_ptr(file).map_err(|err| match err {
-            // shmem returns it without memory for an inode. The kernel mount has no quota.
+            // shmem returns it without memory for an inode. The kernel mount has no size limit.
             ENOSPC => ENOMEM,
             err => err,
         })?;

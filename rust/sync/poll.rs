@@ -141,8 +141,8 @@ impl PinnedDrop for PollQueue {
             is_active
         };
         if is_active {
-            // SAFETY: By the type invariants, all entries are pollers. They leave at this wake-up,
-            // and access the queue under RCU until then.
+            // SAFETY: By the type invariants, all entries are pollers. This wake-up makes them leave.
+            // One that leaves concurrently accesses the queue under RCU, hence the grace period.
             unsafe {
                 bindings::__wake_up_pollfree(head);
                 bindings::synchronize_rcu();
