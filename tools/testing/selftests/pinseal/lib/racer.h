@@ -14,6 +14,8 @@
 struct racer {
 	void (*move)(void *data);
 	void *data;
+	unsigned int wanted;	/* the round to get ready for */
+	unsigned int ready;	/* the round that it spins for */
 	unsigned int round;	/* the current one */
 	unsigned int done;	/* the last one with a move */
 	bool quit;
@@ -23,7 +25,7 @@ struct racer {
 /* racer_start() - starts it on CPU 1, and moves the test to CPU 0: 0, or an errno. */
 int racer_start(struct racer *r, void (*move)(void *data), void *data);
 
-/* racer_go() - begins a round. */
+/* racer_go() - begins a round, once the racer spins for it. */
 void racer_go(struct racer *r);
 
 /* racer_wait() - waits until it has moved. */
