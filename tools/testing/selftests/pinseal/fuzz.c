@@ -3,8 +3,8 @@
  * Random calls on a few objects by threads and processes at the same time, for as long
  * as one likes, checked against what must hold however they interleave.
  *
- *	fuzz				some seconds, with a fixed seed
- *	fuzz SECONDS			with a random one
+ *	fuzz				some seconds, with a fresh seed
+ *	fuzz SECONDS			so many
  *	fuzz SECONDS SEED [ROUND]	again, from a round on
  *
  * What each worker tries to do follows from the seed, the round and the worker alone. How
@@ -12,13 +12,13 @@
  * When something is wrong, it says what, and what everybody did last.
  */
 #include <sys/random.h>
+#include <sys/utsname.h>
 
 #include "fuzz_round.h"
 #include "kselftest.h"
 #include "sysfile.h"
 
 #define SECONDS		20
-#define SEED		20140417
 /* A slow machine must have done something, too; but not all that there is to do. */
 #define MIN_ROUNDS	3
 
@@ -209,6 +209,20 @@ static void report_break(void)
 	}
 }
 
+/* The command that runs this again. */
+static void print_again(unsigned long seconds)
+{
+	struct utsname name = { 0 };
+	const char *kernel;
+
+	uname(&name);
+	kernel = strstr(name.release, "-pinseal-");
+	ksft_print_msg("seed %llu; again: make fuzz SEED=%llu SECONDS=%lu ARCH=%s%s%s\n",
+		       (unsigned long long)fuzz->seed, (unsigned long long)fuzz->seed, seconds,
+		       strcmp(name.machine, "aarch64") ? name.machine : "arm64",
+		       kernel ? " KERNEL=" : "", kernel ? kernel + strlen("-pinseal-") : "");
+}
+
 static void report_counts(unsigned long rounds)
 {
 	ksft_print_msg("%lu rounds; the machine was late by up to %.1f ms\n", rounds,
@@ -295,12 +309,11 @@ int main(int argc, char **argv)
 	ksft_print_header();
 	if (prepare())
 		ksft_exit_fail_msg("no memory, or no device\n");
-	fuzz->seed = SEED;
 	if (argc > 2)
 		fuzz->seed = strtoull(argv[2], NULL, 0);
-	else if (argc > 1 && getrandom(&fuzz->seed, sizeof(uint32_t), 0) < 0)
+	else if (getrandom(&fuzz->seed, sizeof(uint32_t), 0) < 0)
 		ksft_exit_fail_perror("getrandom");
-	ksft_print_msg("seed %llu, %lu s\n", (unsigned long long)fuzz->seed, seconds);
+	print_again(seconds);
 	ksft_set_plan(RULES + 1);
 
 	read_setting(LARGE_FOLIOS, large_folios, sizeof(large_folios));
@@ -327,6 +340,7 @@ int main(int argc, char **argv)
 		ksft_test_result_skip("all of it was tried: too little time for that\n");
 	else
 		ksft_test_result(all_was_tried(round - first), "all of it was tried\n");
+	print_again(seconds);
 	fflush(NULL);
 	ksft_finished();
 }

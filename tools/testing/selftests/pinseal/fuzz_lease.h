@@ -338,6 +338,47 @@ static inline int leave_lease(struct worker *w, struct target *t)
 	return lease;
 }
 
+/*
+ * A lease shows that its break is requested, for as long as the request stands. No other
+ * thread uses the object.
+ */
+static inline void watch_break(struct worker *w, struct target *t)
+{
+	struct pinseal_seal arg = seal_async(F_SEAL_WRITE, UINT64_MAX);
+	struct pinseal_lease state;
+	int lease, ready, ret;
+
+	leasing_begins(t, 1);
+	call_begin(w, t, "PIN(%lld) on a long lease in the end", t->number);
+	lease = call_end(w, ps_lease(t->fd, 0, 1, 600 * NSEC_PER_SEC));
+	if (lease < 0)
+		return;
+	arg.flags |= PINSEAL_SEAL_REVOKE;
+	seals_asked(t, F_SEAL_WRITE);
+	asking_begins(t);
+	call_begin(w, t, "SEAL(%lld, flags %#llx) in the end", t->number, arg.flags);
+	ret = call_end(w, ps_seal(t->fd, &arg));
+	if (!ret && arg.outcome == PINSEAL_OUTCOME_PENDING) {
+		ready = ready_within(lease, POLLPRI, SOON_NS / NSEC_PER_MSEC);
+		if (ready != POLLPRI || ps_lease_state(lease, &state) ||
+		    state.state != PINSEAL_LEASE_ASKED)
+			break_rule(RULE_LEASES, "object %lld: no break of its lease is requested: "
+				   "poll() says %#x", t->number, ready);
+		note(N_ASKED);
+		call_begin(w, t, "SEAL(%lld), cancelled in the end", t->number);
+		ret = call_end(w, async_cancel(t->fd, &arg));
+		if (ret || arg.outcome != PINSEAL_OUTCOME_CANCELLED)
+			break_rule(RULE_LEASES, "object %lld: a seal that waits for a lease cannot be "
+				   "cancelled: %d, outcome %u", t->number, ret, arg.outcome);
+		if (ps_lease_state(lease, &state) || state.state != PINSEAL_LEASE_HELD)
+			break_rule(RULE_LEASES, "object %lld: the break of its lease is still "
+				   "requested", t->number);
+	}
+	seals_failed(t, F_SEAL_WRITE);
+	asking_ends(t);
+	close(lease);
+}
+
 /* The object was sealed for write by who revoked so many pages. */
 static inline void check_left_lease(struct worker *w, struct target *t, int lease, uint64_t revoked)
 {
@@ -345,6 +386,8 @@ static inline void check_left_lease(struct worker *w, struct target *t, int leas
 	int ret;
 
 	leases_were_taken(t, revoked);
+	if (revoked)
+		note(N_REVOKED);
 	call_begin(w, t, "pwrite(lease of %lld) in the end", t->number);
 	ret = call_end(w, sys(pwrite(lease, "l", 1, 0)));
 	if (ps_lease_state(lease, &state) || state.state != PINSEAL_LEASE_REVOKED ||

@@ -249,6 +249,29 @@ static inline void check_content(struct worker *w, struct target *t)
 	}
 }
 
+/* A pin keeps its page from being removed by a call that waits. */
+static inline void wait_in_vain(struct worker *w, struct target *t)
+{
+	struct pinseal_resize arg = { .timeout_ns = 20000, .flags = PINSEAL_RESIZE_WAIT };
+	int pin, ret;
+
+	call_begin(w, t, "PIN(%lld) in the end", t->number);
+	pin = call_end(w, ps_pin(t->fd, 0, 1, 0));
+	if (pin < 0)
+		return;
+	resizing_begins(t, 0);
+	call_begin(w, t, "RESIZE(%lld, 0) in the end", t->number);
+	ret = call_end(w, ps_ioctl(t->fd, PINSEAL_IOC_RESIZE, &arg));
+	resizing_ends(t, 0, ret != -EBUSY);
+	call_forbidden_by(w, ret, F_SEAL_SHRINK);
+	if (ret == -EBUSY)
+		note(N_IN_VAIN);
+	else if (ret != -EPERM)
+		break_rule(RULE_STATE, "object %lld: RESIZE gave %d, with a page pinned", t->number,
+			   ret);
+	close(pin);
+}
+
 /* All have let go of it: it can be sealed, and that holds. */
 static inline void check_released(struct worker *w, struct target *t)
 {
@@ -263,6 +286,12 @@ static inline void check_released(struct worker *w, struct target *t)
 	check_size(t, &w->before, ps_size(t->fd));
 	if (t->access != O_RDWR)
 		return;
+
+	/* Directed, so that each run of the fuzzer does it. */
+	if (t->number % 3 == 2 && !(w->before.known & (F_SEAL_WRITE | F_SEAL_SEAL)))
+		watch_break(w, t);
+	if (t->number % 3 == 0)
+		wait_in_vain(w, t);
 
 	/* What is left behind on purpose, and must not matter; for some, nothing. */
 	if (t->number % 2)

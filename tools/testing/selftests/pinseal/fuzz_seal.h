@@ -198,7 +198,10 @@ static inline void check_seal(struct worker *w, struct target *t, int ret,
 		check_report(w, ret, in, out);
 		write_once(t->used, true);
 	} else if (ret != -EBADF && memcmp(in, out, sizeof(*in))) {
-		wrong_report("%s changed the struct", strerrorname_np(-ret));
+		/* The call was restarted for task work; its first part has reported. */
+		if (out->outcome != PINSEAL_OUTCOME_INTERRUPTED)
+			wrong_report("%s changed the struct", strerrorname_np(-ret));
+		check_report(w, -EINTR, in, out);
 	}
 	if (ret == -EBUSY && out->outcome == PINSEAL_OUTCOME_WRITABLE_MAPPING) {
 		if (!(in->seals & ~w->before.known & F_SEAL_WRITE))

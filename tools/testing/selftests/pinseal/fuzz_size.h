@@ -111,6 +111,9 @@ static inline struct patience random_patience(struct worker *w, uint32_t flags)
 static inline struct grip *held_within(struct worker *w, struct target *t, uint64_t from,
 				       uint64_t to)
 {
+	/* A punch within one page removes none. */
+	if (from >= to)
+		return NULL;
 	for (int i = 0; i < GRIPS; i++) {
 		struct grip *g = &w->grip[i];
 
