@@ -33,8 +33,11 @@ tests_of_flavour() {
 
 # The tests in $TEST, or else those of the current flavour.
 wanted_tests() {
+	local words
+
 	if [ -n "${TEST-}" ]; then
-		tr -s ' ' '\n' <<<"$TEST"
+		read -ra words <<<"$TEST"
+		printf '%s\n' "${words[@]}"
 	else
 		tests_of_flavour
 	fi
@@ -85,27 +88,26 @@ GUESTS=${PINSEAL_GUESTS:-$(nproc)}
 WORTH_A_GUEST=8
 MOST_FAILED=5
 
-# By kernel: guests that were booted, run now, and failed. By process: the kernel.
-declare -A booted=() running=() failed=() kernel_of=()
+# By kernel: the guests that run, and that have failed. By process: the guest's folder.
+declare -A running=() failed=() folder_of=()
 
 # run_guests RUN FLAVOUR...: runs the queued tests. The guests of a kernel share its queue: a
 # guest that is lost costs the test that it ran, and another guest takes the rest.
 run_guests() {
-	local run=$1 next pid flavour status
+	local run=$1 next pid
 
 	shift
 	while :; do
 		next=''
-		[ ${#kernel_of[@]} -ge "$GUESTS" ] || next=$(next_kernel "$run" "$@")
+		[ ${#folder_of[@]} -ge "$GUESTS" ] || next=$(next_kernel "$run" "$@")
 		if [ -n "$next" ]; then
 			start_guest "$run" "$next"
-		elif [ ${#kernel_of[@]} -gt 0 ]; then
-			pid='' status=0
-			wait -n -p pid "${!kernel_of[@]}" || status=1
-			flavour=${kernel_of[$pid]}
-			unset "kernel_of[$pid]"
-			running[$flavour]=$((running[$flavour] - 1))
-			failed[$flavour]=$((${failed[$flavour]:-0} + status))
+		elif [ ${#folder_of[@]} -gt 0 ]; then
+			if wait -n -p pid "${!folder_of[@]}"; then
+				end_guest "$pid" 0
+			else
+				end_guest "$pid" 1
+			fi
 		else
 			break
 		fi
@@ -148,7 +150,19 @@ start_guest() {
 	flavour "$2"
 	PINSEAL_SILENCE=$(($(test_seconds) + 60)) \
 		"$PINSEAL_SRC/scripts/run-guest" "$2" tests "$dir/$n" test &
-	kernel_of[$!]=$2
+	folder_of[$!]=$dir/$n
+}
+
+# end_guest PID FAILED: counts a guest that has ended. Without a single test run, another one
+# will do no better.
+end_guest() {
+	local folder=${folder_of[$1]} flavour
+
+	unset "folder_of[$1]"
+	flavour=$(basename "${folder%/*}")
+	running[$flavour]=$((running[$flavour] - 1))
+	failed[$flavour]=$((${failed[$flavour]:-0} + $2))
+	[ "$2" = 0 ] || grep -qs '"name"' "$folder/result" || failed[$flavour]=$MOST_FAILED
 }
 
 # sum_up RUN [--table] FLAVOUR...: says how it went; succeeds if nothing failed.

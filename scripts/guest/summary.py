@@ -39,7 +39,7 @@ class Flavour:
 
     def __init__(self, run, name, command):
         self.name = name
-        self._all_tests = command
+        self._make = command
         folder = os.path.join(run, name)
         with open(os.path.join(folder, "tests")) as file:
             self._tests = [line.split()[0] for line in file]
@@ -101,7 +101,8 @@ class Flavour:
                 tests.setdefault(test, []).append(problem["text"])
             for test, lines in tests.items():
                 yield from (f"  {self.name} {line}" for line in lines)
-                yield f"    again: {self._again(guest, test)}"
+                if names:
+                    yield f"    again: {self._again(guest, test)}"
             if tests and guest["kept"]:
                 yield f"    console, report: {guest['kept']}"
         if self.missed:
@@ -109,14 +110,14 @@ class Flavour:
             yield f"    again: {self._command(' '.join(self.missed))}"
 
     def _again(self, guest, test):
-        """The command that runs just this test again, or this guest's if it is none's."""
+        """The command that runs just this test again, or all of this guest's."""
         for program in guest["programs"]:
             if program["name"] == test and program["failures"] and program["again"]:
                 return self._command(program["again"])
         return self._command(test or " ".join(program["name"] for program in guest["programs"]))
 
     def _command(self, tests):
-        return self._all_tests + (f' TEST="{tests}"' if tests else "")
+        return f'{self._make} TEST="{tests}"'
 
 
 def show_slowest(flavours):
