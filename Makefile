@@ -51,7 +51,7 @@ help:
 ##                         under other kernels of qemu/flavours
 ##   make test-matrix      under all of them, with a table at the end
 ##   make hammer           under all of them, long variants, and hours of fuzzing
-##   make hammer FLAVOURS="debug-arm64" TEST="fuzz races" HAMMER_SECONDS=600
+##   make hammer FLAVOURS="debug-arm64" TEST="fuzz seal_races" HAMMER_SECONDS=600
 ##                         parts of that; RUN=folder continues an interrupted one
 ##   make demo             sealing with real pins, memfd and pinseal side by side
 ##   make bench            the measurements
