@@ -378,6 +378,37 @@ TEST_F(busy_ring, does_not_extend_a_lease)
 	close(fd);
 }
 
+static void *final_sealer_thread(void *data)
+{
+	struct pinseal_seal arg = { .seals = F_SEAL_SEAL, .timeout_ns = LONG_NS };
+	int fd = *(int *)data;
+
+	sleep_ns(20 * NSEC_PER_MSEC);
+	return (void *)(intptr_t)ps_seal(fd, &arg);
+}
+
+/*
+ * Another sealer sets F_SEAL_SEAL between two parts of a restarted seal. The call fails with
+ * EPERM, and the struct keeps the report of the first part: the header says so.
+ */
+TEST_F(busy_ring, keeps_the_report_when_another_sealer_ends_it)
+{
+	struct pinseal_seal arg = seal_write(UINT64_MAX);
+	pthread_t thread;
+	void *ret;
+
+	ASSERT_EQ(0, pthread_create(&thread, NULL, final_sealer_thread, &self->fd));
+	EXPECT_EQ(-EPERM, ps_seal(self->fd, &arg));
+	ASSERT_EQ(0, pthread_join(thread, &ret));
+	ASSERT_EQ(0, (intptr_t)ret);
+	EXPECT_EQ(F_SEAL_SEAL, ps_get_seals(self->fd));
+	EXPECT_EQ(PINSEAL_OUTCOME_INTERRUPTED, arg.outcome);
+	EXPECT_LT(0, arg.scans);
+	EXPECT_LT(0, arg.waited_ns);
+	EXPECT_EQ(1, arg.pinned_pages);
+	EXPECT_EQ(HELD, arg.first_pinned);
+}
+
 TEST_F(busy_ring, does_not_hide_the_release)
 {
 	int i;
