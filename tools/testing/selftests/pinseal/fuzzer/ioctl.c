@@ -1,40 +1,28 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
-/*
- * The fuzzer's simpler commands, and the forms in which all commands get their
- * argument: right ones, and such that nothing may happen.
- */
-#ifndef FUZZ_IOCTL_H
-#define FUZZ_IOCTL_H
-
+// SPDX-License-Identifier: GPL-2.0-only
 #include <stddef.h>
 
+#include "ioctl.h"
+#include "arena.h"
 #include "bytes.h"
-#include "fuzz_worker.h"
+#include "log.h"
+#include "model.h"
+#include "object.h"
+#include "pinseal_test.h"
+#include "random.h"
+#include "worker.h"
 
-/* Where the argument is, and how large the command word says it is. */
-enum form {
-	PLAIN,
-	OLD,			/* of the first version of the struct, or not much longer */
-	LONG,			/* and the tail is zero */
-	LONG_DIRTY,		/* and the tail is not zero */
-	SHORT,
-	READ_ONLY,		/* it ends where memory ends, too */
-	CUT,			/* the last bytes lie where no memory is */
-	NOWHERE,
-};
-
-static const char *const form_names[] = {
+const char *const form_names[] = {
 	[PLAIN] = "plain", [OLD] = "old", [LONG] = "long", [LONG_DIRTY] = "long and dirty",
 	[SHORT] = "short", [READ_ONLY] = "read-only", [CUT] = "cut", [NOWHERE] = "nowhere",
 };
 
-static inline enum form random_form(struct worker *w)
+enum form random_form(struct worker *w)
 {
 	return once_in(&w->r, 8) ? random_below(&w->r, NOWHERE + 1) : PLAIN;
 }
 
 /* The size of the first version of a command's struct. */
-static inline size_t first_size(unsigned int cmd)
+static size_t first_size(unsigned int cmd)
 {
 	switch (cmd) {
 	case PINSEAL_IOC_RESIZE:
@@ -48,8 +36,7 @@ static inline size_t first_size(unsigned int cmd)
 	}
 }
 
-/* What a command whose struct is presented like that must fail with, or 0. */
-static inline int form_error(enum form form, unsigned int cmd)
+int form_error(enum form form, unsigned int cmd)
 {
 	switch (form) {
 	case LONG_DIRTY:
@@ -66,8 +53,7 @@ static inline int form_error(enum form form, unsigned int cmd)
 	}
 }
 
-/* Makes the call that has begun. @data is the struct, in and out. */
-static inline int ioctl_as(struct worker *w, enum form form, unsigned int cmd, void *data)
+int ioctl_as(struct worker *w, enum form form, unsigned int cmd, void *data)
 {
 	size_t first = first_size(cmd), size = _IOC_SIZE(cmd), room = size;
 	unsigned char *at = (unsigned char *)w->arena.rw;
@@ -121,15 +107,14 @@ static inline int ioctl_as(struct worker *w, enum form form, unsigned int cmd, v
 	return ret;
 }
 
-/* A call that is right for the module failed as if it were not. */
-static inline void call_was_right(struct worker *w, int ret)
+void call_was_right(struct worker *w, int ret)
 {
 	if (ret == -EINVAL || ret == -EFAULT || ret == -E2BIG)
 		break_rule(RULE_RESULTS, "worker %u, object %lld: %s for a right argument",
 			   w->number, w->t->number, strerrorname_np(-ret));
 }
 
-static inline void op_info(struct worker *w, struct target *t)
+void op_info(struct worker *w, struct target *t)
 {
 	enum form form = random_form(w);
 	struct pinseal_info info;
@@ -155,7 +140,7 @@ static inline void op_info(struct worker *w, struct target *t)
 			   w->number);
 }
 
-static inline void op_get_seals(struct worker *w, struct target *t)
+void op_get_seals(struct worker *w, struct target *t)
 {
 	enum form form = random_form(w);
 	uint32_t seals = 0xcccccccc;
@@ -189,7 +174,7 @@ static inline void op_get_seals(struct worker *w, struct target *t)
 	seals_known(t, seals);
 }
 
-static inline void op_set_name(struct worker *w, struct target *t)
+void op_set_name(struct worker *w, struct target *t)
 {
 	struct pinseal_name arg;
 	enum form form = random_form(w);
@@ -220,8 +205,7 @@ static inline void op_set_name(struct worker *w, struct target *t)
 			   w->number, t->number);
 }
 
-/* Numbers and types that are no command. */
-static inline void op_unknown(struct worker *w, struct target *t)
+void op_unknown(struct worker *w, struct target *t)
 {
 	/* 0x20 is a handle's. */
 	unsigned int nr = one_of(&w->r, 0x0b, 0x0c, 0x10, 0x20, 0x7f, 0xff);
@@ -242,5 +226,3 @@ static inline void op_unknown(struct worker *w, struct target *t)
 		break_rule(RULE_RESULTS, "worker %u: the unknown command %#x did something",
 			   w->number, cmd);
 }
-
-#endif /* FUZZ_IOCTL_H */

@@ -1,47 +1,35 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
-/*
- * A round of the fuzzer: new objects, some workers who do a number of random things
- * to them at the same time, and a last look when all are gone.
- *
- * Rounds have profiles: what happens often in one, and what does not. With much of
- * everything, something would always be in the way of a seal.
- */
-#ifndef FUZZ_ROUND_H
-#define FUZZ_ROUND_H
-
+// SPDX-License-Identifier: GPL-2.0-only
+#include "round.h"
+#include "arena.h"
+#include "async_seal.h"
+#include "bytes.h"
+#include "child.h"
 #include "content.h"
-#include "fuzz_child.h"
-#include "fuzz_grip.h"
-#include "fuzz_io.h"
-#include "fuzz_ioctl.h"
-#include "fuzz_async.h"
-#include "fuzz_lease.h"
-#include "fuzz_mirror.h"
-#include "fuzz_pins.h"
-#include "fuzz_seal.h"
-#include "fuzz_share.h"
-#include "fuzz_size.h"
-#include "fuzz_view.h"
-#include "large_folio.h"
+#include "grip.h"
+#include "io.h"
+#include "ioctl.h"
+#include "lease.h"
+#include "log.h"
+#include "mirror.h"
+#include "model.h"
+#include "object.h"
+#include "pins.h"
+#include "pinseal_test.h"
+#include "random.h"
+#include "seal.h"
+#include "share.h"
+#include "size.h"
+#include "view.h"
+#include "worker.h"
 
-#define TURNS		150	/* of each worker; a race is decided sooner */
-#define RACING_TURNS	50
-#define PAGES		16
 #define DOOMED_FD	700	/* no other descriptor gets numbers from here on */
 
-/* A large folio that is larger than this is not worth the time. */
-#define LARGE_MAX	(4UL << 20)
-
-enum profile { MIXED, RACING, MAPPING, HOLDING, SIZING, CHECKING, PROFILES };
-
-static const char *const profile_names[PROFILES] = {
-	"mixed", "racing", "mapping", "holding", "sizing", "checking",
-};
-
-static const struct operation {
+struct operation {
 	void (*run)(struct worker *w, struct target *t);
 	unsigned int weight[PROFILES];
-} operations[] = {
+};
+
+static const struct operation operations[] = {
 	/*			  MIXED RACING	MAPPING HOLDING SIZING CHECKING */
 	{ op_seal,		{ 10,	10,	10,	10,	8,	8 } },
 	{ op_background,	{ 6,	4,	4,	4,	3,	3 } },
@@ -81,11 +69,13 @@ static const struct operation {
 
 #define OPERATIONS	(sizeof(operations) / sizeof(operations[0]))
 
-static enum profile profile;
-static unsigned int turns;
-static struct worker workers[WORKERS + 1];
+enum profile profile;
 
-static inline const struct operation *random_operation(struct random *r)
+unsigned int turns;
+
+struct worker workers[WORKERS + 1];
+
+static const struct operation *random_operation(struct random *r)
 {
 	unsigned int sum = 0, at, i;
 
@@ -101,7 +91,7 @@ static inline const struct operation *random_operation(struct random *r)
  * Workers
  */
 
-static inline int worker_init(struct worker *w, unsigned int number, size_t most)
+int worker_init(struct worker *w, unsigned int number, size_t most)
 {
 	w->number = number;
 	w->log = &fuzz->log[number];
@@ -110,7 +100,7 @@ static inline int worker_init(struct worker *w, unsigned int number, size_t most
 	return w->buf == MAP_FAILED ? -errno : arena_init(&w->arena);
 }
 
-static inline void *worker_thread(void *data)
+static void *worker_thread(void *data)
 {
 	struct worker *w = data;
 
@@ -158,8 +148,7 @@ out:
 	return NULL;
 }
 
-/* Lets some of the workers work, and returns when they are through. */
-static inline void run_workers(unsigned int first, unsigned int end)
+void run_workers(unsigned int first, unsigned int end)
 {
 	pthread_t thread[WORKERS];
 	unsigned int i;
@@ -178,7 +167,7 @@ static inline void run_workers(unsigned int first, unsigned int end)
  */
 
 /* Opens the shmem file behind an object: its descriptor, or -1. */
-static inline int open_inner(int fd)
+static int open_inner(int fd)
 {
 	size_t page = page_size();
 	void *p = ps_map(fd, page, PROT_READ, MAP_SHARED);
@@ -191,8 +180,7 @@ static inline int open_inner(int fd)
 	return inner < 0 ? -1 : inner;
 }
 
-/* Makes a target's object for this round. */
-static inline int new_object(struct target *t, struct random *r, size_t span)
+int new_object(struct target *t, struct random *r, size_t span)
 {
 	int access = once_in(r, 12) ? one_of(r, O_RDONLY, O_WRONLY) : O_RDWR;
 	int fd = ps_open(access);
@@ -233,7 +221,7 @@ static inline int new_object(struct target *t, struct random *r, size_t span)
  */
 
 /* The content, twice and in two ways. */
-static inline void check_content(struct worker *w, struct target *t)
+static void check_content(struct worker *w, struct target *t)
 {
 	for (int i = 0; i < 2 && has_image(t); i++) {
 		void *p = ps_map(t->fd, t->span, PROT_READ, MAP_SHARED);
@@ -250,7 +238,7 @@ static inline void check_content(struct worker *w, struct target *t)
 }
 
 /* A pin keeps its page from being removed by a call that waits. */
-static inline void wait_in_vain(struct worker *w, struct target *t)
+static void wait_in_vain(struct worker *w, struct target *t)
 {
 	struct pinseal_resize arg = { .timeout_ns = 20000, .flags = PINSEAL_RESIZE_WAIT };
 	int pin, ret;
@@ -273,7 +261,7 @@ static inline void wait_in_vain(struct worker *w, struct target *t)
 }
 
 /* All have let go of it: it can be sealed, and that holds. */
-static inline void check_released(struct worker *w, struct target *t)
+static void check_released(struct worker *w, struct target *t)
 {
 	struct pinseal_seal arg = { .seals = F_SEAL_WRITE, .timeout_ns = 20 * NSEC_PER_SEC };
 	int lease = -1, mirror = -1, ret;
@@ -330,20 +318,17 @@ static inline void check_released(struct worker *w, struct target *t)
 	check_content(w, t);
 }
 
-/* Nobody else is there any more. */
-static inline void last_look(struct worker *w)
+void last_look(struct worker *w)
 {
 	w->log->n = 0;
 	for (int i = 0; i < TARGETS && !is_over(); i++)
 		check_released(w, &fuzz->target[i]);
 }
 
-static inline void end_object(struct target *t)
+void end_object(struct target *t)
 {
 	close(t->fd);
 	close(t->doomed);
 	if (t->inner >= 0)
 		close(t->inner);
 }
-
-#endif /* FUZZ_ROUND_H */

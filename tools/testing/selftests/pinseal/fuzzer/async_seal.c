@@ -1,18 +1,16 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
-/*
- * The fuzzer's SEAL in the background: beginning, asking, cancelling, polling. Who is told
- * of a result need not be who began, so less is known than of a call that waits: what was
- * asked for may be set from then on.
- */
-#ifndef FUZZ_ASYNC_H
-#define FUZZ_ASYNC_H
-
+// SPDX-License-Identifier: GPL-2.0-only
+#include "async_seal.h"
 #include "async.h"
-#include "fuzz_seal.h"
+#include "log.h"
+#include "model.h"
+#include "pinseal_test.h"
+#include "random.h"
+#include "seal.h"
 #include "state.h"
+#include "worker.h"
 
-static inline void check_async(struct worker *w, struct target *t, int ret,
-			       const struct pinseal_seal *in, const struct pinseal_seal *out)
+static void check_async(struct worker *w, struct target *t, int ret,
+			const struct pinseal_seal *in, const struct pinseal_seal *out)
 {
 	bool cancel = in->flags & PINSEAL_SEAL_CANCEL;
 
@@ -54,7 +52,7 @@ static inline void check_async(struct worker *w, struct target *t, int ret,
 		wrong_report("changed what it should not, or did what nobody asked for");
 }
 
-static inline void ask(struct worker *w, struct target *t)
+void ask(struct worker *w, struct target *t)
 {
 	struct pinseal_seal in = random_request(w, t), out;
 	bool revokes, cancels;
@@ -98,7 +96,7 @@ static inline void ask(struct worker *w, struct target *t)
 	}
 }
 
-static inline void op_background(struct worker *w, struct target *t)
+void op_background(struct worker *w, struct target *t)
 {
 	unsigned int times = 1 + random_below(&w->r, 4);
 	int ready;
@@ -114,8 +112,7 @@ static inline void op_background(struct worker *w, struct target *t)
 		break_rule(RULE_RESULTS, "object %lld: poll() says %#x", t->number, ready);
 }
 
-/* Puts an end to whatever goes on. */
-static inline void end_background(struct target *t)
+void end_background(struct target *t)
 {
 	struct pinseal_seal arg = seal_async(0, 0);
 	char seals[32];
@@ -125,5 +122,3 @@ static inline void end_background(struct target *t)
 	arg.seals = strtoul(seals, NULL, 0);
 	async_cancel(t->fd, &arg);
 }
-
-#endif /* FUZZ_ASYNC_H */

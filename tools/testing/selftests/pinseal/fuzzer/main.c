@@ -14,11 +14,19 @@
 #include <sys/random.h>
 #include <sys/utsname.h>
 
-#include "fuzz_round.h"
+#include "bytes.h"
 #include "kselftest.h"
+#include "large_folio.h"
+#include "log.h"
+#include "model.h"
+#include "pinseal_test.h"
+#include "random.h"
+#include "round.h"
 #include "sysfile.h"
+#include "worker.h"
 
 #define SECONDS		20
+
 /* A slow machine must have done something, too; but not all that there is to do. */
 #define MIN_ROUNDS	3
 
@@ -30,7 +38,6 @@
 
 /* A call that takes longer will never return. */
 #define STUCK_NS	(60 * NSEC_PER_SEC)
-
 #define LARGE_FOLIOS	"/sys/kernel/mm/transparent_hugepage/shmem_enabled"
 
 static const char *const rules[RULES] = {

@@ -1,27 +1,23 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
-/*
- * The fuzzer's children: those who store through mappings and handles that they inherited,
- * and those who are killed in the middle of a call.
- *
- * A child has whatever any thread of the process has mapped, so it counts as a user of
- * every object.
- */
-#ifndef FUZZ_CHILD_H
-#define FUZZ_CHILD_H
+// SPDX-License-Identifier: GPL-2.0-only
+#include "child.h"
+#include "bytes.h"
+#include "lease.h"
+#include "log.h"
+#include "mirror.h"
+#include "model.h"
+#include "pinseal_test.h"
+#include "random.h"
+#include "seal.h"
+#include "worker.h"
 
-#include "fuzz_lease.h"
-#include "fuzz_mirror.h"
-#include "fuzz_seal.h"
-#include "fuzz_view.h"
-
-static inline void count_for_all(bool comes)
+static void count_for_all(bool comes)
 {
 	for (int i = 0; i < TARGETS; i++)
 		count_up(*(comes ? &fuzz->target[i].maps : &fuzz->target[i].unmaps));
 }
 
 /* Stores through all that it inherited until told to stop; not for ever. */
-static inline void __attribute__((noreturn)) child_store(struct worker *w)
+static void __attribute__((noreturn)) child_store(struct worker *w)
 {
 	for (int turn = 0; turn < 2000 && !read_once(*w->child.stop); turn++) {
 		struct view *v = &w->view[turn % VIEWS];
@@ -39,8 +35,7 @@ static inline void __attribute__((noreturn)) child_store(struct worker *w)
 	_exit(0);
 }
 
-/* What the child inherited and has for as long as it lives. */
-static inline void check_child(struct worker *w)
+void check_child(struct worker *w)
 {
 	for (int i = 0; w->child.pid && i < VIEWS; i++) {
 		struct target *t = w->child.writable[i];
@@ -51,7 +46,7 @@ static inline void check_child(struct worker *w)
 	}
 }
 
-static inline void end_child(struct worker *w)
+void end_child(struct worker *w)
 {
 	int status;
 
@@ -69,7 +64,7 @@ static inline void end_child(struct worker *w)
 			   w->number, status);
 }
 
-static inline void op_fork(struct worker *w, struct target *t)
+void op_fork(struct worker *w, struct target *t)
 {
 	pid_t pid;
 
@@ -103,8 +98,8 @@ static inline void op_fork(struct worker *w, struct target *t)
  * A child that does one thing over and over is killed, and must be gone soon. What it
  * did last is not known: so what it asked for may be set for ever.
  */
-static inline void __attribute__((noreturn)) child_call(struct target *t, unsigned int what,
-							struct pinseal_seal request)
+static void __attribute__((noreturn)) child_call(struct target *t, unsigned int what,
+						 struct pinseal_seal request)
 {
 	for (;;) {
 		struct pinseal_seal arg = request;
@@ -130,7 +125,7 @@ static inline void __attribute__((noreturn)) child_call(struct target *t, unsign
 	}
 }
 
-static inline void op_kill(struct worker *w, struct target *t)
+void op_kill(struct worker *w, struct target *t)
 {
 	unsigned int what = random_below(&w->r, 4);
 	struct pinseal_seal request = random_request(w, t);
@@ -164,5 +159,3 @@ static inline void op_kill(struct worker *w, struct target *t)
 	sizing_ends(t);
 	asking_ends(t);
 }
-
-#endif /* FUZZ_CHILD_H */

@@ -1,14 +1,14 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
-/*
- * The fuzzer's other descriptors: REOPEN, EXPORT and IMPORT.
- */
-#ifndef FUZZ_SHARE_H
-#define FUZZ_SHARE_H
-
-#include "fuzz_ioctl.h"
+// SPDX-License-Identifier: GPL-2.0-only
+#include "share.h"
+#include "bytes.h"
+#include "log.h"
+#include "model.h"
+#include "pinseal_test.h"
+#include "random.h"
+#include "worker.h"
 
 /* What is sealed is sealed for a new descriptor, too. */
-static inline void check_descriptor(struct worker *w, struct target *t, int fd)
+static void check_descriptor(struct worker *w, struct target *t, int fd)
 {
 	int ret;
 
@@ -25,7 +25,7 @@ static inline void check_descriptor(struct worker *w, struct target *t, int fd)
 		call_wrote_bytes(w, "a new descriptor could be mapped writable");
 }
 
-static inline void op_share(struct worker *w, struct target *t)
+void op_share(struct worker *w, struct target *t)
 {
 	bool export = once_in(&w->r, 2), readonly = once_in(&w->r, 2), may;
 	int fd;
@@ -53,8 +53,7 @@ static inline void op_share(struct worker *w, struct target *t)
 	close(fd);
 }
 
-/* Nothing here can be imported: an object's own memory, another object, nothing at all. */
-static inline void op_import(struct worker *w, struct target *t)
+void op_import(struct worker *w, struct target *t)
 {
 	int files[] = { t->inner, t->fd, -1, w->source[0] };
 	int file = files[random_below(&w->r, 4)], ret;
@@ -66,5 +65,3 @@ static inline void op_import(struct worker *w, struct target *t)
 		break_rule(RULE_STATE, "object %lld: IMPORT of what is not for it: %d", t->number,
 			   ret);
 }
-
-#endif /* FUZZ_SHARE_H */

@@ -1,16 +1,17 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
-/*
- * The fuzzer's PINS: whether it fits together, and tells of what the worker itself holds.
- */
-#ifndef FUZZ_PINS_H
-#define FUZZ_PINS_H
-
-#include "fuzz_grip.h"
+// SPDX-License-Identifier: GPL-2.0-only
+#include "pins.h"
+#include "grip.h"
+#include "ioctl.h"
+#include "log.h"
+#include "model.h"
+#include "pinseal_test.h"
+#include "random.h"
+#include "worker.h"
 
 #define LISTED	256
 
-static inline void check_listed(struct target *t, const struct pinseal_pins *arg,
-				const struct pinseal_page *page)
+static void check_listed(struct target *t, const struct pinseal_pins *arg,
+			 const struct pinseal_page *page)
 {
 	uint64_t pages = 0, dma_pages = 0, end = 0;
 
@@ -40,8 +41,8 @@ static inline void check_listed(struct target *t, const struct pinseal_pins *arg
 }
 
 /* Counts what is pinned in a range; in steps, as one does who has little room. */
-static inline int count_pins(int fd, uint64_t from, uint64_t to, bool steps, uint64_t *pages,
-			     uint64_t *dma_pages)
+static int count_pins(int fd, uint64_t from, uint64_t to, bool steps, uint64_t *pages,
+		      uint64_t *dma_pages)
 {
 	struct pinseal_page page;
 	struct pinseal_pins arg = { .next = from };
@@ -69,7 +70,7 @@ static inline int count_pins(int fd, uint64_t from, uint64_t to, bool steps, uin
  * What the worker itself holds must show, in both ways to count. One look is an estimate:
  * somebody who maps the page at that moment can make up for a reference.
  */
-static inline void check_own_pins(struct worker *w, struct target *t)
+static void check_own_pins(struct worker *w, struct target *t)
 {
 	struct grip *g = find_grip(w, t);
 	uint64_t first, end, pages, dma_pages;
@@ -99,8 +100,8 @@ static inline void check_own_pins(struct worker *w, struct target *t)
 }
 
 /* Pins that are listed as those of others only must not be of a handle that the worker has. */
-static inline void check_own_handles(struct worker *w, const struct pinseal_pins *arg,
-				     const struct pinseal_page *page)
+static void check_own_handles(struct worker *w, const struct pinseal_pins *arg,
+			      const struct pinseal_page *page)
 {
 	uint64_t size = page_size();
 
@@ -121,7 +122,7 @@ static inline void check_own_handles(struct worker *w, const struct pinseal_pins
 	}
 }
 
-static inline void op_pins(struct worker *w, struct target *t)
+void op_pins(struct worker *w, struct target *t)
 {
 	uint64_t all = t->span / page_size();
 	enum form form = random_form(w);
@@ -179,5 +180,3 @@ static inline void op_pins(struct worker *w, struct target *t)
 	}
 	check_own_pins(w, t);
 }
-
-#endif /* FUZZ_PINS_H */

@@ -1,43 +1,36 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
-/*
- * The fuzzer's pins: pages that a worker holds for a while without a mapping, and stores
- * through such pins.
- */
-#ifndef FUZZ_GRIP_H
-#define FUZZ_GRIP_H
-
-#include "fuzz_ioctl.h"
+// SPDX-License-Identifier: GPL-2.0-only
+#include "grip.h"
+#include "holders.h"
+#include "log.h"
+#include "model.h"
+#include "pinseal_test.h"
+#include "random.h"
 #include "udmabuf.h"
+#include "uring.h"
+#include "worker.h"
 
-/* A way to hold pages that no mapping is needed for, but the file behind the device. */
-#define HOLD_UDMABUF	(HOLD_HANDLE + 1)
-/* A pin handle that others may take the pages from. */
-#define HOLD_LEASE	(HOLD_HANDLE + 2)
-
-static inline bool is_handle(unsigned int kind)
+bool is_handle(unsigned int kind)
 {
 	return kind == HOLD_HANDLE || kind == HOLD_LEASE;
 }
 
-static inline const char *grip_name(unsigned int kind)
+const char *grip_name(unsigned int kind)
 {
 	return kind == HOLD_UDMABUF ? "DMA buffer" : kind == HOLD_LEASE ? "lease" : hold_name(kind);
 }
 
-static inline bool grip_is_dma(unsigned int kind)
+bool grip_is_dma(unsigned int kind)
 {
 	return kind == HOLD_UDMABUF || kind == HOLD_LEASE || hold_is_dma(kind);
 }
 
-/* Whether the pages that were held at first still are the object's. */
-static inline bool grip_is_whole(const struct grip *g)
+bool grip_is_whole(const struct grip *g)
 {
 	return g->sure && !takers(g->t, g->from, g->to) &&
 	       times_taken(g->t, g->from, g->to) == g->taken;
 }
 
-/* Whether they were taken from their holder by now. */
-static inline bool grip_is_revoked(const struct grip *g)
+bool grip_is_revoked(const struct grip *g)
 {
 	struct pinseal_lease lease;
 
@@ -46,14 +39,12 @@ static inline bool grip_is_revoked(const struct grip *g)
 			       lease.state == PINSEAL_LEASE_REVOKED));
 }
 
-/* Whether they are held, and are the object's, ever since. */
-static inline bool grip_is_held(const struct grip *g)
+bool grip_is_held(const struct grip *g)
 {
 	return grip_is_whole(g) && !grip_is_revoked(g);
 }
 
-/* Nobody may hold a page of a sealed object since before: the seal would have had to wait. */
-static inline void check_grips(struct worker *w)
+void check_grips(struct worker *w)
 {
 	for (int i = 0; i < GRIPS; i++) {
 		struct grip *g = &w->grip[i];
@@ -66,7 +57,7 @@ static inline void check_grips(struct worker *w)
 	}
 }
 
-static inline struct grip *find_grip(struct worker *w, struct target *t)
+struct grip *find_grip(struct worker *w, struct target *t)
 {
 	for (int i = 0; i < GRIPS; i++)
 		if (w->grip[i].t == t)
@@ -74,9 +65,8 @@ static inline struct grip *find_grip(struct worker *w, struct target *t)
 	return NULL;
 }
 
-/* What a worker is about to hold: pages that may be replaced by copies are not for sure. */
-static inline struct grip new_grip(struct target *t, unsigned int kind, uint64_t first,
-				   uint64_t pages)
+struct grip new_grip(struct target *t, unsigned int kind, uint64_t first,
+		     uint64_t pages)
 {
 	struct grip g = {
 		.kind = kind,
@@ -92,7 +82,7 @@ static inline struct grip new_grip(struct target *t, unsigned int kind, uint64_t
 	return g;
 }
 
-static inline int grip_begin(struct grip *g, struct target *t, int fd)
+static int grip_begin(struct grip *g, struct target *t, int fd)
 {
 	if (g->kind != HOLD_UDMABUF)
 		return hold_begin(&g->hold, g->kind, fd, g->from / page_size(),
@@ -101,12 +91,12 @@ static inline int grip_begin(struct grip *g, struct target *t, int fd)
 	return g->dmabuf < 0 ? g->dmabuf : 0;
 }
 
-static inline int grip_end(struct grip *g)
+static int grip_end(struct grip *g)
 {
 	return g->kind == HOLD_UDMABUF ? sys(close(g->dmabuf)) : hold_end(&g->hold);
 }
 
-static inline void op_hold(struct worker *w, struct target *t)
+void op_hold(struct worker *w, struct target *t)
 {
 	unsigned int kind = one_of(&w->r, HOLD_URING, HOLD_URING, HOLD_URING, HOLD_URING,
 				   HOLD_VMSPLICE, HOLD_VMSPLICE, HOLD_VMSPLICE, HOLD_SPLICE,
@@ -157,7 +147,7 @@ static inline void op_hold(struct worker *w, struct target *t)
 /* What a request reads at most, and what is there for it to read then. */
 #define FEED	64
 
-static inline void feed(struct worker *w, char c)
+static void feed(struct worker *w, char c)
 {
 	char text[FEED];
 
@@ -166,11 +156,7 @@ static inline void feed(struct worker *w, char c)
 		perror("# feeding the pipe");
 }
 
-/*
- * Stores through a registered buffer: at once, when there is something in the pipe that
- * is read; or some time after more is written to it, in this worker's own task work.
- */
-static inline void op_store_by_pin(struct worker *w, struct target *t)
+void op_store_by_pin(struct worker *w, struct target *t)
 {
 	struct grip *g = find_grip(w, t);
 	struct io_uring_sqe sqe = {
@@ -193,7 +179,7 @@ static inline void op_store_by_pin(struct worker *w, struct target *t)
 }
 
 /* Waits for a request that is under way. What it reads is written now. */
-static inline void finish_reading(struct worker *w, struct grip *g)
+static void finish_reading(struct worker *w, struct grip *g)
 {
 	struct io_uring_cqe cqe;
 
@@ -206,7 +192,7 @@ static inline void finish_reading(struct worker *w, struct grip *g)
 	g->reading = false;
 }
 
-static inline void let_go(struct worker *w, struct grip *g)
+void let_go(struct worker *w, struct grip *g)
 {
 	struct target *t = g->t;
 
@@ -222,12 +208,10 @@ static inline void let_go(struct worker *w, struct grip *g)
 	hold_signals(false);
 }
 
-static inline void op_let_go(struct worker *w, struct target *t)
+void op_let_go(struct worker *w, struct target *t)
 {
 	struct grip *g = find_grip(w, t);
 
 	if (g)
 		let_go(w, g);
 }
-
-#endif /* FUZZ_GRIP_H */

@@ -1,23 +1,21 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
-/*
- * The fuzzer's pin handles, most of them on a lease: how they are made, what is read and
- * written by them, and what must hold of a lease that others may take at any time.
- *
- * Only some of that is known for sure. A lease that was seen to be taken stays so. And nobody
- * takes it before somebody has asked for leases of the object, and its time is up since then.
- */
-#ifndef FUZZ_LEASE_H
-#define FUZZ_LEASE_H
-
+// SPDX-License-Identifier: GPL-2.0-only
+#include "lease.h"
 #include "async.h"
-#include "fuzz_grip.h"
-#include "fuzz_transfer.h"
+#include "grip.h"
+#include "holders.h"
+#include "ioctl.h"
+#include "log.h"
+#include "model.h"
+#include "pinseal_test.h"
+#include "random.h"
+#include "transfer.h"
+#include "worker.h"
 
 /* No time is longer than the clock has room for. */
 #define LONGEST_NS	((uint64_t)INT64_MAX / 2)
 
 /* Some pages of an object, that it has or not. */
-static inline void random_pages(struct worker *w, struct target *t, struct pinseal_pin *arg)
+static void random_pages(struct worker *w, struct target *t, struct pinseal_pin *arg)
 {
 	uint64_t all = t->span / page_size();
 
@@ -27,8 +25,7 @@ static inline void random_pages(struct worker *w, struct target *t, struct pinse
 	arg->start = random_below(&w->r, all - arg->count + 1);
 }
 
-/* Makes a request wrong: nothing may happen. */
-static inline void spoil_pin(struct worker *w, struct pinseal_pin *arg)
+void spoil_pin(struct worker *w, struct pinseal_pin *arg)
 {
 	switch (random_below(&w->r, 6)) {
 	case 0:
@@ -53,9 +50,8 @@ static inline void spoil_pin(struct worker *w, struct pinseal_pin *arg)
 	}
 }
 
-/* What PIN failed with, or that it did not, fits what was asked for. */
-static inline void check_pin(struct worker *w, struct target *t, int ret, enum form form,
-			     const struct pinseal_pin *arg, bool right)
+void check_pin(struct worker *w, struct target *t, int ret, enum form form,
+	       const struct pinseal_pin *arg, bool right)
 {
 	bool readonly = arg->flags & PINSEAL_PIN_READONLY;
 	bool mirror = arg->flags & PINSEAL_PIN_MIRROR;
@@ -81,8 +77,7 @@ static inline void check_pin(struct worker *w, struct target *t, int ret, enum f
 		call_wrote_bytes(w, "pages were pinned to be written to");
 }
 
-/* Makes a handle that is one way more to hold pages. */
-static inline void op_pin(struct worker *w, struct target *t)
+void op_pin(struct worker *w, struct target *t)
 {
 	struct pinseal_pin arg = {
 		/* Not looked at when it is no lease. */
@@ -130,7 +125,7 @@ static inline void op_pin(struct worker *w, struct target *t)
  * What is seen of one
  */
 
-static inline struct grip *find_handle(struct worker *w, struct target *t)
+static struct grip *find_handle(struct worker *w, struct target *t)
 {
 	unsigned int first = random_below(&w->r, GRIPS);
 
@@ -149,7 +144,7 @@ static inline struct grip *find_handle(struct worker *w, struct target *t)
 		   (g)->t->number, ##__VA_ARGS__)
 
 /* By what was seen, the pages were taken from the holder. */
-static inline void saw_revoked(struct grip *g)
+static void saw_revoked(struct grip *g)
 {
 	uint64_t age = now_ns() - g->since;
 
@@ -166,14 +161,14 @@ static inline void saw_revoked(struct grip *g)
 }
 
 /* By what the last call saw, they were not. */
-static inline void saw_not_revoked(struct grip *g)
+static void saw_not_revoked(struct grip *g)
 {
 	if (g->revoked)
 		wrong_lease(g, "was taken, and is there again");
 }
 
 /* Somebody wanted them at some time in the last call. */
-static inline void saw_asked(struct worker *w, struct grip *g)
+static void saw_asked(struct worker *w, struct grip *g)
 {
 	note(N_ASKED);
 	saw_not_revoked(g);
@@ -182,8 +177,8 @@ static inline void saw_asked(struct worker *w, struct grip *g)
 }
 
 /* Bytes were read or written, or not. @room: as many as the handle has there. */
-static inline void check_transfer(struct worker *w, struct grip *g, ssize_t ret, size_t room,
-				  const void *memory)
+static void check_transfer(struct worker *w, struct grip *g, ssize_t ret, size_t room,
+			   const void *memory)
 {
 	if (ret == -ESTALE) {
 		saw_revoked(g);
@@ -198,7 +193,7 @@ static inline void check_transfer(struct worker *w, struct grip *g, ssize_t ret,
 			   w->number, g->t->number, (long long)ret, (long long)room);
 }
 
-static inline void read_handle(struct worker *w, struct grip *g)
+static void read_handle(struct worker *w, struct grip *g)
 {
 	struct transfer x = read_by(w, "pread(handle of %lld, %#llx, %#llx, %lld at %#llx)",
 				    g->t, g->hold.handle, g->from, g->to);
@@ -208,7 +203,7 @@ static inline void read_handle(struct worker *w, struct grip *g)
 		check_bytes(g->t, g->from + x.at, x.memory, x.ret, "read by a handle");
 }
 
-static inline void write_handle(struct worker *w, struct grip *g)
+static void write_handle(struct worker *w, struct grip *g)
 {
 	struct transfer x = write_by(w, "pwrite(handle of %lld, %#llx, %#llx, %lld at %#llx)",
 				     g->t, g->hold.handle, g->from, g->to, g->readonly);
@@ -223,7 +218,7 @@ static inline void write_handle(struct worker *w, struct grip *g)
 			   w->before.known);
 }
 
-static inline void poll_handle(struct worker *w, struct grip *g)
+static void poll_handle(struct worker *w, struct grip *g)
 {
 	short events = once_in(&w->r, 2) ? POLLPRI : ALWAYS_READY | POLLPRI;
 	int ms = once_in(&w->r, 3) ? random_below(&w->r, 4) : 0, ready;
@@ -244,7 +239,7 @@ static inline void poll_handle(struct worker *w, struct grip *g)
 }
 
 /* The state by itself, and with what was agreed on. */
-static inline void check_lease(struct worker *w, struct grip *g, const struct pinseal_lease *lease)
+static void check_lease(struct worker *w, struct grip *g, const struct pinseal_lease *lease)
 {
 	uint32_t flags = (g->kind == HOLD_LEASE ? PINSEAL_PIN_LEASED : 0) |
 			 (g->readonly ? PINSEAL_PIN_READONLY : 0);
@@ -277,7 +272,7 @@ static inline void check_lease(struct worker *w, struct grip *g, const struct pi
 			    lease->until_ns, lease->state);
 }
 
-static inline void ask_handle(struct worker *w, struct grip *g)
+static void ask_handle(struct worker *w, struct grip *g)
 {
 	enum form form = random_form(w);
 	struct pinseal_lease lease;
@@ -297,7 +292,7 @@ static inline void ask_handle(struct worker *w, struct grip *g)
 	check_lease(w, g, &lease);
 }
 
-static inline void op_use_handle(struct worker *w, struct target *t)
+void op_use_handle(struct worker *w, struct target *t)
 {
 	static void (*const use[])(struct worker *w, struct grip *g) = {
 		read_handle, write_handle, write_handle, poll_handle, ask_handle,
@@ -308,8 +303,7 @@ static inline void op_use_handle(struct worker *w, struct target *t)
 		use[random_below(&w->r, sizeof(use) / sizeof(use[0]))](w, g);
 }
 
-/* A child writes by what it inherited. It has no log. */
-static inline void child_store_by_handle(struct worker *w, struct grip *g)
+void child_store_by_handle(struct worker *w, struct grip *g)
 {
 	unsigned char byte = 'c';
 	uint32_t known;
@@ -326,8 +320,7 @@ static inline void child_store_by_handle(struct worker *w, struct grip *g)
  * The last look: who leases is not in the way of who revokes.
  */
 
-/* A lease on the first page, if it can be had: its descriptor, or -errno. */
-static inline int leave_lease(struct worker *w, struct target *t)
+int leave_lease(struct worker *w, struct target *t)
 {
 	int lease;
 
@@ -338,11 +331,7 @@ static inline int leave_lease(struct worker *w, struct target *t)
 	return lease;
 }
 
-/*
- * A lease shows that its break is requested, for as long as the request stands. No other
- * thread uses the object.
- */
-static inline void watch_break(struct worker *w, struct target *t)
+void watch_break(struct worker *w, struct target *t)
 {
 	struct pinseal_seal arg = seal_async(F_SEAL_WRITE, UINT64_MAX);
 	struct pinseal_lease state;
@@ -379,8 +368,7 @@ static inline void watch_break(struct worker *w, struct target *t)
 	close(lease);
 }
 
-/* The object was sealed for write by who revoked so many pages. */
-static inline void check_left_lease(struct worker *w, struct target *t, int lease, uint64_t revoked)
+void check_left_lease(struct worker *w, struct target *t, int lease, uint64_t revoked)
 {
 	struct pinseal_lease state;
 	int ret;
@@ -396,5 +384,3 @@ static inline void check_left_lease(struct worker *w, struct target *t, int leas
 			   "were taken, the state is %u, pwrite() gave %d", t->number,
 			   (long long)revoked, state.state, ret);
 }
-
-#endif /* FUZZ_LEASE_H */

@@ -1,16 +1,18 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
-/*
- * The fuzzer's mirrors: of its own mappings, read and written while those change, go, and are
- * replaced by others. What is stored by one is stored through a mapping, and a mirror without
- * a mapping is nothing: it gives access to no page, and is in nobody's way.
- */
-#ifndef FUZZ_MIRROR_H
-#define FUZZ_MIRROR_H
+// SPDX-License-Identifier: GPL-2.0-only
+#include "mirror.h"
+#include "async.h"
+#include "bytes.h"
+#include "ioctl.h"
+#include "lease.h"
+#include "log.h"
+#include "model.h"
+#include "pinseal_test.h"
+#include "random.h"
+#include "transfer.h"
+#include "view.h"
+#include "worker.h"
 
-#include "fuzz_lease.h"
-#include "fuzz_view.h"
-
-static inline struct mirror *find_mirror(struct worker *w, struct target *t)
+static struct mirror *find_mirror(struct worker *w, struct target *t)
 {
 	for (int i = 0; i < MIRRORS; i++)
 		if (w->mirror[i].t == t)
@@ -18,7 +20,7 @@ static inline struct mirror *find_mirror(struct worker *w, struct target *t)
 	return NULL;
 }
 
-static inline void drop_mirror(struct worker *w, struct mirror *m)
+void drop_mirror(struct worker *w, struct mirror *m)
 {
 	struct target *t = m->t;
 
@@ -30,7 +32,7 @@ static inline void drop_mirror(struct worker *w, struct mirror *m)
 }
 
 /* A mirror of a part of a mapping: NULL if it could not be made. */
-static inline struct mirror *make_mirror(struct worker *w, struct view *v)
+static struct mirror *make_mirror(struct worker *w, struct view *v)
 {
 	uint64_t page = page_size(), pages = v->len / page, first = random_below(&w->r, pages);
 	struct pinseal_pin arg = {
@@ -72,7 +74,7 @@ static inline struct mirror *make_mirror(struct worker *w, struct view *v)
 }
 
 /* Bytes were read or written, or not. @room: as many as the mirror has there. */
-static inline void check_mirrored(struct worker *w, struct mirror *m, ssize_t ret, size_t room)
+static void check_mirrored(struct worker *w, struct mirror *m, ssize_t ret, size_t room)
 {
 	struct target *t = m->t;
 
@@ -87,7 +89,7 @@ static inline void check_mirrored(struct worker *w, struct mirror *m, ssize_t re
 			   "mapped", w->number, t->number);
 }
 
-static inline void read_mirror(struct worker *w, struct mirror *m)
+static void read_mirror(struct worker *w, struct mirror *m)
 {
 	struct transfer x = read_by(w, "pread(mirror of %lld, %#llx, %#llx, %lld at %#llx)",
 				    m->t, m->fd, m->from, m->to);
@@ -100,7 +102,7 @@ static inline void read_mirror(struct worker *w, struct mirror *m)
 		check_bytes(m->t, m->from + x.at, x.memory, x.ret, "read by a mirror");
 }
 
-static inline void write_mirror(struct worker *w, struct mirror *m)
+static void write_mirror(struct worker *w, struct mirror *m)
 {
 	struct transfer x = write_by(w, "pwrite(mirror of %lld, %#llx, %#llx, %lld at %#llx)",
 				     m->t, m->fd, m->from, m->to, m->readonly);
@@ -117,7 +119,7 @@ static inline void write_mirror(struct worker *w, struct mirror *m)
 }
 
 /* Nobody wants what it holds, for that is nothing. */
-static inline void ask_mirror(struct worker *w, struct mirror *m)
+static void ask_mirror(struct worker *w, struct mirror *m)
 {
 	uint32_t flags = PINSEAL_PIN_MIRROR | (m->readonly ? PINSEAL_PIN_READONLY : 0);
 	struct pinseal_lease state;
@@ -139,7 +141,7 @@ static inline void ask_mirror(struct worker *w, struct mirror *m)
 			   state.state);
 }
 
-static inline void use_mirror(struct worker *w, struct mirror *m)
+static void use_mirror(struct worker *w, struct mirror *m)
 {
 	static void (*const use[])(struct worker *w, struct mirror *m) = {
 		read_mirror, read_mirror, write_mirror, write_mirror, write_mirror, ask_mirror,
@@ -149,11 +151,7 @@ static inline void use_mirror(struct worker *w, struct mirror *m)
 		use[random_below(&w->r, sizeof(use) / sizeof(use[0]))](w, m);
 }
 
-/*
- * Uses one, whatever has become of what it mirrors, or makes one: of a mapping that there is,
- * or of one that goes at once.
- */
-static inline void op_mirror(struct worker *w, struct target *t)
+void op_mirror(struct worker *w, struct target *t)
 {
 	struct mirror *m = find_mirror(w, t);
 	struct view *v = find_view(w, t);
@@ -178,8 +176,7 @@ static inline void op_mirror(struct worker *w, struct target *t)
 		use_mirror(w, m);
 }
 
-/* A child writes by what it inherited, to what its parent has mapped. It has no log. */
-static inline void child_store_by_mirror(struct worker *w, struct mirror *m)
+void child_store_by_mirror(struct worker *w, struct mirror *m)
 {
 	unsigned char byte = 'c';
 	uint32_t known;
@@ -196,8 +193,7 @@ static inline void child_store_by_mirror(struct worker *w, struct mirror *m)
  * The last look: a mirror that is there, but no mapping, is in nobody's way.
  */
 
-/* A mirror by which was written, of a mapping that is gone: its descriptor, or -errno. */
-static inline int leave_mirror(struct worker *w, struct target *t)
+int leave_mirror(struct worker *w, struct target *t)
 {
 	void *p = ps_map(t->fd, page_size(), RW, MAP_SHARED);
 	int mirror, ret;
@@ -217,8 +213,7 @@ static inline int leave_mirror(struct worker *w, struct target *t)
 	return mirror;
 }
 
-/* The object was sealed for write since then. */
-static inline void check_left_mirror(struct worker *w, struct target *t, int mirror)
+void check_left_mirror(struct worker *w, struct target *t, int mirror)
 {
 	int ret;
 
@@ -228,5 +223,3 @@ static inline void check_left_mirror(struct worker *w, struct target *t, int mir
 		break_rule(RULE_WRITERS, "object %lld is sealed and not mapped, and a mirror gave "
 			   "%d", t->number, ret);
 }
-
-#endif /* FUZZ_MIRROR_H */

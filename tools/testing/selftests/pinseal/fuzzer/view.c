@@ -1,23 +1,21 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
-/*
- * The fuzzer's mappings: made, stored through, changed in every way, thrown away.
- */
-#ifndef FUZZ_VIEW_H
-#define FUZZ_VIEW_H
-
+// SPDX-License-Identifier: GPL-2.0-only
 #include <sys/uio.h>
 
+#include "view.h"
 #include "bytes.h"
-#include "fuzz_worker.h"
 #include "large_folio.h"
+#include "log.h"
+#include "model.h"
+#include "pinseal_test.h"
+#include "random.h"
+#include "worker.h"
 
 #ifndef MADV_POPULATE_READ
 #define MADV_POPULATE_READ	22
 #define MADV_POPULATE_WRITE	23
 #endif
 
-/* A sealed object has no shared mapping that is writable, or could be made so. */
-static inline void check_views(struct worker *w)
+void check_views(struct worker *w)
 {
 	for (int i = 0; i < VIEWS; i++) {
 		struct view *v = &w->view[i];
@@ -28,7 +26,7 @@ static inline void check_views(struct worker *w)
 	}
 }
 
-static inline struct view *find_view(struct worker *w, struct target *t)
+struct view *find_view(struct worker *w, struct target *t)
 {
 	unsigned int first = random_below(&w->r, VIEWS);
 
@@ -41,7 +39,7 @@ static inline struct view *find_view(struct worker *w, struct target *t)
 	return NULL;
 }
 
-static inline void drop_view(struct worker *w, struct view *v)
+void drop_view(struct worker *w, struct view *v)
 {
 	struct target *t = v->t;
 
@@ -54,13 +52,13 @@ static inline void drop_view(struct worker *w, struct view *v)
 }
 
 /* The address of a mapping that could not be made tells why. */
-static inline long long map_error(const void *at)
+static long long map_error(const void *at)
 {
 	return at == MAP_FAILED ? -errno : (long long)at;
 }
 
 /* A mapping was just made. */
-static inline void classify(struct worker *w, struct view *v)
+static void classify(struct worker *w, struct view *v)
 {
 	/* One that is only read is writable as well if there was no seal when it was made. */
 	v->writable = v->shared && v->t->access == O_RDWR &&
@@ -68,8 +66,7 @@ static inline void classify(struct worker *w, struct view *v)
 	v->after_future = w->before.known & F_SEAL_FUTURE_WRITE;
 }
 
-/* Makes a mapping: NULL if it could not. */
-static inline struct view *make_view(struct worker *w, struct target *t)
+struct view *make_view(struct worker *w, struct target *t)
 {
 	uint64_t page = page_size(), pages = t->span / page;
 	struct view *v = find_view(w, NULL);
@@ -123,12 +120,12 @@ static inline struct view *make_view(struct worker *w, struct target *t)
 	return v;
 }
 
-static inline void op_map(struct worker *w, struct target *t)
+void op_map(struct worker *w, struct target *t)
 {
 	make_view(w, t);
 }
 
-static inline void op_unmap(struct worker *w, struct target *t)
+void op_unmap(struct worker *w, struct target *t)
 {
 	struct view *v = find_view(w, t);
 
@@ -137,20 +134,19 @@ static inline void op_unmap(struct worker *w, struct target *t)
 }
 
 /* Bytes were changed through a mapping; the last call did that. */
-static inline void view_was_written(struct worker *w, struct view *v)
+static void view_was_written(struct worker *w, struct view *v)
 {
 	if (v->shared && (w->before.known & F_SEAL_WRITE || v->after_future))
 		break_rule(RULE_WRITERS, "worker %u stored through a mapping of object %lld, which "
 			   "had the seals %#x", w->number, v->t->number, w->before.known);
 }
 
-static inline const char *fault_name(int sig)
+static const char *fault_name(int sig)
 {
 	return sig == SIGBUS ? " SIGBUS" : sig == SIGSEGV ? " SIGSEGV" : "";
 }
 
-/* Stores some bytes. */
-static inline void store(struct worker *w, struct view *v, unsigned int times)
+void store(struct worker *w, struct view *v, unsigned int times)
 {
 	unsigned char bytes[64];
 	size_t at = 0, len = 0;
@@ -173,7 +169,7 @@ static inline void store(struct worker *w, struct view *v, unsigned int times)
 		view_was_written(w, v);
 }
 
-static inline void op_store(struct worker *w, struct target *t)
+void op_store(struct worker *w, struct target *t)
 {
 	struct view *v = find_view(w, t);
 
@@ -181,8 +177,7 @@ static inline void op_store(struct worker *w, struct target *t)
 		store(w, v, 1 + random_below(&w->r, 20));
 }
 
-/* Compares what a mapping shows with what it must show. */
-static inline void op_load(struct worker *w, struct target *t)
+void op_load(struct worker *w, struct target *t)
 {
 	struct view *v = find_view(w, t);
 	bool image = has_image(t);
@@ -200,11 +195,7 @@ static inline void op_load(struct worker *w, struct target *t)
 		check_bytes(t, v->offset, w->buf, v->len < t->span ? v->len : t->span, "load");
 }
 
-/*
- * The short life of most mappings: nobody is in the way of a seal for long. Some times
- * in a row, so that somebody who seals meets one that is being made.
- */
-static inline void op_map_and_store(struct worker *w, struct target *t)
+void op_map_and_store(struct worker *w, struct target *t)
 {
 	unsigned int times = once_in(&w->r, 4) ? 1 + random_below(&w->r, 12) : 1;
 	struct view *v;
@@ -219,7 +210,7 @@ static inline void op_map_and_store(struct worker *w, struct target *t)
  * Changes
  */
 
-static inline void change_prot(struct worker *w, struct view *v)
+static void change_prot(struct worker *w, struct view *v)
 {
 	int prot = one_of(&w->r, PROT_NONE, PROT_READ, RW, RW, PROT_WRITE);
 	struct target *t = v->t;
@@ -245,7 +236,7 @@ static inline void change_prot(struct worker *w, struct view *v)
 	v->writable |= v->shared && prot & PROT_WRITE;
 }
 
-static inline void move(struct worker *w, struct view *v)
+void move(struct worker *w, struct view *v)
 {
 	size_t page = page_size();
 	size_t len = once_in(&w->r, 2) ? v->len : page * (1 + random_below(&w->r, 6));
@@ -267,7 +258,7 @@ static inline void move(struct worker *w, struct view *v)
 	v->len = len;
 }
 
-static inline void cut(struct worker *w, struct view *v)
+void cut(struct worker *w, struct view *v)
 {
 	size_t page = page_size(), pages = v->len / page;
 	size_t len = page * random_below(&w->r, pages);
@@ -282,7 +273,7 @@ static inline void cut(struct worker *w, struct view *v)
 	v->offset += len;
 }
 
-static inline void remap(struct worker *w, struct view *v)
+static void remap(struct worker *w, struct view *v)
 {
 	size_t pages = v->len / page_size();
 	uint64_t first = random_below(&w->r, pages);
@@ -300,7 +291,7 @@ static inline void remap(struct worker *w, struct view *v)
 	v->offset = first * page_size();
 }
 
-static inline void advise(struct worker *w, struct view *v)
+static void advise(struct worker *w, struct view *v)
 {
 	int advice = one_of(&w->r, MADV_DONTNEED, MADV_DONTNEED, MADV_DONTNEED, MADV_WILLNEED,
 			    MADV_COLD, MADV_PAGEOUT, MADV_FREE, MADV_SEQUENTIAL, MADV_RANDOM,
@@ -330,7 +321,7 @@ static inline void advise(struct worker *w, struct view *v)
 }
 
 /* Lets the kernel, or a debugger's means, store into the mapping. */
-static inline void poke(struct worker *w, struct view *v)
+static void poke(struct worker *w, struct view *v)
 {
 	size_t len = 1 + random_below(&w->r, 64), at = random_below(&w->r, v->len - len + 1);
 	struct iovec from = { w->buf, len }, to = { v->at + at, len };
@@ -350,7 +341,7 @@ static inline void poke(struct worker *w, struct view *v)
 		view_was_written(w, v);
 }
 
-static inline void op_change_view(struct worker *w, struct target *t)
+void op_change_view(struct worker *w, struct target *t)
 {
 	struct view *v = find_view(w, t);
 
@@ -387,5 +378,3 @@ static inline void op_change_view(struct worker *w, struct target *t)
 		advise(w, v);
 	}
 }
-
-#endif /* FUZZ_VIEW_H */

@@ -1,19 +1,18 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
-/*
- * The fuzzer's reads, writes, seeks and splices, and other calls on a descriptor.
- */
-#ifndef FUZZ_IO_H
-#define FUZZ_IO_H
-
+// SPDX-License-Identifier: GPL-2.0-only
 #include <poll.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 
-#include "fuzz_worker.h"
+#include "io.h"
+#include "log.h"
+#include "model.h"
+#include "pinseal_test.h"
+#include "random.h"
+#include "worker.h"
 
 /* Some of the bytes of an object, or of what lies behind them. */
-static inline uint64_t random_offset(struct worker *w, struct target *t)
+static uint64_t random_offset(struct worker *w, struct target *t)
 {
 	uint64_t at = random_below(&w->r, t->span + t->span / 16);
 
@@ -24,7 +23,7 @@ static inline uint64_t random_offset(struct worker *w, struct target *t)
 	return at;
 }
 
-static inline size_t random_len(struct worker *w)
+size_t random_len(struct worker *w)
 {
 	size_t page = page_size();
 
@@ -32,8 +31,7 @@ static inline size_t random_len(struct worker *w)
 				   1 + random_below(&w->r, 3 * page);
 }
 
-/* Memory for I/O: the worker's own, some object's, or none. */
-static inline void *random_memory(struct worker *w, size_t *len)
+void *random_memory(struct worker *w, size_t *len)
 {
 	struct view *v = &w->view[random_below(&w->r, VIEWS)];
 
@@ -45,8 +43,7 @@ static inline void *random_memory(struct worker *w, size_t *len)
 	return v->at + random_below(&w->r, v->len - *len + 1);
 }
 
-/* Bytes were read by the kernel into a view, if that is where @memory is. */
-static inline void view_was_filled(struct worker *w, const void *memory)
+void view_was_filled(struct worker *w, const void *memory)
 {
 	for (int i = 0; i < VIEWS; i++) {
 		struct view *v = &w->view[i];
@@ -56,7 +53,7 @@ static inline void view_was_filled(struct worker *w, const void *memory)
 	}
 }
 
-static inline void op_read(struct worker *w, struct target *t)
+void op_read(struct worker *w, struct target *t)
 {
 	uint64_t at = random_offset(w, t);
 	size_t len = random_len(w);
@@ -88,7 +85,7 @@ static inline void op_read(struct worker *w, struct target *t)
 		check_bytes(t, at, memory, ret, "read");
 }
 
-static inline void op_write(struct worker *w, struct target *t)
+void op_write(struct worker *w, struct target *t)
 {
 	uint64_t at = random_offset(w, t);
 	size_t len = random_len(w);
@@ -135,7 +132,7 @@ static inline void op_write(struct worker *w, struct target *t)
 			   "cannot grow", w->number, (long long)(at + ret), t->number);
 }
 
-static inline void op_seek(struct worker *w, struct target *t)
+void op_seek(struct worker *w, struct target *t)
 {
 	int whence = one_of(&w->r, SEEK_SET, SEEK_CUR, SEEK_END, SEEK_DATA, SEEK_HOLE, 17);
 	int64_t at = whence == SEEK_END ? 0 : random_offset(w, t);
@@ -162,13 +159,13 @@ static inline void op_seek(struct worker *w, struct target *t)
  */
 
 /* Empties the worker's pipe: what was in it holds no pages any more. */
-static inline void empty_pipe(struct worker *w)
+static void empty_pipe(struct worker *w)
 {
 	while (read(w->pipe[0], w->buf, page_size()) > 0)
 		;
 }
 
-static inline void op_splice(struct worker *w, struct target *t)
+void op_splice(struct worker *w, struct target *t)
 {
 	loff_t at = random_offset(w, t);
 	size_t len = random_len(w);
@@ -213,8 +210,7 @@ static inline void op_splice(struct worker *w, struct target *t)
  * Descriptors
  */
 
-/* Opens or closes the number that others may be using. */
-static inline void op_reopen(struct worker *w, struct target *t)
+void op_reopen(struct worker *w, struct target *t)
 {
 	bool open = once_in(&w->r, 2);
 
@@ -223,7 +219,7 @@ static inline void op_reopen(struct worker *w, struct target *t)
 	call_end(w, open ? sys(dup3(t->fd, t->doomed, O_CLOEXEC)) : sys(close(t->doomed)));
 }
 
-static inline void op_nonblock(struct worker *w, struct target *t)
+void op_nonblock(struct worker *w, struct target *t)
 {
 	bool set = once_in(&w->r, 4);
 
@@ -233,8 +229,7 @@ static inline void op_nonblock(struct worker *w, struct target *t)
 	call_end(w, sys(fcntl(t->fd, F_SETFL, set ? O_NONBLOCK : 0)));
 }
 
-/* Sends a descriptor through a socket, and perhaps lets it go while it is in there. */
-static inline void op_send(struct worker *w, struct target *t)
+void op_send(struct worker *w, struct target *t)
 {
 	union {
 		char bytes[CMSG_SPACE(sizeof(int))];
@@ -274,8 +269,7 @@ static inline void op_send(struct worker *w, struct target *t)
 	close(pair[1]);
 }
 
-/* What the VFS refuses or answers by itself. */
-static inline void op_other(struct worker *w, struct target *t)
+void op_other(struct worker *w, struct target *t)
 {
 	unsigned int which = random_below(&w->r, 6);
 	struct pollfd ready = { .events = POLLIN | POLLOUT | POLLPRI };
@@ -308,5 +302,3 @@ static inline void op_other(struct worker *w, struct target *t)
 		break_rule(RULE_RESULTS, "object %lld: the VFS let something pass that is not for "
 			   "devices: %u", t->number, which);
 }
-
-#endif /* FUZZ_IO_H */

@@ -1,21 +1,20 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
-/*
- * The fuzzer's SEAL: random requests, and whether what came back fits together.
- */
-#ifndef FUZZ_SEAL_H
-#define FUZZ_SEAL_H
-
-#include "fuzz_ioctl.h"
+// SPDX-License-Identifier: GPL-2.0-only
+#include "seal.h"
+#include "ioctl.h"
+#include "log.h"
+#include "model.h"
+#include "object.h"
+#include "pinseal_test.h"
+#include "random.h"
+#include "worker.h"
 
 /* What a call that does not want to wait waits for the kernel's own work. */
 #define NOWAIT_NS	(10 * NSEC_PER_MSEC)
-#define DEFAULT_NS	(150 * NSEC_PER_MSEC)
 
 /* How many pages a call isolates at most. */
 #define MOST_ISOLATED	1024ULL
 
-/* A request that is right. Objects are used for a while before they are sealed. */
-static inline struct pinseal_seal random_request(struct worker *w, struct target *t)
+struct pinseal_seal random_request(struct worker *w, struct target *t)
 {
 	struct random *r = &w->r;
 	struct pinseal_seal arg = {
@@ -64,7 +63,7 @@ static inline struct pinseal_seal random_request(struct worker *w, struct target
 }
 
 /* Makes a request wrong: nothing may happen. */
-static inline void spoil(struct worker *w, struct pinseal_seal *arg)
+static void spoil(struct worker *w, struct pinseal_seal *arg)
 {
 	uint32_t unknown;
 
@@ -83,9 +82,7 @@ static inline void spoil(struct worker *w, struct pinseal_seal *arg)
 	}
 }
 
-#define wrong_report(...)	break_rule(RULE_RESULTS, "SEAL: " __VA_ARGS__)
-
-static inline uint64_t timeout_of(const struct pinseal_seal *in)
+static uint64_t timeout_of(const struct pinseal_seal *in)
 {
 	if (in->flags & PINSEAL_SEAL_NOWAIT)
 		return NOWAIT_NS;
@@ -93,8 +90,8 @@ static inline uint64_t timeout_of(const struct pinseal_seal *in)
 }
 
 /* How many pages this call isolated: not those before, if it is one that goes on. */
-static inline __u64 isolated_in_call(const struct pinseal_seal *in,
-				     const struct pinseal_seal *out)
+static __u64 isolated_in_call(const struct pinseal_seal *in,
+			      const struct pinseal_seal *out)
 {
 	bool goes_on = in->scans || in->waited_ns;
 	__u64 before = in->isolated_pages < MOST_ISOLATED ? in->isolated_pages : MOST_ISOLATED;
@@ -108,8 +105,8 @@ static inline __u64 isolated_in_call(const struct pinseal_seal *in,
 }
 
 /* The out fields, by themselves and with what was asked. */
-static inline void check_report(struct worker *w, int ret, const struct pinseal_seal *in,
-				const struct pinseal_seal *out)
+static void check_report(struct worker *w, int ret, const struct pinseal_seal *in,
+			 const struct pinseal_seal *out)
 {
 	uint64_t waited = out->waited_ns - in->waited_ns, took = log_last(w->log)->took;
 	/* A call that has to look looks at least once, whatever was used up. */
@@ -157,8 +154,8 @@ static inline void check_report(struct worker *w, int ret, const struct pinseal_
 			     (long long)out->waited_ns, out->scans);
 }
 
-static inline void count_outcome(const struct window *before, const struct pinseal_seal *in,
-				 const struct pinseal_seal *out, int ret)
+static void count_outcome(const struct window *before, const struct pinseal_seal *in,
+			  const struct pinseal_seal *out, int ret)
 {
 	if (ret == -EPERM)
 		note(N_FORBIDDEN);
@@ -175,8 +172,8 @@ static inline void count_outcome(const struct window *before, const struct pinse
 }
 
 /* What a right call ended with. */
-static inline void check_seal(struct worker *w, struct target *t, int ret,
-			      const struct pinseal_seal *in, const struct pinseal_seal *out)
+static void check_seal(struct worker *w, struct target *t, int ret,
+		       const struct pinseal_seal *in, const struct pinseal_seal *out)
 {
 	uint64_t timeout_ns = timeout_of(in);
 
@@ -214,8 +211,7 @@ static inline void check_seal(struct worker *w, struct target *t, int ret,
 		call_took_at_most(w, timeout_ns > in->waited_ns ? timeout_ns - in->waited_ns : 0);
 }
 
-/* Makes a request: the outcome, or -errno if there is none. */
-static inline int seal(struct worker *w, struct target *t, struct pinseal_seal in)
+int seal(struct worker *w, struct target *t, struct pinseal_seal in)
 {
 	enum form form = random_form(w);
 	struct pinseal_seal out;
@@ -263,8 +259,7 @@ static inline int seal(struct worker *w, struct target *t, struct pinseal_seal i
 	return out.outcome;
 }
 
-/* Mappings come and go: who is refused because of one tries again, sometimes. */
-static inline void op_seal(struct worker *w, struct target *t)
+void op_seal(struct worker *w, struct target *t)
 {
 	unsigned int times = once_in(&w->r, 4) ? 1 + random_below(&w->r, 30) : 1;
 	struct pinseal_seal in = random_request(w, t);
@@ -277,7 +272,7 @@ static inline void op_seal(struct worker *w, struct target *t)
  * Who made an imported memfd seals it as well. Not for write: what fcntl() sees is not to
  * be relied upon.
  */
-static inline void seal_by_maker(struct worker *w, struct target *t)
+static void seal_by_maker(struct worker *w, struct target *t)
 {
 	uint32_t seals = random_below(&w->r, 2 * F_SEAL_FUTURE_WRITE) & ~F_SEAL_WRITE & t->wanted;
 	int ret;
@@ -299,8 +294,7 @@ static inline void seal_by_maker(struct worker *w, struct target *t)
 	note(N_BY_MAKER);
 }
 
-/* fcntl() has no say: the device has no seals of its own, and its memory no more to give. */
-static inline void op_add_seals(struct worker *w, struct target *t)
+void op_add_seals(struct worker *w, struct target *t)
 {
 	uint32_t seals = random_below(&w->r, 2 * F_SEAL_FUTURE_WRITE);
 	int ret;
@@ -315,5 +309,3 @@ static inline void op_add_seals(struct worker *w, struct target *t)
 	if (ret >= 0)
 		break_rule(RULE_STATE, "object %lld was sealed with fcntl()", t->number);
 }
-
-#endif /* FUZZ_SEAL_H */

@@ -1,23 +1,20 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
-/*
- * The fuzzer's RESIZE and FALLOCATE, which take pages away: at once, or when nobody holds them
- * any more. Whoever waits for that in vain has changed nothing, and nobody else is waited for.
- */
-#ifndef FUZZ_SIZE_H
-#define FUZZ_SIZE_H
-
-#include "fuzz_grip.h"
-#include "fuzz_seal.h"
-
-/* These are the same for both. */
-#define TAKE_WAIT	PINSEAL_RESIZE_WAIT
-#define TAKE_KEEP	PINSEAL_RESIZE_KEEP_LEASES
+// SPDX-License-Identifier: GPL-2.0-only
+#include "size.h"
+#include "bytes.h"
+#include "grip.h"
+#include "ioctl.h"
+#include "log.h"
+#include "model.h"
+#include "pinseal_test.h"
+#include "random.h"
+#include "seal.h"
+#include "worker.h"
 
 _Static_assert(TAKE_WAIT == PINSEAL_FALLOCATE_WAIT && TAKE_KEEP == PINSEAL_FALLOCATE_KEEP_LEASES,
 	       "one set of flags");
 
 /* A size that somebody may want. */
-static inline uint64_t random_size(struct worker *w, struct target *t)
+static uint64_t random_size(struct worker *w, struct target *t)
 {
 	uint64_t size;
 
@@ -55,34 +52,21 @@ struct patience {
 	uint64_t timeout_ns, waited_ns, pinned_pages, first_pinned, revoked_pages;
 };
 
-/* A call that takes pages away, perhaps. */
-struct taking {
-	uint64_t begin, end;		/* bytes ... */
-	uint64_t from, to;		/* ... and those of the pages that go as a whole */
-	uint32_t flags;
-	bool waits;			/* with these flags, for who holds them */
-	bool quiet;			/* and no signal ends that */
-	struct grip *held;		/* something of the worker's own that is in the way */
-	bool still;			/* nobody is about to change the size ... */
-	unsigned int sizing;		/* ... as long as nobody else begins to ... */
-	int64_t size;			/* ... and so it is this */
-};
-
 /* Flags, mostly right ones. */
-static inline uint32_t random_take_flags(struct worker *w)
+static uint32_t random_take_flags(struct worker *w)
 {
 	if (once_in(&w->r, 24))
 		return 1U << random_below(&w->r, 32);
 	return once_in(&w->r, 2) ? 0 : TAKE_WAIT | (once_in(&w->r, 2) ? TAKE_KEEP : 0);
 }
 
-static inline bool take_flags_are_right(uint32_t flags)
+static bool take_flags_are_right(uint32_t flags)
 {
 	return !(flags & ~(TAKE_WAIT | TAKE_KEEP)) && flags != TAKE_KEEP;
 }
 
 /* How to wait. Others wait for who waits: so not for long. */
-static inline struct patience random_patience(struct worker *w, uint32_t flags)
+static struct patience random_patience(struct worker *w, uint32_t flags)
 {
 	struct random *r = &w->r;
 	struct patience p = { .timeout_ns = random_bits(r) };
@@ -108,8 +92,8 @@ static inline struct patience random_patience(struct worker *w, uint32_t flags)
 }
 
 /* Something that the worker holds of these pages. */
-static inline struct grip *held_within(struct worker *w, struct target *t, uint64_t from,
-				       uint64_t to)
+static struct grip *held_within(struct worker *w, struct target *t, uint64_t from,
+				uint64_t to)
 {
 	/* A punch within one page removes none. */
 	if (from >= to)
@@ -124,8 +108,8 @@ static inline struct grip *held_within(struct worker *w, struct target *t, uint6
 }
 
 /* A call on the device is about to take the bytes [begin, end), perhaps. */
-static inline struct taking take_begin(struct worker *w, struct target *t, uint64_t begin,
-				       uint64_t end, uint32_t flags)
+static struct taking take_begin(struct worker *w, struct target *t, uint64_t begin,
+				uint64_t end, uint32_t flags)
 {
 	uint64_t page = page_size();
 	struct taking take = {
@@ -152,7 +136,7 @@ static inline struct taking take_begin(struct worker *w, struct target *t, uint6
 }
 
 /* It is over. In the model it still is one of those who are at it. */
-static inline void take_end(struct target *t, struct taking *take, int ret)
+static void take_end(struct target *t, struct taking *take, int ret)
 {
 	struct grip *g = take->held;
 	unsigned int own;
@@ -188,9 +172,9 @@ static inline void take_end(struct target *t, struct taking *take, int ret)
 	break_rule(RULE_RESULTS, "taking pages away: " what, ##__VA_ARGS__)
 
 /* What a call that waits told, by itself and with what was asked. */
-static inline void check_patience(struct worker *w, struct target *t, int ret,
-				  const struct taking *take, const struct patience *in,
-				  const struct patience *out)
+static void check_patience(struct worker *w, struct target *t, int ret,
+			   const struct taking *take, const struct patience *in,
+			   const struct patience *out)
 {
 	uint64_t waited = out->waited_ns - in->waited_ns, took = log_last(w->log)->took;
 	uint64_t timeout_ns = in->timeout_ns ?: DEFAULT_NS;
@@ -221,8 +205,8 @@ static inline void check_patience(struct worker *w, struct target *t, int ret,
 }
 
 /* Whether what such a call failed with is right because it waits. */
-static inline bool take_explains(struct worker *w, const struct taking *take, enum form form,
-				 int ret, const struct patience *in)
+static bool take_explains(struct worker *w, const struct taking *take, enum form form,
+			  int ret, const struct patience *in)
 {
 	uint64_t timeout_ns = in->timeout_ns ?: DEFAULT_NS;
 	/* An old struct cannot say, or not all of it. */
@@ -237,20 +221,20 @@ static inline bool take_explains(struct worker *w, const struct taking *take, en
 }
 
 /* Whether there is a report to look at. */
-static inline bool take_tells(const struct taking *take, enum form form, int ret)
+static bool take_tells(const struct taking *take, enum form form, int ret)
 {
 	return take->waits && form != OLD && form <= LONG_DIRTY &&
 	       (!ret || ret == -EBUSY || ret == -EINTR);
 }
 
 /* Whether a right argument cannot be found to be wrong. */
-static inline bool take_is_right(const struct taking *take, enum form form, unsigned int cmd)
+static bool take_is_right(const struct taking *take, enum form form, unsigned int cmd)
 {
 	/* Who waits is told how that went. */
 	return !form_error(form, cmd) && !(take->waits && form == READ_ONLY);
 }
 
-static inline void op_resize(struct worker *w, struct target *t)
+void op_resize(struct worker *w, struct target *t)
 {
 	struct pinseal_resize arg = { .size = random_size(w, t), .flags = random_take_flags(w) };
 	struct patience in = random_patience(w, arg.flags), out;
@@ -309,7 +293,7 @@ static inline void op_resize(struct worker *w, struct target *t)
 	check_size(t, &w->before, arg.size);
 }
 
-static inline void op_fallocate(struct worker *w, struct target *t)
+void op_fallocate(struct worker *w, struct target *t)
 {
 	struct pinseal_fallocate arg = {
 		.mode = one_of(&w->r, 0, FALLOC_FL_KEEP_SIZE, PUNCH, PUNCH),
@@ -391,5 +375,3 @@ static inline void op_fallocate(struct worker *w, struct target *t)
 		break_rule(RULE_STATE, "worker %u: memory up to %#llx behind object %lld, which "
 			   "cannot grow", w->number, (long long)end, t->number);
 }
-
-#endif /* FUZZ_SIZE_H */

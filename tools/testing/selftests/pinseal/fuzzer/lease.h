@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The fuzzer's pin handles, most of them on a lease: how they are made, what is read and
+ * written by them, and what must hold of a lease that others may take at any time.
+ *
+ * Only some of that is known for sure. A lease that was seen to be taken stays so. And nobody
+ * takes it before somebody has asked for leases of the object, and its time is up since then.
+ */
+#ifndef FUZZER_LEASE_H
+#define FUZZER_LEASE_H
+
+#include "ioctl.h"
+#include "worker.h"
+
+/* Makes a request wrong: nothing may happen. */
+void spoil_pin(struct worker *w, struct pinseal_pin *arg);
+
+/* What PIN failed with, or that it did not, fits what was asked for. */
+void check_pin(struct worker *w, struct target *t, int ret, enum form form,
+	       const struct pinseal_pin *arg, bool right);
+
+/* Makes a handle that is one way more to hold pages. */
+void op_pin(struct worker *w, struct target *t);
+void op_use_handle(struct worker *w, struct target *t);
+
+/* A child writes by what it inherited. It has no log. */
+void child_store_by_handle(struct worker *w, struct grip *g);
+
+/* A lease on the first page, if it can be had: its descriptor, or -errno. */
+int leave_lease(struct worker *w, struct target *t);
+
+/*
+ * A lease shows that its break is requested, for as long as the request stands. No other
+ * thread uses the object.
+ */
+void watch_break(struct worker *w, struct target *t);
+
+/* The object was sealed for write by who revoked so many pages. */
+void check_left_lease(struct worker *w, struct target *t, int lease, uint64_t revoked);
+
+#endif /* FUZZER_LEASE_H */
