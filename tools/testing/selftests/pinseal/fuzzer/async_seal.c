@@ -42,14 +42,14 @@ static void check_async(struct worker *w, struct target *t, int ret,
 	if (!ret && out->outcome == PINSEAL_OUTCOME_SEALED && out->pinned_pages)
 		wrong_report("sealed with %llu pinned pages", out->pinned_pages);
 	if (out->isolated_pages && !t->isolates)
-		wrong_report("%llu pages isolated that nobody asked for", out->isolated_pages);
+		wrong_report("%llu pages isolated without PINSEAL_SEAL_ISOLATE", out->isolated_pages);
 	if (out->revoked_pages && !read_once(t->askers))
-		wrong_report("%llu pages taken that nobody asked for", out->revoked_pages);
-	/* Of one that goes on, it will be told again. */
+		wrong_report("%llu pages revoked without PINSEAL_SEAL_REVOKE", out->revoked_pages);
+	/* A pending one reports them again. */
 	leases_were_taken(t, out->outcome == PINSEAL_OUTCOME_PENDING ? 0 : out->revoked_pages);
 	if (out->pad || out->seals != in->seals || out->flags != in->flags ||
 	    out->timeout_ns != in->timeout_ns || out->max_scans != in->max_scans)
-		wrong_report("changed what it should not, or did what nobody asked for");
+		wrong_report("in fields changed, or pad set");
 }
 
 void ask(struct worker *w, struct target *t)
@@ -59,10 +59,10 @@ void ask(struct worker *w, struct target *t)
 	int ret;
 
 	in.flags |= PINSEAL_SEAL_ASYNC;
-	/* No signal would end it, and who writes meanwhile waits. */
+	/* No signal ends it, and writers wait meanwhile. */
 	if (in.timeout_ns > NSEC_PER_SEC)
 		in.timeout_ns = 10 * NSEC_PER_MSEC;
-	/* Who is to be told of the other's must ask for the same. */
+	/* To meet another worker's seal, the call must add the same seals. */
 	if (!once_in(&w->r, 3))
 		in.seals = w->turn < t->ripe ? 0 : F_SEAL_WRITE;
 	if (once_in(&w->r, 4))
@@ -79,7 +79,7 @@ void ask(struct worker *w, struct target *t)
 		   in.seals, in.flags, in.timeout_ns);
 	ret = call_end(w, ps_seal(w->fd, &out));
 	check_async(w, t, ret, &in, &out);
-	/* Then it was not this call that began. */
+	/* The call began nothing. */
 	if (ret && !cancels)
 		seals_failed(t, in.seals);
 	if (ret && revokes)

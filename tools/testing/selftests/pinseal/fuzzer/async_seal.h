@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The fuzzer's SEAL in the background: beginning, asking, cancelling, polling. Who is told
- * of a result need not be who began, so less is known than of a call that waits: what was
- * asked for may be set from then on.
+ * The fuzzer's asynchronous SEAL: begin, query, cancel, poll. Another worker may fetch the
+ * result, so less is known than after a synchronous call: the seals may be set from the begin
+ * on.
  */
 #ifndef FUZZER_ASYNC_SEAL_H
 #define FUZZER_ASYNC_SEAL_H
@@ -12,7 +12,7 @@
 void ask(struct worker *w, struct target *t);
 void op_background(struct worker *w, struct target *t);
 
-/* Puts an end to whatever goes on. */
+/* Cancels a pending seal. */
 void end_background(struct target *t);
 
 #endif /* FUZZER_ASYNC_SEAL_H */

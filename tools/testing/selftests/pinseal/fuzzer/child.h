@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The fuzzer's children: those who store through mappings and handles that they inherited,
- * and those who are killed in the middle of a call.
+ * The fuzzer's children: some store through inherited mappings and handles, some are killed
+ * in the middle of a call.
  *
  * A child has whatever any thread of the process has mapped, so it counts as a user of
  * every object.

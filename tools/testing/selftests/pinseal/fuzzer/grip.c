@@ -120,7 +120,7 @@ void op_hold(struct worker *w, struct target *t)
 	if (pages > all)
 		pages = all;
 	*g = new_grip(t, kind, first, pages);
-	/* A hole is spliced as a page of zeroes that is nobody's. */
+	/* A hole is spliced as the zero page. */
 	g->sure &= kind != HOLD_SPLICE;
 
 	hold_signals(true);

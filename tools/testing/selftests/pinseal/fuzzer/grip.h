@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The fuzzer's pins: pages that a worker holds for a while without a mapping, and stores
- * through such pins.
+ * Page references that a worker holds for a while without a mapping, and stores through them.
  */
 #ifndef FUZZER_GRIP_H
 #define FUZZER_GRIP_H
@@ -28,7 +27,7 @@ bool grip_is_revoked(const struct grip *g);
 /* Whether they are held, and are the object's, ever since. */
 bool grip_is_held(const struct grip *g);
 
-/* Nobody may hold a page of a sealed object since before: the seal would have had to wait. */
+/* No page of a sealed object is held since before the seal: the seal would have waited. */
 void check_grips(struct worker *w);
 struct grip *find_grip(struct worker *w, struct target *t);
 

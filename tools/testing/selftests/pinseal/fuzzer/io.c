@@ -115,7 +115,7 @@ void op_write(struct worker *w, struct target *t)
 	}
 	call_end(w, ret);
 	sizing_ends(t);
-	/* Sealing does not stop those who do not come through the device. */
+	/* A sealer blocks only writers through the device. */
 	if (!w->inner)
 		call_allows(w, ret, EFAULT, EINVAL, EBADF, EFBIG, EPERM, EINTR, EAGAIN, ENOSPC,
 			    ENOMEM, EOPNOTSUPP);

@@ -61,7 +61,7 @@ void check_pin(struct worker *w, struct target *t, int ret, enum form form,
 		break_rule(RULE_RESULTS, "worker %u: PIN took a wrong argument", w->number);
 	call_allows(w, ret, EPERM, EINVAL, EFAULT, E2BIG, ENOMEM, ENOSPC, EIO, EINTR, EAGAIN,
 		    EOPNOTSUPP);
-	/* Who reads does not care for seals. */
+	/* Seals do not forbid pins for reading. */
 	if (t->access == O_RDWR)
 		call_forbidden_by(w, ret, readonly ? 0 : WRITE_SEALS);
 	if (ret == -EOPNOTSUPP && (!mirror || fuzz->mirrors))
@@ -143,7 +143,7 @@ static struct grip *find_handle(struct worker *w, struct target *t)
 		   grip_name((g)->kind), (long long)((g)->from / page_size()),	\
 		   (g)->t->number, ##__VA_ARGS__)
 
-/* By what was seen, the pages were taken from the holder. */
+/* The last call saw that the lease is revoked. */
 static void saw_revoked(struct grip *g)
 {
 	uint64_t age = now_ns() - g->since;
@@ -151,7 +151,7 @@ static void saw_revoked(struct grip *g)
 	if (g->kind != HOLD_LEASE)
 		wrong_lease(g, "was taken");
 	if (!may_be_asked(g->t, g->unaskers))
-		wrong_lease(g, "was taken, and nobody has asked for it");
+		wrong_lease(g, "was revoked, and no break was requested");
 	if (age < g->grace_ns)
 		wrong_lease(g, "was taken when it was %lld ns old, %lld before it may be",
 			    (long long)age, (long long)(g->grace_ns - age));
@@ -160,20 +160,20 @@ static void saw_revoked(struct grip *g)
 	g->revoked = true;
 }
 
-/* By what the last call saw, they were not. */
+/* The last call saw that it is not. */
 static void saw_not_revoked(struct grip *g)
 {
 	if (g->revoked)
 		wrong_lease(g, "was taken, and is there again");
 }
 
-/* Somebody wanted them at some time in the last call. */
+/* A break was requested at some time in the last call. */
 static void saw_asked(struct worker *w, struct grip *g)
 {
 	note(N_ASKED);
 	saw_not_revoked(g);
 	if (g->kind != HOLD_LEASE || !may_be_asked(g->t, w->before.unaskers))
-		wrong_lease(g, "is wanted, and nobody asks");
+		wrong_lease(g, "shows a break request, and none was made");
 }
 
 /* Bytes were read or written, or not. @room: as many as the handle has there. */
@@ -317,7 +317,7 @@ void child_store_by_handle(struct worker *w, struct grip *g)
 }
 
 /*
- * The last look: who leases is not in the way of who revokes.
+ * The final check: a lease does not keep a seal with PINSEAL_SEAL_REVOKE waiting.
  */
 
 int leave_lease(struct worker *w, struct target *t)
@@ -325,7 +325,7 @@ int leave_lease(struct worker *w, struct target *t)
 	int lease;
 
 	leasing_begins(t, 1);
-	call_begin(w, t, "PIN(%lld) on a lease in the end", t->number);
+	call_begin(w, t, "PIN(%lld) on a lease finally", t->number);
 	lease = call_end(w, ps_lease(t->fd, 0, 1, NSEC_PER_MSEC));
 	call_forbidden_by(w, lease, WRITE_SEALS);
 	return lease;
@@ -338,14 +338,14 @@ void watch_break(struct worker *w, struct target *t)
 	int lease, ready, ret;
 
 	leasing_begins(t, 1);
-	call_begin(w, t, "PIN(%lld) on a long lease in the end", t->number);
+	call_begin(w, t, "PIN(%lld) on a long lease finally", t->number);
 	lease = call_end(w, ps_lease(t->fd, 0, 1, 600 * NSEC_PER_SEC));
 	if (lease < 0)
 		return;
 	arg.flags |= PINSEAL_SEAL_REVOKE;
 	seals_asked(t, F_SEAL_WRITE);
 	asking_begins(t);
-	call_begin(w, t, "SEAL(%lld, flags %#llx) in the end", t->number, arg.flags);
+	call_begin(w, t, "SEAL(%lld, flags %#llx) finally", t->number, arg.flags);
 	ret = call_end(w, ps_seal(t->fd, &arg));
 	if (!ret && arg.outcome == PINSEAL_OUTCOME_PENDING) {
 		ready = ready_within(lease, POLLPRI, SOON_NS / NSEC_PER_MSEC);
@@ -354,7 +354,7 @@ void watch_break(struct worker *w, struct target *t)
 			break_rule(RULE_LEASES, "object %lld: no break of its lease is requested: "
 				   "poll() says %#x", t->number, ready);
 		note(N_ASKED);
-		call_begin(w, t, "SEAL(%lld), cancelled in the end", t->number);
+		call_begin(w, t, "SEAL(%lld), cancelled finally", t->number);
 		ret = call_end(w, async_cancel(t->fd, &arg));
 		if (ret || arg.outcome != PINSEAL_OUTCOME_CANCELLED)
 			break_rule(RULE_LEASES, "object %lld: a seal that waits for a lease cannot be "
@@ -376,7 +376,7 @@ void check_left_lease(struct worker *w, struct target *t, int lease, uint64_t re
 	leases_were_taken(t, revoked);
 	if (revoked)
 		note(N_REVOKED);
-	call_begin(w, t, "pwrite(lease of %lld) in the end", t->number);
+	call_begin(w, t, "pwrite(lease of %lld) finally", t->number);
 	ret = call_end(w, sys(pwrite(lease, "l", 1, 0)));
 	if (ps_lease_state(lease, &state) || state.state != PINSEAL_LEASE_REVOKED ||
 	    ret != -ESTALE || revoked != 1)

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The fuzzer's pin handles, most of them on a lease: how they are made, what is read and
- * written by them, and what must hold of a lease that others may take at any time.
+ * The fuzzer's pin handles, most of them leased: reads and writes through them, and what must
+ * hold of a lease that any worker may break.
  *
- * Only some of that is known for sure. A lease that was seen to be taken stays so. And nobody
- * takes it before somebody has asked for leases of the object, and its time is up since then.
+ * A revoked lease stays revoked. None is revoked before a break was requested and the grace
+ * has passed since.
  */
 #ifndef FUZZER_LEASE_H
 #define FUZZER_LEASE_H
@@ -19,11 +19,11 @@ void spoil_pin(struct worker *w, struct pinseal_pin *arg);
 void check_pin(struct worker *w, struct target *t, int ret, enum form form,
 	       const struct pinseal_pin *arg, bool right);
 
-/* Makes a handle that is one way more to hold pages. */
+/* Makes a pin handle. */
 void op_pin(struct worker *w, struct target *t);
 void op_use_handle(struct worker *w, struct target *t);
 
-/* A child writes by what it inherited. It has no log. */
+/* A child writes through an inherited handle. It has no log. */
 void child_store_by_handle(struct worker *w, struct grip *g);
 
 /* A lease on the first page, if it can be had: its descriptor, or -errno. */
@@ -35,7 +35,7 @@ int leave_lease(struct worker *w, struct target *t);
  */
 void watch_break(struct worker *w, struct target *t);
 
-/* The object was sealed for write by who revoked so many pages. */
+/* The object was sealed by a call that revoked @revoked pages. */
 void check_left_lease(struct worker *w, struct target *t, int lease, uint64_t revoked);
 
 #endif /* FUZZER_LEASE_H */

@@ -3,8 +3,8 @@
  * What the fuzzer's workers did last, and the verdict: the first rule that was
  * broken. All of it is in memory that is shared with the children.
  *
- * A log keeps the arguments of a call; they become text only when somebody wants to
- * read it, so that logging costs next to nothing.
+ * A log keeps the arguments of a call; they become text only when they are printed,
+ * so that logging costs next to nothing.
  */
 #ifndef FUZZER_LOG_H
 #define FUZZER_LOG_H
@@ -71,7 +71,7 @@ enum rule {
 };
 
 struct verdict {
-	unsigned int broken;		/* 1: somebody is writing it down, 2: it can be read */
+	unsigned int broken;		/* 1: being written, 2: complete */
 	enum rule rule;
 	uint64_t at;
 	char text[300];

@@ -9,7 +9,7 @@
  *
  * What each worker tries to do follows from the seed, the round and the worker alone. How
  * the workers interleave does not, so it may take some tries to see something again.
- * When something is wrong, it says what, and what everybody did last.
+ * When a rule is broken, it prints the rule and the last calls of each worker.
  */
 #include <sys/random.h>
 #include <sys/utsname.h>
@@ -30,7 +30,7 @@
 /* A slow machine must have done something, too; but not all that there is to do. */
 #define MIN_ROUNDS	3
 
-/* How many times longer it may take until everything was tried. */
+/* How many times longer it may take until every counter has counted. */
 #define PATIENCE	4
 
 /* So many are needed to see the rarest of what is counted. */
@@ -42,12 +42,12 @@
 
 static const char *const rules[RULES] = {
 	[RULE_BYTES]		= "sealed bytes do not change",
-	[RULE_WRITERS]		= "nobody writes after a seal, or could",
+	[RULE_WRITERS]		= "no write after a seal, and no way to write",
 	[RULE_STATE]		= "seals and sizes move only as they may",
-	[RULE_LEASES]		= "leases are taken as agreed",
+	[RULE_LEASES]		= "leases are broken as promised",
 	[RULE_RESULTS]		= "results fit together",
 	[RULE_TIME]		= "no call takes longer than it may",
-	[RULE_RELEASE]		= "what everybody has let go of can be sealed",
+	[RULE_RELEASE]		= "an object without references can be sealed",
 	[RULE_LEFT_BEHIND]	= "nothing is left behind",
 };
 
@@ -63,18 +63,18 @@ static const char *const counters[COUNTERS] = {
 	[N_WRITES]		= "writes",
 	[N_WRITES_REFUSED]	= "refused",
 	[N_RESIZES]		= "sizes set",
-	[N_HOLDS]		= "pages held",
+	[N_HOLDS]		= "page holds",
 	[N_FORKS]		= "children",
-	[N_CHECKS]		= "looks at sealed bytes",
+	[N_CHECKS]		= "checks of sealed bytes",
 	[N_ISOLATED]		= "seals with copies",
-	[N_PENDING]		= "times seals pending in the background",
+	[N_PENDING]		= "asynchronous seals seen pending",
 	[N_TOLD]		= "set there",
 	[N_CANCELLED]		= "cancelled",
-	[N_BY_MAKER]		= "seals by who made the memory",
+	[N_BY_MAKER]		= "seals by fcntl() on imported memory",
 	[N_LEASES]		= "leases",
-	[N_ASKED]		= "times seen to be asked for",
-	[N_REVOKED]		= "seen to be taken",
-	[N_IN_VAIN]		= "waits in vain to take pages away",
+	[N_ASKED]		= "break requests seen",
+	[N_REVOKED]		= "revocations seen",
+	[N_IN_VAIN]		= "waits for pins that ended with EBUSY",
 	[N_MIRRORS]		= "mirrors",
 	[N_MIRRORED]		= "writes by them",
 };
@@ -100,7 +100,7 @@ static pid_t start_workers(unsigned int first, unsigned int end)
 	if (first < WORKERS)
 		run_workers(first, end);
 	else
-		last_look(&workers[first]);
+		final_check(&workers[first]);
 	_exit(0);
 }
 
@@ -127,7 +127,7 @@ static void send_signal(struct random *r)
 }
 
 /*
- * Sends signals, and sees to it that nobody gets stuck, until these processes have
+ * Sends signals, and detects calls that do not return, until these processes have
  * ended. False if they do not.
  */
 static bool watch(struct random *r, pid_t *pid, int n)
@@ -138,7 +138,7 @@ static bool watch(struct random *r, pid_t *pid, int n)
 		sleep_ns(nap);
 		raise_to(&fuzz->late_ns, now_ns() - began - nap);
 		send_signal(r);
-		/* Pages that nobody holds move. */
+		/* Pages without references move. */
 		if (once_in(r, 1000))
 			write_text("/proc/sys/vm/compact_memory", "1");
 
@@ -155,7 +155,7 @@ static bool watch(struct random *r, pid_t *pid, int n)
 	return true;
 }
 
-/* Takes a round. False if somebody is stuck. */
+/* Runs a round. False if a call does not return. */
 static bool take_round(uint64_t round)
 {
 	struct random r = random_for(fuzz->seed, round, WORKERS, 0);
@@ -211,7 +211,7 @@ static void report_break(void)
 			       fuzz->target[i].inner >= 0 ? ", and behind the device" : "",
 			       fuzz->target[i].stays ? ", pages stay" : "", fuzz->target[i].known);
 	for (int i = 0; i <= WORKERS; i++) {
-		ksft_print_msg(i < WORKERS ? "worker %d\n" : "the last look\n", i);
+		ksft_print_msg(i < WORKERS ? "worker %d\n" : "the final check\n", i);
 		log_print(&fuzz->log[i], fuzz->began);
 	}
 }
@@ -327,7 +327,7 @@ int main(int argc, char **argv)
 	users = module_users();
 	pages = shmem_pages();
 	until = now_ns() + seconds * NSEC_PER_SEC;
-	/* Who asks for so much time gets that. */
+	/* A given time is not extended. */
 	late = argc > 1 ? until : until + PATIENCE * seconds * NSEC_PER_SEC;
 	while (ended && !is_over() &&
 	       (now_ns() < until || round < first + MIN_ROUNDS ||

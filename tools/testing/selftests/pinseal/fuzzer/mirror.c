@@ -85,7 +85,7 @@ static void check_mirrored(struct worker *w, struct mirror *m, ssize_t ret, size
 		break_rule(RULE_RESULTS, "worker %u, object %lld: %lld of %lld bytes of a mirror",
 			   w->number, t->number, (long long)ret, (long long)room);
 	if (ret > 0 && w->before.maps == w->before.unmaps && read_once(t->maps) == w->before.maps)
-		break_rule(RULE_RESULTS, "worker %u: a mirror of object %lld, which nobody has "
+		break_rule(RULE_RESULTS, "worker %u: a mirror of object %lld, which is not "
 			   "mapped", w->number, t->number);
 }
 
@@ -95,7 +95,7 @@ static void read_mirror(struct worker *w, struct mirror *m)
 				    m->t, m->fd, m->from, m->to);
 
 	if (x.ret == -EPERM)
-		break_rule(RULE_RESULTS, "object %lld: a mirror gave EPERM to who reads",
+		break_rule(RULE_RESULTS, "object %lld: a mirror gave EPERM to a read",
 			   m->t->number);
 	check_mirrored(w, m, x.ret, x.room);
 	if (x.ret > 0 && x.image && x.memory == w->buf)
@@ -118,7 +118,7 @@ static void write_mirror(struct worker *w, struct mirror *m)
 			   "the seals %#x", w->number, m->t->number, w->before.known);
 }
 
-/* Nobody wants what it holds, for that is nothing. */
+/* A mirror pins nothing, so no break is ever requested. */
 static void ask_mirror(struct worker *w, struct mirror *m)
 {
 	uint32_t flags = PINSEAL_PIN_MIRROR | (m->readonly ? PINSEAL_PIN_READONLY : 0);
@@ -190,7 +190,7 @@ void child_store_by_mirror(struct worker *w, struct mirror *m)
 }
 
 /*
- * The last look: a mirror that is there, but no mapping, is in nobody's way.
+ * The final check: a mirror without a mapping does not delay a seal.
  */
 
 int leave_mirror(struct worker *w, struct target *t)
@@ -200,10 +200,10 @@ int leave_mirror(struct worker *w, struct target *t)
 
 	if (p == MAP_FAILED)
 		return -errno;
-	call_begin(w, t, "PIN(%lld), a mirror in the end", t->number);
+	call_begin(w, t, "PIN(%lld), a mirror finally", t->number);
 	mirror = call_end(w, ps_mirror(t->fd, 0, 1, 0, p));
 	if (mirror >= 0) {
-		call_begin(w, t, "pwrite(mirror of %lld) in the end", t->number);
+		call_begin(w, t, "pwrite(mirror of %lld) finally", t->number);
 		ret = call_end(w, sys(pwrite(mirror, "m", 1, 0)));
 		if (ret != 1)
 			break_rule(RULE_RESULTS, "object %lld: a mirror of what is mapped gave %d",

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The fuzzer's mirrors: of its own mappings, read and written while those change, go, and are
- * replaced by others. What is stored by one is stored through a mapping, and a mirror without
- * a mapping is nothing: it gives access to no page, and is in nobody's way.
+ * The fuzzer's mirrors of its own mappings, read and written while those change, go and are
+ * replaced. A store through a mirror is one through the mapping. A mirror without a mapping
+ * gives access to no page, and delays no seal.
  */
 #ifndef FUZZER_MIRROR_H
 #define FUZZER_MIRROR_H

@@ -83,7 +83,7 @@ void check_seals(struct target *t, const struct window *before, uint32_t seals)
 			   t->number, before->known, seals);
 	for (uint32_t bit = 1; bit < 1 << SEAL_BITS; bit <<= 1)
 		if (seals & bit && !may_have(t, before, bit))
-			break_rule(RULE_STATE, "object %lld has the seal %#x, and nobody set it",
+			break_rule(RULE_STATE, "object %lld has the seal %#x, which no call added",
 				   t->number, bit);
 	if (seals >> SEAL_BITS)
 		break_rule(RULE_STATE, "object %lld has unknown seals: %#x", t->number, seals);
@@ -250,7 +250,7 @@ void leases_were_taken(struct target *t, uint64_t pages)
  * Bytes
  *
  * After F_SEAL_WRITE a byte can only be cut off, by a smaller size, and a larger one
- * later brings a zero in its place. What lies below every size that anybody tried to
+ * later brings a zero in its place. What lies below every size that a call tried to
  * set, or all when F_SEAL_SHRINK was known when the image was taken, does not change.
  *
  * What a mapping stored behind the end of the file, in its last page, is the exception:

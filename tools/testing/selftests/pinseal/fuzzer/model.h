@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What is known about an object that many work on at the same time, and what must
- * hold because of it.
+ * What is known of an object that many threads use at the same time, and what must hold
+ * because of it.
  *
- * Nobody knows the state of such an object at any moment. But some things only move
- * one way: a seal that a call has returned for stays; with it the bytes, or the least
- * or largest size. And some things have a beginning and an end: a seal can be seen
- * only when a call that asks for it has begun and has not failed yet. So a call looks
- * at what is known before it begins (struct window) and at what is known after it
- * has returned; its result must fit something in between.
+ * The state at one moment is not known. But some things move one way only: a seal that a call
+ * has set stays, and with it the bytes, or the least or largest size. Other things have a
+ * beginning and an end: a seal can be seen only when a call that adds it has begun and has not
+ * failed. So a worker reads what is known before a call (struct window) and after it; the
+ * result must fit something in between.
  *
  * Counters are incremented before what they count begins, or after it has ended,
  * whichever errs on the side of "it could have been".
@@ -22,7 +21,7 @@
 #define WRITE_SEALS	(F_SEAL_WRITE | F_SEAL_FUTURE_WRITE)
 #define SIZE_SEALS	(F_SEAL_SHRINK | F_SEAL_GROW)
 
-/* Parts of an object whose pages are taken away, and counted so, together. */
+/* Parts of an object, for counting removals of pages. */
 #define PARTS		16
 
 struct target {
@@ -34,7 +33,7 @@ struct target {
 	int doomed;			/* a number that is closed and opened all the time */
 	int access;			/* O_RDWR, O_RDONLY or O_WRONLY */
 	size_t span;			/* where most happens: the first so many bytes */
-	bool stays;			/* nobody takes pages of the span away */
+	bool stays;			/* no call removes pages of the span */
 	bool isolates;			/* pages that are held may be replaced by copies */
 	bool background;		/* it may be sealed in the background */
 	uint32_t wanted;		/* seals that are asked for ... */
@@ -45,21 +44,21 @@ struct target {
 	bool used;			/* it has memory */
 	bool nonblock;			/* O_NONBLOCK may have been set */
 	uint64_t size_min, size_max;	/* while F_SEAL_SHRINK, F_SEAL_GROW are known */
-	uint64_t lowest;		/* the least size that anybody began to set */
+	uint64_t lowest;		/* the least size that a call began to set */
 
 	/* What begins and ends */
-	unsigned int asked[SEAL_BITS];	/* calls that began to ask for a seal ... */
+	unsigned int asked[SEAL_BITS];	/* calls that began to add a seal ... */
 	unsigned int failed[SEAL_BITS];	/* ... and those of them that failed */
-	unsigned int maps;		/* shared mappings that somebody began to make ... */
+	unsigned int maps;		/* shared mappings that a worker began to make ... */
 	unsigned int unmaps;		/* ... and those that are gone, or were refused */
-	unsigned int taken[PARTS];	/* how often pages were taken away, perhaps ... */
-	unsigned int taking[PARTS];	/* ... and how many are at it now */
+	unsigned int taken[PARTS];	/* calls that may have removed pages ... */
+	unsigned int taking[PARTS];	/* ... and those under way */
 	unsigned int sizing;		/* calls that began that may set the size ... */
 	unsigned int sized;		/* ... and those that are over */
-	unsigned int askers;		/* calls that began to ask for leases, perhaps ... */
-	unsigned int unaskers;		/* ... and those that ask no more */
-	uint64_t leased;		/* pages that somebody began to lease ... */
-	uint64_t revoked;		/* ... and that somebody was told to have taken */
+	unsigned int askers;		/* calls that may request breaks and began ... */
+	unsigned int unaskers;		/* ... and those that are over */
+	uint64_t leased;		/* pages that a worker began to lease ... */
+	uint64_t revoked;		/* ... and that a call reported as revoked */
 
 	/* The bytes as they were at some time after F_SEAL_WRITE became known */
 	unsigned int image_state;
@@ -93,8 +92,8 @@ struct fuzz {
 	bool mirrors;			/* the kernel has what mirrors take */
 	uint64_t late_ns;		/* how late the machine has woken a sleeper */
 	struct verdict verdict;
-	struct log log[WORKERS + 1];	/* the last one: of the last look */
-	struct { pid_t pid, tid; } task[WORKERS];	/* whom to send signals to; 0: nobody */
+	struct log log[WORKERS + 1];	/* the last one: of the final check */
+	struct { pid_t pid, tid; } task[WORKERS];	/* receivers of signals; 0: none */
 	unsigned int child_stop[WORKERS];
 	unsigned long count[COUNTERS];
 	struct target target[TARGETS];
@@ -141,42 +140,44 @@ bool has_fixed_size(const struct window *before);
 void sizing_begins(struct target *t);
 void sizing_ends(struct target *t);
 
-/* Whether nobody is at it now. Nobody has been until @t->sizing is more than @sizing. */
+/* Whether no such call is under way, nor was any as long as @t->sizing is @sizing. */
 bool size_is_still(struct target *t, unsigned int *sizing);
 
 /* Whether the object may be too small, since @before, to have all bytes up to @to. */
 bool may_lack(struct target *t, const struct window *before, uint64_t to);
 
-/* How often pages of [from, to) were taken out of the object, perhaps, by those who are through. */
+/* How many calls that are over may have removed pages of [from, to). */
 unsigned int times_taken(struct target *t, uint64_t from, uint64_t to);
 
-/* How many are at it now, each as often as it is at a part. To be asked before times_taken(). */
+/* How many are under way, counted once for each part. To be read before times_taken(). */
 unsigned int takers(struct target *t, uint64_t from, uint64_t to);
 
-/* How often one who is at [from, to) counts among those who are at [other_from, other_to). */
+/* How often a call on [from, to) counts among those on [other_from, other_to). */
 unsigned int parts_shared(struct target *t, uint64_t from, uint64_t to,
 			  uint64_t other_from, uint64_t other_to);
 
-/* A call that takes them out, perhaps, is about to begin, or has returned, and took them or not. */
+/* A call that may remove pages begins; or it is over, and removed them if @took. */
 void taking_begins(struct target *t, uint64_t from, uint64_t to);
 void taking_ends(struct target *t, uint64_t from, uint64_t to, bool took);
 
 /* The same for a call that sets the size. */
 void resizing_begins(struct target *t, uint64_t size);
 void resizing_ends(struct target *t, uint64_t size, bool took);
+
+/* A call that may request the break of leases begins, or is over. */
 void asking_begins(struct target *t);
 void asking_ends(struct target *t);
 
-/* Whether somebody may have asked since there were so many who had asked and were gone. */
+/* Whether a break may have been requested since @unaskers such calls were over. */
 bool may_be_asked(struct target *t, unsigned int unaskers);
 
-/* Somebody is about to lease so many pages. */
+/* A worker is about to lease @pages pages. */
 void leasing_begins(struct target *t, uint64_t pages);
 
-/* Somebody is told that so many were taken. Each can be taken, and told of in the end, once. */
+/* A call reports @pages revoked pages. Each page is revoked and finally reported once. */
 void leases_were_taken(struct target *t, uint64_t pages);
 
-/* Takes the image, if it can be had and nobody else did. */
+/* Takes the image, if it can be read and does not exist. */
 void take_image(struct target *t, const struct window *before);
 bool has_image(struct target *t);
 

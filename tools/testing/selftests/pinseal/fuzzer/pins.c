@@ -40,7 +40,7 @@ static void check_listed(struct target *t, const struct pinseal_pins *arg,
 			   (long long)dma_pages, arg->pinned_pages, arg->dma_pinned_pages);
 }
 
-/* Counts what is pinned in a range; in steps, as one does who has little room. */
+/* Counts pinned pages of a range; in steps, as a caller with a small array does. */
 static int count_pins(int fd, uint64_t from, uint64_t to, bool steps, uint64_t *pages,
 		      uint64_t *dma_pages)
 {
@@ -64,11 +64,11 @@ static int count_pins(int fd, uint64_t from, uint64_t to, bool steps, uint64_t *
 }
 
 /* Tries that must all have been disturbed to miss something that is there. */
-#define LOOKS	100
+#define LISTINGS	100
 
 /*
- * What the worker itself holds must show, in both ways to count. One look is an estimate:
- * somebody who maps the page at that moment can make up for a reference.
+ * The worker's own pins must show, counted either way. One listing is an estimate: a mapping
+ * that comes at that moment can cancel out a reference.
  */
 static void check_own_pins(struct worker *w, struct target *t)
 {
@@ -81,7 +81,7 @@ static void check_own_pins(struct worker *w, struct target *t)
 	first = g->from / page_size();
 	end = g->to / page_size();
 	for (int steps = 0; steps < 2; steps++) {
-		int looks = LOOKS;
+		int looks = LISTINGS;
 
 		do {
 			/* If it is held now, it was then. */
@@ -156,7 +156,7 @@ void op_pins(struct worker *w, struct target *t)
 	call_begin(w, t, "PINS(%lld, %#llx, count %#llx, vec %#llx, %lld)", t->number, in.start,
 		   in.count, in.vec, in.vec_len);
 	ret = ioctl_as(w, form, PINSEAL_IOC_PINS, &out);
-	/* EINTR is for those who are being killed. */
+	/* EINTR is for a task that is being killed. */
 	call_allows(w, ret, EFAULT, E2BIG, EINVAL);
 	if (right && fits && !form_error(form, PINSEAL_IOC_PINS))
 		call_was_right(w, ret);

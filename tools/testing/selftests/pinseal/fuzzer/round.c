@@ -217,7 +217,7 @@ int new_object(struct target *t, struct random *r, size_t span)
 }
 
 /*
- * The last look
+ * The final check
  */
 
 /* The content, twice and in two ways. */
@@ -230,8 +230,8 @@ static void check_content(struct worker *w, struct target *t)
 		call_begin(w, t, "pread(%lld)", t->number);
 		size = call_end(w, sys(pread(t->fd, w->buf, t->span, 0)));
 		if (size > 0) {
-			check_bytes(t, 0, w->buf, size, "read in the end");
-			check_bytes(t, 0, p, size, "load in the end");
+			check_bytes(t, 0, w->buf, size, "read finally");
+			check_bytes(t, 0, p, size, "load finally");
 		}
 		munmap(p, t->span);
 	}
@@ -243,12 +243,12 @@ static void wait_in_vain(struct worker *w, struct target *t)
 	struct pinseal_resize arg = { .timeout_ns = 20000, .flags = PINSEAL_RESIZE_WAIT };
 	int pin, ret;
 
-	call_begin(w, t, "PIN(%lld) in the end", t->number);
+	call_begin(w, t, "PIN(%lld) finally", t->number);
 	pin = call_end(w, ps_pin(t->fd, 0, 1, 0));
 	if (pin < 0)
 		return;
 	resizing_begins(t, 0);
-	call_begin(w, t, "RESIZE(%lld, 0) in the end", t->number);
+	call_begin(w, t, "RESIZE(%lld, 0) finally", t->number);
 	ret = call_end(w, ps_ioctl(t->fd, PINSEAL_IOC_RESIZE, &arg));
 	resizing_ends(t, 0, ret != -EBUSY);
 	call_forbidden_by(w, ret, F_SEAL_SHRINK);
@@ -268,7 +268,7 @@ static void check_released(struct worker *w, struct target *t)
 	uint32_t seals;
 
 	end_background(t);
-	call_begin(w, t, "GET_SEALS(%lld) in the end", t->number);
+	call_begin(w, t, "GET_SEALS(%lld) finally", t->number);
 	seals = call_end(w, ps_get_seals(t->fd));
 	check_seals(t, &w->before, seals);
 	check_size(t, &w->before, ps_size(t->fd));
@@ -290,10 +290,10 @@ static void check_released(struct worker *w, struct target *t)
 		arg.flags = PINSEAL_SEAL_REVOKE;
 	seals_asked(t, F_SEAL_WRITE);
 	asking_begins(t);
-	call_begin(w, t, "SEAL(%lld, flags %#llx) in the end", t->number, arg.flags);
+	call_begin(w, t, "SEAL(%lld, flags %#llx) finally", t->number, arg.flags);
 	ret = call_end(w, ps_seal(t->fd, &arg));
 	if (ret != (seals & F_SEAL_SEAL ? -EPERM : 0))
-		break_rule(RULE_RELEASE, "object %lld cannot be sealed, although nobody uses it: "
+		break_rule(RULE_RELEASE, "object %lld cannot be sealed, although it has no user: "
 			   "%s, outcome %u, %llu pages from %#llx on", t->number,
 			   ret ? strerrorname_np(-ret) : "0", arg.outcome, arg.pinned_pages,
 			   arg.first_pinned);
@@ -307,7 +307,7 @@ static void check_released(struct worker *w, struct target *t)
 		close(mirror);
 	if (lease >= 0)
 		close(lease);
-	call_begin(w, t, "pwrite(%lld) in the end", t->number);
+	call_begin(w, t, "pwrite(%lld) finally", t->number);
 	ret = call_end(w, sys(pwrite(t->fd, "x", 1, 0)));
 	if (!(w->before.known & F_SEAL_WRITE))
 		return;
@@ -318,7 +318,7 @@ static void check_released(struct worker *w, struct target *t)
 	check_content(w, t);
 }
 
-void last_look(struct worker *w)
+void final_check(struct worker *w)
 {
 	w->log->n = 0;
 	for (int i = 0; i < TARGETS && !is_over(); i++)

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * A round of the fuzzer: new objects, some workers who do a number of random things
- * to them at the same time, and a last look when all are gone.
+ * A round of the fuzzer: new objects, workers that make random calls on them at the
+ * same time, and a final check when all have ended.
  *
  * Rounds have profiles: what happens often in one, and what does not. With much of
- * everything, something would always be in the way of a seal.
+ * everything, no seal would ever succeed.
  */
 #ifndef FUZZER_ROUND_H
 #define FUZZER_ROUND_H
@@ -39,8 +39,8 @@ void run_workers(unsigned int first, unsigned int end);
 /* Makes a target's object for this round. */
 int new_object(struct target *t, struct random *r, size_t span);
 
-/* Nobody else is there any more. */
-void last_look(struct worker *w);
+/* The final check of all objects, after the workers have ended. */
+void final_check(struct worker *w);
 void end_object(struct target *t);
 
 #endif /* FUZZER_ROUND_H */

@@ -44,7 +44,7 @@ struct pinseal_seal random_request(struct worker *w, struct target *t)
 		arg.flags |= PINSEAL_SEAL_ISOLATE;
 	if (once_in(r, 3))
 		arg.flags |= PINSEAL_SEAL_REVOKE;
-	/* Ended by a signal, or when nobody is in the way any more. */
+	/* Ended by a signal, or when all references are gone. */
 	if (once_in(r, 16))
 		arg.timeout_ns = UINT64_MAX - random_below(r, 3);
 	/* A call that goes on, or says so. */
@@ -123,15 +123,15 @@ static void check_report(struct worker *w, int ret, const struct pinseal_seal *i
 		wrong_report("EINTR with outcome %u", out->outcome);
 
 	if (isolated_in_call(in, out) && (!isolate || !(in->seals & F_SEAL_WRITE)))
-		wrong_report("%llu pages isolated that nobody asked for",
+		wrong_report("%llu pages isolated without PINSEAL_SEAL_ISOLATE",
 			     isolated_in_call(in, out));
 	if (out->revoked_pages &&
 	    (!(in->flags & PINSEAL_SEAL_REVOKE) || !(in->seals & F_SEAL_WRITE)))
-		wrong_report("%llu pages taken that nobody asked for", out->revoked_pages);
+		wrong_report("%llu pages revoked without PINSEAL_SEAL_REVOKE", out->revoked_pages);
 	leases_were_taken(w->t, out->revoked_pages);
 	if (out->pad || out->seals != in->seals || out->flags != in->flags ||
 	    out->timeout_ns != in->timeout_ns || out->max_scans != in->max_scans)
-		wrong_report("changed what it should not, or did what nobody asked for");
+		wrong_report("in fields changed, or pad set");
 	if (!out->pinned_pages != (out->first_pinned == PINSEAL_NO_PAGE))
 		wrong_report("%llu pages are pinned, the first is %#llx", out->pinned_pages,
 			     out->first_pinned);
@@ -139,9 +139,9 @@ static void check_report(struct worker *w, int ret, const struct pinseal_seal *i
 		wrong_report("sealed with %llu pinned pages", out->pinned_pages);
 
 	if (out->scans < in->scans)
-		wrong_report("%u looks, after %u", out->scans, in->scans);
+		wrong_report("%u scans, after %u", out->scans, in->scans);
 	if (in->max_scans && in->scans < UINT32_MAX && out->scans > most)
-		wrong_report("%u looks instead of %u (%u before)", out->scans, in->max_scans,
+		wrong_report("%u scans instead of %u (%u before)", out->scans, in->max_scans,
 			     in->scans);
 	if (out->waited_ns < in->waited_ns)
 		wrong_report("waited %llu ns, after %llu", out->waited_ns, in->waited_ns);
@@ -150,7 +150,7 @@ static void check_report(struct worker *w, int ret, const struct pinseal_seal *i
 			     (long long)took);
 	if (out->outcome == PINSEAL_OUTCOME_PINNED && !(in->flags & PINSEAL_SEAL_NOWAIT) &&
 	    out->waited_ns < timeout_of(in) && !(in->max_scans && out->scans >= in->max_scans))
-		wrong_report("gave up after %llu ns and %u looks, before its bounds",
+		wrong_report("gave up after %llu ns and %u scans, before its bounds",
 			     (long long)out->waited_ns, out->scans);
 }
 
@@ -229,7 +229,7 @@ int seal(struct worker *w, struct target *t, struct pinseal_seal in)
 		seals_asked(t, in.seals);
 	if (in.flags & PINSEAL_SEAL_REVOKE)
 		asking_begins(t);
-	call_begin(w, t, "SEAL(%lld, %#llx, flags %#llx, %lld ns of %lld, %lld looks of %lld)",
+	call_begin(w, t, "SEAL(%lld, %#llx, flags %#llx, %lld ns of %lld, %lld scans of %lld)",
 		   t->number, in.seals, in.flags, in.waited_ns, in.timeout_ns, in.scans,
 		   in.max_scans);
 	if (quiet)
@@ -253,7 +253,7 @@ int seal(struct worker *w, struct target *t, struct pinseal_seal in)
 	check_seal(w, t, ret, &in, &out);
 	if (ret && ret != -EBUSY && ret != -EINTR)
 		return ret;
-	log_note(w->log, "outcome %u, %u looks, %llu ns, %llu from %#llx on, %llu taken%s%s",
+	log_note(w->log, "outcome %u, %u scans, %llu ns, %llu from %#llx on, %llu taken%s%s",
 		 out.outcome, out.scans, out.waited_ns, out.pinned_pages, out.first_pinned,
 		 out.revoked_pages, form ? ", argument " : "", form ? form_names[form] : "");
 	return out.outcome;
@@ -269,7 +269,7 @@ void op_seal(struct worker *w, struct target *t)
 }
 
 /*
- * Who made an imported memfd seals it as well. Not for write: what fcntl() sees is not to
+ * fcntl() seals imported memory as well. Not for write: its check of references is not to
  * be relied upon.
  */
 static void seal_by_maker(struct worker *w, struct target *t)

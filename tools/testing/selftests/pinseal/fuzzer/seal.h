@@ -18,7 +18,7 @@ struct pinseal_seal random_request(struct worker *w, struct target *t);
 /* Makes a request: the outcome, or -errno if there is none. */
 int seal(struct worker *w, struct target *t, struct pinseal_seal in);
 
-/* Mappings come and go: who is refused because of one tries again, sometimes. */
+/* Adds seals. Mappings come and go, so a call refused for one is sometimes repeated. */
 void op_seal(struct worker *w, struct target *t);
 
 /* fcntl() has no say: the device has no seals of its own, and its memory no more to give. */

@@ -13,7 +13,7 @@
 _Static_assert(TAKE_WAIT == PINSEAL_FALLOCATE_WAIT && TAKE_KEEP == PINSEAL_FALLOCATE_KEEP_LEASES,
 	       "one set of flags");
 
-/* A size that somebody may want. */
+/* A plausible size. */
 static uint64_t random_size(struct worker *w, struct target *t)
 {
 	uint64_t size;
@@ -65,7 +65,7 @@ static bool take_flags_are_right(uint32_t flags)
 	return !(flags & ~(TAKE_WAIT | TAKE_KEEP)) && flags != TAKE_KEEP;
 }
 
-/* How to wait. Others wait for who waits: so not for long. */
+/* How to wait. Other sealers wait for this call, so not for long. */
 static struct patience random_patience(struct worker *w, uint32_t flags)
 {
 	struct random *r = &w->r;
@@ -135,7 +135,7 @@ static struct taking take_begin(struct worker *w, struct target *t, uint64_t beg
 	return take;
 }
 
-/* It is over. In the model it still is one of those who are at it. */
+/* It is over, but still counted in @t->taking. */
 static void take_end(struct target *t, struct taking *take, int ret)
 {
 	struct grip *g = take->held;
@@ -163,8 +163,8 @@ static void take_end(struct target *t, struct taking *take, int ret)
 	own = parts_shared(t, g->from, g->to, take->begin, take->end);
 	if (takers(t, g->from, g->to) == own &&
 	    times_taken(t, g->from, g->to) == g->taken && !grip_is_revoked(g))
-		break_rule(RULE_STATE, "object %lld: pages from %#llx on were taken away by who "
-			   "waits until nobody holds them; but a %s does", t->number,
+		break_rule(RULE_STATE, "object %lld: pages from %#llx on were removed by a "
+			   "call that waits for pins, in spite of a %s", t->number,
 			   (long long)g->from, grip_name(g->kind));
 }
 
@@ -191,7 +191,7 @@ static void check_patience(struct worker *w, struct target *t, int ret,
 		wrong_take("page %#llx is none of those up to %#llx",
 			   (long long)out->first_pinned, (long long)take->to);
 	if (out->revoked_pages && take->flags & TAKE_KEEP)
-		wrong_take("%lld leased ones that nobody asked for",
+		wrong_take("%lld leased ones, with KEEP_LEASES",
 			   (long long)out->revoked_pages);
 	leases_were_taken(t, out->revoked_pages);
 	if (out->timeout_ns != in->timeout_ns || out->waited_ns < in->waited_ns)
@@ -230,7 +230,7 @@ static bool take_tells(const struct taking *take, enum form form, int ret)
 /* Whether a right argument cannot be found to be wrong. */
 static bool take_is_right(const struct taking *take, enum form form, unsigned int cmd)
 {
-	/* Who waits is told how that went. */
+	/* A call that waits writes a report. */
 	return !form_error(form, cmd) && !(take->waits && form == READ_ONLY);
 }
 

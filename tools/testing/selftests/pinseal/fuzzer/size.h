@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The fuzzer's RESIZE and FALLOCATE, which take pages away: at once, or when nobody holds them
- * any more. Whoever waits for that in vain has changed nothing, and nobody else is waited for.
+ * The fuzzer's RESIZE and FALLOCATE, which remove pages: at once, or when they have no extra
+ * references. A call that waits in vain changes nothing, and waits for no other pages.
  */
 #ifndef FUZZER_SIZE_H
 #define FUZZER_SIZE_H
@@ -15,16 +15,16 @@
 _Static_assert(TAKE_WAIT == PINSEAL_FALLOCATE_WAIT && TAKE_KEEP == PINSEAL_FALLOCATE_KEEP_LEASES,
 	       "one set of flags");
 
-/* A call that takes pages away, perhaps. */
+/* A call that may remove pages. */
 struct taking {
 	uint64_t begin, end;		/* bytes ... */
-	uint64_t from, to;		/* ... and those of the pages that go as a whole */
+	uint64_t from, to;		/* ... and the whole pages among them */
 	uint32_t flags;
-	bool waits;			/* with these flags, for who holds them */
+	bool waits;			/* for extra references, with these flags */
 	bool quiet;			/* and no signal ends that */
-	struct grip *held;		/* something of the worker's own that is in the way */
-	bool still;			/* nobody is about to change the size ... */
-	unsigned int sizing;		/* ... as long as nobody else begins to ... */
+	struct grip *held;		/* a reference of the worker's own that it must wait for */
+	bool still;			/* no call may change the size ... */
+	unsigned int sizing;		/* ... as long as none begins ... */
 	int64_t size;			/* ... and so it is this */
 };
 

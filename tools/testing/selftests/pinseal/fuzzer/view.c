@@ -101,7 +101,7 @@ struct view *make_view(struct worker *w, struct target *t)
 		if (!new.shared)
 			break_rule(RULE_RESULTS, "object %lld: a private mapping was refused",
 				   t->number);
-		/* While somebody seals, there are no new writable mappings. */
+		/* During a seal no writable mapping can be made. */
 		call_forbidden_by(w, -EPERM, WRITE_SEALS);
 	}
 	if (ret < 0) {

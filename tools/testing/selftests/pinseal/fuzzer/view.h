@@ -25,8 +25,8 @@ void op_store(struct worker *w, struct target *t);
 void op_load(struct worker *w, struct target *t);
 
 /*
- * The short life of most mappings: nobody is in the way of a seal for long. Some times
- * in a row, so that somebody who seals meets one that is being made.
+ * Maps, stores and unmaps: most mappings are short-lived, and delay a seal for a moment only.
+ * Some times in a row, so that a sealer meets one that is being made.
  */
 void op_map_and_store(struct worker *w, struct target *t);
 void move(struct worker *w, struct view *v);

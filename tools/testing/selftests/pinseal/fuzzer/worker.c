@@ -112,7 +112,7 @@ static const char *unexplained(struct worker *w, int error)
 	case EINTR:
 		return signals_unrestarted == w->unrestarted ? "no signal came" : NULL;
 	case EAGAIN:
-		return read_once(t->nonblock) ? NULL : "nobody set O_NONBLOCK";
+		return read_once(t->nonblock) ? NULL : "O_NONBLOCK was not set";
 	case EBADF:
 		return w->doomed || t->access != O_RDWR ? NULL : "it is open";
 	case EACCES:

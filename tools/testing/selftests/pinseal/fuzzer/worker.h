@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * A worker: a thread that makes one random call after the other, what it has at
- * hand for that, and what is checked about every call.
+ * A worker: a thread that makes random calls; its resources, and the checks that every call
+ * shares.
  */
 #ifndef FUZZER_WORKER_H
 #define FUZZER_WORKER_H
@@ -84,7 +84,7 @@ struct worker {
 	struct window before;
 	int fd;
 	bool chosen;			/* @fd is for the call to come */
-	bool doomed;			/* somebody may close @fd any time */
+	bool doomed;			/* @fd may be closed at any time */
 	bool inner;			/* @fd is the shmem file's */
 	unsigned int handled, unrestarted; /* signals so far */
 
@@ -117,7 +117,7 @@ long long call_end(struct worker *w, long long ret);
 
 /*
  * Chooses a descriptor of the object for the next call: nearly always the device
- * file's own one. Others may be closed and opened by somebody at the same time, or be of
+ * file's own one. Others may be closed and reopened at the same time, or be of
  * the shmem file behind the device.
  */
 void choose_fd(struct worker *w, struct target *t, bool also_inner);
