@@ -20,7 +20,7 @@ static void check_async(struct worker *w, struct target *t, int ret,
 	if (t->access != O_RDONLY)
 		call_forbidden_by(w, ret, F_SEAL_SEAL);
 	if (ret == -ENOENT && !cancel)
-		wrong_report("ENOENT, but there is nothing to find");
+		wrong_report("ENOENT without CANCEL");
 	call_took_at_most(w, 0);
 
 	if (ret && ret != -EBUSY) {
@@ -37,19 +37,19 @@ static void check_async(struct worker *w, struct target *t, int ret,
 	    out->outcome != (cancel ? PINSEAL_OUTCOME_CANCELLED : PINSEAL_OUTCOME_PENDING))
 		wrong_report("returned 0 with outcome %u", out->outcome);
 	if (!out->pinned_pages != (out->first_pinned == PINSEAL_NO_PAGE))
-		wrong_report("%llu pages are pinned, the first is %#llx", out->pinned_pages,
+		wrong_report("%llu pages are pinned, first_pinned is %#llx", out->pinned_pages,
 			     out->first_pinned);
 	if (!ret && out->outcome == PINSEAL_OUTCOME_SEALED && out->pinned_pages)
 		wrong_report("sealed with %llu pinned pages", out->pinned_pages);
 	if (out->isolated_pages && !t->isolates)
-		wrong_report("%llu pages isolated without PINSEAL_SEAL_ISOLATE", out->isolated_pages);
+		wrong_report("%llu pages isolated without a request", out->isolated_pages);
 	if (out->revoked_pages && !read_once(t->askers))
-		wrong_report("%llu pages revoked without PINSEAL_SEAL_REVOKE", out->revoked_pages);
-	/* A pending one reports them again. */
+		wrong_report("%llu pages revoked without a request", out->revoked_pages);
+	/* A pending operation reports the same pages again later. */
 	leases_were_taken(t, out->outcome == PINSEAL_OUTCOME_PENDING ? 0 : out->revoked_pages);
 	if (out->pad || out->seals != in->seals || out->flags != in->flags ||
 	    out->timeout_ns != in->timeout_ns || out->max_scans != in->max_scans)
-		wrong_report("in fields changed, or pad set");
+		wrong_report("changed an input field");
 }
 
 void ask(struct worker *w, struct target *t)
@@ -59,10 +59,10 @@ void ask(struct worker *w, struct target *t)
 	int ret;
 
 	in.flags |= PINSEAL_SEAL_ASYNC;
-	/* No signal ends it, and writers wait meanwhile. */
+	/* No signal ends the operation, and writers are blocked meanwhile. */
 	if (in.timeout_ns > NSEC_PER_SEC)
 		in.timeout_ns = 10 * NSEC_PER_MSEC;
-	/* To meet another worker's seal, the call must add the same seals. */
+	/* Only a request for the same seals collects another caller's result. */
 	if (!once_in(&w->r, 3))
 		in.seals = w->turn < t->ripe ? 0 : F_SEAL_WRITE;
 	if (once_in(&w->r, 4))
@@ -75,11 +75,11 @@ void ask(struct worker *w, struct target *t)
 		seals_asked(t, in.seals);
 	if (revokes)
 		asking_begins(t);
-	call_begin(w, t, "SEAL(%lld, %#llx, flags %#llx, in the background, %lld ns)", t->number,
+	call_begin(w, t, "SEAL(%lld, %#llx, flags %#llx, asynchronous, %lld ns)", t->number,
 		   in.seals, in.flags, in.timeout_ns);
 	ret = call_end(w, ps_seal(w->fd, &out));
 	check_async(w, t, ret, &in, &out);
-	/* The call began nothing. */
+	/* A failed call started no operation. */
 	if (ret && !cancels)
 		seals_failed(t, in.seals);
 	if (ret && revokes)

@@ -11,7 +11,7 @@
 #include "random.h"
 #include "worker.h"
 
-/* Some of the bytes of an object, or of what lies behind them. */
+/* Returns a random offset into the object, or beyond its end. */
 static uint64_t random_offset(struct worker *w, struct target *t)
 {
 	uint64_t at = random_below(&w->r, t->span + t->span / 16);
@@ -63,7 +63,7 @@ void op_read(struct worker *w, struct target *t)
 	bool image = has_image(t);
 	ssize_t ret;
 
-	/* A view may be the object's only mapping that is filled by this. */
+	/* The read may give a private view pages of its own. */
 	view_was_filled(w, memory);
 	choose_fd(w, t, true);
 	call_begin(w, t, "read(%lld, %#llx, %lld at %#llx, way %lld)", t->number,
@@ -115,7 +115,7 @@ void op_write(struct worker *w, struct target *t)
 	}
 	call_end(w, ret);
 	sizing_ends(t);
-	/* A sealer blocks only writers through the device. */
+	/* A sealer does not block writes through the shmem file, so their errors differ. */
 	if (!w->inner)
 		call_allows(w, ret, EFAULT, EINVAL, EBADF, EFBIG, EPERM, EINTR, EAGAIN, ENOSPC,
 			    ENOMEM, EOPNOTSUPP);
@@ -148,17 +148,17 @@ void op_seek(struct worker *w, struct target *t)
 		check_size(t, &w->before, ret);
 	if ((whence == SEEK_DATA || whence == SEEK_HOLE) &&
 	    (ret < at || (w->before.known & F_SEAL_GROW && (uint64_t)ret > w->before.size_max)))
-		break_rule(RULE_RESULTS, "object %lld: data or hole at %#llx from %#llx on",
+		break_rule(RULE_RESULTS, "object %lld: data or hole at %#llx, searched from %#llx",
 			   t->number, (long long)ret, (long long)at);
 	if (whence > SEEK_HOLE)
-		break_rule(RULE_RESULTS, "object %lld: an unknown way to seek", t->number);
+		break_rule(RULE_RESULTS, "object %lld: lseek() took an unknown whence", t->number);
 }
 
 /*
  * Pipes
  */
 
-/* Empties the worker's pipe: what was in it holds no pages any more. */
+/* Empties the worker's pipe, which drops its page references. */
 static void empty_pipe(struct worker *w)
 {
 	while (read(w->pipe[0], w->buf, page_size()) > 0)
@@ -190,7 +190,7 @@ void op_splice(struct worker *w, struct target *t)
 		ret = sys(sendfile(w->pipe[1], w->fd, &at, len));
 		break;
 	default:
-		/* Into the object, what may be its own pages. */
+		/* Into the object; the pipe may contain the object's own pages. */
 		ret = sys(splice(w->pipe[0], NULL, w->fd, &at, len, SPLICE_F_NONBLOCK));
 	}
 	call_end(w, ret);
@@ -214,7 +214,7 @@ void op_reopen(struct worker *w, struct target *t)
 {
 	bool open = once_in(&w->r, 2);
 
-	call_begin(w, t, open ? "dup(%lld to the doomed one)" : "close(the doomed one of %lld)",
+	call_begin(w, t, open ? "dup(%lld to its doomed fd)" : "close(doomed fd of %lld)",
 		   t->number);
 	call_end(w, open ? sys(dup3(t->fd, t->doomed, O_CLOEXEC)) : sys(close(t->doomed)));
 }
@@ -259,7 +259,7 @@ void op_send(struct worker *w, struct target *t)
 		int64_t size;
 
 		memcpy(&got, CMSG_DATA(head), sizeof(int));
-		call_begin(w, t, "INFO(%lld, which came through a socket)", t->number);
+		call_begin(w, t, "INFO(%lld, received through a socket)", t->number);
 		size = call_end(w, ps_size(got));
 		if (size >= 0)
 			check_size(t, &w->before, size);
@@ -299,6 +299,6 @@ void op_other(struct worker *w, struct target *t)
 	}
 	call_end(w, ret);
 	if ((which == 1 || which == 2) && ret >= 0)
-		break_rule(RULE_RESULTS, "object %lld: the VFS let something pass that is not for "
-			   "devices: %u", t->number, which);
+		break_rule(RULE_RESULTS, "object %lld: the VFS allowed a call that devices do not "
+			   "support: %u", t->number, which);
 }

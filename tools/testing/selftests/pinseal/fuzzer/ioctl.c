@@ -21,7 +21,7 @@ enum form random_form(struct worker *w)
 	return once_in(&w->r, 8) ? random_below(&w->r, NOWHERE + 1) : PLAIN;
 }
 
-/* The size of the first version of a command's struct. */
+/* Returns the size of the first version of a command's struct. */
 static size_t first_size(unsigned int cmd)
 {
 	switch (cmd) {
@@ -97,12 +97,13 @@ int ioctl_as(struct worker *w, enum form form, unsigned int cmd, void *data)
 
 	if (form_error(form, cmd) && ret >= 0)
 		break_rule(RULE_RESULTS, "worker %u, object %lld: command %#x took an argument "
-			   "that is %s", w->number, w->t->number, cmd, form_names[form]);
+			   "of the form: %s", w->number, w->t->number, cmd, form_names[form]);
 	if (form <= LONG_DIRTY) {
 		memcpy(data, at, size);
 		if (ret >= 0 && _IOC_DIR(cmd) & _IOC_READ && !is_zero(at + size, room - size))
-			break_rule(RULE_RESULTS, "worker %u, object %lld: command %#x left dirt "
-				   "behind its struct", w->number, w->t->number, cmd);
+			break_rule(RULE_RESULTS, "worker %u, object %lld: command %#x left "
+				   "non-zero bytes behind its struct", w->number, w->t->number,
+				   cmd);
 	}
 	return ret;
 }
@@ -110,7 +111,7 @@ int ioctl_as(struct worker *w, enum form form, unsigned int cmd, void *data)
 void call_was_right(struct worker *w, int ret)
 {
 	if (ret == -EINVAL || ret == -EFAULT || ret == -E2BIG)
-		break_rule(RULE_RESULTS, "worker %u, object %lld: %s for a right argument",
+		break_rule(RULE_RESULTS, "worker %u, object %lld: %s for a valid argument",
 			   w->number, w->t->number, strerrorname_np(-ret));
 }
 
@@ -136,7 +137,7 @@ void op_info(struct worker *w, struct target *t)
 	    info.seals != (ALL_SEALS | F_SEAL_EXEC | PINSEAL_F_SEAL_FUTURE_EXEC) ||
 	    info.seal_flags != (PINSEAL_SEAL_NOWAIT | PINSEAL_SEAL_ISOLATE | PINSEAL_SEAL_REVOKE |
 				PINSEAL_SEAL_ASYNC | PINSEAL_SEAL_CANCEL))
-		break_rule(RULE_RESULTS, "worker %u: INFO told something else than the header",
+		break_rule(RULE_RESULTS, "worker %u: INFO disagrees with the header",
 			   w->number);
 }
 
@@ -154,13 +155,13 @@ void op_get_seals(struct worker *w, struct target *t)
 			return;
 		if (!t->imported) {
 			if (!(ret & F_SEAL_SEAL))
-				break_rule(RULE_STATE, "object %lld: others can add seals",
+				break_rule(RULE_STATE, "object %lld: its shmem file can be sealed",
 					   t->number);
-			/* Always there; whether that one is the object's, this cannot tell. */
+			/* Always set on the shmem file, so it says nothing about the object. */
 			ret = (ret & ~F_SEAL_SEAL) | (w->before.known & F_SEAL_SEAL);
 		}
 		check_seals(t, &w->before, ret);
-		/* It may be seen here a moment before it counts for the device. */
+		/* A seal may be visible here before it takes effect for the device. */
 		return;
 	}
 	ret = ioctl_as(w, form, PINSEAL_IOC_GET_SEALS, &seals);
@@ -201,13 +202,13 @@ void op_set_name(struct worker *w, struct target *t)
 		break_rule(RULE_RESULTS, "worker %u, object %lld: SET_NAME is not permitted",
 			   w->number, t->number);
 	if (!ret && used)
-		break_rule(RULE_STATE, "worker %u: object %lld was named although it is in use",
+		break_rule(RULE_STATE, "worker %u: object %lld was named while in use",
 			   w->number, t->number);
 }
 
 void op_unknown(struct worker *w, struct target *t)
 {
-	/* 0x20 is a handle's. */
+	/* 0x20 is a command of pin handles only. */
 	unsigned int nr = one_of(&w->r, 0x0b, 0x0c, 0x10, 0x20, 0x7f, 0xff);
 	unsigned int type = PINSEAL_IOC_MAGIC;
 	unsigned int cmd;
@@ -223,6 +224,6 @@ void op_unknown(struct worker *w, struct target *t)
 	ret = call_end(w, ps_ioctl(w->fd, cmd, w->arena.rw));
 	call_allows(w, ret, ENOTTY);
 	if (ret >= 0)
-		break_rule(RULE_RESULTS, "worker %u: the unknown command %#x did something",
+		break_rule(RULE_RESULTS, "worker %u: the unknown command %#x succeeded",
 			   w->number, cmd);
 }

@@ -1,42 +1,50 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The fuzzer's simpler commands, and the forms in which all commands get their
- * argument: right ones, and such that nothing may happen.
+ * The fuzzer's simpler commands, and the forms in which every command passes its argument. A
+ * command must have no effect if the form is invalid.
  */
 #ifndef FUZZER_IOCTL_H
 #define FUZZER_IOCTL_H
 
 #include "worker.h"
 
-/* Where the argument is, and how large the command word says it is. */
+/* Location of the argument, and its size according to the command word. */
 enum form {
 	PLAIN,
-	OLD,			/* of the first version of the struct, or not much longer */
-	LONG,			/* and the tail is zero */
-	LONG_DIRTY,		/* and the tail is not zero */
-	SHORT,
-	READ_ONLY,		/* it ends where memory ends, too */
-	CUT,			/* the last bytes lie where no memory is */
-	NOWHERE,
+	OLD,			/* at least as long as the first version of the struct */
+	LONG,			/* larger than the struct, the tail is zero */
+	LONG_DIRTY,		/* the same, but the tail is not zero */
+	SHORT,			/* smaller than the first version */
+	READ_ONLY,		/* in read-only memory, and ends where memory ends */
+	CUT,			/* the last bytes are unmapped */
+	NOWHERE,		/* a bad address */
 };
 
+/* Names for messages, indexed by enum form. */
 extern const char *const form_names[];
 
+/* Returns PLAIN mostly, otherwise a random form. */
 enum form random_form(struct worker *w);
 
-/* What a command whose struct is presented like that must fail with, or 0. */
+/* Returns the errno, as a positive number, that @cmd must fail with in this form, or 0. */
 int form_error(enum form form, unsigned int cmd);
 
-/* Makes the call that has begun. @data is the struct, in and out. */
+/* Makes the call that has begun, with @data as the struct. Copies the struct back to @data. */
 int ioctl_as(struct worker *w, enum form form, unsigned int cmd, void *data);
 
-/* A call that is right for the module failed as if it were not. */
+/* Reports a valid call that failed as invalid. */
 void call_was_right(struct worker *w, int ret);
+
+/* INFO: checks the size and the constants that it returns. */
 void op_info(struct worker *w, struct target *t);
+
+/* GET_SEALS, or F_GET_SEALS on the shmem file: checks the seals that it returns. */
 void op_get_seals(struct worker *w, struct target *t);
+
+/* SET_NAME: valid only until the object is in use. */
 void op_set_name(struct worker *w, struct target *t);
 
-/* Numbers and types that are no command. */
+/* Makes an ioctl() that is no command. It must fail with ENOTTY. */
 void op_unknown(struct worker *w, struct target *t);
 
 #endif /* FUZZER_IOCTL_H */

@@ -8,10 +8,10 @@
 #include "random.h"
 #include "worker.h"
 
-/* What a call that does not want to wait waits for the kernel's own work. */
+/* How long a NOWAIT call may wait for the kernel's own work. */
 #define NOWAIT_NS	(10 * NSEC_PER_MSEC)
 
-/* How many pages a call isolates at most. */
+/* Upper bound on the pages that one call isolates. */
 #define MOST_ISOLATED	1024ULL
 
 struct pinseal_seal random_request(struct worker *w, struct target *t)
@@ -25,7 +25,7 @@ struct pinseal_seal random_request(struct worker *w, struct target *t)
 		.timeout_ns = one_of(r, 1, 20000, 300000, NSEC_PER_MSEC, 3 * NSEC_PER_MSEC,
 				     10 * NSEC_PER_MSEC, 0),
 		.max_scans = one_of(r, 0, 0, 0, 1, 2, 5, 40),
-		/* Whatever is here must not matter. */
+		/* No value here may change what the call does. */
 		.pinned_pages = random_bits(r),
 		.first_pinned = random_bits(r),
 		.isolated_pages = random_bits(r),
@@ -44,10 +44,10 @@ struct pinseal_seal random_request(struct worker *w, struct target *t)
 		arg.flags |= PINSEAL_SEAL_ISOLATE;
 	if (once_in(r, 3))
 		arg.flags |= PINSEAL_SEAL_REVOKE;
-	/* Ended by a signal, or when all references are gone. */
+	/* Never times out: a signal or the release of the last pin ends the wait. */
 	if (once_in(r, 16))
 		arg.timeout_ns = UINT64_MAX - random_below(r, 3);
-	/* A call that goes on, or says so. */
+	/* Resumes an earlier call, or claims to. */
 	if (once_in(r, 8)) {
 		arg.scans = random_below(r, 50);
 		arg.waited_ns = random_below(r, 2 * NSEC_PER_MSEC);
@@ -56,24 +56,24 @@ struct pinseal_seal random_request(struct worker *w, struct target *t)
 		arg.scans = UINT32_MAX - random_below(r, 3);
 	if (once_in(r, 48))
 		arg.waited_ns = UINT64_MAX - random_below(r, 3);
-	/* Then it is what was taken before. */
+	/* Input of a resumed call: the pages revoked so far. */
 	if (arg.scans || arg.waited_ns)
 		arg.revoked_pages = 0;
 	return arg;
 }
 
-/* Makes a request wrong: nothing may happen. */
+/* Makes a request invalid. It must have no effect. */
 static void spoil(struct worker *w, struct pinseal_seal *arg)
 {
 	uint32_t unknown;
 
 	switch (random_below(&w->r, 3)) {
 	case 0:
-		/* Neither the kernel's nor ours. */
+		/* A seal that neither the kernel nor the module knows. */
 		arg->seals |= (F_SEAL_EXEC << 1) << random_below(&w->r, 10);
 		break;
 	case 1:
-		/* Unknown, and what is only for the other one. */
+		/* An unknown flag, or one valid only for an asynchronous seal. */
 		unknown = (PINSEAL_SEAL_CANCEL << 1) << random_below(&w->r, 27);
 		arg->flags |= once_in(&w->r, 2) ? unknown : PINSEAL_SEAL_CANCEL;
 		break;
@@ -89,7 +89,7 @@ static uint64_t timeout_of(const struct pinseal_seal *in)
 	return in->timeout_ns ?: DEFAULT_NS;
 }
 
-/* How many pages this call isolated: not those before, if it is one that goes on. */
+/* The pages isolated by this call alone: a resumed call also reports the earlier ones. */
 static __u64 isolated_in_call(const struct pinseal_seal *in,
 			      const struct pinseal_seal *out)
 {
@@ -99,17 +99,17 @@ static __u64 isolated_in_call(const struct pinseal_seal *in,
 	if (!goes_on || !(in->flags & PINSEAL_SEAL_ISOLATE))
 		return out->isolated_pages;
 	if (out->isolated_pages < before || out->isolated_pages > MOST_ISOLATED)
-		wrong_report("%llu pages isolated, %llu of them before", out->isolated_pages,
+		wrong_report("%llu pages isolated in total, %llu before", out->isolated_pages,
 			     before);
 	return out->isolated_pages - before;
 }
 
-/* The out fields, by themselves and with what was asked. */
+/* Checks the output fields against each other and against the request. */
 static void check_report(struct worker *w, int ret, const struct pinseal_seal *in,
 			 const struct pinseal_seal *out)
 {
 	uint64_t waited = out->waited_ns - in->waited_ns, took = log_last(w->log)->took;
-	/* A call that has to look looks at least once, whatever was used up. */
+	/* A call that must scan scans once, even if earlier calls used up max_scans. */
 	uint32_t most = in->scans < in->max_scans ? in->max_scans : in->scans + 1;
 	bool isolate = in->flags & PINSEAL_SEAL_ISOLATE;
 
@@ -123,17 +123,17 @@ static void check_report(struct worker *w, int ret, const struct pinseal_seal *i
 		wrong_report("EINTR with outcome %u", out->outcome);
 
 	if (isolated_in_call(in, out) && (!isolate || !(in->seals & F_SEAL_WRITE)))
-		wrong_report("%llu pages isolated without PINSEAL_SEAL_ISOLATE",
+		wrong_report("%llu pages isolated without a request",
 			     isolated_in_call(in, out));
 	if (out->revoked_pages &&
 	    (!(in->flags & PINSEAL_SEAL_REVOKE) || !(in->seals & F_SEAL_WRITE)))
-		wrong_report("%llu pages revoked without PINSEAL_SEAL_REVOKE", out->revoked_pages);
+		wrong_report("%llu pages revoked without a request", out->revoked_pages);
 	leases_were_taken(w->t, out->revoked_pages);
 	if (out->pad || out->seals != in->seals || out->flags != in->flags ||
 	    out->timeout_ns != in->timeout_ns || out->max_scans != in->max_scans)
-		wrong_report("in fields changed, or pad set");
+		wrong_report("changed an input field");
 	if (!out->pinned_pages != (out->first_pinned == PINSEAL_NO_PAGE))
-		wrong_report("%llu pages are pinned, the first is %#llx", out->pinned_pages,
+		wrong_report("%llu pages are pinned, first_pinned is %#llx", out->pinned_pages,
 			     out->first_pinned);
 	if (!ret && out->pinned_pages)
 		wrong_report("sealed with %llu pinned pages", out->pinned_pages);
@@ -141,7 +141,7 @@ static void check_report(struct worker *w, int ret, const struct pinseal_seal *i
 	if (out->scans < in->scans)
 		wrong_report("%u scans, after %u", out->scans, in->scans);
 	if (in->max_scans && in->scans < UINT32_MAX && out->scans > most)
-		wrong_report("%u scans instead of %u (%u before)", out->scans, in->max_scans,
+		wrong_report("%u scans, max_scans is %u (%u before)", out->scans, in->max_scans,
 			     in->scans);
 	if (out->waited_ns < in->waited_ns)
 		wrong_report("waited %llu ns, after %llu", out->waited_ns, in->waited_ns);
@@ -150,7 +150,7 @@ static void check_report(struct worker *w, int ret, const struct pinseal_seal *i
 			     (long long)took);
 	if (out->outcome == PINSEAL_OUTCOME_PINNED && !(in->flags & PINSEAL_SEAL_NOWAIT) &&
 	    out->waited_ns < timeout_of(in) && !(in->max_scans && out->scans >= in->max_scans))
-		wrong_report("gave up after %llu ns and %u scans, before its bounds",
+		wrong_report("gave up after %llu ns and %u scans, before its wait bounds",
 			     (long long)out->waited_ns, out->scans);
 }
 
@@ -171,14 +171,14 @@ static void count_outcome(const struct window *before, const struct pinseal_seal
 		note(N_ISOLATED);
 }
 
-/* What a right call ended with. */
+/* Checks the result of a valid call. */
 static void check_seal(struct worker *w, struct target *t, int ret,
 		       const struct pinseal_seal *in, const struct pinseal_seal *out)
 {
 	uint64_t timeout_ns = timeout_of(in);
 
 	if (ret == -EINTR) {
-		/* Any handler ends it, also one with SA_RESTART. */
+		/* Any handler interrupts the wait, even with SA_RESTART. */
 		if (signals_handled == w->handled)
 			wrong_report("EINTR without a signal");
 	} else {
@@ -195,16 +195,16 @@ static void check_seal(struct worker *w, struct target *t, int ret,
 		check_report(w, ret, in, out);
 		write_once(t->used, true);
 	} else if (ret != -EBADF && memcmp(in, out, sizeof(*in))) {
-		/* The call was restarted for task work; its first part has reported. */
+		/* Restarted for task work: the interrupted part has already reported. */
 		if (out->outcome != PINSEAL_OUTCOME_INTERRUPTED)
 			wrong_report("%s changed the struct", strerrorname_np(-ret));
 		check_report(w, -EINTR, in, out);
 	}
 	if (ret == -EBUSY && out->outcome == PINSEAL_OUTCOME_WRITABLE_MAPPING) {
 		if (!(in->seals & ~w->before.known & F_SEAL_WRITE))
-			wrong_report("a mapping in the way of the seals %#x", in->seals);
+			wrong_report("WRITABLE_MAPPING for the seals %#x", in->seals);
 		if (w->before.maps == w->before.unmaps && read_once(t->maps) == w->before.maps)
-			wrong_report("a writable mapping of object %lld, which has none",
+			wrong_report("reported a writable mapping of object %lld, which has none",
 				     t->number);
 	}
 	if (timeout_ns <= INT64_MAX)
@@ -216,7 +216,7 @@ int seal(struct worker *w, struct target *t, struct pinseal_seal in)
 	enum form form = random_form(w);
 	struct pinseal_seal out;
 	bool right = !once_in(&w->r, 24);
-	/* The deadline must end some calls that a signal would have ended sooner. */
+	/* Signals are blocked for some calls, so that the deadline ends them. */
 	bool quiet = in.timeout_ns < NSEC_PER_SEC && once_in(&w->r, 2);
 	int ret;
 
@@ -242,7 +242,7 @@ int seal(struct worker *w, struct target *t, struct pinseal_seal in)
 	if (!right) {
 		call_allows(w, ret, EINVAL, EFAULT, E2BIG, EPERM);
 		if (ret >= 0 || (form <= LONG_DIRTY && memcmp(&in, &out, sizeof(in))))
-			wrong_report("worker %u: a wrong request did something", w->number);
+			wrong_report("worker %u: an invalid request had an effect", w->number);
 		return ret;
 	}
 	if (ret)
@@ -253,7 +253,7 @@ int seal(struct worker *w, struct target *t, struct pinseal_seal in)
 	check_seal(w, t, ret, &in, &out);
 	if (ret && ret != -EBUSY && ret != -EINTR)
 		return ret;
-	log_note(w->log, "outcome %u, %u scans, %llu ns, %llu from %#llx on, %llu taken%s%s",
+	log_note(w->log, "outcome %u, %u scans, %llu ns, %llu from %#llx, %llu revoked%s%s",
 		 out.outcome, out.scans, out.waited_ns, out.pinned_pages, out.first_pinned,
 		 out.revoked_pages, form ? ", argument " : "", form ? form_names[form] : "");
 	return out.outcome;
@@ -269,8 +269,8 @@ void op_seal(struct worker *w, struct target *t)
 }
 
 /*
- * fcntl() seals imported memory as well. Not for write: its check of references is not to
- * be relied upon.
+ * The owner of an imported memfd seals it as well. Not for write: the pin check of fcntl() is
+ * unreliable.
  */
 static void seal_by_maker(struct worker *w, struct target *t)
 {
@@ -279,7 +279,7 @@ static void seal_by_maker(struct worker *w, struct target *t)
 
 	choose_fd(w, t, false);
 	seals_asked(t, seals);
-	call_begin(w, t, "F_ADD_SEALS(%lld, %#llx) by its maker", t->number, seals);
+	call_begin(w, t, "F_ADD_SEALS(%lld, %#llx) by the owner of the memfd", t->number, seals);
 	ret = call_end(w, sys(fcntl(t->inner, F_ADD_SEALS, seals)));
 	call_allows(w, ret, EPERM);
 	call_forbidden_by(w, ret, F_SEAL_SEAL);
@@ -288,7 +288,7 @@ static void seal_by_maker(struct worker *w, struct target *t)
 		return;
 	}
 	if (w->before.known & F_SEAL_SEAL)
-		break_rule(RULE_STATE, "object %lld was sealed by its maker after F_SEAL_SEAL",
+		break_rule(RULE_STATE, "object %lld was sealed by its owner after F_SEAL_SEAL",
 			   t->number);
 	seals_known(t, seals);
 	note(N_BY_MAKER);

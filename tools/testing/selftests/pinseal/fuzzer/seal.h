@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The fuzzer's SEAL: random requests, and whether what came back fits together.
+ * The fuzzer's synchronous SEAL: random requests, and checks that each report is consistent.
  */
 #ifndef FUZZER_SEAL_H
 #define FUZZER_SEAL_H
@@ -10,18 +10,19 @@
 
 #define DEFAULT_NS	(150 * NSEC_PER_MSEC)
 
-/* A request that is right. Objects are used for a while before they are sealed. */
+/* Returns a valid request. Objects are used for some turns before a write seal. */
 struct pinseal_seal random_request(struct worker *w, struct target *t);
 
+/* Reports an inconsistent SEAL result. */
 #define wrong_report(...)	break_rule(RULE_RESULTS, "SEAL: " __VA_ARGS__)
 
-/* Makes a request: the outcome, or -errno if there is none. */
+/* Submits @in, sometimes spoiled. Returns the outcome, or -errno if there is none. */
 int seal(struct worker *w, struct target *t, struct pinseal_seal in);
 
-/* Adds seals. Mappings come and go, so a call refused for one is sometimes repeated. */
+/* Seals @t. Sometimes retries after a writable mapping, since mappings come and go. */
 void op_seal(struct worker *w, struct target *t);
 
-/* fcntl() has no say: the device has no seals of its own, and its memory no more to give. */
+/* F_ADD_SEALS: refused, except for the owner of an imported memfd. */
 void op_add_seals(struct worker *w, struct target *t);
 
 #endif /* FUZZER_SEAL_H */

@@ -7,7 +7,7 @@
 #include "random.h"
 #include "worker.h"
 
-/* What is sealed is sealed for a new descriptor, too. */
+/* Checks that a write seal holds for a new descriptor as well. */
 static void check_descriptor(struct worker *w, struct target *t, int fd)
 {
 	int ret;
@@ -37,14 +37,14 @@ void op_share(struct worker *w, struct target *t)
 	else
 		fd = ps_reopen(w->fd, readonly ? O_RDONLY : O_RDWR);
 	call_end(w, fd);
-	/* That is not about seals. */
+	/* EPERM here is about access, not about seals. */
 	if (fd != -EPERM)
 		call_allows(w, fd, EBADF);
 	may = t->access == O_RDWR || (t->access == O_RDONLY && !export && readonly);
 	if (fd == -EPERM && may && !w->doomed)
-		break_rule(RULE_RESULTS, "object %lld gives out no descriptor", t->number);
+		break_rule(RULE_RESULTS, "object %lld refuses a descriptor", t->number);
 	if (fd >= 0 && !may)
-		break_rule(RULE_STATE, "object %lld gives out more access than it has", t->number);
+		break_rule(RULE_STATE, "object %lld returned more access than its own", t->number);
 	if (fd < 0)
 		return;
 	if (export)
@@ -62,6 +62,6 @@ void op_import(struct worker *w, struct target *t)
 	call_begin(w, t, "IMPORT(%lld, %lld)", t->number, file);
 	ret = call_end(w, ps_import(w->fd, file));
 	if (ret != -EPERM && ret != -EBADF && ret != -EINVAL && ret != -EBUSY)
-		break_rule(RULE_STATE, "object %lld: IMPORT of what is not for it: %d", t->number,
+		break_rule(RULE_STATE, "object %lld: IMPORT of a wrong file returned %d", t->number,
 			   ret);
 }

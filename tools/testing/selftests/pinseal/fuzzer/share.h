@@ -7,9 +7,10 @@
 
 #include "worker.h"
 
+/* Makes another descriptor with EXPORT or REOPEN and checks its access. */
 void op_share(struct worker *w, struct target *t);
 
-/* Nothing here can be imported: an object's own memory, another object, nothing at all. */
+/* IMPORT of a file that must be refused: the object's own memory, itself, a pipe, a bad fd. */
 void op_import(struct worker *w, struct target *t);
 
 #endif /* FUZZER_SHARE_H */

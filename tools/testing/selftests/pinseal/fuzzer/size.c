@@ -10,10 +10,8 @@
 #include "seal.h"
 #include "worker.h"
 
-_Static_assert(TAKE_WAIT == PINSEAL_FALLOCATE_WAIT && TAKE_KEEP == PINSEAL_FALLOCATE_KEEP_LEASES,
-	       "one set of flags");
 
-/* A plausible size. */
+/* Returns a random size, mostly close to the target's span. */
 static uint64_t random_size(struct worker *w, struct target *t)
 {
 	uint64_t size;
@@ -26,12 +24,12 @@ static uint64_t random_size(struct worker *w, struct target *t)
 		size = random_below(&w->r, 2 * t->span);
 		break;
 	case 2:
-		/* Not more: PINS takes its time for each part of a size, be it empty. */
+		/* Not larger: the time of PINS grows with the size, even over holes. */
 		size = one_of(&w->r, 1ULL << 31, 1ULL << 32, 1ULL << 40);
 		size += random_below(&w->r, 3) - 1;
 		break;
 	case 3:
-		/* What it is already. */
+		/* Often the current size. */
 		size = read_once(t->size_min);
 		break;
 	case 4:
@@ -47,12 +45,12 @@ static uint64_t random_size(struct worker *w, struct target *t)
 	return t->stays && size < t->span ? t->span : size;
 }
 
-/* What both structs have about waiting, before a call and after it. */
+/* The fields about waiting that both structs share, before or after a call. */
 struct patience {
 	uint64_t timeout_ns, waited_ns, pinned_pages, first_pinned, revoked_pages;
 };
 
-/* Flags, mostly right ones. */
+/* Returns random flags, mostly valid. */
 static uint32_t random_take_flags(struct worker *w)
 {
 	if (once_in(&w->r, 24))
@@ -60,30 +58,31 @@ static uint32_t random_take_flags(struct worker *w)
 	return once_in(&w->r, 2) ? 0 : TAKE_WAIT | (once_in(&w->r, 2) ? TAKE_KEEP : 0);
 }
 
+/* Whether the module accepts @flags. */
 static bool take_flags_are_right(uint32_t flags)
 {
 	return !(flags & ~(TAKE_WAIT | TAKE_KEEP)) && flags != TAKE_KEEP;
 }
 
-/* How to wait. Other sealers wait for this call, so not for long. */
+/* Returns random wait fields. The bounds are short, since a waiter blocks the other workers. */
 static struct patience random_patience(struct worker *w, uint32_t flags)
 {
 	struct random *r = &w->r;
 	struct patience p = { .timeout_ns = random_bits(r) };
 
-	/* Without the flag, the others must not be there. */
+	/* Without the flag, the fields after timeout_ns must be 0. */
 	if (!(flags & TAKE_WAIT))
 		return p;
 	p = (struct patience){
 		.timeout_ns = one_of(r, 1, 20000, 300000, NSEC_PER_MSEC, 3 * NSEC_PER_MSEC,
 				     10 * NSEC_PER_MSEC),
-		/* Whatever is here must not matter. */
+		/* Output only: the module must ignore these. */
 		.pinned_pages = random_bits(r),
 		.first_pinned = random_bits(r),
 	};
 	if (once_in(r, 24))
 		p.timeout_ns = 0;
-	/* A call that goes on, or says so. */
+	/* Resumes an earlier call, or claims to. */
 	if (once_in(r, 8))
 		p.waited_ns = random_below(r, 2 * NSEC_PER_MSEC);
 	if (once_in(r, 48))
@@ -91,11 +90,11 @@ static struct patience random_patience(struct worker *w, uint32_t flags)
 	return p;
 }
 
-/* Something that the worker holds of these pages. */
+/* Returns the worker's own extra reference to these pages, or NULL. */
 static struct grip *held_within(struct worker *w, struct target *t, uint64_t from,
 				uint64_t to)
 {
-	/* A punch within one page removes none. */
+	/* A punch within one page removes no page. */
 	if (from >= to)
 		return NULL;
 	for (int i = 0; i < GRIPS; i++) {
@@ -107,7 +106,7 @@ static struct grip *held_within(struct worker *w, struct target *t, uint64_t fro
 	return NULL;
 }
 
-/* A call on the device is about to take the bytes [begin, end), perhaps. */
+/* Called before a call on the device that may remove the bytes [begin, end). */
 static struct taking take_begin(struct worker *w, struct target *t, uint64_t begin,
 				uint64_t end, uint32_t flags)
 {
@@ -129,13 +128,13 @@ static struct taking take_begin(struct worker *w, struct target *t, uint64_t beg
 	take.size = ps_size(t->fd);
 	if (take.quiet)
 		hold_signals(true);
-	/* Whatever else is wrong with it. */
+	/* Even if the call is otherwise invalid: this errs on the safe side. */
 	if (!(flags & TAKE_KEEP))
 		asking_begins(t);
 	return take;
 }
 
-/* It is over, but still counted in @t->taking. */
+/* Called after the call. The model still counts it as removing pages. */
 static void take_end(struct target *t, struct taking *take, int ret)
 {
 	struct grip *g = take->held;
@@ -154,24 +153,24 @@ static void take_end(struct target *t, struct taking *take, int ret)
 		if (take->still && size != take->size &&
 		    read_once(t->sizing) == take->sizing + 1)
 			break_rule(RULE_STATE, "object %lld had %#llx bytes, and has %#llx after a "
-				   "call that changed nothing", t->number, (long long)take->size,
+				   "call that failed", t->number, (long long)take->size,
 				   (long long)size);
 	}
 	if (ret || !g)
 		return;
-	/* Unless others took the pages first, from the object or from the holder. */
+	/* Unless another call removed the pages first, or revoked the lease. */
 	own = parts_shared(t, g->from, g->to, take->begin, take->end);
 	if (takers(t, g->from, g->to) == own &&
 	    times_taken(t, g->from, g->to) == g->taken && !grip_is_revoked(g))
-		break_rule(RULE_STATE, "object %lld: pages from %#llx on were removed by a "
-			   "call that waits for pins, in spite of a %s", t->number,
+		break_rule(RULE_STATE, "object %lld: pages from %#llx on were removed by a call "
+			   "that waits for extra references; but a %s still has one", t->number,
 			   (long long)g->from, grip_name(g->kind));
 }
 
 #define wrong_take(what, ...)							\
-	break_rule(RULE_RESULTS, "taking pages away: " what, ##__VA_ARGS__)
+	break_rule(RULE_RESULTS, "removing pages: " what, ##__VA_ARGS__)
 
-/* What a call that waits told, by itself and with what was asked. */
+/* Checks the report of a waiting call against itself and against the request. */
 static void check_patience(struct worker *w, struct target *t, int ret,
 			   const struct taking *take, const struct patience *in,
 			   const struct patience *out)
@@ -179,19 +178,19 @@ static void check_patience(struct worker *w, struct target *t, int ret,
 	uint64_t waited = out->waited_ns - in->waited_ns, took = log_last(w->log)->took;
 	uint64_t timeout_ns = in->timeout_ns ?: DEFAULT_NS;
 
-	log_note(w->log, "%llu ns, %llu pages from %#llx on, %llu taken",
+	log_note(w->log, "%llu ns, %llu pages from %#llx, %llu revoked",
 		 (unsigned long long)out->waited_ns, (unsigned long long)out->pinned_pages,
 		 (unsigned long long)out->first_pinned, (unsigned long long)out->revoked_pages);
 	if (!out->pinned_pages != (out->first_pinned == PINSEAL_NO_PAGE))
-		wrong_take("%lld pages are held, the first is %#llx",
+		wrong_take("%lld pages are pinned, first_pinned is %#llx",
 			   (long long)out->pinned_pages, (long long)out->first_pinned);
 	if (!ret && out->pinned_pages)
-		wrong_take("they were, with %lld held", (long long)out->pinned_pages);
+		wrong_take("succeeded with %lld pinned pages", (long long)out->pinned_pages);
 	if (out->pinned_pages && out->first_pinned >= take->to / page_size())
-		wrong_take("page %#llx is none of those up to %#llx",
+		wrong_take("first_pinned %#llx is beyond the removed bytes up to %#llx",
 			   (long long)out->first_pinned, (long long)take->to);
 	if (out->revoked_pages && take->flags & TAKE_KEEP)
-		wrong_take("%lld leased ones, with KEEP_LEASES",
+		wrong_take("%lld pages revoked without a request",
 			   (long long)out->revoked_pages);
 	leases_were_taken(t, out->revoked_pages);
 	if (out->timeout_ns != in->timeout_ns || out->waited_ns < in->waited_ns)
@@ -204,33 +203,33 @@ static void check_patience(struct worker *w, struct target *t, int ret,
 			   (long long)timeout_ns);
 }
 
-/* Whether what such a call failed with is right because it waits. */
+/* Whether waiting explains the error of a call. */
 static bool take_explains(struct worker *w, const struct taking *take, enum form form,
 			  int ret, const struct patience *in)
 {
 	uint64_t timeout_ns = in->timeout_ns ?: DEFAULT_NS;
-	/* An old struct cannot say, or not all of it. */
+	/* An old struct has no waited_ns, or only a part of it. */
 	uint64_t waited_ns = form == OLD ? 0 : in->waited_ns;
 
 	if (!take->waits)
 		return false;
 	if (ret == -EBUSY)
 		call_took_at_most(w, timeout_ns > waited_ns ? timeout_ns - waited_ns : 0);
-	/* Any handler ends it, also one with SA_RESTART. */
+	/* Any handler interrupts the wait, even with SA_RESTART. */
 	return ret == -EBUSY || (ret == -EINTR && signals_handled != w->handled);
 }
 
-/* Whether there is a report to look at. */
+/* Whether the call returned a complete report. */
 static bool take_tells(const struct taking *take, enum form form, int ret)
 {
 	return take->waits && form != OLD && form <= LONG_DIRTY &&
 	       (!ret || ret == -EBUSY || ret == -EINTR);
 }
 
-/* Whether a right argument cannot be found to be wrong. */
+/* Whether a valid argument must not be refused as invalid. */
 static bool take_is_right(const struct taking *take, enum form form, unsigned int cmd)
 {
-	/* A call that waits writes a report. */
+	/* The report of a waiting call needs a writable struct. */
 	return !form_error(form, cmd) && !(take->waits && form == READ_ONLY);
 }
 
@@ -271,7 +270,7 @@ void op_resize(struct worker *w, struct target *t)
 		    t->access != O_RDONLY)
 			call_was_right(w, ret);
 		if (!ret && !right)
-			break_rule(RULE_RESULTS, "worker %u: RESIZE took a wrong argument",
+			break_rule(RULE_RESULTS, "worker %u: RESIZE took an invalid argument",
 				   w->number);
 	}
 	take_end(t, &take, ret);
@@ -284,8 +283,8 @@ void op_resize(struct worker *w, struct target *t)
 	}
 	call_forbidden_by(w, ret, SIZE_SEALS);
 	if (ret == -EPERM && has_fixed_size(&w->before) && arg.size == w->before.size_min)
-		break_rule(RULE_RESULTS, "worker %u, object %lld: may not have the size that it "
-			   "has", w->number, t->number);
+		break_rule(RULE_RESULTS, "worker %u, object %lld: may not be resized to its own "
+			   "size", w->number, t->number);
 	if (ret)
 		return;
 	note(N_RESIZES);
@@ -326,14 +325,14 @@ void op_fallocate(struct worker *w, struct target *t)
 	arg.revoked_pages = in.revoked_pages;
 	right = arg.len && arg.len <= INT64_MAX && arg.offset <= INT64_MAX &&
 		arg.offset + arg.len <= INT64_MAX && take_flags_are_right(arg.flags);
-	/* What is right must not fill the machine's memory. */
+	/* A valid call must not fill the machine's memory. */
 	if (right && arg.mode != PUNCH && arg.len > t->span)
 		arg.len = page_size();
 	end = right ? arg.offset + arg.len : 0;
 	punch = right && arg.mode == PUNCH;
 
 	choose_fd(w, t, true);
-	/* What takes nothing away does not wait. */
+	/* A call that removes no pages does not wait. */
 	take = take_begin(w, t, arg.offset, end, punch ? arg.flags : 0);
 	sizing_begins(t);
 	if (punch)
@@ -353,7 +352,7 @@ void op_fallocate(struct worker *w, struct target *t)
 		if (right && take_is_right(&take, form, PINSEAL_IOC_FALLOCATE))
 			call_was_right(w, ret);
 		if (!ret && !right)
-			break_rule(RULE_RESULTS, "worker %u: FALLOCATE took a wrong argument",
+			break_rule(RULE_RESULTS, "worker %u: FALLOCATE took an invalid argument",
 				   w->number);
 	}
 	take_end(t, &take, ret);
@@ -372,6 +371,6 @@ void op_fallocate(struct worker *w, struct target *t)
 	if (arg.mode == PUNCH)
 		call_wrote_bytes(w, "a hole was punched");
 	else if (w->before.known & F_SEAL_GROW && end > w->before.size_max)
-		break_rule(RULE_STATE, "worker %u: memory up to %#llx behind object %lld, which "
+		break_rule(RULE_STATE, "worker %u: allocated up to %#llx of object %lld, which "
 			   "cannot grow", w->number, (long long)end, t->number);
 }

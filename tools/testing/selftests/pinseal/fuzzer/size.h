@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The fuzzer's RESIZE and FALLOCATE, which remove pages: at once, or when they have no extra
- * references. A call that waits in vain changes nothing, and waits for no other pages.
+ * The fuzzer's RESIZE and FALLOCATE. Both remove pages: at once, or after waiting until the pages
+ * have no extra references. A wait that fails must leave the object unchanged.
  */
 #ifndef FUZZER_SIZE_H
 #define FUZZER_SIZE_H
 
 #include "worker.h"
 
-/* These are the same for both. */
+/* Flags of RESIZE and FALLOCATE alike. */
 #define TAKE_WAIT	PINSEAL_RESIZE_WAIT
 #define TAKE_KEEP	PINSEAL_RESIZE_KEEP_LEASES
 
@@ -17,18 +17,21 @@ _Static_assert(TAKE_WAIT == PINSEAL_FALLOCATE_WAIT && TAKE_KEEP == PINSEAL_FALLO
 
 /* A call that may remove pages. */
 struct taking {
-	uint64_t begin, end;		/* bytes ... */
-	uint64_t from, to;		/* ... and the whole pages among them */
+	uint64_t begin, end;		/* the bytes being removed */
+	uint64_t from, to;		/* the whole pages among them */
 	uint32_t flags;
-	bool waits;			/* for extra references, with these flags */
-	bool quiet;			/* and no signal ends that */
-	struct grip *held;		/* a reference of the worker's own that it must wait for */
-	bool still;			/* no call may change the size ... */
-	unsigned int sizing;		/* ... as long as none begins ... */
-	int64_t size;			/* ... and so it is this */
+	bool waits;			/* for the pages' extra references to go */
+	bool quiet;			/* signals are blocked meanwhile */
+	struct grip *held;		/* the worker's own extra reference to them, or NULL */
+	bool still;			/* no other call was setting the size ... */
+	unsigned int sizing;		/* ... when the target's count was this ... */
+	int64_t size;			/* ... and the size was this */
 };
 
+/* Makes one random RESIZE call, or ftruncate() on the shmem file behind the device. */
 void op_resize(struct worker *w, struct target *t);
+
+/* Makes one random FALLOCATE call, or fallocate() on the shmem file behind the device. */
 void op_fallocate(struct worker *w, struct target *t);
 
 #endif /* FUZZER_SIZE_H */

@@ -7,6 +7,7 @@
 #include "random.h"
 #include "worker.h"
 
+/* Picks memory, offset and length, sometimes beyond the @size bytes of the descriptor. */
 static struct transfer random_transfer(struct worker *w, size_t size)
 {
 	struct transfer x = { .at = random_below(&w->r, size + size / 4), .len = random_len(w) };
@@ -28,7 +29,7 @@ struct transfer read_by(struct worker *w, const char *what, struct target *t, in
 	call_begin(w, t, what, t->number, from, address(x.memory), x.len, x.at);
 	x.ret = call_end(w, sys(pread(fd, x.memory, x.len, x.at)));
 	if (x.ret == -ENOSPC)
-		break_rule(RULE_RESULTS, "object %lld: no room to read", t->number);
+		break_rule(RULE_RESULTS, "object %lld: a read failed with ENOSPC", t->number);
 	return x;
 }
 
@@ -42,7 +43,7 @@ struct transfer write_by(struct worker *w, const char *what, struct target *t,
 	call_begin(w, t, what, t->number, from, address(x.memory), x.len, x.at);
 	x.ret = call_end(w, sys(pwrite(fd, x.memory, x.len, x.at)));
 	if (readonly && x.ret != -EBADF)
-		break_rule(RULE_RESULTS, "object %lld: what is for reading only gave %lld when it "
-			   "was written to", t->number, (long long)x.ret);
+		break_rule(RULE_RESULTS, "object %lld: a write to a read-only descriptor returned "
+			   "%lld", t->number, (long long)x.ret);
 	return x;
 }
