@@ -10,7 +10,6 @@
 #include "seal.h"
 #include "worker.h"
 
-
 /* Returns a random size, mostly close to the target's span. */
 static uint64_t random_size(struct worker *w, struct target *t)
 {
