@@ -52,7 +52,7 @@ uint64_t log_under_way_ns(const struct log *log)
 
 	if (!n || __atomic_load_n(&e->done, __ATOMIC_ACQUIRE))
 		return 0;
-	/* It may have ended meanwhile, and another one begun. */
+	/* The call may have ended meanwhile and the next one started. */
 	return __atomic_load_n(&log->n, __ATOMIC_ACQUIRE) == n && now > began ? now - began : 0;
 }
 

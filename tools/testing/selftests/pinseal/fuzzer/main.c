@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Random calls on a few objects by threads and processes at the same time, for as long
- * as one likes, checked against what must hold however they interleave.
+ * Random calls on a few objects by concurrent threads and processes, checked against the
+ * rules that hold for every interleaving.
  *
- *	fuzz				some seconds, with a fresh seed
- *	fuzz SECONDS			so many
- *	fuzz SECONDS SEED [ROUND]	again, from a round on
+ *	fuzz				default duration, fresh seed
+ *	fuzz SECONDS			given duration, fresh seed
+ *	fuzz SECONDS SEED [ROUND]	repeats a seed, from a round on
  *
- * What each worker tries to do follows from the seed, the round and the worker alone. How
- * the workers interleave does not, so it may take some tries to see something again.
- * When a rule is broken, it prints the rule and the last calls of each worker.
+ * Seed, round and worker alone determine the calls that a worker tries. They do not
+ * determine the interleaving, so reproducing a failure may take several runs. On failure
+ * the fuzzer prints the broken rule and the last calls of every worker.
  */
 #include <sys/random.h>
 #include <sys/utsname.h>
@@ -27,59 +27,59 @@
 
 #define SECONDS		20
 
-/* A slow machine must have done something, too; but not all that there is to do. */
+/* Minimum on a slow machine, which need not reach every counter. */
 #define MIN_ROUNDS	3
 
-/* How many times longer it may take until every counter has counted. */
+/* Extra time to reach every counter, as a multiple of the default duration. */
 #define PATIENCE	4
 
-/* So many are needed to see the rarest of what is counted. */
+/* Rounds after which the rarest counters must be reached. */
 #define RARE_ROUNDS	40
 
-/* A call that takes longer will never return. */
+/* A call that takes longer counts as stuck. */
 #define STUCK_NS	(60 * NSEC_PER_SEC)
 #define LARGE_FOLIOS	"/sys/kernel/mm/transparent_hugepage/shmem_enabled"
 
 static const char *const rules[RULES] = {
 	[RULE_BYTES]		= "sealed bytes do not change",
-	[RULE_WRITERS]		= "no write after a seal, and no way to write",
-	[RULE_STATE]		= "seals and sizes move only as they may",
-	[RULE_LEASES]		= "leases are broken as promised",
-	[RULE_RESULTS]		= "results fit together",
-	[RULE_TIME]		= "no call takes longer than it may",
-	[RULE_RELEASE]		= "an object without references can be sealed",
+	[RULE_WRITERS]		= "sealed objects have no writers",
+	[RULE_STATE]		= "seals and sizes change only as permitted",
+	[RULE_LEASES]		= "leases are revoked as agreed",
+	[RULE_RESULTS]		= "results are consistent",
+	[RULE_TIME]		= "calls return in time",
+	[RULE_RELEASE]		= "released objects can be sealed",
 	[RULE_LEFT_BEHIND]	= "nothing is left behind",
 };
 
 static const char *const counters[COUNTERS] = {
 	[N_SEALED]		= "seals set",
 	[N_WRITE_SEALED]	= "objects sealed for write",
-	[N_MAPPED]		= "seals refused for a mapping",
-	[N_PINNED]		= "for pinned pages",
-	[N_INTERRUPTED]		= "interrupted",
-	[N_FORBIDDEN]		= "not permitted",
+	[N_MAPPED]		= "seals refused because of a mapping",
+	[N_PINNED]		= "seals refused because of pinned pages",
+	[N_INTERRUPTED]		= "seals interrupted",
+	[N_FORBIDDEN]		= "seals not permitted",
 	[N_MAPS]		= "mappings made",
-	[N_MAPS_REFUSED]	= "refused",
+	[N_MAPS_REFUSED]	= "mappings refused",
 	[N_WRITES]		= "writes",
-	[N_WRITES_REFUSED]	= "refused",
+	[N_WRITES_REFUSED]	= "writes refused",
 	[N_RESIZES]		= "sizes set",
-	[N_HOLDS]		= "page holds",
+	[N_HOLDS]		= "extra page references taken",
 	[N_FORKS]		= "children",
 	[N_CHECKS]		= "checks of sealed bytes",
-	[N_ISOLATED]		= "seals with copies",
+	[N_ISOLATED]		= "seal calls that isolated pages",
 	[N_PENDING]		= "asynchronous seals seen pending",
-	[N_TOLD]		= "set there",
-	[N_CANCELLED]		= "cancelled",
-	[N_BY_MAKER]		= "seals by fcntl() on imported memory",
+	[N_TOLD]		= "asynchronous seals set",
+	[N_CANCELLED]		= "asynchronous seals cancelled",
+	[N_BY_MAKER]		= "seals by the memory's creator",
 	[N_LEASES]		= "leases",
-	[N_ASKED]		= "break requests seen",
-	[N_REVOKED]		= "revocations seen",
-	[N_IN_VAIN]		= "waits for pins that ended with EBUSY",
+	[N_ASKED]		= "requested lease breaks seen",
+	[N_REVOKED]		= "revoked leases seen",
+	[N_IN_VAIN]		= "waiting resizes that timed out",
 	[N_MIRRORS]		= "mirrors",
-	[N_MIRRORED]		= "writes by them",
+	[N_MIRRORED]		= "writes through mirrors",
 };
 
-/* The size of an object of two large folios, if there are any and it is not too large. */
+/* Size of an object of two large folios, or 0 if there are none or it exceeds LARGE_MAX. */
 static size_t large_span(void)
 {
 	size_t size = large_folio_size();
@@ -88,8 +88,8 @@ static size_t large_span(void)
 }
 
 /*
- * Whatever touches an object is done by other processes: this one must be able to tell
- * what went wrong even if those hold their locks for ever.
+ * Only child processes touch the objects: the parent must be able to report a failure even
+ * if they hold their locks for ever.
  */
 static pid_t start_workers(unsigned int first, unsigned int end)
 {
@@ -104,7 +104,7 @@ static pid_t start_workers(unsigned int first, unsigned int end)
 	_exit(0);
 }
 
-/* Whether a process is through. */
+/* Whether a process has ended. */
 static bool has_ended(pid_t pid)
 {
 	int status;
@@ -127,8 +127,8 @@ static void send_signal(struct random *r)
 }
 
 /*
- * Sends signals, and detects calls that do not return, until these processes have
- * ended. False if they do not.
+ * Sends signals and checks for stuck calls until the processes have ended. False if a
+ * call is stuck.
  */
 static bool watch(struct random *r, pid_t *pid, int n)
 {
@@ -138,7 +138,7 @@ static bool watch(struct random *r, pid_t *pid, int n)
 		sleep_ns(nap);
 		raise_to(&fuzz->late_ns, now_ns() - began - nap);
 		send_signal(r);
-		/* Pages without references move. */
+		/* Migrates pages without extra references. */
 		if (once_in(r, 1000))
 			write_text("/proc/sys/vm/compact_memory", "1");
 
@@ -155,7 +155,7 @@ static bool watch(struct random *r, pid_t *pid, int n)
 	return true;
 }
 
-/* Runs a round. False if a call does not return. */
+/* Runs a round. False if a call is stuck. */
 static bool take_round(uint64_t round)
 {
 	struct random r = random_for(fuzz->seed, round, WORKERS, 0);
@@ -168,7 +168,7 @@ static bool take_round(uint64_t round)
 	memset(fuzz->task, 0, sizeof(fuzz->task));
 	profile = one_of(&r, MIXED, RACING, RACING, MAPPING, HOLDING, SIZING, CHECKING);
 	turns = profile == RACING ? RACING_TURNS : TURNS;
-	/* Where they are too large, no object is to get one for its few pages. */
+	/* Large folios above LARGE_MAX must not be used for an object of a few pages. */
 	write_text(LARGE_FOLIOS, !large ? "never" : large_span() ? "always" : "within_size");
 	for (int i = 0; i < TARGETS; i++) {
 		size_t span = page_size() * (1 + random_below(&r, PAGES));
@@ -177,7 +177,7 @@ static bool take_round(uint64_t round)
 			span = large_span();
 		ret = new_object(&fuzz->target[i], &r, span);
 		if (ret)
-			break_rule(RULE_RESULTS, "no object can be made: %s",
+			break_rule(RULE_RESULTS, "an object cannot be created: %s",
 				   strerrorname_np(-ret));
 	}
 
@@ -199,7 +199,7 @@ static void report_break(void)
 
 	ksft_print_msg("BROKEN: %s\n", rules[v->rule]);
 	ksft_print_msg("%s\n", v->text);
-	ksft_print_msg("round %llu (%s), %.3f ms after it began; again: fuzz 60 %llu %llu\n",
+	ksft_print_msg("round %llu (%s), %.3f ms after its start; again: fuzz 60 %llu %llu\n",
 		       (unsigned long long)fuzz->round, profile_names[profile],
 		       (double)(v->at - fuzz->began) / NSEC_PER_MSEC,
 		       (unsigned long long)fuzz->seed, (unsigned long long)fuzz->round);
@@ -208,15 +208,15 @@ static void report_break(void)
 			       fuzz->target[i].span,
 			       fuzz->target[i].access == O_RDWR ? "to read and write" :
 			       fuzz->target[i].access == O_RDONLY ? "to read" : "to write",
-			       fuzz->target[i].inner >= 0 ? ", and behind the device" : "",
+			       fuzz->target[i].inner >= 0 ? ", also through the shmem file" : "",
 			       fuzz->target[i].stays ? ", pages stay" : "", fuzz->target[i].known);
 	for (int i = 0; i <= WORKERS; i++) {
-		ksft_print_msg(i < WORKERS ? "worker %d\n" : "the final check\n", i);
+		ksft_print_msg(i < WORKERS ? "worker %d\n" : "final checks\n", i);
 		log_print(&fuzz->log[i], fuzz->began);
 	}
 }
 
-/* The command that runs this again. */
+/* Prints the command that repeats this run. */
 static void print_again(unsigned long seconds)
 {
 	struct utsname name = { 0 };
@@ -232,13 +232,13 @@ static void print_again(unsigned long seconds)
 
 static void report_counts(unsigned long rounds)
 {
-	ksft_print_msg("%lu rounds; the machine was late by up to %.1f ms\n", rounds,
+	ksft_print_msg("%lu rounds; wakeups up to %.1f ms late\n", rounds,
 		       (double)fuzz->late_ns / NSEC_PER_MSEC);
 	for (int i = 0; i < COUNTERS; i++)
 		ksft_print_msg("%8lu %s\n", fuzz->count[i], counters[i]);
 }
 
-/* Waits for what is freed late. */
+/* Waits for deferred frees. */
 static void check_left_behind(long users, long pages)
 {
 	uint64_t until = now_ns() + 10 * NSEC_PER_SEC;
@@ -248,7 +248,7 @@ static void check_left_behind(long users, long pages)
 			return;
 		sleep_ns(100 * NSEC_PER_MSEC);
 	}
-	break_rule(RULE_LEFT_BEHIND, "the module had %ld users and now has %ld; %ld more pages of "
+	break_rule(RULE_LEFT_BEHIND, "module users: %ld before, %ld now; %ld additional pages of "
 		   "shared memory", users, module_users(), shmem_pages() - pages);
 }
 
@@ -266,7 +266,7 @@ static int prepare(void)
 		fuzz->target[i].image = mmap(NULL, most, RW, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 		if (fuzz->target[i].image == MAP_FAILED)
 			return -errno;
-		/* Counted as shared memory now, not as lost later. */
+		/* Allocated now, so that check_left_behind() does not take the pages for a leak. */
 		memset(fuzz->target[i].image, 0, most);
 	}
 	for (int i = 0; i <= WORKERS && !ret; i++)
@@ -296,7 +296,7 @@ static bool can_be_tried(enum counter what, uint64_t rounds)
 	}
 }
 
-/* Whether everything has happened that a model is to be checked against. */
+/* Whether every counter that this run can reach was reached. */
 static bool all_was_tried(uint64_t rounds)
 {
 	for (int i = 0; i < COUNTERS; i++)
@@ -315,7 +315,7 @@ int main(int argc, char **argv)
 
 	ksft_print_header();
 	if (prepare())
-		ksft_exit_fail_msg("no memory, or no device\n");
+		ksft_exit_fail_msg("no memory or no device\n");
 	if (argc > 2)
 		fuzz->seed = strtoull(argv[2], NULL, 0);
 	else if (getrandom(&fuzz->seed, sizeof(uint32_t), 0) < 0)
@@ -327,7 +327,7 @@ int main(int argc, char **argv)
 	users = module_users();
 	pages = shmem_pages();
 	until = now_ns() + seconds * NSEC_PER_SEC;
-	/* A given time is not extended. */
+	/* A duration given by the caller is not extended. */
 	late = argc > 1 ? until : until + PATIENCE * seconds * NSEC_PER_SEC;
 	while (ended && !is_over() &&
 	       (now_ns() < until || round < first + MIN_ROUNDS ||
@@ -344,9 +344,9 @@ int main(int argc, char **argv)
 	for (int i = 0; i < RULES; i++)
 		ksft_test_result(!is_over() || fuzz->verdict.rule != i, "%s\n", rules[i]);
 	if (is_over() || round - first <= MIN_ROUNDS)
-		ksft_test_result_skip("all of it was tried: too little time for that\n");
+		ksft_test_result_skip("every counter is reached: too few rounds\n");
 	else
-		ksft_test_result(all_was_tried(round - first), "all of it was tried\n");
+		ksft_test_result(all_was_tried(round - first), "every counter is reached\n");
 	print_again(seconds);
 	fflush(NULL);
 	ksft_finished();

@@ -79,11 +79,11 @@ bool may_have(struct target *t, const struct window *before, uint32_t seals)
 void check_seals(struct target *t, const struct window *before, uint32_t seals)
 {
 	if (before->known & ~seals)
-		break_rule(RULE_STATE, "object %lld had the seals %#x, and now has %#x",
+		break_rule(RULE_STATE, "object %lld had the seals %#x and now has %#x",
 			   t->number, before->known, seals);
 	for (uint32_t bit = 1; bit < 1 << SEAL_BITS; bit <<= 1)
 		if (seals & bit && !may_have(t, before, bit))
-			break_rule(RULE_STATE, "object %lld has the seal %#x, which no call added",
+			break_rule(RULE_STATE, "object %lld has the seal %#x, which no call set",
 				   t->number, bit);
 	if (seals >> SEAL_BITS)
 		break_rule(RULE_STATE, "object %lld has unknown seals: %#x", t->number, seals);
@@ -139,7 +139,7 @@ bool may_lack(struct target *t, const struct window *before, uint64_t to)
 	       !(before->known & F_SEAL_SHRINK && to <= before->size_min);
 }
 
-/* Whether a part has pages of [from, to). */
+/* Whether a part overlaps [from, to). */
 static bool is_part(struct target *t, int part, uint64_t from, uint64_t to)
 {
 	size_t size = t->span / PARTS ?: 1;
@@ -211,8 +211,8 @@ void resizing_ends(struct target *t, uint64_t size, bool took)
 /*
  * Leases
  *
- * Any call with _REVOKE, of whomever, may ask for all leases of the object, from its beginning
- * to its end, and take them. What goes on in the background has no end that is known.
+ * Any call with _REVOKE may request the break of all leases of the object and revoke them,
+ * from its start to its end. The end of an asynchronous one is not known.
  */
 
 void asking_begins(struct target *t)
@@ -241,20 +241,20 @@ void leases_were_taken(struct target *t, uint64_t pages)
 	uint64_t leased = read_once(t->leased);
 
 	if (pages > leased || sum > leased)
-		break_rule(RULE_LEASES, "object %lld: %lld leased pages were taken, %lld of them "
-			   "just now; but no more than %lld ever were leased", t->number,
+		break_rule(RULE_LEASES, "object %lld: %lld leased pages were revoked, %lld of them "
+			   "by this call, but at most %lld were leased", t->number,
 			   (long long)sum, (long long)pages, (long long)leased);
 }
 
 /*
  * Bytes
  *
- * After F_SEAL_WRITE a byte can only be cut off, by a smaller size, and a larger one
- * later brings a zero in its place. What lies below every size that a call tried to
- * set, or all when F_SEAL_SHRINK was known when the image was taken, does not change.
+ * After F_SEAL_WRITE a byte changes only if the file shrinks below it and grows again: then
+ * it is zero. Bytes below every size that a call tried to set do not change, nor does any
+ * byte if F_SEAL_SHRINK was known when the image was taken.
  *
- * What a mapping stored behind the end of the file, in its last page, is the exception:
- * shmem shows it when the file grows over it. So the rest of that page may be anything.
+ * Exception: what a mapping stored beyond the end of the file, in its last page, becomes
+ * visible when the file grows. The rest of that page may therefore have any content.
  */
 
 void take_image(struct target *t, const struct window *before)
@@ -305,7 +305,7 @@ void check_bytes(struct target *t, uint64_t at, const unsigned char *bytes,
 		if (bytes[i] == was || (!bytes[i] && where >= lowest))
 			continue;
 		break_rule(RULE_BYTES,
-			   "object %lld was sealed, and then byte %#llx changed from %#x to %#x "
+			   "object %lld is sealed, but byte %#llx changed from %#x to %#x "
 			   "(%s)", t->number, (long long)where, was, bytes[i], how);
 		return;
 	}

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What is known of an object that many threads use at the same time, and what must hold
- * because of it.
+ * The model: what is known about an object under concurrent use, and the rules that follow.
  *
- * The state at one moment is not known. But some things move one way only: a seal that a call
- * has set stays, and with it the bytes, or the least or largest size. Other things have a
- * beginning and an end: a seal can be seen only when a call that adds it has begun and has not
- * failed. So a worker reads what is known before a call (struct window) and after it; the
- * result must fit something in between.
+ * The exact state of such an object is never known. Some facts are monotonic: a seal stays
+ * set once a call that set it has returned, and fixes the bytes, or the least or largest
+ * size. Others last for an interval: a seal is visible only after a call that requests it
+ * has begun and unless that call has failed. A call therefore records what is known before
+ * it begins (struct window), and its result must be consistent with some state between then
+ * and its return.
  *
- * Counters are incremented before what they count begins, or after it has ended,
- * whichever errs on the side of "it could have been".
+ * A counter is incremented before the counted interval begins or after it has ended,
+ * whichever makes the interval longer: the model may permit too much, never too little.
  */
 #ifndef FUZZER_MODEL_H
 #define FUZZER_MODEL_H
@@ -21,52 +21,54 @@
 #define WRITE_SEALS	(F_SEAL_WRITE | F_SEAL_FUTURE_WRITE)
 #define SIZE_SEALS	(F_SEAL_SHRINK | F_SEAL_GROW)
 
-/* Parts of an object, for counting removals of pages. */
+/* Removals of pages are counted by parts of an object. */
 #define PARTS		16
 
+/* An object and its model. */
 struct target {
 	/* Fixed for a round */
-	long long number;		/* what the logs call it */
+	long long number;		/* its name in the logs */
 	int fd;				/* the device file */
-	int inner;			/* the shmem file behind it, or -1 */
-	bool imported;			/* that is a memfd, and was there first */
-	int doomed;			/* a number that is closed and opened all the time */
+	int inner;			/* its shmem file, or -1 */
+	bool imported;			/* @inner is a memfd that the object imported */
+	int doomed;			/* a descriptor that workers close and reopen */
 	int access;			/* O_RDWR, O_RDONLY or O_WRONLY */
-	size_t span;			/* where most happens: the first so many bytes */
-	bool stays;			/* no call removes pages of the span */
-	bool isolates;			/* pages that are held may be replaced by copies */
-	bool background;		/* it may be sealed in the background */
-	uint32_t wanted;		/* seals that are asked for ... */
-	unsigned int ripe;		/* ... and the turn from which on writing may be ended */
+	size_t span;			/* bytes from the start that most calls use */
+	bool stays;			/* pages of the span are never removed */
+	bool isolates;			/* seals may isolate pages */
+	bool background;		/* seals may be asynchronous */
+	uint32_t wanted;		/* seals to request ... */
+	unsigned int ripe;		/* ... and first turn for write seals */
 
-	/* What only moves one way */
-	uint32_t known;			/* seals that are set for sure */
+	/* Monotonic */
+	uint32_t known;			/* seals that are certainly set */
 	bool used;			/* it has memory */
 	bool nonblock;			/* O_NONBLOCK may have been set */
 	uint64_t size_min, size_max;	/* while F_SEAL_SHRINK, F_SEAL_GROW are known */
-	uint64_t lowest;		/* the least size that a call began to set */
+	uint64_t lowest;		/* least size of all calls that began to set one */
 
-	/* What begins and ends */
-	unsigned int asked[SEAL_BITS];	/* calls that began to add a seal ... */
+	/* Intervals */
+	unsigned int asked[SEAL_BITS];	/* calls that began to request a seal ... */
 	unsigned int failed[SEAL_BITS];	/* ... and those of them that failed */
-	unsigned int maps;		/* shared mappings that a worker began to make ... */
-	unsigned int unmaps;		/* ... and those that are gone, or were refused */
-	unsigned int taken[PARTS];	/* calls that may have removed pages ... */
-	unsigned int taking[PARTS];	/* ... and those under way */
-	unsigned int sizing;		/* calls that began that may set the size ... */
-	unsigned int sized;		/* ... and those that are over */
-	unsigned int askers;		/* calls that may request breaks and began ... */
-	unsigned int unaskers;		/* ... and those that are over */
-	uint64_t leased;		/* pages that a worker began to lease ... */
-	uint64_t revoked;		/* ... and that a call reported as revoked */
+	unsigned int maps;		/* shared mappings whose creation began ... */
+	unsigned int unmaps;		/* ... and those removed or refused */
+	unsigned int taken[PARTS];	/* ended removals of pages, possible ones included ... */
+	unsigned int taking[PARTS];	/* ... and those in progress */
+	unsigned int sizing;		/* calls that may set the size: begun ... */
+	unsigned int sized;		/* ... and ended */
+	unsigned int askers;		/* calls that may break leases: begun ... */
+	unsigned int unaskers;		/* ... and ended */
+	uint64_t leased;		/* pages that calls began to lease ... */
+	uint64_t revoked;		/* ... and those reported as revoked */
 
-	/* The bytes as they were at some time after F_SEAL_WRITE became known */
+	/* The bytes at some time after F_SEAL_WRITE became known */
 	unsigned int image_state;
 	bool image_final;		/* F_SEAL_SHRINK was known as well */
 	size_t image_len;
 	unsigned char *image;
 };
 
+/* How far the image of a target is. */
 enum image_state {
 	NO_IMAGE,
 	IMAGE_BEGUN,
@@ -75,8 +77,9 @@ enum image_state {
 
 #define TARGETS		5
 #define WORKERS		6
-#define HELPERS		2	/* so many of the workers live in another process */
+#define HELPERS		2	/* workers in a second process */
 
+/* Events that a run must reach; main.c has their texts. */
 enum counter {
 	N_SEALED, N_WRITE_SEALED, N_MAPPED, N_PINNED, N_INTERRUPTED, N_FORBIDDEN,
 	N_MAPS, N_MAPS_REFUSED, N_WRITES, N_WRITES_REFUSED, N_RESIZES, N_HOLDS, N_FORKS, N_CHECKS,
@@ -85,20 +88,21 @@ enum counter {
 	COUNTERS,
 };
 
-/* All that is shared between the processes. */
+/* State shared by all processes. */
 struct fuzz {
 	uint64_t seed, round, began;
 	bool stop;
-	bool mirrors;			/* the kernel has what mirrors take */
-	uint64_t late_ns;		/* how late the machine has woken a sleeper */
+	bool mirrors;			/* the kernel supports mirrors */
+	uint64_t late_ns;		/* worst wakeup latency */
 	struct verdict verdict;
-	struct log log[WORKERS + 1];	/* the last one: of the final check */
-	struct { pid_t pid, tid; } task[WORKERS];	/* receivers of signals; 0: none */
+	struct log log[WORKERS + 1];	/* the last one: of the final checks */
+	struct { pid_t pid, tid; } task[WORKERS];	/* targets of signals; 0: none */
 	unsigned int child_stop[WORKERS];
 	unsigned long count[COUNTERS];
 	struct target target[TARGETS];
 };
 
+/* The state of this run. */
 extern struct fuzz *fuzz;
 
 #define break_rule(...)	verdict_break(&fuzz->verdict, __VA_ARGS__)
@@ -106,11 +110,16 @@ extern struct fuzz *fuzz;
 #define write_once(x, v) __atomic_store_n(&(x), v, __ATOMIC_SEQ_CST)
 #define count_up(x)	__atomic_add_fetch(&(x), 1, __ATOMIC_SEQ_CST)
 
+/* Counts an event. */
 void note(enum counter counter);
+
+/* Whether the run is to end: a rule was broken, or it was stopped. */
 bool is_over(void);
+
+/* Raises *@x to @value, atomically, unless it is larger. */
 void raise_to(uint64_t *x, uint64_t value);
 
-/* What is known when a call begins. */
+/* What was known when a call began. */
 struct window {
 	uint32_t known;
 	uint64_t size_min, size_max;
@@ -119,73 +128,90 @@ struct window {
 	unsigned int unaskers;
 };
 
+/* Records what is known now. */
 void window_open(struct window *before, struct target *t);
+
+/* A call that requests @seals is about to begin. */
 void seals_asked(struct target *t, uint32_t seals);
+
+/* A call that requested @seals has failed without setting them. */
 void seals_failed(struct target *t, uint32_t seals);
+
+/* @seals are certainly set. */
 void seals_known(struct target *t, uint32_t seals);
 
-/* Whether one of @seals was set, or was being set, at some time since @before. */
+/* Whether one of @seals may have been set at some time since @before. */
 bool may_have(struct target *t, const struct window *before, uint32_t seals);
 
-/* These seals, and no others, were seen. */
+/* Checks that exactly @seals could be seen since @before. */
 void check_seals(struct target *t, const struct window *before, uint32_t seals);
 
-/* The object had this size at some time since @before: it was seen, or set. */
+/* Checks that the object could have @size, seen or set, since @before. */
 void check_size(struct target *t, const struct window *before, uint64_t size);
 
-/* Whether the size cannot change, and is known: then it is @before->size_min. */
+/* Whether the size is fixed and known: it is @before->size_min. */
 bool has_fixed_size(const struct window *before);
 
-/* A call that may set the size, as writing may, is about to begin, or is over. */
+/* A call that may set the size, as a write may, is about to begin. */
 void sizing_begins(struct target *t);
+
+/* That call has ended. */
 void sizing_ends(struct target *t);
 
-/* Whether no such call is under way, nor was any as long as @t->sizing is @sizing. */
+/* Whether no such call is in progress. None is until @t->sizing exceeds @sizing. */
 bool size_is_still(struct target *t, unsigned int *sizing);
 
-/* Whether the object may be too small, since @before, to have all bytes up to @to. */
+/* Whether the object may have been smaller than @to since @before. */
 bool may_lack(struct target *t, const struct window *before, uint64_t to);
 
-/* How many calls that are over may have removed pages of [from, to). */
+/* Ended calls that may have removed pages of [from, to), counted per part. */
 unsigned int times_taken(struct target *t, uint64_t from, uint64_t to);
 
-/* How many are under way, counted once for each part. To be read before times_taken(). */
+/* Such calls in progress, counted per part. To be read before times_taken(). */
 unsigned int takers(struct target *t, uint64_t from, uint64_t to);
 
-/* How often a call on [from, to) counts among those on [other_from, other_to). */
+/* How often a call that removes [from, to) counts in takers() of the other range. */
 unsigned int parts_shared(struct target *t, uint64_t from, uint64_t to,
 			  uint64_t other_from, uint64_t other_to);
 
-/* A call that may remove pages begins; or it is over, and removed them if @took. */
+/* A call that may remove pages of [from, to) is about to begin. */
 void taking_begins(struct target *t, uint64_t from, uint64_t to);
+
+/* That call has ended; @took: it may have removed pages. */
 void taking_ends(struct target *t, uint64_t from, uint64_t to, bool took);
 
-/* The same for a call that sets the size. */
+/* A call that may set the size to @size is about to begin. */
 void resizing_begins(struct target *t, uint64_t size);
+
+/* That call has ended; @took: it may have removed pages. */
 void resizing_ends(struct target *t, uint64_t size, bool took);
 
-/* A call that may request the break of leases begins, or is over. */
+/* A call that may break leases is about to begin. */
 void asking_begins(struct target *t);
+
+/* That call has ended. */
 void asking_ends(struct target *t);
 
-/* Whether a break may have been requested since @unaskers such calls were over. */
+/* Whether a lease break may have been requested since @unaskers was read. */
 bool may_be_asked(struct target *t, unsigned int unaskers);
 
-/* A worker is about to lease @pages pages. */
+/* A call is about to lease @pages. */
 void leasing_begins(struct target *t, uint64_t pages);
 
-/* A call reports @pages revoked pages. Each page is revoked and finally reported once. */
+/* A call reported @pages as revoked. Each can be revoked and finally reported once. */
 void leases_were_taken(struct target *t, uint64_t pages);
 
-/* Takes the image, if it can be read and does not exist. */
+/* Takes the image once the object is sealed for write, unless it was taken. */
 void take_image(struct target *t, const struct window *before);
+
+/* Whether the image was taken. */
 bool has_image(struct target *t);
 
-/* Bytes were read after the image was taken. @how: in which way. */
+/* Checks bytes that were read after the image was taken; @how: for the message. */
 void check_bytes(struct target *t, uint64_t at, const unsigned char *bytes,
 		 size_t len, const char *how);
 
-/* Makes a new object of a round known; @image stays where it is. */
+/* Resets a target for a new object; its number and image buffer stay. */
 void target_init(struct target *t, int fd, int access, size_t span);
 
 #endif /* FUZZER_MODEL_H */

@@ -22,7 +22,7 @@
 #include "view.h"
 #include "worker.h"
 
-#define DOOMED_FD	700	/* no other descriptor gets numbers from here on */
+#define DOOMED_FD	700	/* first number reserved for descriptors closed at random */
 
 struct operation {
 	void (*run)(struct worker *w, struct target *t);
@@ -120,7 +120,7 @@ static void *worker_thread(void *data)
 
 		w->r = random_for(fuzz->seed, fuzz->round, w->number, w->turn);
 		operation = random_operation(&w->r);
-		/* All are at the same one most of the time, and so at the next one then. */
+		/* Most operations go to the same object, so that the workers race. */
 		t = &fuzz->target[once_in(&w->r, 4) ? random_below(&w->r, TARGETS) :
 				  w->turn * TARGETS / turns];
 		operation->run(w, t);
@@ -166,7 +166,7 @@ void run_workers(unsigned int first, unsigned int end)
  * Objects
  */
 
-/* Opens the shmem file behind an object: its descriptor, or -1. */
+/* Opens an object's shmem file. Returns its descriptor, or -1. */
 static int open_inner(int fd)
 {
 	size_t page = page_size();
@@ -195,7 +195,7 @@ int new_object(struct target *t, struct random *r, size_t span)
 	t->isolates = once_in(r, 2);
 	t->background = once_in(r, 2);
 	t->ripe = (t->number * turns + random_below(r, turns)) / TARGETS;
-	/* Some are used by the workers first. */
+	/* The workers allocate the memory of some objects. */
 	if (access == O_RDONLY || once_in(r, 8))
 		return 0;
 	if (access == O_RDWR && once_in(r, 4)) {
@@ -208,7 +208,7 @@ int new_object(struct target *t, struct random *r, size_t span)
 	t->stays = once_in(r, 2);
 	if (ps_resize(fd, span))
 		return -EIO;
-	/* Some have holes. */
+	/* Some objects keep holes. */
 	if (!once_in(r, 4) && fill_file(fd, span, 1 + random_below(r, 255)))
 		return -EIO;
 	if (access == O_RDWR && !t->imported && once_in(r, 2))
@@ -217,10 +217,10 @@ int new_object(struct target *t, struct random *r, size_t span)
 }
 
 /*
- * The final check
+ * Final checks
  */
 
-/* The content, twice and in two ways. */
+/* Checks the content twice, by read and by load. */
 static void check_content(struct worker *w, struct target *t)
 {
 	for (int i = 0; i < 2 && has_image(t); i++) {
@@ -230,37 +230,37 @@ static void check_content(struct worker *w, struct target *t)
 		call_begin(w, t, "pread(%lld)", t->number);
 		size = call_end(w, sys(pread(t->fd, w->buf, t->span, 0)));
 		if (size > 0) {
-			check_bytes(t, 0, w->buf, size, "read finally");
-			check_bytes(t, 0, p, size, "load finally");
+			check_bytes(t, 0, w->buf, size, "final read");
+			check_bytes(t, 0, p, size, "final load");
 		}
 		munmap(p, t->span);
 	}
 }
 
-/* A pin keeps its page from being removed by a call that waits. */
+/* A waiting RESIZE cannot remove a pinned page. */
 static void wait_in_vain(struct worker *w, struct target *t)
 {
 	struct pinseal_resize arg = { .timeout_ns = 20000, .flags = PINSEAL_RESIZE_WAIT };
 	int pin, ret;
 
-	call_begin(w, t, "PIN(%lld) finally", t->number);
+	call_begin(w, t, "final PIN(%lld)", t->number);
 	pin = call_end(w, ps_pin(t->fd, 0, 1, 0));
 	if (pin < 0)
 		return;
 	resizing_begins(t, 0);
-	call_begin(w, t, "RESIZE(%lld, 0) finally", t->number);
+	call_begin(w, t, "final RESIZE(%lld, 0)", t->number);
 	ret = call_end(w, ps_ioctl(t->fd, PINSEAL_IOC_RESIZE, &arg));
 	resizing_ends(t, 0, ret != -EBUSY);
 	call_forbidden_by(w, ret, F_SEAL_SHRINK);
 	if (ret == -EBUSY)
 		note(N_IN_VAIN);
 	else if (ret != -EPERM)
-		break_rule(RULE_STATE, "object %lld: RESIZE gave %d, with a page pinned", t->number,
-			   ret);
+		break_rule(RULE_STATE, "object %lld: RESIZE returned %d for a pinned page",
+			   t->number, ret);
 	close(pin);
 }
 
-/* All have let go of it: it can be sealed, and that holds. */
+/* A released object can be sealed, and the seal holds. */
 static void check_released(struct worker *w, struct target *t)
 {
 	struct pinseal_seal arg = { .seals = F_SEAL_WRITE, .timeout_ns = 20 * NSEC_PER_SEC };
@@ -268,20 +268,20 @@ static void check_released(struct worker *w, struct target *t)
 	uint32_t seals;
 
 	end_background(t);
-	call_begin(w, t, "GET_SEALS(%lld) finally", t->number);
+	call_begin(w, t, "final GET_SEALS(%lld)", t->number);
 	seals = call_end(w, ps_get_seals(t->fd));
 	check_seals(t, &w->before, seals);
 	check_size(t, &w->before, ps_size(t->fd));
 	if (t->access != O_RDWR)
 		return;
 
-	/* Directed, so that each run of the fuzzer does it. */
+	/* Not random, so that every run reaches it. */
 	if (t->number % 3 == 2 && !(w->before.known & (F_SEAL_WRITE | F_SEAL_SEAL)))
 		watch_break(w, t);
 	if (t->number % 3 == 0)
 		wait_in_vain(w, t);
 
-	/* What is left behind on purpose, and must not matter; for some, nothing. */
+	/* Some objects keep a mirror or a lease, which must not block the seal. */
 	if (t->number % 2)
 		mirror = leave_mirror(w, t);
 	if (t->number % 3 == 1)
@@ -290,10 +290,10 @@ static void check_released(struct worker *w, struct target *t)
 		arg.flags = PINSEAL_SEAL_REVOKE;
 	seals_asked(t, F_SEAL_WRITE);
 	asking_begins(t);
-	call_begin(w, t, "SEAL(%lld, flags %#llx) finally", t->number, arg.flags);
+	call_begin(w, t, "final SEAL(%lld, flags %#llx)", t->number, arg.flags);
 	ret = call_end(w, ps_seal(t->fd, &arg));
 	if (ret != (seals & F_SEAL_SEAL ? -EPERM : 0))
-		break_rule(RULE_RELEASE, "object %lld cannot be sealed, although it has no user: "
+		break_rule(RULE_RELEASE, "released object %lld cannot be sealed: "
 			   "%s, outcome %u, %llu pages from %#llx on", t->number,
 			   ret ? strerrorname_np(-ret) : "0", arg.outcome, arg.pinned_pages,
 			   arg.first_pinned);
@@ -307,12 +307,12 @@ static void check_released(struct worker *w, struct target *t)
 		close(mirror);
 	if (lease >= 0)
 		close(lease);
-	call_begin(w, t, "pwrite(%lld) finally", t->number);
+	call_begin(w, t, "final pwrite(%lld)", t->number);
 	ret = call_end(w, sys(pwrite(t->fd, "x", 1, 0)));
 	if (!(w->before.known & F_SEAL_WRITE))
 		return;
 	if (ret != -EPERM || ps_try_map(t->fd, page_size(), RW, MAP_SHARED) != -EPERM)
-		break_rule(RULE_WRITERS, "object %lld is sealed, and can be written to",
+		break_rule(RULE_WRITERS, "object %lld is sealed, but writable",
 			   t->number);
 	take_image(t, &w->before);
 	check_content(w, t);

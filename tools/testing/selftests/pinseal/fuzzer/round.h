@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * A round of the fuzzer: new objects, workers that make random calls on them at the
- * same time, and a final check when all have ended.
+ * A round of the fuzzer: new objects, concurrent workers that run random operations on
+ * them, and final checks after the workers have ended.
  *
- * Rounds have profiles: what happens often in one, and what does not. With much of
- * everything, no seal would ever succeed.
+ * The profile of a round weights the operations. With equal weights some mapping or pin
+ * would always block a seal.
  */
 #ifndef FUZZER_ROUND_H
 #define FUZZER_ROUND_H
@@ -12,35 +12,42 @@
 #include "random.h"
 #include "worker.h"
 
-#define TURNS		150	/* of each worker; a race is decided sooner */
+#define TURNS		150	/* operations per worker; a race is decided sooner */
 #define RACING_TURNS	50
 #define PAGES		16
 
-/* A large folio that is larger than this is not worth the time. */
+/* Larger folios are not tested: they take too long. */
 #define LARGE_MAX	(4UL << 20)
 
+/* The operations that a round favours. */
 enum profile { MIXED, RACING, MAPPING, HOLDING, SIZING, CHECKING, PROFILES };
 
 static const char *const profile_names[PROFILES] = {
 	"mixed", "racing", "mapping", "holding", "sizing", "checking",
 };
 
+/* The profile of this round. */
 extern enum profile profile;
 
+/* Operations per worker in this round. */
 extern unsigned int turns;
 
+/* All workers; the last entry runs the final checks. */
 extern struct worker workers[WORKERS + 1];
 
+/* Sets up what a worker keeps across rounds; @most: size of the largest object. */
 int worker_init(struct worker *w, unsigned int number, size_t most);
 
-/* Lets some of the workers work, and returns when they are through. */
+/* Runs the workers from @first up to @end in threads and waits for them. */
 void run_workers(unsigned int first, unsigned int end);
 
-/* Makes a target's object for this round. */
+/* Creates a target's object for this round. */
 int new_object(struct target *t, struct random *r, size_t span);
 
-/* The final check of all objects, after the workers have ended. */
+/* Final checks of all objects, after the workers have ended. */
 void final_check(struct worker *w);
+
+/* Closes a target's descriptors. */
 void end_object(struct target *t);
 
 #endif /* FUZZER_ROUND_H */

@@ -11,7 +11,7 @@ __thread struct worker *this_worker;
 __thread volatile unsigned int signals_handled, signals_unrestarted;
 
 /*
- * Signals: SIGUSR1 ends a call, SIGUSR2 lets those go on that can be restarted.
+ * Signals: SIGUSR1 ends a call, SIGUSR2 restarts it if it can be restarted.
  */
 
 static void fuzz_signal_handler(int sig)
@@ -25,7 +25,7 @@ static void fuzz_fault_handler(int sig)
 {
 	if (this_worker && this_worker->expects_fault)
 		siglongjmp(this_worker->fault, sig);
-	/* It is the fuzzer's own fault, then. */
+	/* Not an expected fault: a bug of the fuzzer. */
 	signal(sig, SIG_DFL);
 }
 
@@ -103,23 +103,23 @@ void choose_fd(struct worker *w, struct target *t, bool also_inner)
 	w->fd = w->inner ? t->inner : w->doomed ? t->doomed : t->fd;
 }
 
-/* Whether a signal, or what the object and its users were at, explains an errno. */
+/* Why neither a signal nor the state of the object explains an errno; NULL if one does. */
 static const char *unexplained(struct worker *w, int error)
 {
 	struct target *t = w->t;
 
 	switch (error) {
 	case EINTR:
-		return signals_unrestarted == w->unrestarted ? "no signal came" : NULL;
+		return signals_unrestarted == w->unrestarted ? "no signal arrived" : NULL;
 	case EAGAIN:
-		return read_once(t->nonblock) ? NULL : "O_NONBLOCK was not set";
+		return read_once(t->nonblock) ? NULL : "O_NONBLOCK was never set";
 	case EBADF:
-		return w->doomed || t->access != O_RDWR ? NULL : "it is open";
+		return w->doomed || t->access != O_RDWR ? NULL : "the descriptor is open";
 	case EACCES:
-		return t->access != O_RDWR ? NULL : "it is open for reading and writing";
+		return t->access != O_RDWR ? NULL : "the file is open for reading and writing";
 	case EPERM:
 		return t->access == O_RDONLY ||
-		       may_have(t, &w->before, ALL_SEALS) ? NULL : "no seal may be set";
+		       may_have(t, &w->before, ALL_SEALS) ? NULL : "no seal can be set";
 	default:
 		return NULL;
 	}
@@ -133,15 +133,16 @@ void __call_allows(struct worker *w, long long ret, const int *errors)
 		return;
 	while (*errors && *errors != -ret)
 		errors++;
-	/* A number that was closed is no object for a while. */
+	/* A doomed descriptor is invalid until it is reopened. */
 	if (!*errors && !(w->doomed && ret == -EBADF)) {
-		break_rule(RULE_RESULTS, "worker %u, object %lld: a call gave %s, which is not "
-			   "documented for it", w->number, w->t->number, strerrorname_np(-ret));
+		break_rule(RULE_RESULTS, "worker %u, object %lld: a call returned %s, which "
+			   "is not documented for it", w->number, w->t->number,
+			   strerrorname_np(-ret));
 		return;
 	}
 	why = unexplained(w, -ret);
 	if (why)
-		break_rule(RULE_RESULTS, "worker %u, object %lld: a call gave %s, but %s",
+		break_rule(RULE_RESULTS, "worker %u, object %lld: a call returned %s, but %s",
 			   w->number, w->t->number, strerrorname_np(-ret), why);
 }
 
@@ -149,13 +150,13 @@ void call_forbidden_by(struct worker *w, long long ret, uint32_t seals)
 {
 	if (ret == -EPERM && !may_have(w->t, &w->before, seals))
 		break_rule(RULE_RESULTS, "worker %u, object %lld: EPERM, but none of the seals %#x "
-			   "may be set", w->number, w->t->number, seals);
+			   "can be set", w->number, w->t->number, seals);
 }
 
 void call_wrote_bytes(struct worker *w, const char *how)
 {
 	if (w->before.known & WRITE_SEALS)
-		break_rule(RULE_WRITERS, "worker %u: %s, although object %lld had the seals %#x",
+		break_rule(RULE_WRITERS, "worker %u: %s, but object %lld had the seals %#x",
 			   w->number, how, w->t->number, w->before.known);
 }
 
@@ -169,6 +170,6 @@ void call_took_at_most(struct worker *w, uint64_t ns)
 	uint64_t took = log_last(w->log)->took;
 
 	if (took > ns && took - ns > slack_ns())
-		break_rule(RULE_TIME, "worker %u, object %lld: a call took %llu ms instead of %llu",
+		break_rule(RULE_TIME, "worker %u, object %lld: a call took %llu ms, limit %llu ms",
 			   w->number, w->t->number, took / NSEC_PER_MSEC, ns / NSEC_PER_MSEC);
 }

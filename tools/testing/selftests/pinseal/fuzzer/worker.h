@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * A worker: a thread that makes random calls; its resources, and the checks that every call
- * shares.
+ * A worker: a thread that makes random calls, the resources that it uses for them, and the
+ * checks that apply to every call.
  */
 #ifndef FUZZER_WORKER_H
 #define FUZZER_WORKER_H
@@ -14,7 +14,7 @@
 #include "model.h"
 #include "random.h"
 
-/* A mapping of an object that a worker has. */
+/* A worker's mapping of an object. */
 struct view {
 	struct target *t;		/* NULL: none */
 	char *at;
@@ -22,37 +22,37 @@ struct view {
 	uint64_t offset;
 	int prot;
 	bool shared;
-	bool writable;			/* shared, and for sure writable or to be made so */
-	bool after_future;		/* made when F_SEAL_FUTURE_WRITE was known */
-	bool own_bytes;			/* private, with copies of its own, or mixed up */
-	bool stays_here;		/* MADV_DONTFORK: children do not have it */
+	bool writable;			/* shared, and certainly writable or can be made so */
+	bool after_future;		/* created when F_SEAL_FUTURE_WRITE was known */
+	bool own_bytes;			/* private with copied pages, or its pages reordered */
+	bool stays_here;		/* MADV_DONTFORK: not inherited by children */
 };
 
 #define VIEWS	4
 #define GRIPS	3
 #define MIRRORS	2
 
-/* Pages of an object that a worker holds without a mapping. */
+/* Pages of an object that a worker references without a mapping. */
 struct grip {
 	struct target *t;		/* NULL: none */
 	unsigned int kind;		/* enum hold_kind, or HOLD_UDMABUF */
 	struct hold hold;
 	int dmabuf;
 	uint64_t from, to;		/* bytes */
-	unsigned int taken;		/* times_taken() before it began */
-	bool sure;			/* it holds pages of the object, not a page of zeroes */
-	bool early;			/* since before the object could be sealed for write */
-	bool reading;			/* a request that stores into the pages is under way */
+	unsigned int taken;		/* times_taken() before it was created */
+	bool sure;			/* certainly the object's pages, not a zero page */
+	bool early;			/* older than any write seal of the object */
+	bool reading;			/* a request that stores into the pages is in flight */
 
-	/* Of pin handles */
+	/* Pin handles only */
 	bool readonly;
-	bool revoked;			/* the lease was taken, and stays so */
+	bool revoked;			/* the lease is revoked, which is final */
 	uint64_t grace_ns;
-	uint64_t since;			/* when it began to be made ... */
-	unsigned int unaskers;		/* ... and the target's, of then */
+	uint64_t since;			/* start of its creation ... */
+	unsigned int unaskers;		/* ... and the target's unaskers then */
 };
 
-/* A mirror of a mapping that a worker has, or had. */
+/* A mirror of a worker's mapping, which may be gone. */
 struct mirror {
 	struct target *t;		/* NULL: none */
 	int fd;
@@ -60,6 +60,7 @@ struct mirror {
 	bool readonly;
 };
 
+/* The state of a worker. */
 struct worker {
 	unsigned int number;
 	unsigned int turn;
@@ -74,17 +75,17 @@ struct worker {
 		struct target *writable[VIEWS];
 	} child;
 	struct arena arena;
-	unsigned char *buf;		/* as large as the largest object */
-	int pipe[2];			/* does not block */
-	int source[2];			/* the same, but blocks: what pins store is read from it */
+	unsigned char *buf;		/* of the size of the largest object */
+	int pipe[2];			/* nonblocking */
+	int source[2];			/* blocking; pins store what they read from it */
 	int mem;			/* /proc/self/mem */
 
-	/* The call under way */
+	/* The call in flight */
 	struct target *t;
 	struct window before;
 	int fd;
-	bool chosen;			/* @fd is for the call to come */
-	bool doomed;			/* @fd may be closed at any time */
+	bool chosen;			/* @fd was chosen for the next call */
+	bool doomed;			/* another worker may close @fd at any time */
 	bool inner;			/* @fd is the shmem file's */
 	unsigned int handled, unrestarted; /* signals so far */
 
@@ -92,52 +93,60 @@ struct worker {
 	volatile sig_atomic_t expects_fault;
 };
 
+/* The worker of this thread. */
 extern __thread struct worker *this_worker;
 
+/* Signals that this thread handled, and those of them that end a call. */
 extern __thread volatile unsigned int signals_handled, signals_unrestarted;
 
+/* Installs the handlers of signals and faults. */
 void handle_signals(void);
 
-/* Keeps signals away, for what takes more than one call, or lets them come again. */
+/* Blocks signals during a sequence of calls, or unblocks them. */
 void hold_signals(bool hold);
 
-/* Copies between memory that may not be there, or not be writable: 0, or the signal. */
+/* Copies between memory that may be inaccessible. Returns 0 or the signal. */
 int copy_with_faults(struct worker *w, void *to, const void *from, size_t len);
+
+/* Prepares a worker for a call; use call_begin(). */
 void call_open(struct worker *w, struct target *t);
 
+/* Starts a call: opens its window and logs it. */
 #define call_begin(w, target, what, ...) do {					\
 	call_open(w, target);							\
 	log_begin((w)->log, (w)->before.known,					\
 		  (w)->inner ? "inner " : (w)->doomed ? "doomed " : "", what, __VA_ARGS__); \
 } while (0)
 
-/* A pointer, to be logged. */
+/* Converts a pointer to a log argument. */
 long long address(const void *p);
+
+/* Ends the call in the log; returns @ret. */
 long long call_end(struct worker *w, long long ret);
 
 /*
- * Chooses a descriptor of the object for the next call: nearly always the device
- * file's own one. Others may be closed and reopened at the same time, or be of
- * the shmem file behind the device.
+ * Chooses a descriptor of the object for the next call: usually that of the device file.
+ * The others are one that other workers close and reopen, and that of the shmem file.
  */
 void choose_fd(struct worker *w, struct target *t, bool also_inner);
 
-/* The call may fail with these errors only, and only when there is a reason. */
+/* The call may fail only with these errors, and only if the state explains the error. */
 #define call_allows(w, ret, ...)						\
 	__call_allows(w, ret, (const int[]){ __VA_ARGS__, 0 })
 
+/* @errors: ends with 0; use call_allows(). */
 void __call_allows(struct worker *w, long long ret, const int *errors);
 
-/* EPERM is right only if one of @seals may be set. */
+/* EPERM is correct only if one of @seals may be set. */
 void call_forbidden_by(struct worker *w, long long ret, uint32_t seals);
 
-/* The call has changed bytes, or could have: no seal known before may forbid that. */
+/* The call may have changed bytes: no seal known before it may forbid that. */
 void call_wrote_bytes(struct worker *w, const char *how);
 
-/* A time within which whatever is said to take @ns has taken it, on this machine. */
+/* Tolerance of time limits, from the wakeup latency measured on this machine. */
 uint64_t slack_ns(void);
 
-/* The last call must not have taken longer than @ns. */
+/* The last call must not have taken longer than @ns and the tolerance. */
 void call_took_at_most(struct worker *w, uint64_t ns);
 
 #endif /* FUZZER_WORKER_H */
