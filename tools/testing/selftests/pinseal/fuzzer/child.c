@@ -10,13 +10,14 @@
 #include "seal.h"
 #include "worker.h"
 
+/* A child comes or goes: a user of every object. */
 static void count_for_all(bool comes)
 {
 	for (int i = 0; i < TARGETS; i++)
 		count_up(*(comes ? &fuzz->target[i].maps : &fuzz->target[i].unmaps));
 }
 
-/* Stores through all that it inherited until told to stop; not for ever. */
+/* Stores through all inherited mappings and handles until it must stop, but not for ever. */
 static void __attribute__((noreturn)) child_store(struct worker *w)
 {
 	for (int turn = 0; turn < 2000 && !read_once(*w->child.stop); turn++) {
@@ -95,8 +96,8 @@ void op_fork(struct worker *w, struct target *t)
 }
 
 /*
- * A child that does one thing over and over is killed, and must be gone soon. What it
- * did last is not known: so what it asked for may be set for ever.
+ * A child that repeats one call is killed, and must end soon. Its last call is unknown, so the
+ * seals that it requested may be set from then on.
  */
 static void __attribute__((noreturn)) child_call(struct target *t, unsigned int what,
 						 struct pinseal_seal request)
@@ -136,12 +137,12 @@ void op_kill(struct worker *w, struct target *t)
 		request.timeout_ns = UINT64_MAX;
 	if (what == 0)
 		seals_asked(t, request.seals);
-	/* Whichever way it is. */
+	/* Begun for all kinds of calls. */
 	asking_begins(t);
 	sizing_begins(t);
 	count_for_all(true);
 	hold_signals(true);
-	call_begin(w, t, "fork(to be killed, object %lld, way %lld, seals %#llx)", t->number, what,
+	call_begin(w, t, "fork(to be killed, object %lld, call %lld, seals %#llx)", t->number, what,
 		   request.seals);
 	pid = ps_fork();
 	if (!pid)

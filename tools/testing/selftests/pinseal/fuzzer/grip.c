@@ -109,10 +109,10 @@ void op_hold(struct worker *w, struct target *t)
 
 	if (!g || t->access != O_RDWR)
 		return;
-	/* These wait for a page that is not there. */
+	/* These kinds block on a page that is missing. */
 	if ((kind == HOLD_VM_WRITEV || kind == HOLD_DIRECT_READ) && !t->stays)
 		kind = HOLD_URING;
-	/* It wants F_SEAL_SHRINK, and the file behind the device. */
+	/* udmabuf needs F_SEAL_SHRINK and the shmem file behind the device. */
 	if (t->inner >= 0 && read_once(t->known) & F_SEAL_SHRINK && once_in(&w->r, 3))
 		kind = HOLD_UDMABUF;
 	else if (kind == HOLD_UDMABUF && t->inner < 0)
@@ -120,7 +120,7 @@ void op_hold(struct worker *w, struct target *t)
 	if (pages > all)
 		pages = all;
 	*g = new_grip(t, kind, first, pages);
-	/* A hole is spliced as the zero page. */
+	/* A hole is spliced as the zero page, which is not the object's. */
 	g->sure &= kind != HOLD_SPLICE;
 
 	hold_signals(true);
@@ -133,20 +133,21 @@ void op_hold(struct worker *w, struct target *t)
 	count_up(t->unmaps);
 	hold_signals(false);
 	if (ret) {
-		/* Its mapping is one like any other. */
+		/* Its mapping is refused like any other. */
 		if (ret == -EBUSY || ret == -EPERM)
 			call_forbidden_by(w, -EPERM, WRITE_SEALS);
 		return;
 	}
 	note(N_HOLDS);
-	call_wrote_bytes(w, "pages were held");
+	call_wrote_bytes(w, "pages were pinned or referenced");
 	write_once(t->used, true);
 	g->t = t;
 }
 
-/* What a request reads at most, and what is there for it to read then. */
+/* Bytes that a request reads at most, and bytes that one feed() writes. */
 #define FEED	64
 
+/* Writes FEED bytes into the pipe that requests read. */
 static void feed(struct worker *w, char c)
 {
 	char text[FEED];
@@ -178,7 +179,7 @@ void op_store_by_pin(struct worker *w, struct target *t)
 	g->reading = !ret;
 }
 
-/* Waits for a request that is under way. What it reads is written now. */
+/* Waits for the request under way, and feeds the pipe if it has not completed. */
 static void finish_reading(struct worker *w, struct grip *g)
 {
 	struct io_uring_cqe cqe;
@@ -198,7 +199,7 @@ void let_go(struct worker *w, struct grip *g)
 
 	if (!t)
 		return;
-	/* The last moment at which it is held for sure. */
+	/* From here on, the pages are no longer held for sure. */
 	check_grips(w);
 	hold_signals(true);
 	call_begin(w, t, "let go(%lld, %#llx)", t->number, g->from);

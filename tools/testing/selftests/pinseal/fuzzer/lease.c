@@ -11,10 +11,10 @@
 #include "transfer.h"
 #include "worker.h"
 
-/* No time is longer than the clock has room for. */
+/* The kernel may cap a longer grace period at what its clock can represent. */
 #define LONGEST_NS	((uint64_t)INT64_MAX / 2)
 
-/* Some pages of an object, that it has or not. */
+/* Some pages of the object's span, which the object may lack. */
 static void random_pages(struct worker *w, struct target *t, struct pinseal_pin *arg)
 {
 	uint64_t all = t->span / page_size();
@@ -38,14 +38,14 @@ void spoil_pin(struct worker *w, struct pinseal_pin *arg)
 		arg->flags |= (PINSEAL_PIN_MIRROR << 1) << random_below(&w->r, 29);
 		break;
 	case 3:
-		/* What holds nothing cannot be taken. */
+		/* A mirror holds no page, so it cannot be leased. */
 		arg->flags |= PINSEAL_PIN_LEASED | PINSEAL_PIN_MIRROR;
 		break;
 	case 4:
 		arg->pad = 1U << random_below(&w->r, 32);
 		break;
 	default:
-		/* No address for a mirror, or one for what is none. */
+		/* A mirror without an address, or an address without a mirror. */
 		arg->address = arg->flags & PINSEAL_PIN_MIRROR ? 0 : 1 + random_bits(&w->r) / 2;
 	}
 }
@@ -56,31 +56,31 @@ void check_pin(struct worker *w, struct target *t, int ret, enum form form,
 	bool readonly = arg->flags & PINSEAL_PIN_READONLY;
 	bool mirror = arg->flags & PINSEAL_PIN_MIRROR;
 
-	/* What is wrong may be what an old struct does not have. */
+	/* An old struct may lack the invalid field. */
 	if (!right && form != OLD && ret >= 0)
-		break_rule(RULE_RESULTS, "worker %u: PIN took a wrong argument", w->number);
+		break_rule(RULE_RESULTS, "worker %u: PIN accepted an invalid argument", w->number);
 	call_allows(w, ret, EPERM, EINVAL, EFAULT, E2BIG, ENOMEM, ENOSPC, EIO, EINTR, EAGAIN,
 		    EOPNOTSUPP);
 	/* Seals do not forbid pins for reading. */
 	if (t->access == O_RDWR)
 		call_forbidden_by(w, ret, readonly ? 0 : WRITE_SEALS);
 	if (ret == -EOPNOTSUPP && (!mirror || fuzz->mirrors))
-		break_rule(RULE_RESULTS, "object %lld: this kernel can do what PIN wants",
+		break_rule(RULE_RESULTS, "object %lld: PIN is supported, and gave EOPNOTSUPP",
 			   t->number);
 	if (!right || form_error(form, PINSEAL_IOC_PIN))
 		return;
 	if (ret == -E2BIG || (ret == -EFAULT && !mirror) ||
 	    (ret == -EINVAL && !may_lack(t, &w->before, (arg->start + arg->count) * page_size())))
-		break_rule(RULE_RESULTS, "worker %u, object %lld: PIN gave %s for a right argument",
+		break_rule(RULE_RESULTS, "worker %u, object %lld: PIN gave %s for a valid argument",
 			   w->number, t->number, strerrorname_np(-ret));
 	if (ret >= 0 && !readonly)
-		call_wrote_bytes(w, "pages were pinned to be written to");
+		call_wrote_bytes(w, "pages were pinned for writing");
 }
 
 void op_pin(struct worker *w, struct target *t)
 {
 	struct pinseal_pin arg = {
-		/* Not looked at when it is no lease. */
+		/* Ignored without PINSEAL_PIN_LEASED. */
 		.grace_ns = one_of(&w->r, 0, 0, 5000, 100000, NSEC_PER_MSEC, 5 * NSEC_PER_MSEC,
 				   NSEC_PER_SEC, UINT64_MAX),
 		.flags = one_of(&w->r, 0, PINSEAL_PIN_LEASED, PINSEAL_PIN_LEASED,
@@ -116,15 +116,16 @@ void op_pin(struct worker *w, struct target *t)
 	write_once(t->used, true);
 	g->hold.kind = HOLD_HANDLE;
 	g->hold.handle = ret;
-	/* One for reading may have come after the seal. */
+	/* A pin for reading may have been made after the seal. */
 	g->early = !g->readonly || !may_have(t, &w->before, F_SEAL_WRITE);
 	g->t = t;
 }
 
 /*
- * What is seen of one
+ * What a handle shows
  */
 
+/* A pin handle on @t, chosen at random, or NULL. */
 static struct grip *find_handle(struct worker *w, struct target *t)
 {
 	unsigned int first = random_below(&w->r, GRIPS);
@@ -143,28 +144,28 @@ static struct grip *find_handle(struct worker *w, struct target *t)
 		   grip_name((g)->kind), (long long)((g)->from / page_size()),	\
 		   (g)->t->number, ##__VA_ARGS__)
 
-/* The last call saw that the lease is revoked. */
+/* The last call showed that the lease is revoked. */
 static void saw_revoked(struct grip *g)
 {
 	uint64_t age = now_ns() - g->since;
 
 	if (g->kind != HOLD_LEASE)
-		wrong_lease(g, "was taken");
+		wrong_lease(g, "is revoked without being a lease");
 	if (!may_be_asked(g->t, g->unaskers))
-		wrong_lease(g, "was revoked, and no break was requested");
+		wrong_lease(g, "is revoked, and no break was requested");
 	if (age < g->grace_ns)
-		wrong_lease(g, "was taken when it was %lld ns old, %lld before it may be",
+		wrong_lease(g, "is revoked at an age of %lld ns, %lld ns too early",
 			    (long long)age, (long long)(g->grace_ns - age));
 	if (!g->revoked)
 		note(N_REVOKED);
 	g->revoked = true;
 }
 
-/* The last call saw that it is not. */
+/* The last call showed that the lease is not revoked. */
 static void saw_not_revoked(struct grip *g)
 {
 	if (g->revoked)
-		wrong_lease(g, "was taken, and is there again");
+		wrong_lease(g, "was revoked, and is held again");
 }
 
 /* A break was requested at some time in the last call. */
@@ -176,7 +177,7 @@ static void saw_asked(struct worker *w, struct grip *g)
 		wrong_lease(g, "shows a break request, and none was made");
 }
 
-/* Bytes were read or written, or not. @room: as many as the handle has there. */
+/* The result of reading or writing. @room: bytes of the handle at that offset. */
 static void check_transfer(struct worker *w, struct grip *g, ssize_t ret, size_t room,
 			   const void *memory)
 {
@@ -189,7 +190,7 @@ static void check_transfer(struct worker *w, struct grip *g, ssize_t ret, size_t
 	call_allows(w, ret, EFAULT, ENOSPC, ENOMEM);
 	if ((ret == -EFAULT && memory == w->buf) || (ret == -ENOSPC && room) ||
 	    ret > (ssize_t)room)
-		break_rule(RULE_RESULTS, "worker %u, object %lld: %lld of %lld bytes of a handle",
+		break_rule(RULE_RESULTS, "worker %u, object %lld: a handle gave %lld of %lld bytes",
 			   w->number, g->t->number, (long long)ret, (long long)room);
 }
 
@@ -200,7 +201,7 @@ static void read_handle(struct worker *w, struct grip *g)
 
 	check_transfer(w, g, x.ret, x.room, x.memory);
 	if (x.ret > 0 && x.image && x.memory == w->buf && grip_is_whole(g))
-		check_bytes(g->t, g->from + x.at, x.memory, x.ret, "read by a handle");
+		check_bytes(g->t, g->from + x.at, x.memory, x.ret, "read through a handle");
 }
 
 static void write_handle(struct worker *w, struct grip *g)
@@ -211,10 +212,10 @@ static void write_handle(struct worker *w, struct grip *g)
 	if (g->readonly)
 		return;
 	check_transfer(w, g, x.ret, x.room, x.memory);
-	/* As long as the pages are the object's. */
+	/* A rule only while the pages are the object's. */
 	if (x.ret > 0 && w->before.known & F_SEAL_WRITE && grip_is_whole(g))
-		break_rule(RULE_WRITERS, "worker %u wrote by its %s to object %lld, which had the "
-			   "seals %#x", w->number, grip_name(g->kind), g->t->number,
+		break_rule(RULE_WRITERS, "worker %u wrote through its %s to object %lld, sealed "
+			   "with %#x", w->number, grip_name(g->kind), g->t->number,
 			   w->before.known);
 }
 
@@ -228,7 +229,7 @@ static void poll_handle(struct worker *w, struct grip *g)
 	if (ready < 0)
 		return;
 	if (ready & ~(events | POLLHUP) || (ready & POLLPRI && ready & POLLHUP))
-		break_rule(RULE_RESULTS, "object %lld: poll() says %#x of a handle", g->t->number,
+		break_rule(RULE_RESULTS, "object %lld: poll() of a handle gave %#x", g->t->number,
 			   ready);
 	if (ready & POLLHUP)
 		saw_revoked(g);
@@ -238,7 +239,7 @@ static void poll_handle(struct worker *w, struct grip *g)
 		saw_asked(w, g);
 }
 
-/* The state by itself, and with what was agreed on. */
+/* The state is consistent in itself and with the terms of the pin. */
 static void check_lease(struct worker *w, struct grip *g, const struct pinseal_lease *lease)
 {
 	uint32_t flags = (g->kind == HOLD_LEASE ? PINSEAL_PIN_LEASED : 0) |
@@ -256,10 +257,11 @@ static void check_lease(struct worker *w, struct grip *g, const struct pinseal_l
 		break;
 	case PINSEAL_LEASE_ASKED:
 		saw_asked(w, g);
-		/* Not before they have had their time, and not long after. */
+		/* The deadline grants the grace period, and ends at most one period from now. */
 		if (grace_ns <= LONGEST_NS && (lease->until_ns < g->since + grace_ns ||
 					       lease->until_ns > now + grace_ns))
-			wrong_lease(g, "is taken in %lld ns", (long long)(lease->until_ns - now));
+			wrong_lease(g, "is to be revoked in %lld ns",
+				    (long long)(lease->until_ns - now));
 		return;
 	case PINSEAL_LEASE_REVOKED:
 		saw_revoked(g);
@@ -268,10 +270,11 @@ static void check_lease(struct worker *w, struct grip *g, const struct pinseal_l
 		wrong_lease(g, "is in state %u", lease->state);
 	}
 	if (lease->until_ns || lease->asker)
-		wrong_lease(g, "is wanted by %u until %llu, in state %u", lease->asker,
+		wrong_lease(g, "names requester %u and deadline %llu in state %u", lease->asker,
 			    lease->until_ns, lease->state);
 }
 
+/* Queries the state of the lease. */
 static void ask_handle(struct worker *w, struct grip *g)
 {
 	enum form form = random_form(w);
@@ -312,8 +315,8 @@ void child_store_by_handle(struct worker *w, struct grip *g)
 		return;
 	known = read_once(g->t->known);
 	if (pwrite(g->hold.handle, &byte, 1, 0) > 0 && known & F_SEAL_WRITE && grip_is_whole(g))
-		break_rule(RULE_WRITERS, "a child of worker %u wrote by a %s to object %lld, which "
-			   "had the seals %#x", w->number, grip_name(g->kind), g->t->number, known);
+		break_rule(RULE_WRITERS, "a child of worker %u wrote through a %s to object %lld, "
+			   "sealed with %#x", w->number, grip_name(g->kind), g->t->number, known);
 }
 
 /*
@@ -352,13 +355,13 @@ void watch_break(struct worker *w, struct target *t)
 		if (ready != POLLPRI || ps_lease_state(lease, &state) ||
 		    state.state != PINSEAL_LEASE_ASKED)
 			break_rule(RULE_LEASES, "object %lld: no break of its lease is requested: "
-				   "poll() says %#x", t->number, ready);
+				   "poll() gave %#x", t->number, ready);
 		note(N_ASKED);
 		call_begin(w, t, "SEAL(%lld), cancelled finally", t->number);
 		ret = call_end(w, async_cancel(t->fd, &arg));
 		if (ret || arg.outcome != PINSEAL_OUTCOME_CANCELLED)
-			break_rule(RULE_LEASES, "object %lld: a seal that waits for a lease cannot be "
-				   "cancelled: %d, outcome %u", t->number, ret, arg.outcome);
+			break_rule(RULE_LEASES, "object %lld: a seal that waits for a lease cannot "
+				   "be cancelled: %d, outcome %u", t->number, ret, arg.outcome);
 		if (ps_lease_state(lease, &state) || state.state != PINSEAL_LEASE_HELD)
 			break_rule(RULE_LEASES, "object %lld: the break of its lease is still "
 				   "requested", t->number);
@@ -380,7 +383,7 @@ void check_left_lease(struct worker *w, struct target *t, int lease, uint64_t re
 	ret = call_end(w, sys(pwrite(lease, "l", 1, 0)));
 	if (ps_lease_state(lease, &state) || state.state != PINSEAL_LEASE_REVOKED ||
 	    ret != -ESTALE || revoked != 1)
-		break_rule(RULE_LEASES, "object %lld was sealed in spite of a lease: %lld pages "
-			   "were taken, the state is %u, pwrite() gave %d", t->number,
+		break_rule(RULE_LEASES, "object %lld was sealed despite a lease: %lld pages "
+			   "were revoked, the state is %u, pwrite() gave %d", t->number,
 			   (long long)revoked, state.state, ret);
 }

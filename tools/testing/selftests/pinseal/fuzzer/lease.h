@@ -12,21 +12,23 @@
 #include "ioctl.h"
 #include "worker.h"
 
-/* Makes a request wrong: nothing may happen. */
+/* Makes the argument of PIN invalid: the call must fail without effect. */
 void spoil_pin(struct worker *w, struct pinseal_pin *arg);
 
-/* What PIN failed with, or that it did not, fits what was asked for. */
+/* The result of PIN fits its argument. @right: the argument is valid. */
 void check_pin(struct worker *w, struct target *t, int ret, enum form form,
 	       const struct pinseal_pin *arg, bool right);
 
 /* Makes a pin handle. */
 void op_pin(struct worker *w, struct target *t);
+
+/* Reads, writes, polls or queries a pin handle of @t, some times in a row. */
 void op_use_handle(struct worker *w, struct target *t);
 
 /* A child writes through an inherited handle. It has no log. */
 void child_store_by_handle(struct worker *w, struct grip *g);
 
-/* A lease on the first page, if it can be had: its descriptor, or -errno. */
+/* Leases the first page of @t for the final check: the lease's descriptor, or -errno. */
 int leave_lease(struct worker *w, struct target *t);
 
 /*
@@ -35,7 +37,7 @@ int leave_lease(struct worker *w, struct target *t);
  */
 void watch_break(struct worker *w, struct target *t);
 
-/* The object was sealed by a call that revoked @revoked pages. */
+/* The final seal for write revoked @lease and no other page; it reported @revoked pages. */
 void check_left_lease(struct worker *w, struct target *t, int lease, uint64_t revoked);
 
 #endif /* FUZZER_LEASE_H */

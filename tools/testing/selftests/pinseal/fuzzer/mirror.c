@@ -12,6 +12,7 @@
 #include "view.h"
 #include "worker.h"
 
+/* The first mirror of @t; with @t NULL, a free slot. NULL if there is none. */
 static struct mirror *find_mirror(struct worker *w, struct target *t)
 {
 	for (int i = 0; i < MIRRORS; i++)
@@ -31,7 +32,7 @@ void drop_mirror(struct worker *w, struct mirror *m)
 	call_end(w, sys(close(m->fd)));
 }
 
-/* A mirror of a part of a mapping: NULL if it could not be made. */
+/* Mirrors a part of @v. NULL if that fails or no slot is free. */
 static struct mirror *make_mirror(struct worker *w, struct view *v)
 {
 	uint64_t page = page_size(), pages = v->len / page, first = random_below(&w->r, pages);
@@ -52,7 +53,7 @@ static struct mirror *make_mirror(struct worker *w, struct view *v)
 	enum form form = random_form(w);
 	bool right = !once_in(&w->r, 24);
 
-	/* What is open for writing only cannot be mapped, nor mirrored. */
+	/* An object opened write-only can be neither mapped nor mirrored. */
 	if (!m || t->access == O_WRONLY)
 		return NULL;
 	if (!right)
@@ -61,7 +62,7 @@ static struct mirror *make_mirror(struct worker *w, struct view *v)
 	call_begin(w, t, "PIN(%lld, page %lld, %lld pages, flags %#llx, mirrors %#llx)", t->number,
 		   arg.start, arg.count, arg.flags, arg.address);
 	new.fd = ioctl_as(w, form, PINSEAL_IOC_PIN, &arg);
-	/* An old struct has no address, or only a part of one. */
+	/* An old struct lacks the address, or a part of it. */
 	check_pin(w, t, new.fd, form, &arg, right && form != OLD);
 	if (new.fd < 0)
 		return NULL;
@@ -73,20 +74,20 @@ static struct mirror *make_mirror(struct worker *w, struct view *v)
 	return m;
 }
 
-/* Bytes were read or written, or not. @room: as many as the mirror has there. */
+/* The result of reading or writing. @room: bytes of the mirror at that offset. */
 static void check_mirrored(struct worker *w, struct mirror *m, ssize_t ret, size_t room)
 {
 	struct target *t = m->t;
 
-	/* Only writing. The mapping may be for reading for other reasons than seals. */
+	/* A write to a read-only mapping, which may be read-only without any seal. */
 	if (ret != -EPERM)
 		call_allows(w, ret, EFAULT, ENOSPC, ENOMEM);
 	if ((ret == -ENOSPC && room) || ret > (ssize_t)room)
-		break_rule(RULE_RESULTS, "worker %u, object %lld: %lld of %lld bytes of a mirror",
+		break_rule(RULE_RESULTS, "worker %u, object %lld: a mirror gave %lld of %lld bytes",
 			   w->number, t->number, (long long)ret, (long long)room);
 	if (ret > 0 && w->before.maps == w->before.unmaps && read_once(t->maps) == w->before.maps)
-		break_rule(RULE_RESULTS, "worker %u: a mirror of object %lld, which is not "
-			   "mapped", w->number, t->number);
+		break_rule(RULE_RESULTS, "worker %u: a mirror accessed object %lld, which is "
+			   "not mapped", w->number, t->number);
 }
 
 static void read_mirror(struct worker *w, struct mirror *m)
@@ -99,7 +100,7 @@ static void read_mirror(struct worker *w, struct mirror *m)
 			   m->t->number);
 	check_mirrored(w, m, x.ret, x.room);
 	if (x.ret > 0 && x.image && x.memory == w->buf)
-		check_bytes(m->t, m->from + x.at, x.memory, x.ret, "read by a mirror");
+		check_bytes(m->t, m->from + x.at, x.memory, x.ret, "read through a mirror");
 }
 
 static void write_mirror(struct worker *w, struct mirror *m)
@@ -114,8 +115,8 @@ static void write_mirror(struct worker *w, struct mirror *m)
 		return;
 	note(N_MIRRORED);
 	if (w->before.known & F_SEAL_WRITE)
-		break_rule(RULE_WRITERS, "worker %u wrote by a mirror to object %lld, which had "
-			   "the seals %#x", w->number, m->t->number, w->before.known);
+		break_rule(RULE_WRITERS, "worker %u wrote through a mirror to object %lld, "
+			   "sealed with %#x", w->number, m->t->number, w->before.known);
 }
 
 /* A mirror pins nothing, so no break is ever requested. */
@@ -129,7 +130,7 @@ static void ask_mirror(struct worker *w, struct mirror *m)
 	call_begin(w, m->t, "poll(mirror of %lld, %#llx)", m->t->number, m->from);
 	ready = call_end(w, ready_within(m->fd, ALWAYS_READY | POLLPRI, 0));
 	if (ready >= 0 && ready & ~ALWAYS_READY)
-		break_rule(RULE_RESULTS, "object %lld: poll() says %#x of a mirror", m->t->number,
+		break_rule(RULE_RESULTS, "object %lld: poll() of a mirror gave %#x", m->t->number,
 			   ready);
 	call_begin(w, m->t, "LEASE(mirror of %lld, %#llx)", m->t->number, m->from);
 	call_allows(w, call_end(w, ps_lease_state(m->fd, &state)), 0);
@@ -185,8 +186,8 @@ void child_store_by_mirror(struct worker *w, struct mirror *m)
 		return;
 	known = read_once(m->t->known);
 	if (pwrite(m->fd, &byte, 1, 0) > 0 && known & F_SEAL_WRITE)
-		break_rule(RULE_WRITERS, "a child of worker %u wrote by a mirror to object %lld, "
-			   "which had the seals %#x", w->number, m->t->number, known);
+		break_rule(RULE_WRITERS, "a child of worker %u wrote through a mirror to object "
+			   "%lld, sealed with %#x", w->number, m->t->number, known);
 }
 
 /*
@@ -206,7 +207,7 @@ int leave_mirror(struct worker *w, struct target *t)
 		call_begin(w, t, "pwrite(mirror of %lld) finally", t->number);
 		ret = call_end(w, sys(pwrite(mirror, "m", 1, 0)));
 		if (ret != 1)
-			break_rule(RULE_RESULTS, "object %lld: a mirror of what is mapped gave %d",
+			break_rule(RULE_RESULTS, "object %lld: a mirror of a mapped page gave %d",
 				   t->number, ret);
 	}
 	munmap(p, page_size());
@@ -220,6 +221,6 @@ void check_left_mirror(struct worker *w, struct target *t, int mirror)
 	call_begin(w, t, "pwrite(mirror of %lld) after the end", t->number);
 	ret = call_end(w, sys(pwrite(mirror, "m", 1, 0)));
 	if (ret != -EFAULT)
-		break_rule(RULE_WRITERS, "object %lld is sealed and not mapped, and a mirror gave "
-			   "%d", t->number, ret);
+		break_rule(RULE_WRITERS, "object %lld is sealed and not mapped, and its mirror "
+			   "gave %d", t->number, ret);
 }

@@ -9,21 +9,22 @@
 
 #include "worker.h"
 
+/* Closes @m, if it is in use, and frees its slot. */
 void drop_mirror(struct worker *w, struct mirror *m);
 
 /*
- * Uses one, whatever has become of what it mirrors, or makes one: of a mapping that there is,
- * or of one that goes at once.
+ * Uses a mirror of @t, whatever became of its mapping. Without one, makes one: of a mapping
+ * that stays, or of one that is unmapped at once.
  */
 void op_mirror(struct worker *w, struct target *t);
 
-/* A child writes by what it inherited, to what its parent has mapped. It has no log. */
+/* A child writes through an inherited mirror to its parent's mapping. It has no log. */
 void child_store_by_mirror(struct worker *w, struct mirror *m);
 
-/* A mirror by which was written, of a mapping that is gone: its descriptor, or -errno. */
+/* Leaves a used mirror of a mapping that is then unmapped: its descriptor, or -errno. */
 int leave_mirror(struct worker *w, struct target *t);
 
-/* The object was sealed for write since then. */
+/* The object was sealed for write since: the mirror must fault. */
 void check_left_mirror(struct worker *w, struct target *t, int mirror);
 
 #endif /* FUZZER_MIRROR_H */

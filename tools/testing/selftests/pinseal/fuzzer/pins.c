@@ -10,6 +10,7 @@
 
 #define LISTED	256
 
+/* The entries are ordered and valid, and their sums match the counts. */
 static void check_listed(struct target *t, const struct pinseal_pins *arg,
 			 const struct pinseal_page *page)
 {
@@ -35,8 +36,8 @@ static void check_listed(struct target *t, const struct pinseal_pins *arg,
 	}
 	if (arg->vec && arg->vec_len &&
 	    (pages != arg->pinned_pages || dma_pages != arg->dma_pinned_pages))
-		break_rule(RULE_RESULTS, "PINS, object %lld: lists %llu pages, %llu of them "
-			   "pinned, and counts %llu and %llu", t->number, (long long)pages,
+		break_rule(RULE_RESULTS, "PINS, object %lld: listed %llu pages, %llu of them "
+			   "pinned, but counted %llu and %llu", t->number, (long long)pages,
 			   (long long)dma_pages, arg->pinned_pages, arg->dma_pinned_pages);
 }
 
@@ -63,12 +64,12 @@ static int count_pins(int fd, uint64_t from, uint64_t to, bool steps, uint64_t *
 	return 0;
 }
 
-/* Tries that must all have been disturbed to miss something that is there. */
+/* A reference is missed only if all these listings were disturbed. */
 #define LISTINGS	100
 
 /*
- * The worker's own pins must show, counted either way. One listing is an estimate: a mapping
- * that comes at that moment can cancel out a reference.
+ * The worker's own references must show, counted either way. One listing is an estimate: a
+ * mapping made at that moment can hide a reference.
  */
 static void check_own_pins(struct worker *w, struct target *t)
 {
@@ -81,25 +82,25 @@ static void check_own_pins(struct worker *w, struct target *t)
 	first = g->from / page_size();
 	end = g->to / page_size();
 	for (int steps = 0; steps < 2; steps++) {
-		int looks = LISTINGS;
+		int listings = LISTINGS;
 
 		do {
-			/* If it is held now, it was then. */
+			/* A grip that is held now was held during the listing. */
 			if (count_pins(t->fd, first, end, steps, &pages, &dma_pages) ||
 			    !grip_is_held(g))
 				return;
 			all = pages >= end - first &&
 			      (!grip_is_dma(g->kind) || dma_pages >= end - first);
-		} while (!all && --looks);
+		} while (!all && --listings);
 		if (!all)
 			break_rule(RULE_RESULTS, "PINS, object %lld: %llu pages, %llu of them "
-				   "pinned; but worker %u holds %llu by its %s", t->number,
+				   "pinned; but worker %u holds %llu with its %s", t->number,
 				   (long long)pages, (long long)dma_pages, w->number,
 				   (long long)(end - first), grip_name(g->kind));
 	}
 }
 
-/* Pins that are listed as those of others only must not be of a handle that the worker has. */
+/* A page that one of the worker's handles pins must be listed with PINSEAL_PAGE_HANDLE. */
 static void check_own_handles(struct worker *w, const struct pinseal_pins *arg,
 			      const struct pinseal_page *page)
 {
@@ -116,7 +117,7 @@ static void check_own_handles(struct worker *w, const struct pinseal_pins *arg,
 			if (p->dma_pins && !(p->flags & PINSEAL_PAGE_HANDLE) &&
 			    p->index < g->to / size && p->index + p->pages > g->from / size)
 				break_rule(RULE_RESULTS, "PINS, object %lld: page %#llx is pinned "
-					   "by others only; but worker %u has a handle",
+					   "by no handle; but worker %u has one",
 					   g->t->number, p->index, w->number);
 		}
 	}
@@ -126,7 +127,7 @@ void op_pins(struct worker *w, struct target *t)
 {
 	uint64_t all = t->span / page_size();
 	enum form form = random_form(w);
-	/* What is too much for it ends where memory does. */
+	/* The array ends where writable memory ends, so that an overrun faults. */
 	struct pinseal_page *page = (void *)(w->arena.ro - LISTED * sizeof(*page));
 	struct pinseal_pins in = {
 		.start = once_in(&w->r, 2) ? 0 : random_below(&w->r, all + 2),
@@ -176,7 +177,7 @@ void op_pins(struct worker *w, struct target *t)
 		check_own_handles(w, &out, page);
 		for (unsigned char *p = (void *)&page[out.found]; (char *)p < w->arena.ro; p++)
 			if (*p != 0xcc)
-				break_rule(RULE_RESULTS, "PINS wrote behind what it found");
+				break_rule(RULE_RESULTS, "PINS wrote behind the entries it found");
 	}
 	check_own_pins(w, t);
 }

@@ -51,16 +51,16 @@ void drop_view(struct worker *w, struct view *v)
 		count_up(t->unmaps);
 }
 
-/* The address of a mapping that could not be made tells why. */
+/* The result of a call that returns an address: the address, or -errno. */
 static long long map_error(const void *at)
 {
 	return at == MAP_FAILED ? -errno : (long long)at;
 }
 
-/* A mapping was just made. */
+/* Records what a new mapping permits. */
 static void classify(struct worker *w, struct view *v)
 {
-	/* One that is only read is writable as well if there was no seal when it was made. */
+	/* Without a seal, even a read-only shared mapping can be made writable. */
 	v->writable = v->shared && v->t->access == O_RDWR &&
 		      (v->prot & PROT_WRITE || !may_have(v->t, &w->before, WRITE_SEALS));
 	v->after_future = w->before.known & F_SEAL_FUTURE_WRITE;
@@ -101,7 +101,7 @@ struct view *make_view(struct worker *w, struct target *t)
 		if (!new.shared)
 			break_rule(RULE_RESULTS, "object %lld: a private mapping was refused",
 				   t->number);
-		/* During a seal no writable mapping can be made. */
+		/* While a seal operation is under way, new writable mappings are refused. */
 		call_forbidden_by(w, -EPERM, WRITE_SEALS);
 	}
 	if (ret < 0) {
@@ -114,7 +114,7 @@ struct view *make_view(struct worker *w, struct target *t)
 	if (writes)
 		call_wrote_bytes(w, "a shared writable mapping was made");
 	classify(w, &new);
-	/* Populating one's own writable mapping copies. */
+	/* MAP_POPULATE copies the pages of a private writable mapping. */
 	new.own_bytes = !new.shared && flags & MAP_POPULATE;
 	*v = new;
 	return v;
@@ -133,12 +133,12 @@ void op_unmap(struct worker *w, struct target *t)
 		drop_view(w, v);
 }
 
-/* Bytes were changed through a mapping; the last call did that. */
+/* The last call changed bytes through @v. */
 static void view_was_written(struct worker *w, struct view *v)
 {
 	if (v->shared && (w->before.known & F_SEAL_WRITE || v->after_future))
-		break_rule(RULE_WRITERS, "worker %u stored through a mapping of object %lld, which "
-			   "had the seals %#x", w->number, v->t->number, w->before.known);
+		break_rule(RULE_WRITERS, "worker %u stored through a mapping of object %lld, "
+			   "sealed with %#x", w->number, v->t->number, w->before.known);
 }
 
 static const char *fault_name(int sig)
@@ -160,7 +160,7 @@ void store(struct worker *w, struct view *v, unsigned int times)
 		sig = copy_with_faults(w, v->at + at, bytes, len);
 	}
 	call_end(w, 0);
-	log_note(w->log, "the last: %zu at %#zx%s", len, at, fault_name(sig));
+	log_note(w->log, "last store: %zu bytes at %#zx%s", len, at, fault_name(sig));
 	v->own_bytes |= !v->shared;
 	if (sig == SIGSEGV && v->prot & PROT_WRITE)
 		break_rule(RULE_RESULTS, "object %lld: a writable mapping is not writable",
@@ -207,14 +207,14 @@ void op_map_and_store(struct worker *w, struct target *t)
 }
 
 /*
- * Changes
+ * Changes of a mapping
  */
 
 static void change_prot(struct worker *w, struct view *v)
 {
 	int prot = one_of(&w->r, PROT_NONE, PROT_READ, RW, RW, PROT_WRITE);
 	struct target *t = v->t;
-	/* Only a part: the mapping becomes two. */
+	/* A part only splits the mapping. */
 	size_t len = once_in(&w->r, 4) ? page_size() : v->len;
 	int ret;
 
@@ -223,16 +223,16 @@ static void change_prot(struct worker *w, struct view *v)
 	ret = call_end(w, sys(mprotect(v->at, len, prot)));
 	if (!ret && v->shared && prot & PROT_WRITE &&
 	    (w->before.known & F_SEAL_WRITE || v->after_future))
-		break_rule(RULE_WRITERS, "worker %u made a mapping of object %lld writable, which "
-			   "had the seals %#x", w->number, t->number, w->before.known);
+		break_rule(RULE_WRITERS, "worker %u made a mapping of object %lld writable, sealed "
+			   "with %#x", w->number, t->number, w->before.known);
 	if (ret == -EACCES && v->writable)
 		break_rule(RULE_RESULTS, "object %lld: a mapping cannot be made writable again",
 			   t->number);
 	if (ret)
 		return;
-	/* What both parts allow. */
+	/* After a split, what both parts allow. */
 	v->prot = len < v->len ? v->prot & prot : prot;
-	/* For sure it is now. */
+	/* The call proves that it can be made writable. */
 	v->writable |= v->shared && prot & PROT_WRITE;
 }
 
@@ -251,7 +251,7 @@ void move(struct worker *w, struct view *v)
 	call_end(w, map_error(at));
 	if (at == MAP_FAILED)
 		return;
-	/* The old one stays, and is empty. */
+	/* The old mapping stays, without pages. */
 	if (flags & MREMAP_DONTUNMAP)
 		munmap(v->at, v->len);
 	v->at = at;
@@ -286,7 +286,7 @@ static void remap(struct worker *w, struct view *v)
 		return;
 	if (v->prot & PROT_WRITE)
 		call_wrote_bytes(w, "a shared writable mapping was made");
-	/* It is a new mapping. */
+	/* The kernel replaced the mapping by a new one. */
 	classify(w, v);
 	v->offset = first * page_size();
 }
@@ -306,7 +306,7 @@ static void advise(struct worker *w, struct view *v)
 			return;
 		taking_begins(t, v->offset, v->offset + v->len);
 	}
-	/* Copies of its own may go, or come. */
+	/* A private mapping may gain or lose copies of its own. */
 	if (!v->shared && (advice == MADV_POPULATE_WRITE || advice == MADV_FREE))
 		v->own_bytes = true;
 	call_begin(w, t, "madvise(%lld, %#llx, %#llx, %lld)", t->number, address(v->at), v->len,
@@ -320,7 +320,7 @@ static void advise(struct worker *w, struct view *v)
 		v->stays_here = advice == MADV_DONTFORK;
 }
 
-/* Lets the kernel, or a debugger's means, store into the mapping. */
+/* Stores through process_vm_writev(), or through /proc/self/mem, which ignores protection. */
 static void poke(struct worker *w, struct view *v)
 {
 	size_t len = 1 + random_below(&w->r, 64), at = random_below(&w->r, v->len - len + 1);

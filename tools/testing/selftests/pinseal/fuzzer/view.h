@@ -1,36 +1,52 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The fuzzer's mappings: made, stored through, changed in every way, thrown away.
+ * The fuzzer's mappings: made, stored through, changed in every way, unmapped.
  */
 #ifndef FUZZER_VIEW_H
 #define FUZZER_VIEW_H
 
 #include "worker.h"
 
-/* A sealed object has no shared mapping that is writable, or could be made so. */
+/* An object sealed for write has no shared mapping that is writable or can be made so. */
 void check_views(struct worker *w);
+
+/* A mapping of @t, chosen at random; with @t NULL, a free slot. NULL if there is none. */
 struct view *find_view(struct worker *w, struct target *t);
+
+/* Unmaps @v and frees its slot. */
 void drop_view(struct worker *w, struct view *v);
 
-/* Makes a mapping: NULL if it could not. */
+/* Makes a random mapping of @t. NULL if mmap() fails or no slot is free. */
 struct view *make_view(struct worker *w, struct target *t);
+
+/* Makes a random mapping and keeps it. */
 void op_map(struct worker *w, struct target *t);
+
+/* Unmaps a mapping of @t, if the worker has one. */
 void op_unmap(struct worker *w, struct target *t);
 
-/* Stores some bytes. */
+/* Stores random bytes through @v, at most @times times: the first fault ends it. */
 void store(struct worker *w, struct view *v, unsigned int times);
+
+/* Stores through a mapping of @t, if the worker has one. */
 void op_store(struct worker *w, struct target *t);
 
-/* Compares what a mapping shows with what it must show. */
+/* Reads through a mapping of @t and compares the bytes with the image, if both exist. */
 void op_load(struct worker *w, struct target *t);
 
 /*
- * Maps, stores and unmaps: most mappings are short-lived, and delay a seal for a moment only.
- * Some times in a row, so that a sealer meets one that is being made.
+ * Maps, stores and unmaps: most mappings are short-lived, so that they do not block a seal
+ * for long. Repeated at times, so that a sealer meets a mapping that is being made.
  */
 void op_map_and_store(struct worker *w, struct target *t);
+
+/* Moves or resizes @v with mremap(). */
 void move(struct worker *w, struct view *v);
+
+/* Unmaps some pages at the start of @v. */
 void cut(struct worker *w, struct view *v);
+
+/* Changes a mapping of @t in one random way: protection, place, extent, advice, bytes. */
 void op_change_view(struct worker *w, struct target *t);
 
 #endif /* FUZZER_VIEW_H */
