@@ -86,7 +86,7 @@ const LABEL_PREFIX: &str = "pinseal:";
 /// What `F_SEAL_SEAL` in the inode of the memory says of the object.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum SealSeal {
-    /// Nothing: every new shmem inode has it. It stays set, so that nobody adds seals by `fcntl()`.
+    /// Nothing: every new shmem inode has it. It stays set, so that `fcntl()` cannot add seals.
     Implicit,
     /// The object has it: the inode was created to be sealed.
     Explicit,

@@ -4,7 +4,7 @@
 //!
 //! # Lock order
 //!
-//! 1. `PinTable::inner`, taken with no more held than `PinnedRange::state` may be
+//! 1. `PinTable::inner`, taken with at most the seal exclusion held
 //! 2. `PinnedRange::state`
 
 use super::pinned_range::{

@@ -9,7 +9,8 @@
 //! 1. `AsyncSeal::state`
 //! 2. `Object::name`, when the operation begins and creates the memory
 //!
-//! Nothing else is waited for under `state`, but a timer callback that has just fired.
+//! Nothing else is waited for under `state`, but memory for a new operation and a timer callback that
+//! has just fired.
 
 use super::{
     operation::{
@@ -102,9 +103,9 @@ struct Pending {
     since: Option<Instant<Monotonic>>,
 }
 
-/// State of the operation. A result is told once.
+/// State of the operation.
 enum State {
-    /// There is none, or its result was told.
+    /// There is none, or its result was returned.
     Idle,
     /// It is between two steps.
     Pending(Pending),
@@ -115,10 +116,11 @@ enum State {
         /// Callers that cancel the operation and wait for its result.
         cancellers: u32,
     },
-    /// It ended after it was cancelled. The result is the cancellers'. While any of them waits, no
-    /// operation begins: a canceller must not meet one that it did not cancel.
+    /// It ended after it was cancelled. The result is the cancellers', one at least, and no operation
+    /// begins before the last has it: a canceller must not meet one that it did not cancel.
     Cancelled {
         seals: SealSet,
+        so_far: SealReport,
         result: Result<SealReport>,
         cancellers: u32,
     },
@@ -170,9 +172,9 @@ impl State {
 pub(crate) struct AsyncSeal {
     #[pin]
     state: Mutex<State>,
-    /// A step has ended.
+    /// A cancelled operation has ended.
     #[pin]
-    stepped: CondVar,
+    ended: CondVar,
     /// Cancelled under the lock of `state`, and polled by the worker.
     token: Arc<CancelToken>,
     /// Whether it is [`State::Ended`].
@@ -197,7 +199,7 @@ impl AsyncSeal {
         Arc::pin_init(
             pin_init!(Self {
                 state <- new_mutex!(State::Idle, "pinseal::AsyncSeal::state"),
-                stepped <- new_condvar!("pinseal::AsyncSeal::stepped"),
+                ended <- new_condvar!("pinseal::AsyncSeal::ended"),
                 token,
                 has_ended: Atomic::new(false),
                 pollers <- PollQueue::new(c"pinseal::AsyncSeal::pollers", static_lock_class!()),
@@ -221,10 +223,6 @@ impl AsyncSeal {
         request: SealRequest,
     ) -> Result<SealReport> {
         let mut state = self.state.lock();
-        if let State::Cancelled { cancellers: 0, .. } = *state {
-            // Its canceller was interrupted, and finds what follows when its call is restarted.
-            *state = State::Idle;
-        }
         state.check_seals(request.seals)?;
         match &*state {
             State::Idle => {
@@ -234,12 +232,8 @@ impl AsyncSeal {
                 Ok(report)
             }
             State::Pending(pending) => Ok(pending.operation.report(Outcome::Pending)),
-            State::Stepping { so_far, .. } => Ok(*so_far),
-            // For this caller it goes on: its end is told to the cancellers first.
-            State::Cancelled { result, .. } => result.map(|report| SealReport {
-                outcome: Outcome::Pending,
-                ..report
-            }),
+            // Of a cancelled operation, only the cancellers get the result.
+            State::Stepping { so_far, .. } | State::Cancelled { so_far, .. } => Ok(*so_far),
             State::Ended { result, .. } => {
                 let result = *result;
                 *state = State::Idle;
@@ -275,12 +269,17 @@ impl AsyncSeal {
         Ok((pending, report))
     }
 
-    /// Cancels the operation that adds `seals`, and tells its result. No step of it runs after that.
+    /// Cancels the operation that adds `seals`, and returns its result. No step of it runs after that.
+    /// Of concurrent cancels, those that find a step under way all get the result.
+    ///
+    /// Context: sleeps for a step that is under way, uninterruptibly: a step waits for nothing that
+    /// user space does, and polls the token. A wait that signals end would leave the result to a
+    /// caller that may never come back for it.
     ///
     /// # Errors
     ///
-    /// `ENOENT` when there is none, `EALREADY` when it adds other seals, `ERESTARTNOINTR` for a signal
-    /// or task work. Otherwise those of the operation, if it ended by itself.
+    /// `ENOENT` when there is none, `EALREADY` when it adds other seals. Otherwise those of the
+    /// operation, if it ended by itself.
     pub(crate) fn cancel(&self, seals: SealSet) -> Result<SealReport> {
         let mut state = self.state.lock();
         state.check_seals(seals)?;
@@ -288,12 +287,8 @@ impl AsyncSeal {
             *cancellers += 1;
             self.token.set(true);
             loop {
-                let is_interrupted = self.stepped.wait_interruptible(&mut state);
+                self.ended.wait(&mut state);
                 match &mut *state {
-                    State::Stepping { cancellers, .. } if is_interrupted => {
-                        *cancellers -= 1;
-                        return Err(ERESTARTNOINTR);
-                    }
                     State::Stepping { .. } => (),
                     State::Cancelled {
                         result, cancellers, ..
@@ -310,12 +305,7 @@ impl AsyncSeal {
                 }
             }
         }
-        if let State::Cancelled {
-            result,
-            cancellers: 1..,
-            ..
-        } = *state
-        {
+        if let State::Cancelled { result, .. } = *state {
             return result;
         }
         let old = state.take();
@@ -323,8 +313,8 @@ impl AsyncSeal {
         drop(state);
         match old {
             State::Pending(pending) => pending.cancel(),
-            State::Cancelled { result, .. } | State::Ended { result, .. } => result,
-            State::Idle | State::Stepping { .. } => Err(ENOENT),
+            State::Ended { result, .. } => result,
+            State::Idle | State::Stepping { .. } | State::Cancelled { .. } => Err(ENOENT),
         }
     }
 
@@ -388,25 +378,29 @@ impl AsyncSeal {
         let mut state = self.state.lock();
         match *state {
             State::Stepping {
-                seals, cancellers, ..
-            } if self.token.is_cancelled() => {
+                seals,
+                so_far,
+                cancellers: cancellers @ 1..,
+            } => {
                 *state = State::Cancelled {
                     seals,
+                    so_far,
                     result,
                     cancellers,
                 };
+                drop(state);
+                self.ended.notify_all();
             }
             State::Stepping { seals, .. } => {
                 *state = State::Ended { seals, result };
                 // ORDERING: Release, see `poll`.
                 self.has_ended.store(true, Release);
+                drop(state);
+                self.pollers.wake();
             }
             // It was stopped.
             _ => (),
         }
-        drop(state);
-        self.stepped.notify_all();
-        self.pollers.wake();
     }
 
     /// Takes the operation to step it. `None` when it was cancelled, or it is too early.

@@ -76,7 +76,7 @@ pub(super) enum Step {
 /// When to take the next step. Times are in nanoseconds.
 #[derive(Clone, Copy)]
 pub(super) enum RetryAfter {
-    /// When the seal exclusion is released, or after this time.
+    /// When the seal exclusion is released (a task only), or after this time.
     Contention(u64),
     /// After this time, which is within the bounds.
     Backoff(u64),

@@ -25,7 +25,7 @@ const WORKER_SCAN_MS: i64 = 5_000;
 pub(crate) enum Context {
     /// The calling task, which sleeps between scans.
     Task,
-    /// A worker for each scan, until the token is cancelled.
+    /// A worker for each step, until the token is cancelled.
     Worker(Arc<CancelToken>),
 }
 

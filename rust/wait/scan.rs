@@ -103,7 +103,7 @@ impl ZappedRange {
     }
 }
 
-/// The first page of a range that is not clean or swapped out.
+/// The first page of a range that is swapped out, or not clean.
 fn first_not_clean(pages: &AddressSpace, range: Range<usize>) -> Option<usize> {
     let mut first = None;
     pages.for_each_entry(range.clone(), |entry| {

@@ -509,8 +509,8 @@ struct pinseal_reopen {
  *   the epoll instance again.)
  * - With PINSEAL_SEAL_CANCEL too, the call cancels the seal and returns
  *   PINSEAL_OUTCOME_CANCELLED, or the result if the seal ended first. The result
- *   of a cancelled seal is returned to its cancellers only; other calls get
- *   PENDING until then.
+ *   of a cancelled seal is returned to its cancellers only, and raises no
+ *   EPOLLPRI; other calls get PENDING until then.
  * - It belongs to the object, and ends without a trace when the last descriptor
  *   is closed and the last mapping is gone. fdinfo shows its seals as "sealing:"
  *   until the result is returned.
