@@ -31,7 +31,7 @@
 #define MIN_ROUNDS	3
 
 /* Extra time to reach every counter, as a multiple of the default duration. */
-#define PATIENCE	4
+#define EXTRA_TIME	4
 
 /* Rounds after which the rarest counters must be reached. */
 #define RARE_ROUNDS	40
@@ -118,12 +118,12 @@ static bool has_ended(pid_t pid)
 
 static void send_signal(struct random *r)
 {
-	unsigned int who = random_below(r, WORKERS);
+	unsigned int number = random_below(r, WORKERS);
 	int sig = once_in(r, 2) ? SIGUSR1 : SIGUSR2;
-	pid_t pid = read_once(fuzz->task[who].pid);
+	pid_t pid = read_once(fuzz->task[number].pid);
 
 	if (pid)
-		syscall(SYS_tgkill, pid, fuzz->task[who].tid, sig);
+		syscall(SYS_tgkill, pid, fuzz->task[number].tid, sig);
 }
 
 /*
@@ -133,10 +133,10 @@ static void send_signal(struct random *r)
 static bool watch(struct random *r, pid_t *pid, int n)
 {
 	while (n) {
-		uint64_t nap = random_below(r, 3 * NSEC_PER_MSEC), began = now_ns();
+		uint64_t ns = random_below(r, 3 * NSEC_PER_MSEC), began = now_ns();
 
-		sleep_ns(nap);
-		raise_to(&fuzz->late_ns, now_ns() - began - nap);
+		sleep_ns(ns);
+		raise_to(&fuzz->late_ns, now_ns() - began - ns);
 		send_signal(r);
 		/* Migrates pages without extra references. */
 		if (once_in(r, 1000))
@@ -328,7 +328,7 @@ int main(int argc, char **argv)
 	pages = shmem_pages();
 	until = now_ns() + seconds * NSEC_PER_SEC;
 	/* A duration given by the caller is not extended. */
-	late = argc > 1 ? until : until + PATIENCE * seconds * NSEC_PER_SEC;
+	late = argc > 1 ? until : until + EXTRA_TIME * seconds * NSEC_PER_SEC;
 	while (ended && !is_over() &&
 	       (now_ns() < until || round < first + MIN_ROUNDS ||
 		(!all_was_tried(round - first) && now_ns() < late)))

@@ -45,7 +45,7 @@ static uint64_t random_size(struct worker *w, struct target *t)
 }
 
 /* The fields about waiting that both structs share, before or after a call. */
-struct patience {
+struct wait_fields {
 	uint64_t timeout_ns, waited_ns, pinned_pages, first_pinned, revoked_pages;
 };
 
@@ -64,15 +64,15 @@ static bool take_flags_are_right(uint32_t flags)
 }
 
 /* Returns random wait fields. The bounds are short, since a waiter blocks the other workers. */
-static struct patience random_patience(struct worker *w, uint32_t flags)
+static struct wait_fields random_wait_fields(struct worker *w, uint32_t flags)
 {
 	struct random *r = &w->r;
-	struct patience p = { .timeout_ns = random_bits(r) };
+	struct wait_fields p = { .timeout_ns = random_bits(r) };
 
 	/* Without the flag, the fields after timeout_ns must be 0. */
 	if (!(flags & TAKE_WAIT))
 		return p;
-	p = (struct patience){
+	p = (struct wait_fields){
 		.timeout_ns = one_of(r, 1, 20000, 300000, NSEC_PER_MSEC, 3 * NSEC_PER_MSEC,
 				     10 * NSEC_PER_MSEC),
 		/* Output only: the module must ignore these. */
@@ -170,9 +170,9 @@ static void take_end(struct target *t, struct taking *take, int ret)
 	break_rule(RULE_RESULTS, "removing pages: " what, ##__VA_ARGS__)
 
 /* Checks the report of a waiting call against itself and against the request. */
-static void check_patience(struct worker *w, struct target *t, int ret,
-			   const struct taking *take, const struct patience *in,
-			   const struct patience *out)
+static void check_wait_fields(struct worker *w, struct target *t, int ret,
+			      const struct taking *take, const struct wait_fields *in,
+			      const struct wait_fields *out)
 {
 	uint64_t waited = out->waited_ns - in->waited_ns, took = log_last(w->log)->took;
 	uint64_t timeout_ns = in->timeout_ns ?: DEFAULT_NS;
@@ -204,7 +204,7 @@ static void check_patience(struct worker *w, struct target *t, int ret,
 
 /* Whether waiting explains the error of a call. */
 static bool take_explains(struct worker *w, const struct taking *take, enum form form,
-			  int ret, const struct patience *in)
+			  int ret, const struct wait_fields *in)
 {
 	uint64_t timeout_ns = in->timeout_ns ?: DEFAULT_NS;
 	/* An old struct has no waited_ns, or only a part of it. */
@@ -235,7 +235,7 @@ static bool take_is_right(const struct taking *take, enum form form, unsigned in
 void op_resize(struct worker *w, struct target *t)
 {
 	struct pinseal_resize arg = { .size = random_size(w, t), .flags = random_take_flags(w) };
-	struct patience in = random_patience(w, arg.flags), out;
+	struct wait_fields in = random_wait_fields(w, arg.flags), out;
 	enum form form = random_form(w);
 	struct taking take;
 	bool right, may;
@@ -276,9 +276,9 @@ void op_resize(struct worker *w, struct target *t)
 	if (may)
 		resizing_ends(t, arg.size, ret != -EBUSY);
 	if (take_tells(&take, form, ret)) {
-		out = (struct patience){ arg.timeout_ns, arg.waited_ns, arg.pinned_pages,
-					 arg.first_pinned, arg.revoked_pages };
-		check_patience(w, t, ret, &take, &in, &out);
+		out = (struct wait_fields){ arg.timeout_ns, arg.waited_ns, arg.pinned_pages,
+					    arg.first_pinned, arg.revoked_pages };
+		check_wait_fields(w, t, ret, &take, &in, &out);
 	}
 	call_forbidden_by(w, ret, SIZE_SEALS);
 	if (ret == -EPERM && has_fixed_size(&w->before) && arg.size == w->before.size_min)
@@ -299,7 +299,7 @@ void op_fallocate(struct worker *w, struct target *t)
 		.offset = random_below(&w->r, t->span + t->span / 8),
 		.len = 1 + random_below(&w->r, 3 * page_size()),
 	};
-	struct patience in = random_patience(w, arg.flags), out;
+	struct wait_fields in = random_wait_fields(w, arg.flags), out;
 	enum form form = random_form(w);
 	struct taking take;
 	bool right, punch;
@@ -359,9 +359,9 @@ void op_fallocate(struct worker *w, struct target *t)
 		taking_ends(t, arg.offset, end, ret != -EBUSY);
 	sizing_ends(t);
 	if (take_tells(&take, form, ret)) {
-		out = (struct patience){ arg.timeout_ns, arg.waited_ns, arg.pinned_pages,
-					 arg.first_pinned, arg.revoked_pages };
-		check_patience(w, t, ret, &take, &in, &out);
+		out = (struct wait_fields){ arg.timeout_ns, arg.waited_ns, arg.pinned_pages,
+					    arg.first_pinned, arg.revoked_pages };
+		check_wait_fields(w, t, ret, &take, &in, &out);
 	}
 	call_forbidden_by(w, ret, arg.mode == PUNCH ? WRITE_SEALS : F_SEAL_GROW);
 	if (ret)
