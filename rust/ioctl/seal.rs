@@ -103,7 +103,7 @@ pub(super) fn seal(device: DeviceFile<'_, OpenObject>, arg: Argument) -> Result 
     let written = arg.write(&request);
 
     match report.outcome {
-        // The seals are set, also when the caller has unmapped the struct meanwhile. It gets no
+        // The result stands, also when the caller has unmapped the struct meanwhile. It gets no
         // report, but an error would say that nothing changed.
         Outcome::Sealed | Outcome::Pending | Outcome::Cancelled => Ok(()),
         _ if written.is_err() => written,

@@ -69,7 +69,7 @@ struct State {
     owner: Owner,
     /// Tasks that wait for the exclusion or for a blocked access.
     waiters: u32,
-    /// The owner, while it waits for page references.
+    /// The owner, from its first wait for page references to the release.
     unpin_waiter: Option<Waiter>,
 }
 

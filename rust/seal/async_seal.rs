@@ -211,11 +211,11 @@ impl AsyncSeal {
         )
     }
 
-    /// Begins an operation, or tells how the one that goes on is.
+    /// Begins an operation, or reports the progress or the result of the one that exists.
     ///
     /// # Errors
     ///
-    /// `EALREADY` when the operation adds other seals and its result was not told. Otherwise those of
+    /// `EALREADY` when the operation adds other seals and its result was not returned. Otherwise those of
     /// [`add_seals`](super::add_seals).
     pub(crate) fn seal(
         self: ArcBorrow<'_, Self>,
@@ -318,7 +318,7 @@ impl AsyncSeal {
         }
     }
 
-    /// Cancels whatever goes on. No step runs any more when this returns, nor will.
+    /// Cancels the operation, if any. No step runs any more when this returns, nor will.
     ///
     /// Context: sleeps. No caller may use it any more.
     pub(crate) fn stop(self: &Arc<Self>) {
@@ -334,12 +334,12 @@ impl AsyncSeal {
         cancel_work_sync(self);
     }
 
-    /// The seals that an operation adds, or added if its result was not told.
+    /// The seals that an operation adds, or added if its result was not returned.
     pub(crate) fn seals(&self) -> Option<SealSet> {
         self.state.lock().seals()
     }
 
-    /// Whether an operation has ended by itself and its result was not told. `poller` is woken when
+    /// Whether an operation has ended by itself and its result was not returned. `poller` is woken when
     /// that becomes so.
     pub(crate) fn poll(&self, poller: &Poller<'_>) -> bool {
         self.pollers.register(poller);

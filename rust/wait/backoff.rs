@@ -7,7 +7,7 @@ use kernel::prelude::*;
 /// First sleep, in nanoseconds.
 const FIRST_NS: u64 = 20_000;
 
-/// Pace of the scans, by who pays for them.
+/// Pace of the scans, by whose CPU time they take.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Pace {
     /// A task that wants to know soon. It spends at most half of a CPU.
