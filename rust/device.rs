@@ -4,19 +4,23 @@
 
 use crate::{
     fs::{
-        device_file::DeviceFile,
         mapping::{
             Mapped,
             MappingOwner,
             NewDeviceVma,
             ShmemVmOps, //
         },
+        memfd::MemfdOperations,
         memory_device::{
             is_nonblocking,
             MemoryDevice,
             Registration, //
         },
-        shmem::ShmemFile, //
+        memory_file::{
+            MemoryFile,
+            MemoryOwner, //
+        },
+        shmem_file::ShmemFile, //
     },
     ioctl,
     object::{
@@ -92,7 +96,7 @@ impl MiscDevice for OpenObject {
     fn read_iter(kiocb: Kiocb<'_, Self::Ptr>, iov: &mut IovIterDest<'_>) -> Result<usize> {
         let object = kiocb.file();
         object.exclusion().wait_read_unblocked();
-        object.memory()?.read_iter(&kiocb, iov)
+        object.file()?.read_iter(&kiocb, iov)
     }
 
     fn write_iter(kiocb: Kiocb<'_, Self::Ptr>, iov: &mut IovIterSource<'_>) -> Result<usize> {
@@ -100,21 +104,56 @@ impl MiscDevice for OpenObject {
         object
             .exclusion()
             .wait_write_unblocked(is_nonblocking(&kiocb))?;
-        object.memory()?.write_iter(&kiocb, iov)
+        object.file()?.write_iter(&kiocb, iov)
     }
 
     fn show_fdinfo(object: ArcBorrow<'_, Self>, m: &SeqFile, _file: &File) {
-        seq_print!(m, "object:\t{}\n", object.number());
-        seq_print!(m, "size:\t{}\n", object.size());
-        seq_print!(m, "seals:\t{:#x}\n", object.seals().bits());
-        object.with_name(|name| seq_print!(m, "name:\t{name}\n"));
-        let pins = object.pins().count();
+        MemoryOwner::show_fdinfo(&*object, m);
+    }
+}
+
+/// File operations of all memfds.
+static MEMFD_OPERATIONS: MemfdOperations<OpenObject> = MemfdOperations::new();
+
+impl MemoryOwner for OpenObject {
+    fn memfd_operations() -> &'static MemfdOperations<Self> {
+        &MEMFD_OPERATIONS
+    }
+
+    fn command(file: MemoryFile<'_, Self>, cmd: u32, arg: usize) -> Result<isize> {
+        ioctl::dispatch(file, cmd, arg)
+    }
+
+    fn poll(file: MemoryFile<'_, Self>, poller: Poller<'_>) -> PollEvent {
+        match file.owner().background() {
+            Err(_) => PollEvent::Error,
+            Ok(background) => match background.poll(&poller) {
+                true => PollEvent::Priority,
+                false => PollEvent::None,
+            },
+        }
+    }
+
+    fn show_fdinfo(&self, m: &SeqFile) {
+        seq_print!(m, "object:\t{}\n", self.number());
+        seq_print!(m, "size:\t{}\n", self.size());
+        seq_print!(m, "seals:\t{:#x}\n", self.seals().bits());
+        self.with_name(|name| seq_print!(m, "name:\t{name}\n"));
+        let pins = self.pins().count();
         seq_print!(m, "pins:\t{}\n", pins.all);
         seq_print!(m, "leases:\t{}\n", pins.leased);
-        seq_print!(m, "waiters:\t{}\n", object.exclusion().waiters());
-        if let Some(seals) = object.used_background().and_then(|used| used.seals()) {
+        seq_print!(m, "waiters:\t{}\n", self.exclusion().waiters());
+        if let Some(seals) = self.used_background().and_then(|used| used.seals()) {
             seq_print!(m, "sealing:\t{:#x}\n", seals.bits());
         }
+    }
+
+    fn wait_write_unblocked(&self, nonblock: bool) -> Result {
+        self.exclusion().wait_write_unblocked(nonblock)
+    }
+
+    fn wait_seek_unblocked(&self) -> Result {
+        self.exclusion().wait_seek_unblocked()
     }
 }
 
@@ -125,29 +164,7 @@ impl MemoryDevice for OpenObject {
     type Shared = Arc<OwnedQueue>;
 
     fn memory(&self) -> Result<&ShmemFile> {
-        self.object().memory()
-    }
-
-    fn command(device: DeviceFile<'_, Self>, cmd: u32, arg: usize) -> Result<isize> {
-        ioctl::dispatch(device, cmd, arg)
-    }
-
-    fn poll(device: DeviceFile<'_, Self>, poller: Poller<'_>) -> PollEvent {
-        match device.owner().background() {
-            Err(_) => PollEvent::Error,
-            Ok(background) => match background.poll(&poller) {
-                true => PollEvent::Priority,
-                false => PollEvent::None,
-            },
-        }
-    }
-
-    fn wait_write_unblocked(&self, nonblock: bool) -> Result {
-        self.exclusion().wait_write_unblocked(nonblock)
-    }
-
-    fn wait_seek_unblocked(&self) -> Result {
-        self.exclusion().wait_seek_unblocked()
+        self.object().file()
     }
 
     fn map(&self, vma: NewDeviceVma<'_, Self>) -> Result {
@@ -178,7 +195,7 @@ impl MemoryDevice for OpenObject {
     }
 }
 
-/// VMA operations of all mappings of all objects.
+/// VMA operations of all mappings.
 static VM_OPS: ShmemVmOps<OpenObject> = ShmemVmOps::new();
 
 impl MappingOwner for OpenObject {

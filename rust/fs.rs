@@ -4,16 +4,20 @@
 //!
 //! | File            | Its one job                                                          |
 //! |-----------------|----------------------------------------------------------------------|
-//! | `shmem`         | shmem files, their inode lock, and their seals                       |
+//! | `shmem_inode`   | inodes of shmem files: page cache, seals, the inode lock              |
+//! | `shmem_file`    | shmem files                                                          |
 //! | `pinned`        | long-term pins of the pages of a shmem file                          |
-//! | `memory_device` | misc devices whose files behave like memory                          |
-//! | `device_file`   | open device files and their owners                                   |
-//! | `mapping`       | mappings of a device file, which map its shmem file                  |
+//! | `memory_file`   | open files that behave like memory, and their owners                 |
+//! | `memory_device` | misc devices with such files, which forward to a shmem file          |
+//! | `memfd`         | such files that are shmem files themselves                           |
+//! | `mapping`       | mappings of such files, with shmem's operations and some of ours     |
 //! | `handle_file`   | anonymous files that refer to a Rust object                          |
 
-pub(crate) mod device_file;
 pub(crate) mod handle_file;
 pub(crate) mod mapping;
+pub(crate) mod memfd;
 pub(crate) mod memory_device;
+pub(crate) mod memory_file;
 pub(crate) mod pinned;
-pub(crate) mod shmem;
+pub(crate) mod shmem_file;
+pub(crate) mod shmem_inode;

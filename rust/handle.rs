@@ -24,7 +24,7 @@ pub(crate) use self::{
 };
 
 use crate::{
-    fs::device_file::DeviceFile,
+    fs::memory_file::MemoryFile,
     object::{
         HasSealExclusion,
         Object,
@@ -50,18 +50,18 @@ use kernel::{
 ///
 /// # Errors
 ///
-/// `EPERM` when `device` was not opened for that access; `EINVAL` when the object does not have those
+/// `EPERM` when `file` was not opened for that access; `EINVAL` when the object does not have those
 /// pages; `ERESTARTSYS` for a signal or task work; `EAGAIN` when a sealer is at work and the descriptor
 /// has `O_NONBLOCK`; those of [`Object::memory`].
 fn admit<T: ObjectFile>(
-    device: DeviceFile<'_, T>,
+    file: MemoryFile<'_, T>,
     pages: &Range<usize>,
     access: PinAccess,
 ) -> Result<Arc<Object>> {
-    if !device.is_readable() || (access == PinAccess::Write && !device.is_writable()) {
+    if !file.is_readable() || (access == PinAccess::Write && !file.is_writable()) {
         return Err(EPERM);
     }
-    let owner = device.owner();
+    let owner = file.owner();
     let object = owner.object();
     let size = object.memory()?.size();
     if pages.is_empty() || pages.end > size.div_ceil(PAGE_SIZE as u64) as usize {
@@ -69,7 +69,7 @@ fn admit<T: ObjectFile>(
     }
     object
         .exclusion()
-        .wait_write_unblocked(device.is_nonblocking())?;
+        .wait_write_unblocked(file.is_nonblocking())?;
     Ok(object.clone())
 }
 

@@ -39,9 +39,9 @@ long pinseal_file_truncate(struct file *file, loff_t size)
 	return vfs_truncate(&file->f_path, size);
 }
 
-bool pinseal_file_is_on_kernel_mount(const struct file *file)
+bool pinseal_inode_is_on_kernel_mount(const struct inode *inode)
 {
-	return file_inode(file)->i_sb->s_flags & SB_KERNMOUNT;
+	return inode->i_sb->s_flags & SB_KERNMOUNT;
 }
 
 int pinseal_inode_trylock(struct inode *inode)
@@ -87,6 +87,21 @@ int pinseal_mapping_mapped(const struct address_space *mapping)
 int pinseal_vfs_mmap(struct file *file, struct vm_area_struct *vma)
 {
 	return vfs_mmap(file, vma);
+}
+
+bool pinseal_iov_iter_is_user(const struct iov_iter *iter)
+{
+	return user_backed_iter(iter);
+}
+
+vm_flags_t pinseal_vma_desc_flags(const struct vm_area_desc *desc)
+{
+	return vma_flags_to_legacy(desc->vma_flags);
+}
+
+void pinseal_vma_desc_clear_mayexec(struct vm_area_desc *desc)
+{
+	vma_desc_clear_flags(desc, VMA_MAYEXEC_BIT);
 }
 
 unsigned long pinseal_folio_nr_pages(const struct folio *folio)

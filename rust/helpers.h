@@ -24,7 +24,7 @@ bool pinseal_shmem_file(struct file *file);
 static const int pinseal_IOCB_NOWAIT = (__force int)IOCB_NOWAIT;
 void pinseal_file_set_seekable(struct file *file);
 long pinseal_file_truncate(struct file *file, loff_t size);
-bool pinseal_file_is_on_kernel_mount(const struct file *file);
+bool pinseal_inode_is_on_kernel_mount(const struct inode *inode);
 int pinseal_inode_trylock(struct inode *inode);
 void pinseal_inode_unlock(struct inode *inode);
 loff_t pinseal_i_size_read(const struct inode *inode);
@@ -35,11 +35,16 @@ void pinseal_mapping_allow_writable(struct address_space *mapping);
 int pinseal_mapping_mapped(const struct address_space *mapping);
 int pinseal_vfs_mmap(struct file *file, struct vm_area_struct *vma);
 
+/* linux/uio.h */
+bool pinseal_iov_iter_is_user(const struct iov_iter *iter);
+
 /* linux/anon_inodes.h */
 struct file *pinseal_anon_inode_getfile(const char *name, const struct file_operations *fops,
 					void *priv, int flags);
 
 /* linux/mm.h */
+vm_flags_t pinseal_vma_desc_flags(const struct vm_area_desc *desc);
+void pinseal_vma_desc_clear_mayexec(struct vm_area_desc *desc);
 struct page *pinseal_folio_page(struct folio *folio, unsigned long n);
 bool pinseal_page_is_poisoned(const struct page *page);
 void pinseal_memcpy_from_page(char *to, struct page *page, size_t offset, size_t len);

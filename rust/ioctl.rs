@@ -9,7 +9,7 @@
 //! | `resize`     | `PINSEAL_IOC_RESIZE` and `_FALLOCATE`                            |
 //! | `list`       | `PINSEAL_IOC_PINS`                                               |
 //! | `pin`        | `PINSEAL_IOC_PIN`, and the commands of handles                   |
-//! | `descriptor` | `PINSEAL_IOC_REOPEN`, `_EXPORT` and `_IMPORT`                    |
+//! | `descriptor` | `PINSEAL_IOC_CREATE`, `_REOPEN`, `_EXPORT` and `_IMPORT`         |
 //!
 //! The first comment of `include/uapi/linux/pinseal.h` has the rules for all commands. The form is
 //! checked here: sizes, flags, padding, ranges that overflow. The meaning is for the modules below.
@@ -23,7 +23,7 @@ mod seal;
 
 use self::argument::Argument;
 use crate::{
-    fs::device_file::DeviceFile,
+    fs::memory_file::MemoryFile,
     mm::mirror::Mirror,
     object::{
         Object,
@@ -43,15 +43,16 @@ use kernel::{
 use zerocopy::IntoBytes;
 
 /// Features of this build.
-const FEATURES: u32 = match Mirror::IS_SUPPORTED {
-    true => uapi::PINSEAL_FEATURE_MIRROR,
-    false => 0,
-};
+const FEATURES: u32 = uapi::PINSEAL_FEATURE_CREATE
+    | match Mirror::IS_SUPPORTED {
+        true => uapi::PINSEAL_FEATURE_MIRROR,
+        false => 0,
+    };
 
 /// Runs a command of an open file. Returns 0 or, where the command makes one, a descriptor.
 ///
 /// The commands are not inlined, so that each takes only its own stack.
-pub(crate) fn dispatch(device: DeviceFile<'_, OpenObject>, cmd: u32, arg: usize) -> Result<isize> {
+pub(crate) fn dispatch(file: MemoryFile<'_, OpenObject>, cmd: u32, arg: usize) -> Result<isize> {
     if _IOC_TYPE(cmd) != uapi::PINSEAL_IOC_MAGIC {
         return Err(ENOTTY);
     }
@@ -59,17 +60,18 @@ pub(crate) fn dispatch(device: DeviceFile<'_, OpenObject>, cmd: u32, arg: usize)
     // The header defines these by `_IOR` and the like, whose values bindgen does not fold; and only
     // the number counts.
     match _IOC_NR(cmd) {
-        0x00 => info(&device.owner(), arg)?,
-        0x01 => resize::resize(device, arg)?,
-        0x02 => resize::fallocate(device, arg)?,
-        0x03 => seal::seal(device, arg)?,
-        0x04 => get_seals(&device.owner(), arg)?,
-        0x05 => list::list(&device.owner(), arg)?,
-        0x06 => return pin::pin(device, arg),
-        0x07 => descriptor::import(device, arg)?,
-        0x08 => return descriptor::export(device, arg),
-        0x09 => return descriptor::reopen(device, arg),
-        0x0a => set_name(device, arg)?,
+        0x00 => info(&file.owner(), arg)?,
+        0x01 => resize::resize(file, arg)?,
+        0x02 => resize::fallocate(file, arg)?,
+        0x03 => seal::seal(file, arg)?,
+        0x04 => get_seals(&file.owner(), arg)?,
+        0x05 => list::list(&file.owner(), arg)?,
+        0x06 => return pin::pin(file, arg),
+        0x07 => descriptor::import(file, arg)?,
+        0x08 => return descriptor::export(file, arg),
+        0x09 => return descriptor::reopen(file, arg),
+        0x0a => set_name(file, arg)?,
+        0x0d => return descriptor::create(file, arg),
         _ => return Err(ENOTTY),
     }
     Ok(0)
@@ -96,17 +98,27 @@ fn get_seals(object: &Object, arg: Argument) -> Result {
 
 /// `PINSEAL_IOC_SET_NAME`.
 #[inline(never)]
-fn set_name(device: DeviceFile<'_, OpenObject>, arg: Argument) -> Result {
+fn set_name(file: MemoryFile<'_, OpenObject>, arg: Argument) -> Result {
     let request: uapi::pinseal_name = arg.read()?;
-    let name = CStr::from_bytes_until_nul(request.name.as_bytes())
+    let name = checked_name(request.name.as_bytes())?;
+    if !file.is_writable() {
+        return Err(EPERM);
+    }
+    file.owner().set_name(name)
+}
+
+/// The name in a field of a struct.
+///
+/// # Errors
+///
+/// `EINVAL` when it has no NUL or a control character, or is not UTF-8.
+fn checked_name(field: &[u8]) -> Result<&str> {
+    let name = CStr::from_bytes_until_nul(field)
         .map_err(|_| EINVAL)?
         .to_str()
         .map_err(|_| EINVAL)?;
-    if name.chars().any(char::is_control) {
-        return Err(EINVAL);
+    match name.chars().any(char::is_control) {
+        true => Err(EINVAL),
+        false => Ok(name),
     }
-    if !device.is_writable() {
-        return Err(EPERM);
-    }
-    device.owner().set_name(name)
 }

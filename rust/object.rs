@@ -54,9 +54,20 @@ pub(crate) use self::{
 };
 
 use self::seals::Seal;
-use crate::fs::shmem::{
-    LockedShmem,
-    ShmemFile, //
+use crate::fs::{
+    memfd::NewMemfd,
+    memory_file::{
+        MemoryFile,
+        MemoryOwner, //
+    },
+    shmem_file::{
+        MemfdFlags,
+        ShmemFile, //
+    },
+    shmem_inode::{
+        LockedShmem,
+        ShmemInode, //
+    }, //
 };
 use kernel::{
     cred::Credential,
@@ -80,8 +91,9 @@ use kernel::{
 /// The number of the last object. The first is 1.
 static LAST_NUMBER: Atomic<i64> = Atomic::new(0);
 
-/// Prefix of an object's name in `/proc/PID/maps`.
-const LABEL_PREFIX: &str = "pinseal:";
+/// Prefix of an object's name in `/proc/PID/maps`, where its memory is a memfd and where not.
+const MEMFD_PREFIX: &str = "memfd:";
+const DEVICE_PREFIX: &str = "pinseal:";
 
 /// What `F_SEAL_SEAL` in the inode of the memory says of the object.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -92,10 +104,27 @@ enum SealSeal {
     Explicit,
 }
 
+/// How an object holds its memory.
+enum Holding {
+    /// By a shmem file, which gives the object's device files access.
+    File(ARef<ShmemFile>),
+    /// By the inode. The object's files are shmem files themselves, and the object belongs to them.
+    Inode(ARef<ShmemInode>),
+}
+
 /// The memory of an object.
 struct Memory {
-    file: ShmemFile,
+    holding: Holding,
     seal_seal: SealSeal,
+}
+
+impl Memory {
+    fn inode(&self) -> &ShmemInode {
+        match &self.holding {
+            Holding::File(file) => file.inode(),
+            Holding::Inode(inode) => inode,
+        }
+    }
 }
 
 /// The object.
@@ -120,7 +149,7 @@ pub(crate) struct Object {
 }
 
 /// State shared by all open files of an object.
-pub(crate) trait ObjectFile: Send + Sync + 'static {
+pub(crate) trait ObjectFile: MemoryOwner {
     /// The object.
     fn object(&self) -> &Arc<Object>;
 }
@@ -132,11 +161,37 @@ impl Object {
     ///
     /// `ENOMEM`.
     pub(crate) fn new(owner: &Credential) -> Result<Arc<Self>> {
+        Self::with_label(owner, None)
+    }
+
+    /// An object whose memory is created now, as that of a memfd with this name. The returned file is to
+    /// give access to it.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`NewMemfd::new`].
+    pub(crate) fn new_memfd(name: &str, flags: MemfdFlags) -> Result<(Arc<Self>, NewMemfd)> {
+        let label = CString::try_from_fmt(fmt!("{MEMFD_PREFIX}{name}"))?;
+        let file = NewMemfd::new(&label, flags)?;
+        let inode = file.shmem().inode();
+        let seal_seal = match SealSet::from_kernel_bits(inode.seals()).check_addable() {
+            Ok(()) => SealSeal::Explicit,
+            Err(_) => SealSeal::Implicit,
+        };
+        let object = Self::with_label(file.cred(), Some(label))?;
+        object.memory.populate(Memory {
+            holding: Holding::Inode(inode.into()),
+            seal_seal,
+        });
+        Ok((object, file))
+    }
+
+    fn with_label(owner: &Credential, label: Option<CString>) -> Result<Arc<Self>> {
         Arc::pin_init(
             pin_init!(Self {
                 number: LAST_NUMBER.fetch_add(1, Relaxed).wrapping_add(1) as u64,
                 owner: owner.into(),
-                name <- new_mutex!(None, "pinseal::Object::name"),
+                name <- new_mutex!(label, "pinseal::Object::name"),
                 memory: SetOnce::new(),
                 extra_seals: Atomic::new(0),
                 exclusion <- SealExclusion::new(),
@@ -157,35 +212,66 @@ impl Object {
     ///
     /// `ENOMEM`, `ENFILE`.
     #[inline]
-    pub(crate) fn memory(&self) -> Result<&ShmemFile> {
-        match self.used_memory() {
+    pub(crate) fn memory(&self) -> Result<&ShmemInode> {
+        self.created_memory().map(Memory::inode)
+    }
+
+    /// The shmem file by which device files have access to the memory, created at its first use.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`, `ENFILE`. `EBADF` when the object has no device files.
+    #[inline]
+    pub(crate) fn file(&self) -> Result<&ShmemFile> {
+        match &self.created_memory()?.holding {
+            Holding::File(file) => Ok(file),
+            Holding::Inode(_) => Err(EBADF),
+        }
+    }
+
+    /// The shmem file by which `file`, an open file of the object, has access to the memory.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Object::file`].
+    pub(crate) fn file_of<'a, T: MemoryOwner>(
+        &'a self,
+        file: MemoryFile<'a, T>,
+    ) -> Result<&'a ShmemFile> {
+        match file.memfd() {
+            Some(memfd) => Ok(memfd),
+            None => self.file(),
+        }
+    }
+
+    #[inline]
+    fn created_memory(&self) -> Result<&Memory> {
+        match self.memory.as_ref() {
             Some(memory) => Ok(memory),
             None => self.create_memory(),
         }
     }
 
     #[cold]
-    fn create_memory(&self) -> Result<&ShmemFile> {
+    fn create_memory(&self) -> Result<&Memory> {
         let name = self.name.lock();
         if self.memory.as_ref().is_none() {
+            let label = match &*name {
+                Some(label) => label,
+                None => c"pinseal",
+            };
             self.memory.populate(Memory {
-                file: ShmemFile::new(
-                    match &*name {
-                        Some(label) => label,
-                        None => c"pinseal",
-                    },
-                    &self.owner,
-                )?,
+                holding: Holding::File(ShmemFile::new(label, &self.owner)?),
                 seal_seal: SealSeal::Implicit,
             });
         }
         // Populated under the lock, by this task or the one before it.
-        self.used_memory().ok_or(ENOMEM)
+        self.memory.as_ref().ok_or(ENOMEM)
     }
 
     /// The memory, if it was used.
-    pub(crate) fn used_memory(&self) -> Option<&ShmemFile> {
-        self.memory.as_ref().map(|memory| &memory.file)
+    pub(crate) fn used_memory(&self) -> Option<&ShmemInode> {
+        self.memory.as_ref().map(Memory::inode)
     }
 
     /// Makes an existing memfd the memory.
@@ -198,14 +284,15 @@ impl Object {
     /// `EBUSY` when the object has memory. `EPERM` when the file cannot be sealed: a memfd without
     /// `MFD_ALLOW_SEALING` or with `F_SEAL_SEAL`; a file of a mounted tmpfs; one that is append-only
     /// or immutable.
-    pub(crate) fn adopt(&self, file: ShmemFile) -> Result {
-        if !file.is_on_kernel_mount() || file.is_append_only_or_immutable() {
+    pub(crate) fn adopt(&self, file: ARef<ShmemFile>) -> Result {
+        let inode = file.inode();
+        if !inode.is_on_kernel_mount() || inode.is_append_only_or_immutable() {
             return Err(EPERM);
         }
-        SealSet::from_kernel_bits(file.seals()).check_addable()?;
+        SealSet::from_kernel_bits(inode.seals()).check_addable()?;
         let _name = self.name.lock();
         match self.memory.populate(Memory {
-            file,
+            holding: Holding::File(file),
             seal_seal: SealSeal::Explicit,
         }) {
             true => Ok(()),
@@ -220,7 +307,7 @@ impl Object {
 
     /// Size in bytes.
     pub(crate) fn size(&self) -> u64 {
-        self.used_memory().map_or(0, ShmemFile::size)
+        self.used_memory().map_or(0, ShmemInode::size)
     }
 
     /// Names the object. `new` must not contain NUL.
@@ -229,7 +316,7 @@ impl Object {
     ///
     /// `EBUSY` when it has memory, `ENOMEM`.
     pub(crate) fn set_name(&self, new: &str) -> Result {
-        let label = CString::try_from_fmt(fmt!("{LABEL_PREFIX}{new}"))?;
+        let label = CString::try_from_fmt(fmt!("{DEVICE_PREFIX}{new}"))?;
         let mut name = self.name.lock();
         if self.memory.as_ref().is_some() {
             return Err(EBUSY);
@@ -241,12 +328,12 @@ impl Object {
     /// Calls `f` with the name, which is empty when none was set.
     pub(crate) fn with_name<R>(&self, f: impl FnOnce(&str) -> R) -> R {
         let label = self.name.lock();
-        // `set_name` made it from a `str`, with this prefix.
+        // It was made from a `str`, with a prefix.
         let name = label
             .as_ref()
             .and_then(|label| label.to_str().ok())
-            .and_then(|label| label.strip_prefix(LABEL_PREFIX));
-        f(name.unwrap_or_default())
+            .and_then(|label| label.split_once(':'));
+        f(name.map_or("", |(_, name)| name))
     }
 
     /// The seals that are set.
@@ -255,7 +342,7 @@ impl Object {
         let Some(memory) = self.memory.as_ref() else {
             return extra;
         };
-        let inode = SealSet::from_kernel_bits(memory.file.seals());
+        let inode = SealSet::from_kernel_bits(memory.inode().seals());
         extra
             | match memory.seal_seal {
                 SealSeal::Implicit => inode.without(Seal::Seal),

@@ -4,6 +4,10 @@
 //! asynchronous seal.
 
 use crate::{
+    fs::{
+        memfd::NewMemfd,
+        shmem_file::MemfdFlags, //
+    },
     object::{
         Object,
         ObjectFile, //
@@ -58,6 +62,16 @@ impl OpenObject {
             }),
             GFP_KERNEL,
         )
+    }
+
+    /// A new object that is a memfd: its state, and the file that the state is to own.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Object::new_memfd`].
+    pub(crate) fn new_memfd(&self, name: &str, flags: MemfdFlags) -> Result<(Arc<Self>, NewMemfd)> {
+        let (object, memfd) = Object::new_memfd(name, flags)?;
+        Ok((Self::new(object, self.queue.clone())?, memfd))
     }
 
     /// The asynchronous seal of the object.

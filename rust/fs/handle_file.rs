@@ -7,7 +7,10 @@
 
 use crate::{
     bindings,
-    fs::device_file::DeviceFile,
+    fs::memory_file::{
+        MemoryFile,
+        MemoryOwner, //
+    },
     sync::{
         once::get_or_try_init,
         poll::{
@@ -98,18 +101,18 @@ impl<T: HandleCommands> HandleOperations<T> {
     }
 
     /// Opens a file that refers to `handle`. `access` is its access mode. The file keeps the module
-    /// of `device` loaded.
+    /// of `file` loaded.
     ///
     /// # Errors
     ///
     /// `ENOMEM`, `ENFILE`.
-    pub(crate) fn open<D: Send + Sync + 'static>(
+    pub(crate) fn open<D: MemoryOwner>(
         &'static self,
-        device: DeviceFile<'_, D>,
+        file: MemoryFile<'_, D>,
         handle: Arc<T>,
         access: u32,
     ) -> Result<ARef<File>> {
-        let table = &raw const self.table(device.module())?.0;
+        let table = &raw const self.table(file.module())?.0;
         let private_data = handle.into_foreign();
         // SAFETY: The name and the table are static. `release` takes the private data back.
         let file = unsafe {

@@ -1,22 +1,27 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Mappings of a device file, which map its shmem file.
+//! Mappings of memory files: of memfds, and of device files, which map their shmem file.
 //!
-//! Pages, faults, swap and huge pages of such a VMA are shmem's: its `vm_file` is the shmem file,
-//! and its operations are a copy of shmem's. Overridden are:
+//! Pages, faults, swap and huge pages of such a VMA are shmem's: its `vm_file` is a shmem file, and
+//! its operations are a copy of shmem's. Overridden are:
 //!
-//! - `open` and `close`, which hold a reference to the device file, and thereby to the module, and
-//!   count shared writable VMAs from before they are linked until they are closed;
 //! - `fault` and `map_pages`, which can be blocked for a moment;
-//! - `mprotect`, which can be refused.
+//! - `mprotect`, which can be refused;
+//! - for device files, `open` and `close`, which hold a reference to the device file, and thereby to
+//!   the module, and count shared writable VMAs from before they are linked until they are closed.
+//!   For a memfd, `vm_file` is that reference, and the core counts.
 //!
 //! C header: [`include/linux/mm.h`](srctree/include/linux/mm.h)
 
 use crate::{
     bindings,
     fs::{
-        device_file::DeviceFile,
-        shmem::ShmemFile, //
+        memory_file::{
+            MemoryFile,
+            MemoryOwner, //
+        },
+        shmem_file::ShmemFile,
+        shmem_inode::ShmemInode, //
     },
     mm::address_space::AddressSpace,
     sync::once::get_or_try_init, //
@@ -26,6 +31,7 @@ use core::{
     ops::Deref, //
 };
 use kernel::{
+    container_of,
     error::to_result,
     ffi::{
         c_int,
@@ -57,7 +63,7 @@ fn is_shared_maywrite(vma: &VmaRef) -> bool {
     vma.flags() & (flags::SHARED | flags::MAYWRITE) == flags::SHARED | flags::MAYWRITE
 }
 
-/// The owner of device files that can be mapped.
+/// The owner of files that can be mapped.
 pub(crate) trait MappingOwner: Sized + Send + Sync + 'static {
     /// Returns the VMA operations of mappings of this type.
     fn vm_ops() -> &'static ShmemVmOps<Self>;
@@ -88,12 +94,12 @@ pub(crate) enum Mapped {
 /// A VMA that is being set up for a file of an owner of type `T`.
 pub(crate) struct NewDeviceVma<'a, T> {
     vma: &'a VmaNew,
-    device: DeviceFile<'a, T>,
+    device: MemoryFile<'a, T>,
 }
 
-impl<'a, T: MappingOwner> NewDeviceVma<'a, T> {
+impl<'a, T: MemoryOwner> NewDeviceVma<'a, T> {
     /// Creates a `NewDeviceVma` in the file's `mmap` operation.
-    pub(super) fn new(vma: &'a VmaNew, device: DeviceFile<'a, T>) -> Self {
+    pub(super) fn new(vma: &'a VmaNew, device: MemoryFile<'a, T>) -> Self {
         Self { vma, device }
     }
 
@@ -109,14 +115,14 @@ impl<'a, T: MappingOwner> NewDeviceVma<'a, T> {
         let pages = (self.vma.end() - self.vma.start()) >> PAGE_SHIFT;
         if first_page
             .checked_add(pages)
-            .is_none_or(|end| end > ShmemFile::MAX_PAGES)
+            .is_none_or(|end| end > ShmemInode::MAX_PAGES)
         {
             return Err(EOVERFLOW);
         }
 
         let writable = match is_shared_maywrite(self) {
             false => None,
-            true => match memory.pages().map_writable() {
+            true => match memory.inode().pages().map_writable() {
                 Some(writable) => Some(writable),
                 None => return Ok(Mapped::Denied),
             },
@@ -136,7 +142,7 @@ impl<'a, T: MappingOwner> NewDeviceVma<'a, T> {
         // SAFETY: The VMA is undergoing setup, and has no other user. shmem has set its operations,
         // which are static.
         let shmem_ops = unsafe { &*(*vma).vm_ops };
-        let ops = &raw const T::vm_ops().get_or_copy(shmem_ops)?.ops;
+        let ops = &raw const T::vm_ops().for_device(shmem_ops)?.ops;
         // SAFETY: The VMA is undergoing setup. `ops` is static; `close` drops the reference to the
         // device file.
         unsafe {
@@ -158,11 +164,66 @@ impl<T> Deref for NewDeviceVma<'_, T> {
     }
 }
 
-/// A copy of shmem's VMA operations, partly overridden, in a static for each type of owner.
+/// A VMA of a memfd of an owner of type `T`, before it exists.
 ///
-/// It is filled in at the first mapping: shmem's operations are reached by its `mmap` only.
+/// # Invariants
+///
+/// `desc` describes a new VMA of `file`, and is not accessed by others.
+pub(super) struct NewMemfdVma<'a, T> {
+    desc: *mut bindings::vm_area_desc,
+    file: MemoryFile<'a, T>,
+}
+
+impl<'a, T: MemoryOwner> NewMemfdVma<'a, T> {
+    /// Creates a `NewMemfdVma` in the file's `mmap_prepare` operation.
+    ///
+    /// # Safety
+    ///
+    /// `desc` must describe a new VMA of `file`, and not be accessed by others during `'a`.
+    pub(super) unsafe fn new(desc: *mut bindings::vm_area_desc, file: MemoryFile<'a, T>) -> Self {
+        // INVARIANT: By the safety requirements.
+        Self { desc, file }
+    }
+
+    /// Sets the operations of the VMA. The core has asked the seals of the file, and counts the VMA if
+    /// it is shared and writable.
+    ///
+    /// # Errors
+    ///
+    /// `EPERM` when it is executable, and must not be. Those of `shmem`, shmem's file operations.
+    pub(super) fn prepare(self, shmem: &bindings::file_operations) -> Result {
+        if self.file.owner().forbids_executable() {
+            // SAFETY: By the type invariants.
+            if unsafe { bindings::pinseal_vma_desc_flags(self.desc) } & flags::EXEC != 0 {
+                return Err(EPERM);
+            }
+            // Nor can it be made executable later.
+            //
+            // SAFETY: By the type invariants.
+            unsafe { bindings::pinseal_vma_desc_clear_mayexec(self.desc) };
+        }
+        let prepare = shmem.mmap_prepare.ok_or(EINVAL)?;
+        // SAFETY: The operation is that of a shmem file, as `file` is; the rest are the type
+        // invariants.
+        to_result(unsafe { prepare(self.desc) })?;
+        // SAFETY: By the type invariants. shmem has set its VMA operations, which are static.
+        let shmem_ops = unsafe { &*(*self.desc).vm_ops };
+        let ops = &raw const T::vm_ops().for_memfd(shmem_ops)?.ops;
+        // SAFETY: By the type invariants. `ops` is static; the VMA keeps its file open.
+        unsafe {
+            (*self.desc).vm_ops = ops;
+            (*self.desc).private_data = self.file.file().as_ptr().cast();
+        }
+        Ok(())
+    }
+}
+
+/// Copies of shmem's VMA operations, partly overridden, in a static for each type of owner.
+///
+/// They are filled in at the first mapping: shmem's operations are reached by its `mmap` only.
 pub(crate) struct ShmemVmOps<T> {
-    ops: SetOnce<VmOps>,
+    device: SetOnce<VmOps>,
+    memfd: SetOnce<VmOps>,
     _owner: PhantomData<fn() -> T>,
 }
 
@@ -178,37 +239,52 @@ unsafe impl Send for VmOps {}
 // SAFETY: As above.
 unsafe impl Sync for VmOps {}
 
-impl<T: MappingOwner> ShmemVmOps<T> {
-    /// Creates an empty table.
+impl<T: MemoryOwner> ShmemVmOps<T> {
+    /// Creates empty tables.
     pub(crate) const fn new() -> Self {
         Self {
-            ops: SetOnce::new(),
+            device: SetOnce::new(),
+            memfd: SetOnce::new(),
             _owner: PhantomData,
         }
     }
 
-    /// Returns the copy of `shmem_ops`, created at the first call.
+    /// Returns the operations for device files, a copy of `shmem_ops` that is created at the first
+    /// call.
     ///
     /// # Errors
     ///
     /// `EINVAL` when they lack `fault` or `map_pages`, which they do not.
-    fn get_or_copy(
+    fn for_device(
         &'static self,
         shmem_ops: &bindings::vm_operations_struct,
     ) -> Result<&'static VmOps> {
-        get_or_try_init(&self.ops, || {
-            Ok(VmOps {
-                ops: bindings::vm_operations_struct {
-                    open: Some(Self::open),
-                    close: Some(Self::close),
-                    mprotect: Some(Self::mprotect),
-                    fault: Some(Self::fault),
-                    map_pages: Some(Self::map_pages),
-                    ..*shmem_ops
-                },
-                shmem_fault: shmem_ops.fault.ok_or(EINVAL)?,
-                shmem_map_pages: shmem_ops.map_pages.ok_or(EINVAL)?,
-            })
+        get_or_try_init(&self.device, || {
+            let mut table = Self::copy(shmem_ops)?;
+            table.ops.open = Some(Self::open);
+            table.ops.close = Some(Self::close);
+            Ok(table)
+        })
+    }
+
+    /// Returns the operations for memfds, as [`ShmemVmOps::for_device`].
+    fn for_memfd(
+        &'static self,
+        shmem_ops: &bindings::vm_operations_struct,
+    ) -> Result<&'static VmOps> {
+        get_or_try_init(&self.memfd, || Self::copy(shmem_ops))
+    }
+
+    fn copy(shmem_ops: &bindings::vm_operations_struct) -> Result<VmOps> {
+        Ok(VmOps {
+            ops: bindings::vm_operations_struct {
+                mprotect: Some(Self::mprotect),
+                fault: Some(Self::fault),
+                map_pages: Some(Self::map_pages),
+                ..*shmem_ops
+            },
+            shmem_fault: shmem_ops.fault.ok_or(EINVAL)?,
+            shmem_map_pages: shmem_ops.map_pages.ok_or(EINVAL)?,
         })
     }
 
@@ -233,8 +309,8 @@ impl<T: MappingOwner> ShmemVmOps<T> {
 
     /// # Safety
     ///
-    /// `vma` must be a VMA that was set up by [`NewDeviceVma::map_shmem`], or its copy, and be
-    /// valid for `'a`.
+    /// `vma` must be a VMA that was set up by [`NewDeviceVma::map_shmem`] or
+    /// [`NewMemfdVma::prepare`], or its copy, and be valid for `'a`.
     unsafe fn pages<'a>(vma: *mut bindings::vm_area_struct) -> &'a AddressSpace {
         // SAFETY: The VMA keeps its `vm_file` open, which is the shmem file.
         unsafe { AddressSpace::from_raw((*(*vma).vm_file).f_mapping) }
@@ -244,10 +320,10 @@ impl<T: MappingOwner> ShmemVmOps<T> {
     ///
     /// As for [`Self::pages`].
     unsafe fn owner<'a>(vma: *mut bindings::vm_area_struct) -> ArcBorrow<'a, T> {
-        // SAFETY: `map_shmem` stored the device file.
-        let device = unsafe { (*vma).vm_private_data.cast::<bindings::file>() };
-        // SAFETY: The VMA keeps the device file open, whose private data is an `Arc<T>`.
-        unsafe { <Arc<T>>::borrow((*device).private_data) }
+        // SAFETY: `map_shmem` or `prepare` stored the memory file.
+        let file = unsafe { (*vma).vm_private_data.cast::<bindings::file>() };
+        // SAFETY: The VMA keeps that file open, whose private data is an `Arc<T>`.
+        unsafe { <Arc<T>>::borrow((*file).private_data) }
     }
 
     /// # Safety
@@ -272,10 +348,20 @@ impl<T: MappingOwner> ShmemVmOps<T> {
 
     /// # Safety
     ///
-    /// `vmf` must be a fault on a VMA that was set up by [`NewDeviceVma::map_shmem`], or its copy.
+    /// `vmf` must be a fault on a VMA as for [`Self::pages`].
     unsafe fn owner_of_fault<'a>(vmf: *mut bindings::vm_fault) -> ArcBorrow<'a, T> {
         // SAFETY: The VMA of a fault is locked, and so valid.
         unsafe { Self::owner((*vmf).__bindgen_anon_1.vma) }
+    }
+
+    /// # Safety
+    ///
+    /// As for [`Self::owner_of_fault`].
+    unsafe fn table_of_fault(vmf: *mut bindings::vm_fault) -> &'static VmOps {
+        // SAFETY: The VMA of a fault is locked, and so valid.
+        let ops = unsafe { (*(*vmf).__bindgen_anon_1.vma).vm_ops }.cast_mut();
+        // SAFETY: They are those of a `VmOps`, which is static.
+        unsafe { &*container_of!(ops, VmOps, ops) }
     }
 
     /// # Safety
@@ -284,12 +370,8 @@ impl<T: MappingOwner> ShmemVmOps<T> {
     unsafe extern "C" fn fault(vmf: *mut bindings::vm_fault) -> bindings::vm_fault_t {
         // SAFETY: By the safety requirements.
         unsafe { Self::owner_of_fault(vmf) }.wait_read_unblocked();
-        match T::vm_ops().ops.as_ref() {
-            // SAFETY: By the safety requirements; `vm_file` is a shmem file.
-            Some(ops) => unsafe { (ops.shmem_fault)(vmf) },
-            // Not reached: the table that has this function is filled in.
-            None => bindings::vm_fault_reason_VM_FAULT_SIGBUS,
-        }
+        // SAFETY: By the safety requirements; `vm_file` is a shmem file.
+        unsafe { (Self::table_of_fault(vmf).shmem_fault)(vmf) }
     }
 
     /// # Safety
@@ -307,11 +389,8 @@ impl<T: MappingOwner> ShmemVmOps<T> {
         if unsafe { Self::owner_of_fault(vmf) }.blocks_reads() {
             return 0;
         }
-        match T::vm_ops().ops.as_ref() {
-            // SAFETY: By the safety requirements; `vm_file` is a shmem file.
-            Some(ops) => unsafe { (ops.shmem_map_pages)(vmf, start, end) },
-            None => 0,
-        }
+        // SAFETY: By the safety requirements; `vm_file` is a shmem file.
+        unsafe { (Self::table_of_fault(vmf).shmem_map_pages)(vmf, start, end) }
     }
 
     /// # Safety

@@ -8,18 +8,16 @@
 
 use crate::{
     bindings,
-    fs::mapping::{
-        MappingOwner,
-        NewDeviceVma, //
-    },
     fs::{
-        device_file::DeviceFile,
-        shmem::ShmemFile, //
+        mapping::NewDeviceVma,
+        memory_file::{
+            is_nonblocking_request,
+            MemoryFile,
+            MemoryOwner, //
+        },
+        shmem_file::ShmemFile, //
     },
-    sync::poll::{
-        PollEvent,
-        Poller, //
-    }, //
+    sync::poll::Poller, //
 };
 use core::{
     marker::PhantomData,
@@ -58,7 +56,7 @@ use kernel::{
 };
 
 /// A misc device whose files are backed by a shmem file.
-pub(crate) trait MemoryDevice: MiscDevice<Ptr = Arc<Self>> + MappingOwner {
+pub(crate) trait MemoryDevice: MiscDevice<Ptr = Arc<Self>> + MemoryOwner {
     /// Mode of the device node.
     const MODE: u16;
 
@@ -75,26 +73,6 @@ pub(crate) trait MemoryDevice: MiscDevice<Ptr = Arc<Self>> + MappingOwner {
     /// `ENOMEM`, and those of its creation.
     fn memory(&self) -> Result<&ShmemFile>;
 
-    /// Runs a command. A value that is not negative is the return value of `ioctl()`.
-    fn command(device: DeviceFile<'_, Self>, cmd: u32, arg: usize) -> Result<isize>;
-
-    /// Returns what is reported to pollers, and wakes `poller` when that changes.
-    fn poll(device: DeviceFile<'_, Self>, poller: Poller<'_>) -> PollEvent;
-
-    /// Called before a write, with no lock held.
-    ///
-    /// # Errors
-    ///
-    /// `EAGAIN` when it would wait and `nonblock` is set, `ERESTARTSYS` for a signal or task work.
-    fn wait_write_unblocked(&self, nonblock: bool) -> Result;
-
-    /// Called before a seek that locks the inode.
-    ///
-    /// # Errors
-    ///
-    /// `ERESTARTNOINTR` for a signal or task work.
-    fn wait_seek_unblocked(&self) -> Result;
-
     /// Sets up a mapping.
     ///
     /// Context: the mmap lock is held for writing.
@@ -102,15 +80,9 @@ pub(crate) trait MemoryDevice: MiscDevice<Ptr = Arc<Self>> + MappingOwner {
 }
 
 /// Whether an I/O request must not wait, because of its file or its own flags.
-///
-/// io_uring sets the flag of a request, until it has a task that may wait.
 pub(crate) fn is_nonblocking<T: ForeignOwnable>(kiocb: &Kiocb<'_, T>) -> bool {
-    let kiocb = kiocb.as_raw();
-    // SAFETY: The request keeps its file open. The VFS has locked the position where it has to.
-    let file = unsafe { LocalFile::from_raw_file((*kiocb).ki_filp) };
     // SAFETY: The request is valid as long as `kiocb`.
-    let request_flags = unsafe { (*kiocb).ki_flags };
-    file.flags() & O_NONBLOCK != 0 || request_flags & bindings::pinseal_IOCB_NOWAIT != 0
+    unsafe { is_nonblocking_request(kiocb.as_raw()) }
 }
 
 /// A registered [`MemoryDevice`].
@@ -219,7 +191,7 @@ impl<T: MemoryDevice> Operations<T> {
     unsafe extern "C" fn ioctl(file: *mut bindings::file, cmd: c_uint, arg: c_ulong) -> c_long {
         // SAFETY: The caller has the file open. `ioctl` is not called between `fdget_pos` and its
         // end. The private data of a file of this device is an `Arc<T>`.
-        let device = unsafe { DeviceFile::<T>::new(File::from_raw_file(file)) };
+        let device = unsafe { MemoryFile::<T>::new(File::from_raw_file(file)) };
         match T::command(device, cmd, arg) {
             Ok(value) => value,
             // CAST: Lossless.
@@ -238,7 +210,7 @@ impl<T: MemoryDevice> Operations<T> {
         let vma = unsafe { VmaNew::from_raw(vma) };
         // SAFETY: The caller has the file open. `mmap` is not called between `fdget_pos` and its
         // end. The private data of a file of this device is an `Arc<T>`.
-        let device = unsafe { DeviceFile::<T>::new(File::from_raw_file(file)) };
+        let device = unsafe { MemoryFile::<T>::new(File::from_raw_file(file)) };
         match device.owner().map(NewDeviceVma::new(vma, device)) {
             Ok(()) => 0,
             Err(err) => err.to_errno(),
@@ -254,7 +226,7 @@ impl<T: MemoryDevice> Operations<T> {
     ) -> bindings::__poll_t {
         // SAFETY: The caller has the file open. `poll` is not called between `fdget_pos` and its
         // end. The private data of a file of this device is an `Arc<T>`.
-        let device = unsafe { DeviceFile::<T>::new(File::from_raw_file(file)) };
+        let device = unsafe { MemoryFile::<T>::new(File::from_raw_file(file)) };
         // SAFETY: By the safety requirements; `T::poll` cannot keep the poller.
         let poller = unsafe { Poller::new(device.file(), table) };
         T::poll(device, poller).mask()

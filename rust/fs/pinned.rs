@@ -6,7 +6,7 @@
 
 use crate::{
     bindings,
-    fs::shmem::ReadLockedShmem, //
+    fs::shmem_file::ReadLockedShmem, //
 };
 use core::{
     ops::Range,
@@ -115,7 +115,7 @@ impl PinnedPages {
     /// too many references; `ENOSPC`; `EIO` when a page cannot be swapped in.
     pub(crate) fn pin_more(&mut self, file: &ReadLockedShmem<'_>, range: &Range<usize>) -> Result {
         let rest = range.start + self.len..range.end;
-        if rest.is_empty() || rest.end as u64 > file.size().div_ceil(PAGE_SIZE as u64) {
+        if rest.is_empty() || rest.end as u64 > file.inode().size().div_ceil(PAGE_SIZE as u64) {
             return Err(EINVAL);
         }
         let mut folios = KVVec::from_elem(null_mut(), rest.len().min(PIN_BATCH), GFP_KERNEL)?;
@@ -136,13 +136,13 @@ impl PinnedPages {
         // CAST: The size of a file in bytes fits.
         let first_byte = (pages.start << PAGE_SHIFT) as bindings::loff_t;
         let end = (pages.end << PAGE_SHIFT) as u64;
-        let last_byte = end.min(file.size()) as bindings::loff_t - 1;
+        let last_byte = end.min(file.inode().size()) as bindings::loff_t - 1;
         let mut offset = 0;
 
         // SAFETY: The file is open; `folios` has room for `folios.len()` pointers.
         let found = unsafe {
             bindings::memfd_pin_folios(
-                file.as_ptr(),
+                file.file().as_ptr(),
                 first_byte,
                 last_byte,
                 folios.as_mut_ptr(),
@@ -197,7 +197,7 @@ impl PinnedPages {
     /// any more.
     fn drop_stale(&mut self, file: &ReadLockedShmem<'_>, first: usize, from: usize) -> Result {
         for (number, pin) in self.pins.iter().enumerate().skip(from) {
-            if !file.has_folio(first + pin.offset, pin.folio)? {
+            if !file.inode().has_folio(first + pin.offset, pin.folio)? {
                 self.len = pin.offset;
                 self.pins.truncate(number);
                 break;

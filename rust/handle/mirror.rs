@@ -10,11 +10,11 @@ use super::{
 };
 use crate::{
     fs::{
-        device_file::DeviceFile,
         handle_file::{
             Handle,
             HandleOperations, //
         }, //
+        memory_file::MemoryFile,
     },
     mm::mirror::Mirror,
     object::{
@@ -67,12 +67,12 @@ static OPERATIONS: HandleOperations<MirrorHandle> = HandleOperations::new();
 /// Those of [`admit`]; `EPERM` when a seal forbids it; `EFAULT` when the pages are not shown there;
 /// `EINVAL` when `address` is not page-aligned; `ENOMEM`; `EOPNOTSUPP` when the kernel has no mirrors.
 pub(crate) fn mirror<T: ObjectFile>(
-    device: DeviceFile<'_, T>,
+    file: MemoryFile<'_, T>,
     pages: Range<usize>,
     address: usize,
     access: PinAccess,
 ) -> Result<ARef<File>> {
-    let object = admit(device, &pages, access)?;
+    let object = admit(file, &pages, access)?;
     if access == PinAccess::Write && object.seals().forbid_writing() {
         return Err(EPERM);
     }
@@ -87,7 +87,7 @@ pub(crate) fn mirror<T: ObjectFile>(
         mirror,
     };
     OPERATIONS.open(
-        device,
+        file,
         Arc::new(handle, GFP_KERNEL_ACCOUNT)?,
         open_flags(access),
     )

@@ -10,11 +10,11 @@ use super::{
 };
 use crate::{
     fs::{
-        device_file::DeviceFile,
         handle_file::{
             Handle,
             HandleOperations, //
         },
+        memory_file::MemoryFile,
         pinned::PinnedPages, //
     },
     mm::memlock::MemlockCharge,
@@ -78,13 +78,13 @@ static OPERATIONS: HandleOperations<PinHandle> = HandleOperations::new();
 /// Those of [`admit`]; `EPERM` when a seal forbids it; `ENOMEM` (also for `RLIMIT_MEMLOCK`, or when a
 /// page has too many pins); `EIO`.
 pub(crate) fn pin<T: ObjectFile>(
-    device: DeviceFile<'_, T>,
+    file: MemoryFile<'_, T>,
     pages: Range<usize>,
     access: PinAccess,
     terms: PinTerms,
 ) -> Result<ARef<File>> {
-    let object = admit(device, &pages, access)?;
-    let memory = object.memory()?;
+    let object = admit(file, &pages, access)?;
+    let memory = object.file_of(file)?;
     if pages.len() > MAX_PAGES {
         return Err(ENOMEM);
     }
@@ -109,7 +109,7 @@ pub(crate) fn pin<T: ObjectFile>(
     range.trace();
     let handle = PinHandle { object, range, key };
     OPERATIONS.open(
-        device,
+        file,
         Arc::new(handle, GFP_KERNEL_ACCOUNT)?,
         open_flags(access),
     )

@@ -1,16 +1,23 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! `PINSEAL_IOC_REOPEN`, `PINSEAL_IOC_EXPORT` and `PINSEAL_IOC_IMPORT`: other descriptors of an object
-//! or its memory, and an existing memfd as its memory.
+//! `PINSEAL_IOC_CREATE`, `PINSEAL_IOC_REOPEN`, `PINSEAL_IOC_EXPORT` and `PINSEAL_IOC_IMPORT`:
+//! descriptors of a new object, other ones of an object or its memory, and an existing memfd as its
+//! memory.
 
-use super::argument::{
-    check_zero,
-    Argument, //
+use super::{
+    argument::{
+        check_zero,
+        Argument, //
+    },
+    checked_name, //
 };
 use crate::{
     fs::{
-        device_file::DeviceFile,
-        shmem::ShmemFile, //
+        memory_file::MemoryFile,
+        shmem_file::{
+            MemfdFlags,
+            ShmemFile, //
+        }, //
     },
     open_object::OpenObject,
     uapi, //
@@ -32,16 +39,44 @@ use kernel::{
     sync::aref::ARef, //
 };
 
+const CREATE_FLAGS: u32 = uapi::PINSEAL_CREATE_ALLOW_SEALING
+    | uapi::PINSEAL_CREATE_EXEC
+    | uapi::PINSEAL_CREATE_NOEXEC_SEAL;
+
+/// `PINSEAL_IOC_CREATE`. Returns a descriptor.
+#[inline(never)]
+pub(super) fn create(file: MemoryFile<'_, OpenObject>, arg: Argument) -> Result<isize> {
+    let request: uapi::pinseal_create = arg.read()?;
+    let has = |flag| request.flags & flag != 0;
+    check_zero(request.pad | (request.flags & !CREATE_FLAGS))?;
+    let flags = MemfdFlags {
+        allow_sealing: has(uapi::PINSEAL_CREATE_ALLOW_SEALING),
+        executable: match (
+            has(uapi::PINSEAL_CREATE_EXEC),
+            has(uapi::PINSEAL_CREATE_NOEXEC_SEAL),
+        ) {
+            (true, true) => return Err(EINVAL),
+            (false, false) => None,
+            (exec, _) => Some(exec),
+        },
+    };
+    let name = checked_name(request.name.as_bytes())?;
+    new_descriptor(|| {
+        let (object, memfd) = file.owner().new_memfd(name, flags)?;
+        memfd.with_owner(object, file)
+    })
+}
+
 /// `PINSEAL_IOC_REOPEN`. Returns a descriptor.
 #[inline(never)]
-pub(super) fn reopen(device: DeviceFile<'_, OpenObject>, arg: Argument) -> Result<isize> {
+pub(super) fn reopen(file: MemoryFile<'_, OpenObject>, arg: Argument) -> Result<isize> {
     let request: uapi::pinseal_reopen = arg.read()?;
     check_zero(request.pad)?;
     if !matches!(request.flags, O_RDONLY | O_RDWR) {
         return Err(EINVAL);
     }
-    check_access(device, request.flags)?;
-    new_descriptor(|| device.reopen(request.flags))
+    check_access(file, request.flags)?;
+    new_descriptor(|| file.reopen(request.flags))
 }
 
 /// `PINSEAL_IOC_EXPORT`. Returns a descriptor.
@@ -49,34 +84,34 @@ pub(super) fn reopen(device: DeviceFile<'_, OpenObject>, arg: Argument) -> Resul
 /// Its holder can open it for writing by `/proc/self/fd`, so a descriptor that gives less access cannot
 /// be exported.
 #[inline(never)]
-pub(super) fn export(device: DeviceFile<'_, OpenObject>, arg: Argument) -> Result<isize> {
+pub(super) fn export(file: MemoryFile<'_, OpenObject>, arg: Argument) -> Result<isize> {
     let request: uapi::pinseal_export = arg.read()?;
     check_zero(request.pad | (request.flags & !uapi::PINSEAL_EXPORT_RDONLY))?;
     let access = if request.flags & uapi::PINSEAL_EXPORT_RDONLY != 0 {
         O_RDONLY
     } else {
-        device.access()
+        file.access()
     };
-    check_access(device, O_RDWR)?;
-    new_descriptor(|| device.owner().memory()?.reopen(access))
+    check_access(file, O_RDWR)?;
+    new_descriptor(|| file.owner().file_of(file)?.reopen(access))
 }
 
 /// `PINSEAL_IOC_IMPORT`.
 #[inline(never)]
-pub(super) fn import(device: DeviceFile<'_, OpenObject>, arg: Argument) -> Result {
+pub(super) fn import(file: MemoryFile<'_, OpenObject>, arg: Argument) -> Result {
     let request: uapi::pinseal_import = arg.read()?;
     check_zero(request.flags)?;
-    if !device.is_writable() {
+    if !file.is_writable() {
         return Err(EPERM);
     }
     // CAST: A negative number is no descriptor, and is none after the cast.
-    let file = LocalFile::fget(request.fd as u32)?;
-    device.owner().adopt(ShmemFile::from_file(&file)?)
+    let memfd = LocalFile::fget(request.fd as u32)?;
+    file.owner().adopt(ShmemFile::from_file(&memfd)?)
 }
 
-/// Checks that `device` gives the access that a new descriptor will give.
-fn check_access(device: DeviceFile<'_, OpenObject>, access: u32) -> Result {
-    if !device.is_readable() || (access == O_RDWR && !device.is_writable()) {
+/// Checks that `file` gives the access that a new descriptor will give.
+fn check_access(file: MemoryFile<'_, OpenObject>, access: u32) -> Result {
+    if !file.is_readable() || (access == O_RDWR && !file.is_writable()) {
         return Err(EPERM);
     }
     Ok(())

@@ -12,8 +12,8 @@ use super::{
 };
 use crate::{
     fs::{
-        device_file::DeviceFile,
         handle_file::HandleCommands, //
+        memory_file::MemoryFile,
     },
     handle::{
         self,
@@ -58,7 +58,7 @@ const MAX_GRACE_NS: i64 = i64::MAX / 2;
 
 /// `PINSEAL_IOC_PIN`. Returns a descriptor.
 #[inline(never)]
-pub(super) fn pin(device: DeviceFile<'_, OpenObject>, arg: Argument) -> Result<isize> {
+pub(super) fn pin(file: MemoryFile<'_, OpenObject>, arg: Argument) -> Result<isize> {
     let request: uapi::pinseal_pin = arg.read_grown(PIN_FIRST)?;
     check_zero(request.pad | (request.flags & !PIN_FLAGS))?;
     if request.flags & LEASED_MIRROR == LEASED_MIRROR {
@@ -73,7 +73,7 @@ pub(super) fn pin(device: DeviceFile<'_, OpenObject>, arg: Argument) -> Result<i
     };
     if request.flags & uapi::PINSEAL_PIN_MIRROR != 0 {
         let address = request.address.try_into().map_err(|_| EFAULT)?;
-        return new_descriptor(|| handle::mirror(device, start..end, address, access));
+        return new_descriptor(|| handle::mirror(file, start..end, address, access));
     }
     check_unused(&[request.address])?;
     let terms = match request.flags & uapi::PINSEAL_PIN_LEASED {
@@ -86,7 +86,7 @@ pub(super) fn pin(device: DeviceFile<'_, OpenObject>, arg: Argument) -> Result<i
                 .map_or(MAX_GRACE_NS, |ns: i64| ns.min(MAX_GRACE_NS)),
         )),
     };
-    new_descriptor(|| handle::pin(device, start..end, access, terms))
+    new_descriptor(|| handle::pin(file, start..end, access, terms))
 }
 
 impl HandleCommands for PinHandle {

@@ -10,7 +10,7 @@ use super::argument::{
     NO_PAGE, //
 };
 use crate::{
-    fs::device_file::DeviceFile,
+    fs::memory_file::MemoryFile,
     object::{
         HasSealExclusion,
         ObjectFile, //
@@ -100,7 +100,7 @@ impl Grown<'_> {
 
 /// `PINSEAL_IOC_RESIZE`.
 #[inline(never)]
-pub(super) fn resize(device: DeviceFile<'_, OpenObject>, arg: Argument) -> Result {
+pub(super) fn resize(file: MemoryFile<'_, OpenObject>, arg: Argument) -> Result {
     let mut request: uapi::pinseal_resize = arg.read_grown(RESIZE_FIRST)?;
     check_zero(request.pad)?;
     let wait = wait_flags(
@@ -109,16 +109,16 @@ pub(super) fn resize(device: DeviceFile<'_, OpenObject>, arg: Argument) -> Resul
         uapi::PINSEAL_RESIZE_KEEP_LEASES,
     )?;
     let size: i64 = request.size.try_into().map_err(|_| EINVAL)?;
-    if !device.is_writable() {
+    if !file.is_writable() {
         return Err(EINVAL);
     }
-    let object = device.owner();
+    let object = file.owner();
     let Some(leases) = wait else {
         request.grown().check_unused()?;
         object
             .exclusion()
-            .wait_write_unblocked(device.is_nonblocking())?;
-        return object.memory()?.resize(size);
+            .wait_write_unblocked(file.is_nonblocking())?;
+        return object.file_of(file)?.resize(size);
     };
     let new_size = request.size;
     let removed = || match object.size() {
@@ -127,14 +127,14 @@ pub(super) fn resize(device: DeviceFile<'_, OpenObject>, arg: Argument) -> Resul
         // Pages beyond the old end may be allocated, and are removed as well.
         _ => Ok(pages_within(new_size, u64::MAX)),
     };
-    wait_and_remove(device, arg, request, leases, removed, || {
-        object.memory()?.resize(size)
+    wait_and_remove(file, arg, request, leases, removed, || {
+        object.file_of(file)?.resize(size)
     })
 }
 
 /// `PINSEAL_IOC_FALLOCATE`.
 #[inline(never)]
-pub(super) fn fallocate(device: DeviceFile<'_, OpenObject>, arg: Argument) -> Result {
+pub(super) fn fallocate(file: MemoryFile<'_, OpenObject>, arg: Argument) -> Result {
     let mut request: uapi::pinseal_fallocate = arg.read_grown(FALLOCATE_FIRST)?;
     let wait = wait_flags(
         request.flags,
@@ -145,10 +145,10 @@ pub(super) fn fallocate(device: DeviceFile<'_, OpenObject>, arg: Argument) -> Re
     let len: i64 = request.len.try_into().map_err(|_| EINVAL)?;
     // CAST: Bits.
     let mode = request.mode as i32;
-    if !device.is_writable() {
+    if !file.is_writable() {
         return Err(EBADF);
     }
-    let object = device.owner();
+    let object = file.owner();
     if wait.is_none() {
         request.grown().check_unused()?;
     }
@@ -157,23 +157,23 @@ pub(super) fn fallocate(device: DeviceFile<'_, OpenObject>, arg: Argument) -> Re
         // Nothing is removed, or nothing is to be waited for.
         object
             .exclusion()
-            .wait_write_unblocked(device.is_nonblocking())?;
-        return object.memory()?.fallocate(mode, offset, len);
+            .wait_write_unblocked(file.is_nonblocking())?;
+        return object.file_of(file)?.fallocate(mode, offset, len);
     };
     let hole = pages_within(request.offset, request.offset + request.len);
     let removed = || match object.seals().forbid_writing() {
         true => Err(EPERM),
         false => Ok(hole.clone()),
     };
-    wait_and_remove(device, arg, request, leases, removed, || {
-        object.memory()?.fallocate(mode, offset, len)
+    wait_and_remove(file, arg, request, leases, removed, || {
+        object.file_of(file)?.fallocate(mode, offset, len)
     })
 }
 
 /// Waits for references to the pages of `removed`, calls `remove`, and reports. No lease is broken for a
 /// call that fails: because of a seal, or of a report that cannot be written.
 fn wait_and_remove<T: WaitStruct>(
-    device: DeviceFile<'_, OpenObject>,
+    file: MemoryFile<'_, OpenObject>,
     arg: Argument,
     mut request: T,
     leases: Leases,
@@ -190,7 +190,7 @@ fn wait_and_remove<T: WaitStruct>(
         timeout_ns => timeout_ns,
     };
     let grown = request.grown();
-    let mut bounds = WaitBounds::new(timeout_ns, device.is_nonblocking(), 0, *grown.waited_ns, 0);
+    let mut bounds = WaitBounds::new(timeout_ns, file.is_nonblocking(), 0, *grown.waited_ns, 0);
     if !reports {
         // A restarted call cannot tell that it is one.
         bounds.start_clock();
@@ -202,7 +202,7 @@ fn wait_and_remove<T: WaitStruct>(
             Leases::Revoke => Some(*grown.revoked_pages),
         },
     };
-    let report = remove_unpinned(device.owner().object(), wait, removed, remove)?;
+    let report = remove_unpinned(file.owner().object(), wait, removed, remove)?;
     let written = if reports {
         *grown.waited_ns = report.waited_ns;
         *grown.pinned_pages = report.pinned_pages;
@@ -212,7 +212,7 @@ fn wait_and_remove<T: WaitStruct>(
     } else if report.outcome == WaitOutcome::Interrupted {
         // As `select()` does: the struct keeps the time left for the restarted call. When it cannot be
         // written, the call is not restarted.
-        if device.is_nonblocking() {
+        if file.is_nonblocking() {
             return Err(EBUSY);
         }
         *grown.waited_ns = 0;

@@ -8,7 +8,7 @@ use super::argument::{
     NO_PAGE, //
 };
 use crate::{
-    fs::device_file::DeviceFile,
+    fs::memory_file::MemoryFile,
     object::{
         ObjectFile,
         SealSet, //
@@ -40,14 +40,14 @@ const ASYNC_CANCEL: u32 = uapi::PINSEAL_SEAL_ASYNC | uapi::PINSEAL_SEAL_CANCEL;
 
 /// `PINSEAL_IOC_SEAL`.
 #[inline(never)]
-pub(super) fn seal(device: DeviceFile<'_, OpenObject>, arg: Argument) -> Result {
+pub(super) fn seal(file: MemoryFile<'_, OpenObject>, arg: Argument) -> Result {
     let mut request: uapi::pinseal_seal = arg.read()?;
     check_zero(request.pad | (request.flags & !FLAGS))?;
     if request.flags & ASYNC_CANCEL == uapi::PINSEAL_SEAL_CANCEL {
         return Err(EINVAL);
     }
     let seals = SealSet::from_bits(request.seals)?;
-    if !device.is_writable() {
+    if !file.is_writable() {
         return Err(EPERM);
     }
     // A struct that cannot be written must be noticed before anything has happened.
@@ -67,7 +67,7 @@ pub(super) fn seal(device: DeviceFile<'_, OpenObject>, arg: Argument) -> Result 
         (0, 0) => 0,
         _ => pages,
     };
-    let opened = device.owner();
+    let opened = file.owner();
     let wanted = SealRequest {
         seals,
         flags: request.flags,

@@ -12,9 +12,9 @@ use super::{
     request::Outcome, //
 };
 use crate::{
-    fs::shmem::{
+    fs::shmem_inode::{
         LockedShmem,
-        ShmemFile, //
+        ShmemInode, //
     },
     mm::lru::drain_local,
     object::{
@@ -147,20 +147,20 @@ impl SealCommit {
 
     /// Scans for the report only.
     #[cold]
-    pub(super) fn scan_for_report(&mut self, memory: &ShmemFile) {
+    pub(super) fn scan_for_report(&mut self, memory: &ShmemInode) {
         self.policy.begin_scan();
         self.scan = Some(Scan::all(memory.pages()));
     }
 
     /// Adds the seals that are implied for the file as it is now. Returns whether writing ends with
     /// them.
-    pub(super) fn ends_writing(&mut self, object: &Object, memory: &ShmemFile) -> bool {
+    pub(super) fn ends_writing(&mut self, object: &Object, memory: &ShmemInode) -> bool {
         self.seals = self.seals.with_implied(memory.is_executable());
         object.adding_ends_writing(self.seals)
     }
 
     /// Sets seals that do not depend on the pages.
-    pub(super) fn set_seals(&mut self, memory: &ShmemFile, guard: &Guard) -> Result<Commit> {
+    pub(super) fn set_seals(&mut self, memory: &ShmemInode, guard: &Guard) -> Result<Commit> {
         let Some(locked) = self.try_lock(memory, guard) else {
             self.policy.scan_failed();
             return Ok(Commit::Blocked(Outcome::Pinned));
@@ -175,12 +175,12 @@ impl SealCommit {
 
     /// Sets seals that end writing, and those implied for the file as it is under the lock.
     fn set(&mut self, locked: &LockedShmem<'_>, guard: &Guard) -> Result {
-        self.seals = self.seals.with_implied(locked.file().is_executable());
+        self.seals = self.seals.with_implied(locked.is_executable());
         guard.object().add_seals(locked, self.seals)
     }
 
     /// Scans the pages and, when all are clean, sets the seals.
-    pub(super) fn scan_and_commit(&mut self, memory: &ShmemFile, guard: &Guard) -> Result<Commit> {
+    pub(super) fn scan_and_commit(&mut self, memory: &ShmemInode, guard: &Guard) -> Result<Commit> {
         self.policy.begin_scan();
         if self.scan.is_some() && !self.candidates_are_clean(memory, guard) {
             // The inode lock is not what the seal waits for now. While another task owns it, seeks
@@ -201,7 +201,7 @@ impl SealCommit {
 
     /// Rescans the pages that were not clean. Returns whether all are now.
     #[cold]
-    fn candidates_are_clean(&mut self, memory: &ShmemFile, guard: &Guard) -> bool {
+    fn candidates_are_clean(&mut self, memory: &ShmemInode, guard: &Guard) -> bool {
         let Some(scan) = self.scan.take() else {
             return true;
         };
@@ -219,7 +219,7 @@ impl SealCommit {
 
     /// Scans all pages under the inode lock and, when all are clean, sets the seals under the same
     /// hold of it. Otherwise the scan is left in `self.scan`.
-    fn scan_all_and_commit(&mut self, memory: &ShmemFile, guard: &Guard) -> Result<Commit> {
+    fn scan_all_and_commit(&mut self, memory: &ShmemInode, guard: &Guard) -> Result<Commit> {
         let pages = memory.pages();
         let Some(locked) = self.try_lock(memory, guard) else {
             self.scan = Some(Scan::all(pages));
@@ -313,7 +313,7 @@ impl SealCommit {
     #[cold]
     pub(super) fn isolate_and_commit(
         &mut self,
-        memory: &ShmemFile,
+        memory: &ShmemInode,
         guard: &Guard,
     ) -> Result<Commit> {
         guard.block_reads();
@@ -352,7 +352,7 @@ impl SealCommit {
     /// Locks the inode, if its owner releases it soon.
     ///
     /// Otherwise the owner writes or seeks. It will end, and new ones are blocked.
-    fn try_lock<'a>(&mut self, memory: &'a ShmemFile, guard: &Guard) -> Option<LockedShmem<'a>> {
+    fn try_lock<'a>(&mut self, memory: &'a ShmemInode, guard: &Guard) -> Option<LockedShmem<'a>> {
         let mut locked = memory.try_lock();
         if locked.is_none() {
             guard.block_writes();

@@ -6,7 +6,7 @@
 //! for.
 
 use crate::{
-    fs::shmem::LockedShmem,
+    fs::shmem_inode::LockedShmem,
     mm::{
         address_space::AddressSpace,
         locked_folio::NewFolio,
@@ -42,7 +42,7 @@ pub(super) fn isolate(
     zapped: &mut ZappedRange,
 ) -> Result<(), IsolateError> {
     for &index in indices {
-        if isolate_page(locked.file().pages(), index, zapped)? {
+        if isolate_page(locked.pages(), index, zapped)? {
             *isolated += 1;
         }
     }

@@ -29,7 +29,7 @@ use super::{
     }, //
 };
 use crate::{
-    fs::shmem::WritableDenied,
+    fs::shmem_inode::WritableDenied,
     object::{
         HasSealExclusion,
         Object,

@@ -5,7 +5,7 @@
 //! A listing changes nothing: it takes no reference, and mapped pages stay mapped.
 
 use crate::{
-    fs::shmem::ShmemFile,
+    fs::shmem_inode::ShmemInode,
     mm::folio::References,
     sync::sleep::fatal_signal_pending, //
 };
@@ -56,7 +56,7 @@ impl Summary {
 ///
 /// `EINTR` when the task is being killed. Those of `report`.
 pub(crate) fn list_references(
-    memory: &ShmemFile,
+    memory: &ShmemInode,
     range: Range<u64>,
     max: Option<u64>,
     mut report: impl FnMut(&[References]) -> Result,

@@ -13,7 +13,7 @@
 
 use super::ranges::Ranges;
 use crate::{
-    fs::shmem::LockedShmem,
+    fs::shmem_inode::LockedShmem,
     mm::{
         address_space::{
             AddressSpace,
@@ -211,12 +211,12 @@ impl Scan {
         zapped: &mut ZappedRange,
         stop: &impl Fn() -> bool,
     ) -> Result<(), ScanError> {
-        let pages = locked.file().pages();
+        let pages = locked.pages();
         // Swapped-out pages beyond the end cannot be swapped in. They cannot be pinned either: pins
         // are taken within the size, and shrinking frees what was beyond it.
         //
         // CAST: In pages, a size fits.
-        let size = locked.file().size().div_ceil(PAGE_SIZE as u64) as usize;
+        let size = locked.size().div_ceil(PAGE_SIZE as u64) as usize;
         let end = size.clamp(range.start, range.end);
         let mut from = range.start;
         while let Some(index) = first_not_clean(pages, from..end) {
@@ -237,7 +237,7 @@ impl Scan {
         index: usize,
         zapped: &mut ZappedRange,
     ) -> Result<usize, ScanError> {
-        let pages = locked.file().pages();
+        let pages = locked.pages();
         let mut range = index..index + 1;
         for _ in 0..SWAP_IN_TRIES {
             // The swap-in adds the folio to an LRU batch, which must be this CPU's to be drained.

@@ -34,8 +34,14 @@
 /* Value of pinseal_info.version for this interface. */
 #define PINSEAL_VERSION		1
 
-/* Bits of pinseal_info.features. _MIRROR: PINSEAL_PIN_MIRROR is supported. */
+/*
+ * Bits of pinseal_info.features.
+ *
+ * _MIRROR: PINSEAL_PIN_MIRROR is supported.
+ * _CREATE: PINSEAL_IOC_CREATE is supported.
+ */
 #define PINSEAL_FEATURE_MIRROR	(1U << 0)
+#define PINSEAL_FEATURE_CREATE	(1U << 1)
 
 /**
  * struct pinseal_info - what this build of pinseal supports
@@ -438,6 +444,26 @@ struct pinseal_reopen {
 	__u32 pad;
 };
 
+/*
+ * Flags of struct pinseal_create: MFD_ALLOW_SEALING, MFD_EXEC and
+ * MFD_NOEXEC_SEAL of memfd_create(), with the same meaning.
+ */
+#define PINSEAL_CREATE_ALLOW_SEALING	(1U << 0)
+#define PINSEAL_CREATE_EXEC		(1U << 1)
+#define PINSEAL_CREATE_NOEXEC_SEAL	(1U << 2)
+
+/**
+ * struct pinseal_create - create an object that is a memfd
+ * @flags: in: %PINSEAL_CREATE_*
+ * @pad: in: must be 0
+ * @name: in: the name, as in &struct pinseal_name; may be empty
+ */
+struct pinseal_create {
+	__u32 flags;
+	__u32 pad;
+	char name[PINSEAL_NAME_MAX];
+};
+
 /**
  * PINSEAL_IOC_INFO - get what this build supports, and the object's size
  *
@@ -661,5 +687,37 @@ struct pinseal_reopen {
  * ENOMEM.
  */
 #define PINSEAL_IOC_SET_NAME	_IOW(PINSEAL_IOC_MAGIC, 0x0a, struct pinseal_name)
+
+/**
+ * PINSEAL_IOC_CREATE - create an object that is a memfd
+ *
+ * Returns a descriptor (O_CLOEXEC), open for reading and writing, of a new and
+ * empty object. Works on any descriptor of any object, and without a path.
+ *
+ * To the kernel and to every program the descriptor is one of memfd_create():
+ * fstat(), ftruncate(), fallocate(), F_ADD_SEALS and F_GET_SEALS, mmap(),
+ * copy_file_range(), execveat() and the like work on it. All commands of this
+ * header work on it as well, and on descriptors that PINSEAL_IOC_REOPEN makes of
+ * it. One that is opened by /proc/PID/fd is a plain memfd of the same memory, as
+ * PINSEAL_IOC_EXPORT makes; it can be opened for writing if the file's mode
+ * allows that.
+ *
+ * Unless others may add seals (PINSEAL_CREATE_ALLOW_SEALING, or the file is not
+ * executable), F_GET_SEALS has F_SEAL_SEAL and F_ADD_SEALS fails with EPERM, as
+ * for a memfd. PINSEAL_IOC_SEAL adds seals nevertheless, and
+ * PINSEAL_IOC_GET_SEALS has F_SEAL_SEAL only if that was added.
+ *
+ * Differences from a descriptor of /dev/pinseal: a shared writable mapping is
+ * refused with EPERM, not EBUSY, while a seal is under way; ftruncate() and
+ * fallocate() do not wait for it.
+ *
+ * Errors:
+ *
+ * EINVAL: _EXEC and _NOEXEC_SEAL; a name with a control character, not UTF-8 or
+ *	without NUL.
+ * EACCES: without _NOEXEC_SEAL while the sysctl vm.memfd_noexec is 2.
+ * EMFILE, ENFILE, ENOMEM.
+ */
+#define PINSEAL_IOC_CREATE	_IOW(PINSEAL_IOC_MAGIC, 0x0d, struct pinseal_create)
 
 #endif /* _UAPI_LINUX_PINSEAL_H */

@@ -72,6 +72,14 @@ static void fill_set_name(void *p)
 	strcpy(arg->name, "changed");
 }
 
+static void fill_create(void *p)
+{
+	struct pinseal_create *arg = p;
+
+	memset(arg, 0, sizeof(*arg));
+	strcpy(arg->name, "created");
+}
+
 static void fill_import(void *p)
 {
 	struct pinseal_import *arg = p;
@@ -171,6 +179,10 @@ FIXTURE_VARIANT_ADD(command, reopen) {
 
 FIXTURE_VARIANT_ADD(command, set_name) {
 	.nr = 0x0a, .size = 64, .in = true, .fill = fill_set_name,
+};
+
+FIXTURE_VARIANT_ADD(command, create) {
+	.nr = 0x0d, .size = 72, .in = true, .makes_fd = true, .fill = fill_create,
 };
 
 /* An object that the command can work on. */
@@ -475,6 +487,7 @@ TEST(command_words_match_the_contract)
 	EXPECT_EQ(_IOC(_IOC_READ | _IOC_WRITE, 0xB9, 0x05, 72), PINSEAL_IOC_PINS);
 	EXPECT_EQ(_IOC(_IOC_WRITE, 0xB9, 0x06, 40), PINSEAL_IOC_PIN);
 	EXPECT_EQ(_IOC(_IOC_WRITE, 0xB9, 0x0a, 64), PINSEAL_IOC_SET_NAME);
+	EXPECT_EQ(_IOC(_IOC_WRITE, 0xB9, 0x0d, 72), PINSEAL_IOC_CREATE);
 }
 
 TEST(structs_have_the_layout_of_the_contract)
@@ -495,6 +508,8 @@ TEST(structs_have_the_layout_of_the_contract)
 	EXPECT_EQ(72, sizeof(struct pinseal_pins));
 	EXPECT_EQ(64, offsetof(struct pinseal_pins, flags));
 	EXPECT_EQ(64, sizeof(struct pinseal_name));
+	EXPECT_EQ(72, sizeof(struct pinseal_create));
+	EXPECT_EQ(8, offsetof(struct pinseal_create, name));
 }
 
 /* An object of a few pages. */
@@ -523,7 +538,7 @@ TEST_F(object, unknown_numbers_are_enotty)
 	char arg[MAX_SIZE] = { 0 };
 
 	for (unsigned int nr = 0; nr <= 0xff; nr++) {
-		if (nr <= 0x0a)
+		if (nr <= 0x0a || nr == 0x0d)
 			continue;
 		for (unsigned int dir = 0; dir <= ALL_DIRS; dir++) {
 			for (size_t i = 0; i < ARRAY_SIZE(sizes); i++) {
@@ -548,7 +563,7 @@ TEST_F(object, other_types_are_enotty)
 	for (unsigned int type = 0; type <= 0xff; type++) {
 		if (type == PINSEAL_IOC_MAGIC)
 			continue;
-		for (unsigned int nr = 0; nr <= 0x0c; nr++) {
+		for (unsigned int nr = 0; nr <= 0x0d; nr++) {
 			EXPECT_EQ(-ENOTTY, ps_ioctl(self->fd, _IOC(ALL_DIRS, type, nr, 256), arg))
 				TH_LOG("type %#x, number %#x", type, nr);
 		}

@@ -157,6 +157,8 @@ TEST_F(exec, follows_the_rule_for_memfds)
 			if (write_text("/proc/sys/vm/memfd_noexec", "1"))
 				_exit(2);
 			fd = variant->kind == PINSEAL ? ps_open(O_RDWR) :
+			     variant->kind == CREATED ?
+			     created_open(PINSEAL_CREATE_ALLOW_SEALING, "rule") :
 			     sys(memfd_create("rule", MFD_CLOEXEC | MFD_ALLOW_SEALING));
 			if (variant->kind == IMPORTED)
 				fd = import_open(fd);

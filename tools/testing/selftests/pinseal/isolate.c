@@ -44,6 +44,9 @@ FIXTURE_VARIANT_ADD(held, splice)		{ HOLD_SPLICE, PINSEAL };
 FIXTURE_VARIANT_ADD(held, imported_uring)	{ HOLD_URING, IMPORTED };
 FIXTURE_VARIANT_ADD(held, imported_direct_read)	{ HOLD_DIRECT_READ, IMPORTED, true };
 FIXTURE_VARIANT_ADD(held, imported_vmsplice)	{ HOLD_VMSPLICE, IMPORTED };
+FIXTURE_VARIANT_ADD(held, created_uring)	{ HOLD_URING, CREATED };
+FIXTURE_VARIANT_ADD(held, created_direct_read)	{ HOLD_DIRECT_READ, CREATED, true };
+FIXTURE_VARIANT_ADD(held, created_vmsplice)	{ HOLD_VMSPLICE, CREATED };
 
 FIXTURE_SETUP(held)
 {

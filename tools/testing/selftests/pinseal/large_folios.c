@@ -42,6 +42,9 @@ FIXTURE_VARIANT_ADD(large_folio, collapsed)		{ PINSEAL, COLLAPSED };
 FIXTURE_VARIANT_ADD(large_folio, imported_always)	{ IMPORTED, ALWAYS };
 FIXTURE_VARIANT_ADD(large_folio, imported_advised)	{ IMPORTED, ADVISED };
 FIXTURE_VARIANT_ADD(large_folio, imported_collapsed)	{ IMPORTED, COLLAPSED };
+FIXTURE_VARIANT_ADD(large_folio, created_always)	{ CREATED, ALWAYS };
+FIXTURE_VARIANT_ADD(large_folio, created_advised)	{ CREATED, ADVISED };
+FIXTURE_VARIANT_ADD(large_folio, created_collapsed)	{ CREATED, COLLAPSED };
 
 /* Writes to every page through a mapping. */
 static int fill_mapped(FIXTURE_DATA(large_folio) *self)

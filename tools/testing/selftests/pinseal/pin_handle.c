@@ -28,6 +28,7 @@ FIXTURE_VARIANT(pin_handle) {
 
 FIXTURE_VARIANT_ADD(pin_handle, pinseal) { .kind = PINSEAL };
 FIXTURE_VARIANT_ADD(pin_handle, imported) { .kind = IMPORTED };
+FIXTURE_VARIANT_ADD(pin_handle, created) { .kind = CREATED };
 
 FIXTURE_SETUP(pin_handle)
 {

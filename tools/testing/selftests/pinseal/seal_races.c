@@ -359,6 +359,8 @@ FIXTURE(pinning) {};
 FIXTURE_VARIANT(pinning) { enum alias alias; };
 FIXTURE_VARIANT_ADD(pinning, dup) { .alias = ALIAS_DUP };
 FIXTURE_VARIANT_ADD(pinning, second_import) { .alias = ALIAS_SECOND_IMPORT };
+FIXTURE_VARIANT_ADD(pinning, created_reopened) { .alias = ALIAS_CREATED_REOPENED };
+FIXTURE_VARIANT_ADD(pinning, created_import) { .alias = ALIAS_CREATED_IMPORT };
 FIXTURE_SETUP(pinning) {}
 FIXTURE_TEARDOWN(pinning) {}
 

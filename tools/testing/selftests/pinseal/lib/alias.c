@@ -17,6 +17,8 @@ int aliased_open(struct aliased *b, enum alias alias, uint64_t size)
 	if (alias == ALIAS_SOURCE || alias == ALIAS_SECOND_IMPORT) {
 		memfd = memfd_open();
 		b->fd = memfd < 0 ? memfd : import_open(memfd);
+	} else if (alias >= ALIAS_CREATED_DUP) {
+		b->fd = obj_open(CREATED);
 	} else {
 		b->fd = ps_open(O_RDWR);
 	}
@@ -24,9 +26,11 @@ int aliased_open(struct aliased *b, enum alias alias, uint64_t size)
 		return b->fd;
 	switch (alias) {
 	case ALIAS_DUP:
+	case ALIAS_CREATED_DUP:
 		b->other = sys(dup(b->fd));
 		break;
 	case ALIAS_REOPENED:
+	case ALIAS_CREATED_REOPENED:
 		b->other = ps_reopen(b->fd, O_RDWR);
 		break;
 	case ALIAS_EXPORTED:
@@ -37,6 +41,12 @@ int aliased_open(struct aliased *b, enum alias alias, uint64_t size)
 		break;
 	case ALIAS_SECOND_IMPORT:
 		b->other = import_open(memfd);
+		break;
+	case ALIAS_CREATED_PLAIN:
+		b->other = open_by_proc(b->fd, O_RDWR);
+		break;
+	case ALIAS_CREATED_IMPORT:
+		b->other = import_open(b->fd);
 		break;
 	}
 	if (memfd >= 0)

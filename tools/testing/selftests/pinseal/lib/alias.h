@@ -13,6 +13,10 @@ enum alias {
 	ALIAS_EXPORTED,		/* the memory, exported */
 	ALIAS_SOURCE,		/* the memfd that is imported into the object */
 	ALIAS_SECOND_IMPORT,	/* another object that imports the same memfd */
+	ALIAS_CREATED_DUP,	/* the same descriptor of a created memfd */
+	ALIAS_CREATED_REOPENED,	/* another descriptor of the object */
+	ALIAS_CREATED_PLAIN,	/* the memfd, opened by /proc/self/fd */
+	ALIAS_CREATED_IMPORT,	/* an object that imports the created memfd */
 };
 
 /* Fixture variants: every test of @fixture with each alias. */
@@ -22,7 +26,11 @@ enum alias {
 	FIXTURE_VARIANT_ADD(fixture, reopened) { .alias = ALIAS_REOPENED };		\
 	FIXTURE_VARIANT_ADD(fixture, exported) { .alias = ALIAS_EXPORTED };		\
 	FIXTURE_VARIANT_ADD(fixture, source_memfd) { .alias = ALIAS_SOURCE };		\
-	FIXTURE_VARIANT_ADD(fixture, second_import) { .alias = ALIAS_SECOND_IMPORT }
+	FIXTURE_VARIANT_ADD(fixture, second_import) { .alias = ALIAS_SECOND_IMPORT };	\
+	FIXTURE_VARIANT_ADD(fixture, created_dup) { .alias = ALIAS_CREATED_DUP };	\
+	FIXTURE_VARIANT_ADD(fixture, created_reopened) { .alias = ALIAS_CREATED_REOPENED }; \
+	FIXTURE_VARIANT_ADD(fixture, created_plain) { .alias = ALIAS_CREATED_PLAIN };	\
+	FIXTURE_VARIANT_ADD(fixture, created_import) { .alias = ALIAS_CREATED_IMPORT }
 
 struct aliased {
 	int fd;			/* a pinseal object */

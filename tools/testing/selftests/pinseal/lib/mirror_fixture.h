@@ -27,6 +27,7 @@ FIXTURE_VARIANT(mirror) {
 
 FIXTURE_VARIANT_ADD(mirror, pinseal) { .kind = PINSEAL };
 FIXTURE_VARIANT_ADD(mirror, imported) { .kind = IMPORTED };
+FIXTURE_VARIANT_ADD(mirror, created) { .kind = CREATED };
 
 static inline char *mirrored(FIXTURE_DATA(mirror) *self)
 {

@@ -18,12 +18,28 @@ int import_open(int file)
 	return ret ?: fd;
 }
 
+int created_open(uint32_t flags, const char *name)
+{
+	struct pinseal_create arg = { .flags = flags };
+	int device = ps_open(O_RDONLY);
+	int fd;
+
+	if (device < 0)
+		return device;
+	snprintf(arg.name, sizeof(arg.name), "%s", name);
+	fd = ps_ioctl(device, PINSEAL_IOC_CREATE, &arg);
+	close(device);
+	return fd;
+}
+
 int obj_open(enum object_kind kind)
 {
 	int memfd, fd;
 
 	if (kind == PINSEAL)
 		return ps_open(O_RDWR);
+	if (kind == CREATED)
+		return created_open(PINSEAL_CREATE_ALLOW_SEALING | PINSEAL_CREATE_EXEC, "test");
 	memfd = memfd_open();
 	if (kind == MEMFD || memfd < 0)
 		return memfd;
@@ -34,14 +50,17 @@ int obj_open(enum object_kind kind)
 
 bool obj_is_pinseal(int fd)
 {
-	struct stat st;
+	return ps_get_seals(fd) >= 0;
+}
 
-	return !fstat(fd, &st) && S_ISCHR(st.st_mode);
+bool obj_is_memfd(int fd)
+{
+	return fcntl(fd, F_GET_SEALS) >= 0;
 }
 
 int obj_resize(int fd, uint64_t size)
 {
-	return obj_is_pinseal(fd) ? ps_resize(fd, size) : sys(ftruncate(fd, size));
+	return obj_is_memfd(fd) ? sys(ftruncate(fd, size)) : ps_resize(fd, size);
 }
 
 int obj_create(enum object_kind kind, uint64_t size)
@@ -61,9 +80,9 @@ int obj_create(enum object_kind kind, uint64_t size)
 
 int obj_fallocate(int fd, uint32_t mode, uint64_t offset, uint64_t len)
 {
-	if (obj_is_pinseal(fd))
-		return ps_fallocate(fd, mode, offset, len);
-	return sys(fallocate(fd, mode, offset, len));
+	if (obj_is_memfd(fd))
+		return sys(fallocate(fd, mode, offset, len));
+	return ps_fallocate(fd, mode, offset, len);
 }
 
 int obj_allocate(int fd, uint32_t mode, uint64_t offset, uint64_t len)
@@ -100,9 +119,17 @@ int64_t obj_size(int fd)
 {
 	struct stat st;
 
-	if (obj_is_pinseal(fd))
+	if (!obj_is_memfd(fd))
 		return ps_size(fd);
 	return fstat(fd, &st) ? -errno : st.st_size;
+}
+
+int open_by_proc(int fd, int flags)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	return sys(open(path, flags | O_CLOEXEC));
 }
 
 int open_mapped_file(const void *p, size_t len, int flags)

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * An object of any kind, a memfd, a pinseal object or an imported memfd, and the operations
- * for which these have different calls: a test takes the same steps on each, and pinseal must
- * answer as memfd does.
+ * An object of any kind, from a memfd to /dev/pinseal, and the operations for which these have
+ * different calls: a test takes the same steps on each, and pinseal must answer as memfd does.
  *
  * Functions return 0 (or what they say), or -errno.
  */
@@ -24,8 +23,9 @@
 
 enum object_kind {
 	MEMFD,
-	PINSEAL,
-	IMPORTED,
+	PINSEAL,	/* /dev/pinseal */
+	IMPORTED,	/* the same, with a memfd as its memory */
+	CREATED,	/* PINSEAL_IOC_CREATE: a memfd that knows the commands */
 };
 
 #define ALL_SEALS (F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | \
@@ -37,10 +37,11 @@ enum object_kind {
 	FIXTURE_VARIANT_ADD(fixture, memfd) { .kind = MEMFD };		\
 	FIXTURE_VARIANT_ADD(fixture, pinseal) { .kind = PINSEAL }
 
-/* The same, and on an imported memfd. */
+/* The same, and on an imported and a created memfd. */
 #define ON_EVERY_KIND(fixture)						\
 	ON_BOTH_KINDS(fixture);						\
-	FIXTURE_VARIANT_ADD(fixture, imported) { .kind = IMPORTED }
+	FIXTURE_VARIANT_ADD(fixture, imported) { .kind = IMPORTED };	\
+	FIXTURE_VARIANT_ADD(fixture, created) { .kind = CREATED }
 
 /* memfd_open() - a new empty memfd. */
 int memfd_open(void);
@@ -51,7 +52,14 @@ int import_open(int file);
 /* obj_open() - a new empty object, read-write. */
 int obj_open(enum object_kind kind);
 
+/* created_open() - a new empty object by PINSEAL_IOC_CREATE with @flags: its descriptor, or -errno. */
+int created_open(uint32_t flags, const char *name);
+
+/* obj_is_pinseal() - whether @fd is of an object, not of a plain memfd. */
 bool obj_is_pinseal(int fd);
+
+/* obj_is_memfd() - whether @fd is of a memfd, of an object or not. */
+bool obj_is_memfd(int fd);
 
 int obj_resize(int fd, uint64_t size);
 
@@ -83,6 +91,9 @@ int obj_get_seals(int fd);
 
 /* obj_size() - the size in bytes. */
 int64_t obj_size(int fd);
+
+/* open_by_proc() - opens what @fd refers to by /proc/self/fd. */
+int open_by_proc(int fd, int flags);
 
 /* open_mapped_file() - opens the file behind a mapping through map_files, for root. */
 int open_mapped_file(const void *p, size_t len, int flags);

@@ -1,0 +1,317 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Inodes of shmem files: page cache, seals, and the inode lock. All descriptors of a file share them.
+//!
+//! C headers: [`include/linux/shmem_fs.h`](srctree/include/linux/shmem_fs.h),
+//! [`include/linux/fs.h`](srctree/include/linux/fs.h)
+
+use crate::{
+    bindings,
+    mm::address_space::AddressSpace, //
+};
+use core::{
+    ops::Deref,
+    ptr::{
+        self,
+        NonNull, //
+    }, //
+};
+use kernel::{
+    error::{
+        from_err_ptr,
+        to_result, //
+    },
+    page::PAGE_SHIFT,
+    prelude::*,
+    sync::aref::{
+        ARef,
+        AlwaysRefCounted, //
+    },
+    types::{
+        NotThreadSafe,
+        Opaque, //
+    }, //
+};
+
+/// Maximum size of a file, `MAX_LFS_FILESIZE` in C.
+pub(super) const MAX_SIZE: i64 = i64::MAX;
+
+/// The execute bits of a file mode.
+const EXECUTABLE: u32 = bindings::S_IXUSR | bindings::S_IXGRP | bindings::S_IXOTH;
+
+/// The inode of a shmem file.
+///
+/// # Invariants
+///
+/// It is the inode of a regular shmem file, whose type never changes.
+#[repr(transparent)]
+pub(crate) struct ShmemInode(Opaque<bindings::inode>);
+
+// SAFETY: Any thread may use and drop an inode.
+unsafe impl Send for ShmemInode {}
+// SAFETY: All methods may run concurrently: they follow the locking rules of the C code.
+unsafe impl Sync for ShmemInode {}
+
+// SAFETY: `ihold()` and `iput()` count references, and the inode lives while there is one.
+unsafe impl AlwaysRefCounted for ShmemInode {
+    fn inc_ref(&self) {
+        // SAFETY: The reference shows that the count is not zero.
+        unsafe { bindings::ihold(self.as_ptr()) };
+    }
+
+    unsafe fn dec_ref(inode: NonNull<Self>) {
+        // SAFETY: The caller owns the reference. `Self` is transparent.
+        unsafe { bindings::iput(inode.cast().as_ptr()) };
+    }
+}
+
+impl ShmemInode {
+    /// Maximum number of pages of a file.
+    pub(super) const MAX_PAGES: usize = (MAX_SIZE >> PAGE_SHIFT) as usize;
+
+    /// Creates a reference from a raw pointer.
+    ///
+    /// # Safety
+    ///
+    /// `inode` must be the inode of a regular shmem file, and live for `'a`.
+    pub(super) unsafe fn from_raw<'a>(inode: *mut bindings::inode) -> &'a Self {
+        // SAFETY: By the safety requirements. `Self` is transparent.
+        unsafe { &*inode.cast() }
+    }
+
+    /// Returns a raw pointer to the inode.
+    pub(super) fn as_ptr(&self) -> *mut bindings::inode {
+        self.0.get()
+    }
+
+    /// Whether the file has no path that user space can open: a memfd, System V shared memory, or a
+    /// shared anonymous mapping.
+    pub(crate) fn is_on_kernel_mount(&self) -> bool {
+        // SAFETY: The inode is valid.
+        unsafe { bindings::pinseal_inode_is_on_kernel_mount(self.as_ptr()) }
+    }
+
+    /// Whether the file is append-only or immutable, which are restrictions beyond its seals.
+    pub(crate) fn is_append_only_or_immutable(&self) -> bool {
+        // SAFETY: The inode is valid; the volatile read is a `READ_ONCE`.
+        let flags = unsafe { (&raw const (*self.as_ptr()).i_flags).read_volatile() };
+        flags & (bindings::S_APPEND | bindings::S_IMMUTABLE) != 0
+    }
+
+    /// Whether the file mode has an execute bit. It changes under the inode lock.
+    pub(crate) fn is_executable(&self) -> bool {
+        // SAFETY: The inode is valid; the volatile read is a `READ_ONCE`.
+        let mode = unsafe { (&raw const (*self.as_ptr()).i_mode).read_volatile() };
+        u32::from(mode) & EXECUTABLE != 0
+    }
+
+    /// Takes the execute bits from the file mode, and seals them, as `MFD_NOEXEC_SEAL` does.
+    ///
+    /// # Safety
+    ///
+    /// The inode must have no other user.
+    pub(super) unsafe fn seal_not_executable(&self) {
+        // SAFETY: By the safety requirements.
+        unsafe {
+            (*self.as_ptr()).i_mode &= !(EXECUTABLE as bindings::umode_t);
+            *bindings::pinseal_shmem_seals(self.as_ptr()) |= bindings::F_SEAL_EXEC;
+        }
+    }
+
+    /// Lets others add seals by `fcntl()`, as `MFD_ALLOW_SEALING` does.
+    ///
+    /// # Safety
+    ///
+    /// The inode must have no other user.
+    pub(super) unsafe fn allow_sealing(&self) {
+        // SAFETY: By the safety requirements.
+        unsafe { *bindings::pinseal_shmem_seals(self.as_ptr()) &= !bindings::F_SEAL_SEAL };
+    }
+
+    /// Returns the seals that shmem enforces. They change under the inode lock.
+    pub(crate) fn seals(&self) -> u32 {
+        // SAFETY: By the type invariants, it is a shmem inode; the volatile read is a `READ_ONCE`.
+        unsafe { bindings::pinseal_shmem_seals(self.as_ptr()).read_volatile() }
+    }
+
+    /// Returns the page cache of the file.
+    pub(crate) fn pages(&self) -> &AddressSpace {
+        // SAFETY: The inode is valid, and keeps its mapping alive.
+        unsafe { AddressSpace::from_raw((*self.as_ptr()).i_mapping) }
+    }
+
+    /// Size in bytes.
+    pub(crate) fn size(&self) -> u64 {
+        // SAFETY: The inode is valid.
+        let size = unsafe { bindings::pinseal_i_size_read(self.as_ptr()) };
+        // CAST: A size is never negative.
+        size as u64
+    }
+
+    /// Denies shared writable mappings. `None` when the file has some.
+    pub(crate) fn deny_writable(&self) -> Option<WritableDenied> {
+        // INVARIANT: The mapping was denied above.
+        self.pages().deny_writable().then(|| WritableDenied {
+            inode: Some(self.into()),
+        })
+    }
+
+    /// Locks the inode for reading.
+    ///
+    /// Context: sleeps. The owner of the lock may wait for user space to resolve a fault.
+    ///
+    /// # Errors
+    ///
+    /// `ERESTARTSYS` for a signal or task work.
+    pub(super) fn read_lock(&self) -> Result<ReadLockedInode<'_>> {
+        // SAFETY: The inode is valid.
+        let ret = unsafe { bindings::down_read_interruptible(&raw mut (*self.as_ptr()).i_rwsem) };
+        to_result(ret).map_err(|_| ERESTARTSYS)?;
+        // INVARIANT: The lock was acquired above.
+        Ok(ReadLockedInode {
+            inode: self,
+            _not_send: NotThreadSafe,
+        })
+    }
+
+    /// Locks the inode for writing, if it is not locked: against writers, truncation, and sealers
+    /// by other descriptors.
+    ///
+    /// There is no variant that waits: a writer holds the lock while its source faults in, which
+    /// user space can delay for ever.
+    pub(crate) fn try_lock(&self) -> Option<LockedShmem<'_>> {
+        // SAFETY: The inode is valid.
+        let locked = unsafe { bindings::pinseal_inode_trylock(self.as_ptr()) } != 0;
+        // INVARIANT: The lock was acquired above.
+        locked.then(|| LockedShmem {
+            inode: self,
+            _not_send: NotThreadSafe,
+        })
+    }
+
+    /// Returns the folio at `index`, swapped in or allocated if necessary. It may be freed at any
+    /// time.
+    fn read_folio(&self, index: usize) -> Result<*const bindings::folio> {
+        // SAFETY: By the type invariants, it is the mapping of a shmem file.
+        let folio = unsafe { bindings::pinseal_shmem_read_folio(self.pages().as_ptr(), index) };
+        let folio = from_err_ptr(folio)?;
+        // SAFETY: We own the reference that came with it.
+        unsafe { bindings::pinseal_folio_put(folio) };
+        Ok(folio)
+    }
+}
+
+/// Denial of shared writable mappings of a file. It ends when this is dropped, unless
+/// [`WritableDenied::make_permanent`] was called.
+///
+/// # Invariants
+///
+/// If there is an inode, `self` owns one denial of its mapping.
+pub(crate) struct WritableDenied {
+    inode: Option<ARef<ShmemInode>>,
+}
+
+impl WritableDenied {
+    /// Makes the denial permanent.
+    pub(crate) fn make_permanent(mut self) {
+        self.inode = None;
+    }
+}
+
+impl Drop for WritableDenied {
+    fn drop(&mut self) {
+        if let Some(inode) = &self.inode {
+            inode.pages().allow_writable();
+        }
+    }
+}
+
+/// An inode that is locked for reading. This excludes `write()`, changes of size and new seals, but
+/// not others that lock it for reading.
+///
+/// # Invariants
+///
+/// This thread holds the `i_rwsem` of the inode for reading.
+pub(super) struct ReadLockedInode<'a> {
+    inode: &'a ShmemInode,
+    _not_send: NotThreadSafe,
+}
+
+impl ReadLockedInode<'_> {
+    /// Whether `folio` is the folio of the file at `index`. For this, pages are swapped in, holes
+    /// filled, and allocated pages zeroed.
+    ///
+    /// Context: sleeps for swap and for memory. Does not invoke the OOM killer.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`, `EIO`. `EINVAL` beyond the end of the file.
+    pub(super) fn has_folio(&self, index: usize, folio: *const bindings::folio) -> Result<bool> {
+        Ok(ptr::eq(self.inode.read_folio(index)?, folio))
+    }
+}
+
+impl Deref for ReadLockedInode<'_> {
+    type Target = ShmemInode;
+
+    fn deref(&self) -> &ShmemInode {
+        self.inode
+    }
+}
+
+impl Drop for ReadLockedInode<'_> {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariants, this thread holds the lock.
+        unsafe { bindings::up_read(&raw mut (*self.inode.as_ptr()).i_rwsem) };
+    }
+}
+
+/// An inode that is locked for writing. This excludes `write()`, changes of size and new seals.
+///
+/// # Invariants
+///
+/// This thread holds the `i_rwsem` of the inode for writing.
+pub(crate) struct LockedShmem<'a> {
+    inode: &'a ShmemInode,
+    _not_send: NotThreadSafe,
+}
+
+impl LockedShmem<'_> {
+    /// Swaps the page at `index` in. It may be swapped out again at once.
+    ///
+    /// Context: sleeps for swap and for memory. Does not invoke the OOM killer.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`. `EIO` when the page cannot be read, and never will be. `EINVAL` beyond the end of
+    /// the file.
+    pub(crate) fn swap_in(&self, index: usize) -> Result {
+        // Nothing is allocated: with the inode locked, the page does not become a hole.
+        self.inode.read_folio(index).map(|_| ())
+    }
+
+    /// Adds seals, which shmem enforces from now on, for all descriptors of the file.
+    pub(crate) fn add_seals(&self, seals: u32) {
+        // SAFETY: By the invariants of `ShmemInode`, it is a shmem inode. Its seals change under the
+        // inode lock, which is held. Readers do not take it, hence the volatile accesses.
+        unsafe {
+            let ptr = bindings::pinseal_shmem_seals(self.inode.as_ptr());
+            ptr.write_volatile(ptr.read_volatile() | seals);
+        }
+    }
+}
+
+impl Deref for LockedShmem<'_> {
+    type Target = ShmemInode;
+
+    fn deref(&self) -> &ShmemInode {
+        self.inode
+    }
+}
+
+impl Drop for LockedShmem<'_> {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariants, this thread holds the lock.
+        unsafe { bindings::pinseal_inode_unlock(self.inode.as_ptr()) };
+    }
+}
