@@ -207,6 +207,14 @@ impl MappingOwner for OpenObject {
         self.seals().forbid_executable_mappings()
     }
 
+    fn blocks_mappings(&self) -> bool {
+        self.exclusion().blocks_mappings()
+    }
+
+    fn notify_unmap(&self) {
+        self.exclusion().notify_unpin();
+    }
+
     fn blocks_reads(&self) -> bool {
         self.exclusion().blocks_reads()
     }

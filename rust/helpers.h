@@ -122,6 +122,7 @@ bool pinseal_fatal_signal_pending(struct task_struct *task);
 /* trace/events/pinseal.h */
 void pinseal_trace_seal_begin(u64 object, u32 seals, u32 flags, u64 timeout_ns);
 void pinseal_trace_seal_scan(u64 object, u32 scans, u64 pinned_pages, u64 first_pinned);
+void pinseal_trace_seal_mapped(u64 object, u32 scans);
 void pinseal_trace_seal_end(u64 object, s32 outcome, u32 scans, u64 waited_ns, u64 isolated_pages,
 			    u64 revoked_pages);
 void pinseal_trace_isolate(u64 object, u64 pages);

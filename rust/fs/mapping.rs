@@ -7,6 +7,7 @@
 //!
 //! - `fault` and `map_pages`, which can be blocked for a moment;
 //! - `mprotect`, which can be refused;
+//! - `close`, which tells a sealer that a shared writable VMA is gone;
 //! - for device files, `open` and `close`, which hold a reference to the device file, and thereby to
 //!   the module, and count shared writable VMAs from before they are linked until they are closed.
 //!   For a memfd, `vm_file` is that reference, and the core counts.
@@ -59,8 +60,8 @@ use kernel::{
 ///
 /// C: `is_shared_maywrite()` in [`include/linux/mm.h`](srctree/include/linux/mm.h), by which the
 /// core counts `i_mmap_writable`.
-fn is_shared_maywrite(vma: &VmaRef) -> bool {
-    vma.flags() & (flags::SHARED | flags::MAYWRITE) == flags::SHARED | flags::MAYWRITE
+fn is_shared_maywrite(vma_flags: vm_flags_t) -> bool {
+    vma_flags & (flags::SHARED | flags::MAYWRITE) == flags::SHARED | flags::MAYWRITE
 }
 
 /// The owner of files that can be mapped.
@@ -70,6 +71,14 @@ pub(crate) trait MappingOwner: Sized + Send + Sync + 'static {
 
     /// Whether mappings must not become executable any more.
     fn forbids_executable(&self) -> bool;
+
+    /// Whether new shared writable mappings are to be refused.
+    fn blocks_mappings(&self) -> bool;
+
+    /// Called when a shared writable mapping is gone, and not counted any more.
+    ///
+    /// Context: the mmap lock is held for writing, or the address space has no other user.
+    fn notify_unmap(&self);
 
     /// Whether faults should call [`MappingOwner::wait_read_unblocked`].
     ///
@@ -120,8 +129,9 @@ impl<'a, T: MemoryOwner> NewDeviceVma<'a, T> {
             return Err(EOVERFLOW);
         }
 
-        let writable = match is_shared_maywrite(self) {
+        let writable = match is_shared_maywrite(self.flags()) {
             false => None,
+            true if self.device.owner().blocks_mappings() => return Ok(Mapped::Denied),
             true => match memory.inode().pages().map_writable() {
                 Some(writable) => Some(writable),
                 None => return Ok(Mapped::Denied),
@@ -190,11 +200,17 @@ impl<'a, T: MemoryOwner> NewMemfdVma<'a, T> {
     ///
     /// # Errors
     ///
-    /// `EPERM` when it is executable, and must not be. Those of `shmem`, shmem's file operations.
+    /// `EPERM` when it is executable, and must not be. `EBUSY` when it is shared and writable, and a
+    /// sealer waits for such mappings. Those of `shmem`, shmem's file operations.
     pub(super) fn prepare(self, shmem: &bindings::file_operations) -> Result {
-        if self.file.owner().forbids_executable() {
-            // SAFETY: By the type invariants.
-            if unsafe { bindings::pinseal_vma_desc_flags(self.desc) } & flags::EXEC != 0 {
+        let owner = self.file.owner();
+        // SAFETY: By the type invariants.
+        let vma_flags = unsafe { bindings::pinseal_vma_desc_flags(self.desc) };
+        if is_shared_maywrite(vma_flags) && owner.blocks_mappings() {
+            return Err(EBUSY);
+        }
+        if owner.forbids_executable() {
+            if vma_flags & flags::EXEC != 0 {
                 return Err(EPERM);
             }
             // Nor can it be made executable later.
@@ -272,7 +288,11 @@ impl<T: MemoryOwner> ShmemVmOps<T> {
         &'static self,
         shmem_ops: &bindings::vm_operations_struct,
     ) -> Result<&'static VmOps> {
-        get_or_try_init(&self.memfd, || Self::copy(shmem_ops))
+        get_or_try_init(&self.memfd, || {
+            let mut table = Self::copy(shmem_ops)?;
+            table.ops.close = Some(Self::close_memfd);
+            Ok(table)
+        })
     }
 
     fn copy(shmem_ops: &bindings::vm_operations_struct) -> Result<VmOps> {
@@ -301,7 +321,7 @@ impl<T: MemoryOwner> ShmemVmOps<T> {
 
         // SAFETY: As above, so the reference count is not zero.
         unsafe { bindings::get_file(device) };
-        if is_shared_maywrite(vma_ref) {
+        if is_shared_maywrite(vma_ref.flags()) {
             // SAFETY: By the safety requirements.
             unsafe { Self::pages(vma) }.dup_writable();
         }
@@ -403,14 +423,30 @@ impl<T: MemoryOwner> ShmemVmOps<T> {
         // SAFETY: `map_shmem` or `open` took a reference to the device file for this VMA.
         let device = unsafe { (*vma).vm_private_data.cast::<bindings::file>() };
 
-        if is_shared_maywrite(vma_ref) {
+        if is_shared_maywrite(vma_ref.flags()) {
             // SAFETY: By the safety requirements; the core drops `vm_file` later.
             unsafe { Self::pages(vma) }.unmap_writable();
+            // SAFETY: As above.
+            unsafe { Self::owner(vma) }.notify_unmap();
         }
         // The last reference does not run `release` here, but in task work or a worker: this code
         // no longer runs when the module can be unloaded.
         //
         // SAFETY: The reference is this VMA's, which does not use it any more.
         unsafe { bindings::fput(device) };
+    }
+
+    /// # Safety
+    ///
+    /// `vma` must be a VMA that was set up by [`NewMemfdVma::prepare`], or its copy, and is being
+    /// removed.
+    unsafe extern "C" fn close_memfd(vma: *mut bindings::vm_area_struct) {
+        // SAFETY: By the safety requirements, the VMA is valid and has no other user.
+        if is_shared_maywrite(unsafe { VmaRef::from_raw(vma) }.flags()) {
+            // The core has unlinked the VMA, and counts it no more.
+            //
+            // SAFETY: By the safety requirements; the core drops `vm_file` later.
+            unsafe { Self::owner(vma) }.notify_unmap();
+        }
     }
 }

@@ -33,7 +33,8 @@ pub(super) const FLAGS: u32 = uapi::PINSEAL_SEAL_NOWAIT
     | uapi::PINSEAL_SEAL_ISOLATE
     | uapi::PINSEAL_SEAL_REVOKE
     | uapi::PINSEAL_SEAL_ASYNC
-    | uapi::PINSEAL_SEAL_CANCEL;
+    | uapi::PINSEAL_SEAL_CANCEL
+    | uapi::PINSEAL_SEAL_WAIT_MAPPED;
 
 /// Only an asynchronous seal can be cancelled.
 const ASYNC_CANCEL: u32 = uapi::PINSEAL_SEAL_ASYNC | uapi::PINSEAL_SEAL_CANCEL;
@@ -78,6 +79,7 @@ pub(super) fn seal(file: MemoryFile<'_, OpenObject>, arg: Argument) -> Result {
             waited_ns,
             scans,
         ),
+        wait_mapped: request.flags & uapi::PINSEAL_SEAL_WAIT_MAPPED != 0,
         isolate: match request.flags & uapi::PINSEAL_SEAL_ISOLATE {
             0 => None,
             _ => Some(

@@ -54,6 +54,9 @@ enum Access {
     Read = 1 << 1,
     /// A seek that locks the inode. Blocked only while the sealer waits for the inode lock.
     Seek = 1 << 2,
+    /// A new shared writable mapping, which is refused. Blocked while the sealer waits for those that
+    /// exist.
+    Map = 1 << 3,
 }
 
 type StateGuard<'a> = SpinLockGuard<'a, State>;
@@ -200,6 +203,11 @@ impl SealExclusion {
         self.is_blocked(Access::Read)
     }
 
+    /// Whether a new shared writable mapping is to be refused.
+    pub(crate) fn blocks_mappings(&self) -> bool {
+        self.is_blocked(Access::Map)
+    }
+
     /// Waits, before a fault or a read, while the sealer wants no new references.
     ///
     /// The reader goes on after [`READ_TIMEOUT_MS`] or for a signal. Nothing depends on the wait but
@@ -221,7 +229,8 @@ impl SealExclusion {
         }
     }
 
-    /// Says that pins were released, so that the sealer scans again without waiting for its backoff.
+    /// Says that pins were released or a shared writable mapping removed, so that the sealer scans again
+    /// without waiting for its backoff.
     pub(crate) fn notify_unpin(&self) {
         let state = self.state.lock();
         if state.owner == Owner::None {
@@ -326,6 +335,12 @@ impl<T: HasSealExclusion> SealGuard<T> {
     /// Blocks writes and changes of size until the exclusion is released.
     pub(crate) fn block_writes(&self) {
         self.block(Access::Write);
+    }
+
+    /// Has new shared writable mappings refused until the exclusion is released: mappers without rest
+    /// would starve a sealer that waits for those that exist.
+    pub(crate) fn block_mappings(&self) {
+        self.block(Access::Map);
     }
 
     /// Blocks reads and faults until [`SealGuard::unblock_reads`] or the release. For moments only.

@@ -3,7 +3,8 @@
 //! A seal operation, as a sequence of steps none of which waits for what user space does.
 //!
 //! 1. Acquire the seal exclusion: sealers of one object run one after the other.
-//! 2. Deny shared writable mappings of the memory: none exists, and none can be made.
+//! 2. Deny shared writable mappings of the memory: none exists, and none can be made. If the caller asks
+//!    for that, wait for those that exist.
 //! 3. Scan all pages under the inode lock, and swap in what is swapped out. When all pages are clean,
 //!    set the seals under the same hold of the lock. This is the common case.
 //! 4. When extra references may be readers', block new readers for a moment, zap, and rescan.
@@ -90,6 +91,8 @@ enum Phase {
     Plan,
     /// Set seals that do not depend on the pages.
     Set,
+    /// Deny shared writable mappings.
+    Deny,
     /// Scan, and set the seals.
     Scan,
     /// The deadline has passed: drain LRU batches before pages are isolated. So many sleeps are left
@@ -102,6 +105,8 @@ enum Phase {
 /// A seal operation.
 pub(super) struct SealOperation {
     object: Arc<Object>,
+    /// Whether to wait for shared writable mappings.
+    wait_mapped: bool,
     /// Whether to isolate pages at the deadline.
     isolate: bool,
     /// Breaks leases, if the caller asks for that.
@@ -153,6 +158,7 @@ impl SealOperation {
         );
         Self {
             object,
+            wait_mapped: request.wait_mapped,
             isolate: request.isolate.is_some(),
             lease_break: request.revoke.map(|revoked| {
                 LeaseBreak::new(current!().group_leader().into(), 0..usize::MAX, revoked)
@@ -227,14 +233,17 @@ impl SealOperation {
                 commit.policy().reset_backoff();
                 self.phase = match commit.ends_writing(object, memory) {
                     false => Phase::Set,
-                    true => Phase::Scan,
+                    true => Phase::Deny,
                 };
-                if let Phase::Scan = self.phase {
-                    self.denied = memory.deny_writable();
-                    if self.denied.is_none() {
-                        return Ok(Some(Step::Done(Outcome::WritableMapping)));
-                    }
+                return Ok(None);
+            }
+            Phase::Deny => {
+                self.denied = memory.deny_writable();
+                if self.denied.is_none() {
+                    return Ok(Some(self.after_mapped(start)));
                 }
+                commit.policy().reset_backoff();
+                self.phase = Phase::Scan;
                 return Ok(None);
             }
             Phase::Set => commit.set_seals(memory, guard)?,
@@ -279,6 +288,25 @@ impl SealOperation {
         guard.block_writes();
 
         Ok(self.after_blocked(outcome, start))
+    }
+
+    /// What follows when shared writable mappings exist.
+    #[cold]
+    fn after_mapped(&mut self, start: Option<Instant<Monotonic>>) -> Step {
+        let (true, Some(guard)) = (self.wait_mapped, &self.guard) else {
+            return Step::Done(Outcome::WritableMapping);
+        };
+        let policy = self.commit.policy();
+        // It ends here, but counts.
+        policy.begin_scan();
+        trace::seal_mapped(self.object.number(), policy.bounds().scans());
+        match policy.left_ns() {
+            Some(left_ns) => {
+                guard.block_mappings();
+                Step::Retry(RetryAfter::Backoff(policy.next_backoff(left_ns, start)))
+            }
+            None => Step::Done(Outcome::WritableMapping),
+        }
     }
 
     /// What follows an attempt that was blocked.

@@ -19,6 +19,8 @@ pub(crate) struct SealRequest {
     pub(crate) flags: u32,
     /// Bounds of the wait.
     pub(crate) bounds: WaitBounds,
+    /// Whether to wait for shared writable mappings, as for page references.
+    pub(crate) wait_mapped: bool,
     /// Whether to isolate pages that are still pinned at the deadline; and how many were isolated
     /// before the call was restarted.
     pub(crate) isolate: Option<usize>,
@@ -31,7 +33,7 @@ pub(crate) struct SealRequest {
 pub(crate) enum Outcome {
     /// The seals are set.
     Sealed,
-    /// A shared writable mapping exists.
+    /// A shared writable mapping exists; if those are waited for, existed until the deadline.
     WritableMapping,
     /// Pages had extra references until the deadline.
     Pinned,

@@ -18,6 +18,11 @@ void pinseal_trace_seal_scan(u64 object, u32 scans, u64 pinned_pages, u64 first_
 	trace_pinseal_seal_scan(object, scans, pinned_pages, first_pinned);
 }
 
+void pinseal_trace_seal_mapped(u64 object, u32 scans)
+{
+	trace_pinseal_seal_mapped(object, scans);
+}
+
 void pinseal_trace_seal_end(u64 object, s32 outcome, u32 scans, u64 waited_ns, u64 isolated_pages,
 			    u64 revoked_pages)
 {

@@ -24,6 +24,12 @@ pub(crate) fn seal_scan(object: u64, scans: u32, pinned_pages: u64, first_pinned
     unsafe { bindings::pinseal_trace_seal_scan(object, scans, pinned_pages, first_pinned) };
 }
 
+/// A seal operation waits for shared writable mappings.
+pub(crate) fn seal_mapped(object: u64, scans: u32) {
+    // SAFETY: The arguments are integers.
+    unsafe { bindings::pinseal_trace_seal_mapped(object, scans) };
+}
+
 /// A seal operation has ended.
 pub(crate) fn seal_end(
     object: u64,

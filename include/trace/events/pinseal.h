@@ -51,6 +51,21 @@ TRACE_EVENT(pinseal_seal_scan,
 		  __entry->scans, __entry->pinned_pages, (s64)__entry->first_pinned)
 );
 
+/* The operation waits for shared writable mappings (PINSEAL_SEAL_WAIT_MAPPED). */
+TRACE_EVENT(pinseal_seal_mapped,
+	TP_PROTO(u64 object, u32 scans),
+	TP_ARGS(object, scans),
+	TP_STRUCT__entry(
+		__field(u64, object)
+		__field(u32, scans)
+	),
+	TP_fast_assign(
+		__entry->object = object;
+		__entry->scans = scans;
+	),
+	TP_printk("object=%llu scans=%u", __entry->object, __entry->scans)
+);
+
 /* The operation ended. @outcome is that of struct pinseal_seal, else -errno. */
 TRACE_EVENT(pinseal_seal_end,
 	TP_PROTO(u64 object, s32 outcome, u32 scans, u64 waited_ns, u64 isolated_pages,

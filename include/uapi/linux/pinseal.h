@@ -162,18 +162,26 @@ struct pinseal_fallocate {
  * PINSEAL_SEAL_ASYNC: seal in the background, see PINSEAL_IOC_SEAL.
  *
  * PINSEAL_SEAL_CANCEL: with PINSEAL_SEAL_ASYNC (else EINVAL), cancel that.
+ *
+ * PINSEAL_SEAL_WAIT_MAPPED: wait for shared writable mappings as for extra
+ * references, within the same bounds: a child that has not called exec() yet, a
+ * thread about to unmap. Meanwhile new ones are refused (EBUSY), except through
+ * descriptors that are not the object's and by fork(). Each time that one is
+ * found counts as a scan. With PINSEAL_SEAL_NOWAIT none is waited for.
  */
 #define PINSEAL_SEAL_NOWAIT	(1U << 0)
 #define PINSEAL_SEAL_ISOLATE	(1U << 1)
 #define PINSEAL_SEAL_REVOKE	(1U << 2)
 #define PINSEAL_SEAL_ASYNC	(1U << 3)
 #define PINSEAL_SEAL_CANCEL	(1U << 4)
+#define PINSEAL_SEAL_WAIT_MAPPED	(1U << 5)
 
 /**
  * enum pinseal_outcome - why a seal call ended, finer than errno
  * @PINSEAL_OUTCOME_SEALED: 0: the seals are set
  * @PINSEAL_OUTCOME_WRITABLE_MAPPING: EBUSY: a shared mapping exists that is, or
- *	could be made, writable. It is not waited for.
+ *	could be made, writable. It is waited for with
+ *	%PINSEAL_SEAL_WAIT_MAPPED only.
  * @PINSEAL_OUTCOME_PINNED: EBUSY: pages had extra references until the bounds
  *	were used up; or, if &pinseal_seal.pinned_pages is 0, a write() or
  *	another sealer was under way all that time
@@ -707,9 +715,9 @@ struct pinseal_create {
  * for a memfd. PINSEAL_IOC_SEAL adds seals nevertheless, and
  * PINSEAL_IOC_GET_SEALS has F_SEAL_SEAL only if that was added.
  *
- * Differences from a descriptor of /dev/pinseal: a shared writable mapping is
- * refused with EPERM, not EBUSY, while a seal is under way; ftruncate() and
- * fallocate() do not wait for it.
+ * Differences from a descriptor of /dev/pinseal: while a seal is under way, a
+ * shared writable mapping may be refused with EPERM instead of EBUSY, and
+ * ftruncate() and fallocate() do not wait for it.
  *
  * Errors:
  *
