@@ -43,16 +43,16 @@ static void check_async(struct worker *w, struct target *t, int ret,
 		wrong_report("sealed with %llu pinned pages", out->pinned_pages);
 	if (out->isolated_pages && !t->isolates)
 		wrong_report("%llu pages isolated without a request", out->isolated_pages);
-	if (out->revoked_pages && !read_once(t->askers))
+	if (out->revoked_pages && !read_once(t->breaks_begun))
 		wrong_report("%llu pages revoked without a request", out->revoked_pages);
 	/* A pending operation reports the same pages again later. */
-	leases_were_taken(t, out->outcome == PINSEAL_OUTCOME_PENDING ? 0 : out->revoked_pages);
+	leases_revoked(t, out->outcome == PINSEAL_OUTCOME_PENDING ? 0 : out->revoked_pages);
 	if (out->pad || out->seals != in->seals || out->flags != in->flags ||
 	    out->timeout_ns != in->timeout_ns || out->max_scans != in->max_scans)
 		wrong_report("changed an input field");
 }
 
-void ask(struct worker *w, struct target *t)
+void async_seal(struct worker *w, struct target *t)
 {
 	struct pinseal_seal in = random_request(w, t), out;
 	bool revokes, cancels;
@@ -64,7 +64,7 @@ void ask(struct worker *w, struct target *t)
 		in.timeout_ns = 10 * NSEC_PER_MSEC;
 	/* Only a request for the same seals collects another caller's result. */
 	if (!once_in(&w->r, 3))
-		in.seals = w->turn < t->ripe ? 0 : F_SEAL_WRITE;
+		in.seals = w->op < t->write_seal_op ? 0 : F_SEAL_WRITE;
 	if (once_in(&w->r, 4))
 		in.flags |= PINSEAL_SEAL_CANCEL;
 	cancels = in.flags & PINSEAL_SEAL_CANCEL;
@@ -72,9 +72,9 @@ void ask(struct worker *w, struct target *t)
 	out = in;
 	choose_fd(w, t, false);
 	if (!cancels)
-		seals_asked(t, in.seals);
+		seals_requested(t, in.seals);
 	if (revokes)
-		asking_begins(t);
+		lease_break_begins(t);
 	call_begin(w, t, "SEAL(%lld, %#llx, flags %#llx, asynchronous, %lld ns)", t->number,
 		   in.seals, in.flags, in.timeout_ns);
 	ret = call_end(w, ps_seal(w->fd, &out));
@@ -83,7 +83,7 @@ void ask(struct worker *w, struct target *t)
 	if (ret && !cancels)
 		seals_failed(t, in.seals);
 	if (ret && revokes)
-		asking_ends(t);
+		lease_break_ends(t);
 	if (ret)
 		return;
 	if (out.outcome == PINSEAL_OUTCOME_PENDING)
@@ -91,20 +91,20 @@ void ask(struct worker *w, struct target *t)
 	if (out.outcome == PINSEAL_OUTCOME_CANCELLED)
 		note(N_CANCELLED);
 	if (out.outcome == PINSEAL_OUTCOME_SEALED) {
-		note(N_TOLD);
+		note(N_ASYNC_SEALED);
 		seals_known(t, in.seals);
 	}
 }
 
-void op_background(struct worker *w, struct target *t)
+void op_async_seal(struct worker *w, struct target *t)
 {
 	unsigned int times = 1 + random_below(&w->r, 4);
 	int ready;
 
-	if (!t->background)
+	if (!t->async)
 		return;
 	while (times--)
-		ask(w, t);
+		async_seal(w, t);
 	choose_fd(w, t, false);
 	call_begin(w, t, "poll(%lld)", t->number);
 	ready = call_end(w, ready_within(w->fd, ALWAYS_READY | POLLPRI, 0));
@@ -112,7 +112,7 @@ void op_background(struct worker *w, struct target *t)
 		break_rule(RULE_RESULTS, "object %lld: poll() says %#x", t->number, ready);
 }
 
-void end_background(struct target *t)
+void cancel_async_seal(struct target *t)
 {
 	struct pinseal_seal arg = seal_async(0, 0);
 	char seals[32];

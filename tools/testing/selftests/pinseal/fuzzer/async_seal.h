@@ -10,12 +10,12 @@
 #include "worker.h"
 
 /* Makes one random asynchronous SEAL call, which starts, queries or cancels. */
-void ask(struct worker *w, struct target *t);
+void async_seal(struct worker *w, struct target *t);
 
 /* Makes a few asynchronous SEAL calls, then checks poll(). */
-void op_background(struct worker *w, struct target *t);
+void op_async_seal(struct worker *w, struct target *t);
 
-/* Cancels the seal operation that is under way, if any. */
-void end_background(struct target *t);
+/* Cancels the pending seal operation, if there is one. */
+void cancel_async_seal(struct target *t);
 
 #endif /* FUZZER_ASYNC_SEAL_H */

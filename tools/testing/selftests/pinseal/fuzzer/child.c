@@ -20,15 +20,15 @@ static void count_for_all(bool comes)
 /* Stores through all inherited mappings and handles until it must stop, but not for ever. */
 static void __attribute__((noreturn)) child_store(struct worker *w)
 {
-	for (int turn = 0; turn < 2000 && !read_once(*w->child.stop); turn++) {
-		struct view *v = &w->view[turn % VIEWS];
-		unsigned char byte = 1 + turn % 255;
+	for (int i = 0; i < 2000 && !read_once(*w->child.stop); i++) {
+		struct mapping *map = &w->mapping[i % MAPPINGS];
+		unsigned char byte = 1 + i % 255;
 
-		if (v->t && v->shared)
-			copy_with_faults(w, v->at + random_below(&w->r, v->len), &byte, 1);
-		child_store_by_handle(w, &w->grip[turn % GRIPS]);
-		child_store_by_mirror(w, &w->mirror[turn % MIRRORS]);
-		if (turn % 64 == 63)
+		if (map->t && map->shared)
+			copy_with_faults(w, map->at + random_below(&w->r, map->len), &byte, 1);
+		child_store_by_handle(w, &w->ref[i % EXTRA_REFS]);
+		child_store_by_mirror(w, &w->mirror[i % MIRRORS]);
+		if (i % 64 == 63)
 			sched_yield();
 	}
 	while (!read_once(*w->child.stop))
@@ -38,7 +38,7 @@ static void __attribute__((noreturn)) child_store(struct worker *w)
 
 void check_child(struct worker *w)
 {
-	for (int i = 0; w->child.pid && i < VIEWS; i++) {
+	for (int i = 0; w->child.pid && i < MAPPINGS; i++) {
 		struct target *t = w->child.writable[i];
 
 		if (t && read_once(t->known) & F_SEAL_WRITE)
@@ -47,7 +47,7 @@ void check_child(struct worker *w)
 	}
 }
 
-void end_child(struct worker *w)
+void stop_child(struct worker *w)
 {
 	int status;
 
@@ -70,28 +70,28 @@ void op_fork(struct worker *w, struct target *t)
 	pid_t pid;
 
 	if (w->child.pid) {
-		end_child(w);
+		stop_child(w);
 		return;
 	}
 	write_once(*w->child.stop, 0);
 	count_for_all(true);
-	hold_signals(true);
+	block_signals(true);
 	call_begin(w, t, "fork(to store)");
 	pid = ps_fork();
 	if (!pid)
 		child_store(w);
 	call_end(w, pid < 0 ? -errno : pid);
-	hold_signals(false);
+	block_signals(false);
 	if (pid < 0) {
 		count_for_all(false);
 		return;
 	}
 	note(N_FORKS);
 	w->child.pid = pid;
-	for (int i = 0; i < VIEWS; i++) {
-		struct view *v = &w->view[i];
+	for (int i = 0; i < MAPPINGS; i++) {
+		struct mapping *map = &w->mapping[i];
 
-		w->child.writable[i] = v->writable && !v->stays_here ? v->t : NULL;
+		w->child.writable[i] = map->writable && !map->dontfork ? map->t : NULL;
 	}
 }
 
@@ -136,12 +136,12 @@ void op_kill(struct worker *w, struct target *t)
 	if (once_in(&w->r, 2))
 		request.timeout_ns = UINT64_MAX;
 	if (what == 0)
-		seals_asked(t, request.seals);
+		seals_requested(t, request.seals);
 	/* Begun for all kinds of calls. */
-	asking_begins(t);
+	lease_break_begins(t);
 	sizing_begins(t);
 	count_for_all(true);
-	hold_signals(true);
+	block_signals(true);
 	call_begin(w, t, "fork(to be killed, object %lld, call %lld, seals %#llx)", t->number, what,
 		   request.seals);
 	pid = ps_fork();
@@ -155,8 +155,8 @@ void op_kill(struct worker *w, struct target *t)
 		call_end(w, 0);
 		call_took_at_most(w, 0);
 	}
-	hold_signals(false);
+	block_signals(false);
 	count_for_all(false);
 	sizing_ends(t);
-	asking_ends(t);
+	lease_break_ends(t);
 }

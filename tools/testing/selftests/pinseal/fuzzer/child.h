@@ -15,7 +15,7 @@
 void check_child(struct worker *w);
 
 /* Stops the child that stores, if there is one, and checks its exit. */
-void end_child(struct worker *w);
+void stop_child(struct worker *w);
 
 /* Forks a child that stores until it is stopped, or ends the one that runs. */
 void op_fork(struct worker *w, struct target *t);

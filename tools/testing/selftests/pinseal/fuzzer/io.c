@@ -33,23 +33,23 @@ size_t random_len(struct worker *w)
 
 void *random_memory(struct worker *w, size_t *len)
 {
-	struct view *v = &w->view[random_below(&w->r, VIEWS)];
+	struct mapping *map = &w->mapping[random_below(&w->r, MAPPINGS)];
 
 	if (once_in(&w->r, 24))
 		return (void *)one_of(&w->r, 0, 1ULL << 47, 1ULL << 63, UINT64_MAX);
-	if (!v->t || once_in(&w->r, 2))
+	if (!map->t || once_in(&w->r, 2))
 		return w->buf;
-	*len = *len < v->len ? *len : v->len;
-	return v->at + random_below(&w->r, v->len - *len + 1);
+	*len = *len < map->len ? *len : map->len;
+	return map->at + random_below(&w->r, map->len - *len + 1);
 }
 
-void view_was_filled(struct worker *w, const void *memory)
+void mapping_was_filled(struct worker *w, const void *memory)
 {
-	for (int i = 0; i < VIEWS; i++) {
-		struct view *v = &w->view[i];
+	for (int i = 0; i < MAPPINGS; i++) {
+		struct mapping *map = &w->mapping[i];
 
-		if (v->t && (char *)memory >= v->at && (char *)memory < v->at + v->len)
-			v->own_bytes |= !v->shared;
+		if (map->t && (char *)memory >= map->at && (char *)memory < map->at + map->len)
+			map->own_bytes |= !map->shared;
 	}
 }
 
@@ -63,8 +63,8 @@ void op_read(struct worker *w, struct target *t)
 	bool image = has_image(t);
 	ssize_t ret;
 
-	/* The read may give a private view pages of its own. */
-	view_was_filled(w, memory);
+	/* The read may give a private mapping pages of its own. */
+	mapping_was_filled(w, memory);
 	choose_fd(w, t, true);
 	call_begin(w, t, "read(%lld, %#llx, %lld at %#llx, way %lld)", t->number,
 		   address(memory), len, at, how);
@@ -115,7 +115,7 @@ void op_write(struct worker *w, struct target *t)
 	}
 	call_end(w, ret);
 	sizing_ends(t);
-	/* A sealer does not block writes through the shmem file, so their errors differ. */
+	/* A sealer does not block writes through the inner file, so their errors differ. */
 	if (!w->inner)
 		call_allows(w, ret, EFAULT, EINVAL, EBADF, EFBIG, EPERM, EINTR, EAGAIN, ENOSPC,
 			    ENOMEM, EOPNOTSUPP);
@@ -151,7 +151,8 @@ void op_seek(struct worker *w, struct target *t)
 		break_rule(RULE_RESULTS, "object %lld: data or hole at %#llx, searched from %#llx",
 			   t->number, (long long)ret, (long long)at);
 	if (whence > SEEK_HOLE)
-		break_rule(RULE_RESULTS, "object %lld: lseek() took an unknown whence", t->number);
+		break_rule(RULE_RESULTS, "object %lld: lseek() accepted an unknown whence",
+			   t->number);
 }
 
 /*
@@ -210,7 +211,7 @@ void op_splice(struct worker *w, struct target *t)
  * Descriptors
  */
 
-void op_reopen(struct worker *w, struct target *t)
+void op_doomed_fd(struct worker *w, struct target *t)
 {
 	bool open = once_in(&w->r, 2);
 
@@ -229,7 +230,7 @@ void op_nonblock(struct worker *w, struct target *t)
 	call_end(w, sys(fcntl(t->fd, F_SETFL, set ? O_NONBLOCK : 0)));
 }
 
-void op_send(struct worker *w, struct target *t)
+void op_pass_fd(struct worker *w, struct target *t)
 {
 	union {
 		char bytes[CMSG_SPACE(sizeof(int))];

@@ -96,8 +96,9 @@ int ioctl_as(struct worker *w, enum form form, unsigned int cmd, void *data)
 	ret = call_end(w, ps_ioctl(w->fd, cmd, at));
 
 	if (form_error(form, cmd) && ret >= 0)
-		break_rule(RULE_RESULTS, "worker %u, object %lld: command %#x took an argument "
-			   "of the form: %s", w->number, w->t->number, cmd, form_names[form]);
+		break_rule(RULE_RESULTS, "worker %u, object %lld: command %#x accepted an "
+			   "argument of the form: %s", w->number, w->t->number, cmd,
+			   form_names[form]);
 	if (form <= LONG_DIRTY) {
 		memcpy(data, at, size);
 		if (ret >= 0 && _IOC_DIR(cmd) & _IOC_READ && !is_zero(at + size, room - size))
@@ -108,7 +109,7 @@ int ioctl_as(struct worker *w, enum form form, unsigned int cmd, void *data)
 	return ret;
 }
 
-void call_was_right(struct worker *w, int ret)
+void call_was_valid(struct worker *w, int ret)
 {
 	if (ret == -EINVAL || ret == -EFAULT || ret == -E2BIG)
 		break_rule(RULE_RESULTS, "worker %u, object %lld: %s for a valid argument",
@@ -127,7 +128,7 @@ void op_info(struct worker *w, struct target *t)
 	ret = ioctl_as(w, form, PINSEAL_IOC_INFO, &info);
 	call_allows(w, ret, EFAULT, EINVAL);
 	if (!form_error(form, PINSEAL_IOC_INFO))
-		call_was_right(w, ret);
+		call_was_valid(w, ret);
 	if (ret)
 		return;
 	log_note(w->log, "size %#llx", info.size);
@@ -155,9 +156,9 @@ void op_get_seals(struct worker *w, struct target *t)
 			return;
 		if (!t->imported) {
 			if (!(ret & F_SEAL_SEAL))
-				break_rule(RULE_STATE, "object %lld: its shmem file can be sealed",
+				break_rule(RULE_STATE, "object %lld: its inner file can be sealed",
 					   t->number);
-			/* Always set on the shmem file, so it says nothing about the object. */
+			/* Always set on the inner file, so it says nothing about the object. */
 			ret = (ret & ~F_SEAL_SEAL) | (w->before.known & F_SEAL_SEAL);
 		}
 		check_seals(t, &w->before, ret);
@@ -167,7 +168,7 @@ void op_get_seals(struct worker *w, struct target *t)
 	ret = ioctl_as(w, form, PINSEAL_IOC_GET_SEALS, &seals);
 	call_allows(w, ret, EFAULT, EINVAL);
 	if (!form_error(form, PINSEAL_IOC_GET_SEALS))
-		call_was_right(w, ret);
+		call_was_valid(w, ret);
 	if (ret)
 		return;
 	log_note(w->log, "seals %#x", seals);

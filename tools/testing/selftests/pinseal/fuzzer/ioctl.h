@@ -33,12 +33,12 @@ int form_error(enum form form, unsigned int cmd);
 int ioctl_as(struct worker *w, enum form form, unsigned int cmd, void *data);
 
 /* Reports a valid call that failed as invalid. */
-void call_was_right(struct worker *w, int ret);
+void call_was_valid(struct worker *w, int ret);
 
 /* INFO: checks the size and the constants that it returns. */
 void op_info(struct worker *w, struct target *t);
 
-/* GET_SEALS, or F_GET_SEALS on the shmem file: checks the seals that it returns. */
+/* GET_SEALS, or F_GET_SEALS on the inner file: checks the seals that it returns. */
 void op_get_seals(struct worker *w, struct target *t);
 
 /* SET_NAME: valid only until the object is in use. */

@@ -15,9 +15,9 @@
 /* Makes the argument of PIN invalid: the call must fail without effect. */
 void spoil_pin(struct worker *w, struct pinseal_pin *arg);
 
-/* The result of PIN fits its argument. @right: the argument is valid. */
+/* The result of PIN fits its argument. @valid: the argument is valid. */
 void check_pin(struct worker *w, struct target *t, int ret, enum form form,
-	       const struct pinseal_pin *arg, bool right);
+	       const struct pinseal_pin *arg, bool valid);
 
 /* Makes a pin handle. */
 void op_pin(struct worker *w, struct target *t);
@@ -26,18 +26,18 @@ void op_pin(struct worker *w, struct target *t);
 void op_use_handle(struct worker *w, struct target *t);
 
 /* A child writes through an inherited handle. It has no log. */
-void child_store_by_handle(struct worker *w, struct grip *g);
+void child_store_by_handle(struct worker *w, struct extra_ref *ref);
 
 /* Leases the first page of @t for the final check: the lease's descriptor, or -errno. */
-int leave_lease(struct worker *w, struct target *t);
+int pin_final_lease(struct worker *w, struct target *t);
 
 /*
- * A lease shows that its break is requested, for as long as the request stands. No other
- * thread uses the object.
+ * A lease shows that its break is requested, while the request is pending. No other thread
+ * uses the object.
  */
-void watch_break(struct worker *w, struct target *t);
+void check_break_request(struct worker *w, struct target *t);
 
 /* The final seal for write revoked @lease and no other page; it reported @revoked pages. */
-void check_left_lease(struct worker *w, struct target *t, int lease, uint64_t revoked);
+void check_final_lease(struct worker *w, struct target *t, int lease, uint64_t revoked);
 
 #endif /* FUZZER_LEASE_H */

@@ -44,7 +44,7 @@ log_note(struct log *log, const char *format, ...)
 	va_end(args);
 }
 
-uint64_t log_under_way_ns(const struct log *log)
+uint64_t log_in_flight_ns(const struct log *log)
 {
 	unsigned long n = __atomic_load_n(&log->n, __ATOMIC_ACQUIRE);
 	const struct log_entry *e = &log->entry[(n - 1) % LOG_ENTRIES];

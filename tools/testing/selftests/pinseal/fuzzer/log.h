@@ -53,7 +53,7 @@ void __attribute__((format(printf, 2, 3)))
 log_note(struct log *log, const char *format, ...);
 
 /* Time since the start of the call in flight, or 0 if there is none. */
-uint64_t log_under_way_ns(const struct log *log);
+uint64_t log_in_flight_ns(const struct log *log);
 
 /*
  * Prints a log: number of each call, seals known before it, start relative to @zero,
@@ -70,7 +70,7 @@ enum rule {
 	RULE_RESULTS,
 	RULE_TIME,
 	RULE_RELEASE,
-	RULE_LEFT_BEHIND,
+	RULE_LEAKS,
 	RULES,
 };
 

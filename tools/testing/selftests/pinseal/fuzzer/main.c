@@ -48,7 +48,7 @@ static const char *const rules[RULES] = {
 	[RULE_RESULTS]		= "results are consistent",
 	[RULE_TIME]		= "calls return in time",
 	[RULE_RELEASE]		= "released objects can be sealed",
-	[RULE_LEFT_BEHIND]	= "nothing is left behind",
+	[RULE_LEAKS]	= "nothing is leaked",
 };
 
 static const char *const counters[COUNTERS] = {
@@ -63,18 +63,18 @@ static const char *const counters[COUNTERS] = {
 	[N_WRITES]		= "writes",
 	[N_WRITES_REFUSED]	= "writes refused",
 	[N_RESIZES]		= "sizes set",
-	[N_HOLDS]		= "extra page references taken",
+	[N_REFS]		= "extra references taken",
 	[N_FORKS]		= "children",
 	[N_CHECKS]		= "checks of sealed bytes",
 	[N_ISOLATED]		= "seal calls that isolated pages",
 	[N_PENDING]		= "asynchronous seals seen pending",
-	[N_TOLD]		= "asynchronous seals set",
+	[N_ASYNC_SEALED]		= "asynchronous seals set",
 	[N_CANCELLED]		= "asynchronous seals cancelled",
-	[N_BY_MAKER]		= "seals by the memory's creator",
+	[N_BY_OWNER]		= "seals by the owner of a memfd",
 	[N_LEASES]		= "leases",
-	[N_ASKED]		= "requested lease breaks seen",
+	[N_BREAK_REQUESTED]		= "requested lease breaks seen",
 	[N_REVOKED]		= "revoked leases seen",
-	[N_IN_VAIN]		= "waiting resizes that timed out",
+	[N_WAIT_TIMED_OUT]		= "waiting removals of pages that timed out",
 	[N_MIRRORS]		= "mirrors",
 	[N_MIRRORED]		= "writes through mirrors",
 };
@@ -146,7 +146,7 @@ static bool watch(struct random *r, pid_t *pid, int n)
 			if (has_ended(pid[i]))
 				pid[i--] = pid[--n];
 		for (int i = 0; i <= WORKERS; i++) {
-			if (log_under_way_ns(&fuzz->log[i]) < STUCK_NS + slack_ns())
+			if (log_in_flight_ns(&fuzz->log[i]) < STUCK_NS + slack_ns())
 				continue;
 			break_rule(RULE_TIME, "a call does not return");
 			return false;
@@ -156,7 +156,7 @@ static bool watch(struct random *r, pid_t *pid, int n)
 }
 
 /* Runs a round. False if a call is stuck. */
-static bool take_round(uint64_t round)
+static bool run_round(uint64_t round)
 {
 	struct random r = random_for(fuzz->seed, round, WORKERS, 0);
 	bool large = once_in(&r, 6);
@@ -166,8 +166,8 @@ static bool take_round(uint64_t round)
 	fuzz->round = round;
 	fuzz->began = now_ns();
 	memset(fuzz->task, 0, sizeof(fuzz->task));
-	profile = one_of(&r, MIXED, RACING, RACING, MAPPING, HOLDING, SIZING, CHECKING);
-	turns = profile == RACING ? RACING_TURNS : TURNS;
+	profile = one_of(&r, MIXED, RACING, RACING, MAPPING, PINNING, SIZING, CHECKING);
+	ops_per_worker = profile == RACING ? RACING_OPS_PER_WORKER : OPS_PER_WORKER;
 	/* Large folios above LARGE_MAX must not be used for an object of a few pages. */
 	write_text(LARGE_FOLIOS, !large ? "never" : large_span() ? "always" : "within_size");
 	for (int i = 0; i < TARGETS; i++) {
@@ -189,7 +189,7 @@ static bool take_round(uint64_t round)
 	if (!watch(&r, pid, 1))
 		return false;
 	for (int i = 0; i < TARGETS; i++)
-		end_object(&fuzz->target[i]);
+		close_object(&fuzz->target[i]);
 	return true;
 }
 
@@ -208,8 +208,9 @@ static void report_break(void)
 			       fuzz->target[i].span,
 			       fuzz->target[i].access == O_RDWR ? "to read and write" :
 			       fuzz->target[i].access == O_RDONLY ? "to read" : "to write",
-			       fuzz->target[i].inner >= 0 ? ", also through the shmem file" : "",
-			       fuzz->target[i].stays ? ", pages stay" : "", fuzz->target[i].known);
+			       fuzz->target[i].inner >= 0 ? ", also through the inner file" : "",
+			       fuzz->target[i].keeps_pages ? ", keeps its pages" : "",
+			       fuzz->target[i].known);
 	for (int i = 0; i <= WORKERS; i++) {
 		ksft_print_msg(i < WORKERS ? "worker %d\n" : "final checks\n", i);
 		log_print(&fuzz->log[i], fuzz->began);
@@ -239,7 +240,7 @@ static void report_counts(unsigned long rounds)
 }
 
 /* Waits for deferred frees. */
-static void check_left_behind(long users, long pages)
+static void check_leaks(long users, long pages)
 {
 	uint64_t until = now_ns() + 10 * NSEC_PER_SEC;
 
@@ -248,7 +249,7 @@ static void check_left_behind(long users, long pages)
 			return;
 		sleep_ns(100 * NSEC_PER_MSEC);
 	}
-	break_rule(RULE_LEFT_BEHIND, "module users: %ld before, %ld now; %ld additional pages of "
+	break_rule(RULE_LEAKS, "module users: %ld before, %ld now; %ld additional pages of "
 		   "shared memory", users, module_users(), shmem_pages() - pages);
 }
 
@@ -266,7 +267,7 @@ static int prepare(void)
 		fuzz->target[i].image = mmap(NULL, most, RW, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 		if (fuzz->target[i].image == MAP_FAILED)
 			return -errno;
-		/* Allocated now, so that check_left_behind() does not take the pages for a leak. */
+		/* Allocated now, so that check_leaks() does not count the pages. */
 		memset(fuzz->target[i].image, 0, most);
 	}
 	for (int i = 0; i <= WORKERS && !ret; i++)
@@ -280,13 +281,13 @@ static int prepare(void)
 	return ret;
 }
 
-static bool can_be_tried(enum counter what, uint64_t rounds)
+static bool is_reachable(enum counter what, uint64_t rounds)
 {
 	switch (what) {
 	case N_ISOLATED:
-	case N_ASKED:
+	case N_BREAK_REQUESTED:
 	case N_REVOKED:
-	case N_IN_VAIN:
+	case N_WAIT_TIMED_OUT:
 		return rounds >= RARE_ROUNDS;
 	case N_MIRRORS:
 	case N_MIRRORED:
@@ -297,10 +298,10 @@ static bool can_be_tried(enum counter what, uint64_t rounds)
 }
 
 /* Whether every counter that this run can reach was reached. */
-static bool all_was_tried(uint64_t rounds)
+static bool all_counters_reached(uint64_t rounds)
 {
 	for (int i = 0; i < COUNTERS; i++)
-		if (!fuzz->count[i] && can_be_tried(i, rounds))
+		if (!fuzz->count[i] && is_reachable(i, rounds))
 			return false;
 	return true;
 }
@@ -331,12 +332,12 @@ int main(int argc, char **argv)
 	late = argc > 1 ? until : until + EXTRA_TIME * seconds * NSEC_PER_SEC;
 	while (ended && !is_over() &&
 	       (now_ns() < until || round < first + MIN_ROUNDS ||
-		(!all_was_tried(round - first) && now_ns() < late)))
-		ended = take_round(round++);
+		(!all_counters_reached(round - first) && now_ns() < late)))
+		ended = run_round(round++);
 	if (large_folios[0])
 		write_text(LARGE_FOLIOS, large_folios);
 	if (!is_over())
-		check_left_behind(users, pages);
+		check_leaks(users, pages);
 
 	if (is_over())
 		report_break();
@@ -346,7 +347,7 @@ int main(int argc, char **argv)
 	if (is_over() || round - first <= MIN_ROUNDS)
 		ksft_test_result_skip("every counter is reached: too few rounds\n");
 	else
-		ksft_test_result(all_was_tried(round - first), "every counter is reached\n");
+		ksft_test_result(all_counters_reached(round - first), "every counter is reached\n");
 	print_again(seconds);
 	fflush(NULL);
 	ksft_finished();

@@ -5,11 +5,11 @@
 #include "ioctl.h"
 #include "lease.h"
 #include "log.h"
+#include "mapping.h"
 #include "model.h"
 #include "pinseal_test.h"
 #include "random.h"
 #include "transfer.h"
-#include "view.h"
 #include "worker.h"
 
 /* The first mirror of @t; with @t NULL, a free slot. NULL if there is none. */
@@ -21,7 +21,7 @@ static struct mirror *find_mirror(struct worker *w, struct target *t)
 	return NULL;
 }
 
-void drop_mirror(struct worker *w, struct mirror *m)
+void close_mirror(struct worker *w, struct mirror *m)
 {
 	struct target *t = m->t;
 
@@ -32,18 +32,18 @@ void drop_mirror(struct worker *w, struct mirror *m)
 	call_end(w, sys(close(m->fd)));
 }
 
-/* Mirrors a part of @v. NULL if that fails or no slot is free. */
-static struct mirror *make_mirror(struct worker *w, struct view *v)
+/* Mirrors a part of @map. NULL if that fails or no slot is free. */
+static struct mirror *make_mirror(struct worker *w, struct mapping *map)
 {
-	uint64_t page = page_size(), pages = v->len / page, first = random_below(&w->r, pages);
+	uint64_t page = page_size(), pages = map->len / page, first = random_below(&w->r, pages);
 	struct pinseal_pin arg = {
-		.start = v->offset / page + first,
+		.start = map->offset / page + first,
 		.count = 1 + random_below(&w->r, pages - first),
 		.flags = PINSEAL_PIN_MIRROR | (once_in(&w->r, 4) ? PINSEAL_PIN_READONLY : 0),
-		.address = (uintptr_t)v->at + first * page,
+		.address = (uintptr_t)map->at + first * page,
 	};
 	struct mirror *m = find_mirror(w, NULL);
-	struct target *t = v->t;
+	struct target *t = map->t;
 	struct mirror new = {
 		.t = t,
 		.from = arg.start * page,
@@ -51,22 +51,22 @@ static struct mirror *make_mirror(struct worker *w, struct view *v)
 		.readonly = arg.flags & PINSEAL_PIN_READONLY,
 	};
 	enum form form = random_form(w);
-	bool right = !once_in(&w->r, 24);
+	bool valid = !once_in(&w->r, 24);
 
 	/* An object opened write-only can be neither mapped nor mirrored. */
 	if (!m || t->access == O_WRONLY)
 		return NULL;
-	if (!right)
+	if (!valid)
 		spoil_pin(w, &arg);
 	choose_fd(w, t, false);
 	call_begin(w, t, "PIN(%lld, page %lld, %lld pages, flags %#llx, mirrors %#llx)", t->number,
 		   arg.start, arg.count, arg.flags, arg.address);
 	new.fd = ioctl_as(w, form, PINSEAL_IOC_PIN, &arg);
 	/* An old struct lacks the address, or a part of it. */
-	check_pin(w, t, new.fd, form, &arg, right && form != OLD);
+	check_pin(w, t, new.fd, form, &arg, valid && form != OLD);
 	if (new.fd < 0)
 		return NULL;
-	if (!v->shared)
+	if (!map->shared)
 		break_rule(RULE_RESULTS, "worker %u: a mirror of a private mapping of object %lld",
 			   w->number, t->number);
 	note(N_MIRRORS);
@@ -120,7 +120,7 @@ static void write_mirror(struct worker *w, struct mirror *m)
 }
 
 /* A mirror pins nothing, so no break is ever requested. */
-static void ask_mirror(struct worker *w, struct mirror *m)
+static void query_mirror(struct worker *w, struct mirror *m)
 {
 	uint32_t flags = PINSEAL_PIN_MIRROR | (m->readonly ? PINSEAL_PIN_READONLY : 0);
 	struct pinseal_lease state;
@@ -145,7 +145,7 @@ static void ask_mirror(struct worker *w, struct mirror *m)
 static void use_mirror(struct worker *w, struct mirror *m)
 {
 	static void (*const use[])(struct worker *w, struct mirror *m) = {
-		read_mirror, read_mirror, write_mirror, write_mirror, write_mirror, ask_mirror,
+		read_mirror, read_mirror, write_mirror, write_mirror, write_mirror, query_mirror,
 	};
 
 	for (unsigned int times = 1 + random_below(&w->r, 4); times; times--)
@@ -155,24 +155,24 @@ static void use_mirror(struct worker *w, struct mirror *m)
 void op_mirror(struct worker *w, struct target *t)
 {
 	struct mirror *m = find_mirror(w, t);
-	struct view *v = find_view(w, t);
-	bool stays = v;
+	struct mapping *map = find_mapping(w, t);
+	bool existed = map;
 
 	if (m) {
 		use_mirror(w, m);
 		if (once_in(&w->r, 6))
-			drop_mirror(w, m);
+			close_mirror(w, m);
 		return;
 	}
-	if (!v)
-		v = make_view(w, t);
-	if (!v)
+	if (!map)
+		map = make_mapping(w, t);
+	if (!map)
 		return;
-	m = make_mirror(w, v);
+	m = make_mirror(w, map);
 	if (m)
 		use_mirror(w, m);
-	if (!stays)
-		drop_view(w, v);
+	if (!existed)
+		unmap(w, map);
 	if (m)
 		use_mirror(w, m);
 }
@@ -194,17 +194,17 @@ void child_store_by_mirror(struct worker *w, struct mirror *m)
  * The final check: a mirror without a mapping does not delay a seal.
  */
 
-int leave_mirror(struct worker *w, struct target *t)
+int make_final_mirror(struct worker *w, struct target *t)
 {
 	void *p = ps_map(t->fd, page_size(), RW, MAP_SHARED);
 	int mirror, ret;
 
 	if (p == MAP_FAILED)
 		return -errno;
-	call_begin(w, t, "PIN(%lld), a mirror finally", t->number);
+	call_begin(w, t, "final PIN(%lld), a mirror", t->number);
 	mirror = call_end(w, ps_mirror(t->fd, 0, 1, 0, p));
 	if (mirror >= 0) {
-		call_begin(w, t, "pwrite(mirror of %lld) finally", t->number);
+		call_begin(w, t, "final pwrite(mirror of %lld)", t->number);
 		ret = call_end(w, sys(pwrite(mirror, "m", 1, 0)));
 		if (ret != 1)
 			break_rule(RULE_RESULTS, "object %lld: a mirror of a mapped page gave %d",
@@ -214,11 +214,11 @@ int leave_mirror(struct worker *w, struct target *t)
 	return mirror;
 }
 
-void check_left_mirror(struct worker *w, struct target *t, int mirror)
+void check_final_mirror(struct worker *w, struct target *t, int mirror)
 {
 	int ret;
 
-	call_begin(w, t, "pwrite(mirror of %lld) after the end", t->number);
+	call_begin(w, t, "final pwrite(mirror of %lld), sealed", t->number);
 	ret = call_end(w, sys(pwrite(mirror, "m", 1, 0)));
 	if (ret != -EFAULT)
 		break_rule(RULE_WRITERS, "object %lld is sealed and not mapped, and its mirror "

@@ -10,11 +10,11 @@
 #include "worker.h"
 
 /* Closes @m, if it is in use, and frees its slot. */
-void drop_mirror(struct worker *w, struct mirror *m);
+void close_mirror(struct worker *w, struct mirror *m);
 
 /*
- * Uses a mirror of @t, whatever became of its mapping. Without one, makes one: of a mapping
- * that stays, or of one that is unmapped at once.
+ * Uses a mirror of @t, whatever became of its mapping. Without one, makes one: of an existing
+ * mapping, or of one that is unmapped at once.
  */
 void op_mirror(struct worker *w, struct target *t);
 
@@ -22,9 +22,9 @@ void op_mirror(struct worker *w, struct target *t);
 void child_store_by_mirror(struct worker *w, struct mirror *m);
 
 /* Leaves a used mirror of a mapping that is then unmapped: its descriptor, or -errno. */
-int leave_mirror(struct worker *w, struct target *t);
+int make_final_mirror(struct worker *w, struct target *t);
 
 /* The object was sealed for write since: the mirror must fault. */
-void check_left_mirror(struct worker *w, struct target *t, int mirror);
+void check_final_mirror(struct worker *w, struct target *t, int mirror);
 
 #endif /* FUZZER_MIRROR_H */

@@ -39,7 +39,7 @@ void window_open(struct window *before, struct target *t)
 		before->failed[i] = read_once(t->failed[i]);
 	before->unmaps = read_once(t->unmaps);
 	before->maps = read_once(t->maps);
-	before->unaskers = read_once(t->unaskers);
+	before->breaks_ended = read_once(t->breaks_ended);
 	before->known = read_once(t->known);
 	before->size_min = read_once(t->size_min);
 	before->size_max = read_once(t->size_max);
@@ -49,11 +49,11 @@ void window_open(struct window *before, struct target *t)
  * Seals
  */
 
-void seals_asked(struct target *t, uint32_t seals)
+void seals_requested(struct target *t, uint32_t seals)
 {
 	for (int i = 0; i < SEAL_BITS; i++)
 		if (seals >> i & 1)
-			count_up(t->asked[i]);
+			count_up(t->requested[i]);
 }
 
 void seals_failed(struct target *t, uint32_t seals)
@@ -71,7 +71,7 @@ void seals_known(struct target *t, uint32_t seals)
 bool may_have(struct target *t, const struct window *before, uint32_t seals)
 {
 	for (int i = 0; i < SEAL_BITS; i++)
-		if (seals >> i & 1 && read_once(t->asked[i]) != before->failed[i])
+		if (seals >> i & 1 && read_once(t->requested[i]) != before->failed[i])
 			return true;
 	return false;
 }
@@ -125,7 +125,7 @@ void sizing_ends(struct target *t)
 	count_up(t->sized);
 }
 
-bool size_is_still(struct target *t, unsigned int *sizing)
+bool size_is_stable(struct target *t, unsigned int *sizing)
 {
 	unsigned int sized = read_once(t->sized);
 
@@ -135,7 +135,7 @@ bool size_is_still(struct target *t, unsigned int *sizing)
 
 bool may_lack(struct target *t, const struct window *before, uint64_t to)
 {
-	return !(t->stays && to <= t->span) &&
+	return !(t->keeps_pages && to <= t->span) &&
 	       !(before->known & F_SEAL_SHRINK && to <= before->size_min);
 }
 
@@ -147,23 +147,23 @@ static bool is_part(struct target *t, int part, uint64_t from, uint64_t to)
 	return from < (part + 1) * size && to > part * size;
 }
 
-unsigned int times_taken(struct target *t, uint64_t from, uint64_t to)
+unsigned int times_removed(struct target *t, uint64_t from, uint64_t to)
 {
 	unsigned int times = 0;
 
 	for (int i = 0; i < PARTS; i++)
 		if (is_part(t, i, from, to))
-			times += read_once(t->taken[i]);
+			times += read_once(t->removed[i]);
 	return times;
 }
 
-unsigned int takers(struct target *t, uint64_t from, uint64_t to)
+unsigned int removals_in_progress(struct target *t, uint64_t from, uint64_t to)
 {
 	unsigned int sum = 0;
 
 	for (int i = 0; i < PARTS; i++)
 		if (is_part(t, i, from, to))
-			sum += read_once(t->taking[i]);
+			sum += read_once(t->removing[i]);
 	return sum;
 }
 
@@ -177,21 +177,21 @@ unsigned int parts_shared(struct target *t, uint64_t from, uint64_t to,
 	return sum;
 }
 
-void taking_begins(struct target *t, uint64_t from, uint64_t to)
+void removal_begins(struct target *t, uint64_t from, uint64_t to)
 {
 	for (int i = 0; i < PARTS; i++)
 		if (is_part(t, i, from, to))
-			count_up(t->taking[i]);
+			count_up(t->removing[i]);
 }
 
-void taking_ends(struct target *t, uint64_t from, uint64_t to, bool took)
+void removal_ends(struct target *t, uint64_t from, uint64_t to, bool removed)
 {
 	for (int i = 0; i < PARTS; i++) {
 		if (!is_part(t, i, from, to))
 			continue;
-		if (took)
-			count_up(t->taken[i]);
-		__atomic_sub_fetch(&t->taking[i], 1, __ATOMIC_SEQ_CST);
+		if (removed)
+			count_up(t->removed[i]);
+		__atomic_sub_fetch(&t->removing[i], 1, __ATOMIC_SEQ_CST);
 	}
 }
 
@@ -199,12 +199,12 @@ void resizing_begins(struct target *t, uint64_t size)
 {
 	sizing_begins(t);
 	lower_to(&t->lowest, size);
-	taking_begins(t, size, UINT64_MAX);
+	removal_begins(t, size, UINT64_MAX);
 }
 
-void resizing_ends(struct target *t, uint64_t size, bool took)
+void resizing_ends(struct target *t, uint64_t size, bool removed)
 {
-	taking_ends(t, size, UINT64_MAX, took);
+	removal_ends(t, size, UINT64_MAX, removed);
 	sizing_ends(t);
 }
 
@@ -215,19 +215,19 @@ void resizing_ends(struct target *t, uint64_t size, bool took)
  * from its start to its end. The end of an asynchronous one is not known.
  */
 
-void asking_begins(struct target *t)
+void lease_break_begins(struct target *t)
 {
-	count_up(t->askers);
+	count_up(t->breaks_begun);
 }
 
-void asking_ends(struct target *t)
+void lease_break_ends(struct target *t)
 {
-	count_up(t->unaskers);
+	count_up(t->breaks_ended);
 }
 
-bool may_be_asked(struct target *t, unsigned int unaskers)
+bool break_may_be_requested(struct target *t, unsigned int breaks_ended)
 {
-	return read_once(t->askers) != unaskers;
+	return read_once(t->breaks_begun) != breaks_ended;
 }
 
 void leasing_begins(struct target *t, uint64_t pages)
@@ -235,7 +235,7 @@ void leasing_begins(struct target *t, uint64_t pages)
 	__atomic_add_fetch(&t->leased, pages, __ATOMIC_SEQ_CST);
 }
 
-void leases_were_taken(struct target *t, uint64_t pages)
+void leases_revoked(struct target *t, uint64_t pages)
 {
 	uint64_t sum = __atomic_add_fetch(&t->revoked, pages, __ATOMIC_SEQ_CST);
 	uint64_t leased = read_once(t->leased);

@@ -29,16 +29,16 @@ struct target {
 	/* Fixed for a round */
 	long long number;		/* its name in the logs */
 	int fd;				/* the device file */
-	int inner;			/* its shmem file, or -1 */
+	int inner;			/* its inner file, or -1 */
 	bool imported;			/* @inner is a memfd that the object imported */
 	int doomed;			/* a descriptor that workers close and reopen */
 	int access;			/* O_RDWR, O_RDONLY or O_WRONLY */
 	size_t span;			/* bytes from the start that most calls use */
-	bool stays;			/* pages of the span are never removed */
+	bool keeps_pages;		/* pages of the span are never removed */
 	bool isolates;			/* seals may isolate pages */
-	bool background;		/* seals may be asynchronous */
+	bool async;			/* seals may be asynchronous */
 	uint32_t wanted;		/* seals to request ... */
-	unsigned int ripe;		/* ... and first turn for write seals */
+	unsigned int write_seal_op;	/* ... and the first operation that may seal for write */
 
 	/* Monotonic */
 	uint32_t known;			/* seals that are certainly set */
@@ -48,16 +48,16 @@ struct target {
 	uint64_t lowest;		/* least size of all calls that began to set one */
 
 	/* Intervals */
-	unsigned int asked[SEAL_BITS];	/* calls that began to request a seal ... */
-	unsigned int failed[SEAL_BITS];	/* ... and those of them that failed */
+	unsigned int requested[SEAL_BITS];	/* calls that began to request a seal ... */
+	unsigned int failed[SEAL_BITS];		/* ... and those of them that failed */
 	unsigned int maps;		/* shared mappings whose creation began ... */
 	unsigned int unmaps;		/* ... and those removed or refused */
-	unsigned int taken[PARTS];	/* ended removals of pages, possible ones included ... */
-	unsigned int taking[PARTS];	/* ... and those in progress */
+	unsigned int removed[PARTS];	/* ended removals of pages, possible ones included ... */
+	unsigned int removing[PARTS];	/* ... and those in progress */
 	unsigned int sizing;		/* calls that may set the size: begun ... */
 	unsigned int sized;		/* ... and ended */
-	unsigned int askers;		/* calls that may break leases: begun ... */
-	unsigned int unaskers;		/* ... and ended */
+	unsigned int breaks_begun;	/* calls that may break leases: begun ... */
+	unsigned int breaks_ended;	/* ... and ended */
 	uint64_t leased;		/* pages that calls began to lease ... */
 	uint64_t revoked;		/* ... and those reported as revoked */
 
@@ -82,9 +82,9 @@ enum image_state {
 /* Events that a run must reach; main.c has their texts. */
 enum counter {
 	N_SEALED, N_WRITE_SEALED, N_MAPPED, N_PINNED, N_INTERRUPTED, N_FORBIDDEN,
-	N_MAPS, N_MAPS_REFUSED, N_WRITES, N_WRITES_REFUSED, N_RESIZES, N_HOLDS, N_FORKS, N_CHECKS,
-	N_ISOLATED, N_PENDING, N_TOLD, N_CANCELLED, N_BY_MAKER, N_LEASES, N_ASKED, N_REVOKED,
-	N_IN_VAIN, N_MIRRORS, N_MIRRORED,
+	N_MAPS, N_MAPS_REFUSED, N_WRITES, N_WRITES_REFUSED, N_RESIZES, N_REFS, N_FORKS, N_CHECKS,
+	N_ISOLATED, N_PENDING, N_ASYNC_SEALED, N_CANCELLED, N_BY_OWNER, N_LEASES,
+	N_BREAK_REQUESTED, N_REVOKED, N_WAIT_TIMED_OUT, N_MIRRORS, N_MIRRORED,
 	COUNTERS,
 };
 
@@ -125,14 +125,14 @@ struct window {
 	uint64_t size_min, size_max;
 	unsigned int failed[SEAL_BITS];
 	unsigned int maps, unmaps;
-	unsigned int unaskers;
+	unsigned int breaks_ended;
 };
 
 /* Records what is known now. */
 void window_open(struct window *before, struct target *t);
 
 /* A call that requests @seals is about to begin. */
-void seals_asked(struct target *t, uint32_t seals);
+void seals_requested(struct target *t, uint32_t seals);
 
 /* A call that requested @seals has failed without setting them. */
 void seals_failed(struct target *t, uint32_t seals);
@@ -159,47 +159,47 @@ void sizing_begins(struct target *t);
 void sizing_ends(struct target *t);
 
 /* Whether no such call is in progress. None is until @t->sizing exceeds @sizing. */
-bool size_is_still(struct target *t, unsigned int *sizing);
+bool size_is_stable(struct target *t, unsigned int *sizing);
 
 /* Whether the object may have been smaller than @to since @before. */
 bool may_lack(struct target *t, const struct window *before, uint64_t to);
 
 /* Ended calls that may have removed pages of [from, to), counted per part. */
-unsigned int times_taken(struct target *t, uint64_t from, uint64_t to);
+unsigned int times_removed(struct target *t, uint64_t from, uint64_t to);
 
-/* Such calls in progress, counted per part. To be read before times_taken(). */
-unsigned int takers(struct target *t, uint64_t from, uint64_t to);
+/* Such calls in progress, counted per part. To be read before times_removed(). */
+unsigned int removals_in_progress(struct target *t, uint64_t from, uint64_t to);
 
-/* How often a call that removes [from, to) counts in takers() of the other range. */
+/* How often a call that removes [from, to) counts in removals_in_progress() of the other range. */
 unsigned int parts_shared(struct target *t, uint64_t from, uint64_t to,
 			  uint64_t other_from, uint64_t other_to);
 
 /* A call that may remove pages of [from, to) is about to begin. */
-void taking_begins(struct target *t, uint64_t from, uint64_t to);
+void removal_begins(struct target *t, uint64_t from, uint64_t to);
 
-/* That call has ended; @took: it may have removed pages. */
-void taking_ends(struct target *t, uint64_t from, uint64_t to, bool took);
+/* That call has ended; @removed: it may have removed pages. */
+void removal_ends(struct target *t, uint64_t from, uint64_t to, bool removed);
 
 /* A call that may set the size to @size is about to begin. */
 void resizing_begins(struct target *t, uint64_t size);
 
-/* That call has ended; @took: it may have removed pages. */
-void resizing_ends(struct target *t, uint64_t size, bool took);
+/* That call has ended; @removed: it may have removed pages. */
+void resizing_ends(struct target *t, uint64_t size, bool removed);
 
 /* A call that may break leases is about to begin. */
-void asking_begins(struct target *t);
+void lease_break_begins(struct target *t);
 
 /* That call has ended. */
-void asking_ends(struct target *t);
+void lease_break_ends(struct target *t);
 
-/* Whether a lease break may have been requested since @unaskers was read. */
-bool may_be_asked(struct target *t, unsigned int unaskers);
+/* Whether a lease break may have been requested since @breaks_ended was read. */
+bool break_may_be_requested(struct target *t, unsigned int breaks_ended);
 
 /* A call is about to lease @pages. */
 void leasing_begins(struct target *t, uint64_t pages);
 
 /* A call reported @pages as revoked. Each can be revoked and finally reported once. */
-void leases_were_taken(struct target *t, uint64_t pages);
+void leases_revoked(struct target *t, uint64_t pages);
 
 /* Takes the image once the object is sealed for write, unless it was taken. */
 void take_image(struct target *t, const struct window *before);

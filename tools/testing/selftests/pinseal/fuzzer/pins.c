@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "pins.h"
-#include "grip.h"
+#include "extra_ref.h"
 #include "ioctl.h"
 #include "log.h"
 #include "model.h"
@@ -73,30 +73,30 @@ static int count_pins(int fd, uint64_t from, uint64_t to, bool steps, uint64_t *
  */
 static void check_own_pins(struct worker *w, struct target *t)
 {
-	struct grip *g = find_grip(w, t);
+	struct extra_ref *ref = find_ref(w, t);
 	uint64_t first, end, pages, dma_pages;
 	bool all;
 
-	if (!g)
+	if (!ref)
 		return;
-	first = g->from / page_size();
-	end = g->to / page_size();
+	first = ref->from / page_size();
+	end = ref->to / page_size();
 	for (int steps = 0; steps < 2; steps++) {
 		int listings = LISTINGS;
 
 		do {
-			/* A grip that is held now was held during the listing. */
+			/* Held now, so it was held during the listing. */
 			if (count_pins(t->fd, first, end, steps, &pages, &dma_pages) ||
-			    !grip_is_held(g))
+			    !ref_is_held(ref))
 				return;
 			all = pages >= end - first &&
-			      (!grip_is_dma(g->kind) || dma_pages >= end - first);
+			      (!ref_is_dma(ref->kind) || dma_pages >= end - first);
 		} while (!all && --listings);
 		if (!all)
 			break_rule(RULE_RESULTS, "PINS, object %lld: %llu pages, %llu of them "
 				   "pinned; but worker %u holds %llu with its %s", t->number,
 				   (long long)pages, (long long)dma_pages, w->number,
-				   (long long)(end - first), grip_name(g->kind));
+				   (long long)(end - first), ref_name(ref->kind));
 	}
 }
 
@@ -106,19 +106,19 @@ static void check_own_handles(struct worker *w, const struct pinseal_pins *arg,
 {
 	uint64_t size = page_size();
 
-	for (int i = 0; i < GRIPS; i++) {
-		struct grip *g = &w->grip[i];
+	for (int i = 0; i < EXTRA_REFS; i++) {
+		struct extra_ref *ref = &w->ref[i];
 
-		if (g->t != w->t || !is_handle(g->kind) || !grip_is_held(g))
+		if (ref->t != w->t || !is_handle(ref->kind) || !ref_is_held(ref))
 			continue;
 		for (uint64_t n = 0; n < arg->found; n++) {
 			const struct pinseal_page *p = &page[n];
 
 			if (p->dma_pins && !(p->flags & PINSEAL_PAGE_HANDLE) &&
-			    p->index < g->to / size && p->index + p->pages > g->from / size)
+			    p->index < ref->to / size && p->index + p->pages > ref->from / size)
 				break_rule(RULE_RESULTS, "PINS, object %lld: page %#llx is pinned "
 					   "by no handle; but worker %u has one",
-					   g->t->number, p->index, w->number);
+					   ref->t->number, p->index, w->number);
 		}
 	}
 }
@@ -135,7 +135,7 @@ void op_pins(struct worker *w, struct target *t)
 		.vec = once_in(&w->r, 2) ? 0 : (uintptr_t)page,
 		.vec_len = once_in(&w->r, 2) ? LISTED : random_below(&w->r, 8),
 	}, out;
-	bool right, fits;
+	bool valid, fits;
 	int ret;
 
 	if (once_in(&w->r, 24))
@@ -148,7 +148,7 @@ void op_pins(struct worker *w, struct target *t)
 		in.vec_len = UINT64_MAX;
 	if (once_in(&w->r, 32))
 		in.flags = 1 << random_below(&w->r, 32);
-	right = !in.flags && in.start + in.count >= in.start;
+	valid = !in.flags && in.start + in.count >= in.start;
 	fits = !in.vec || (in.vec == (uintptr_t)page && in.vec_len <= LISTED);
 	memset(page, 0xcc, LISTED * sizeof(*page));
 	out = in;
@@ -159,13 +159,13 @@ void op_pins(struct worker *w, struct target *t)
 	ret = ioctl_as(w, form, PINSEAL_IOC_PINS, &out);
 	/* EINTR is for a task that is being killed. */
 	call_allows(w, ret, EFAULT, E2BIG, EINVAL);
-	if (right && fits && !form_error(form, PINSEAL_IOC_PINS))
-		call_was_right(w, ret);
+	if (valid && fits && !form_error(form, PINSEAL_IOC_PINS))
+		call_was_valid(w, ret);
 	if (ret)
 		return;
 	log_note(w->log, "found %llu, next %#llx, %llu pages, %llu pinned", out.found, out.next,
 		 out.pinned_pages, out.dma_pinned_pages);
-	if (!right || out.start != in.start || out.count != in.count || out.vec != in.vec ||
+	if (!valid || out.start != in.start || out.count != in.count || out.vec != in.vec ||
 	    out.vec_len != in.vec_len || out.flags || out.pad || out.next < in.start ||
 	    (in.count && out.next > in.start + in.count) || out.found > (in.vec ? in.vec_len : 0) ||
 	    out.dma_pinned_pages > out.pinned_pages)

@@ -5,11 +5,12 @@
 #include "bytes.h"
 #include "child.h"
 #include "content.h"
-#include "grip.h"
+#include "extra_ref.h"
 #include "io.h"
 #include "ioctl.h"
 #include "lease.h"
 #include "log.h"
+#include "mapping.h"
 #include "mirror.h"
 #include "model.h"
 #include "object.h"
@@ -19,7 +20,6 @@
 #include "seal.h"
 #include "share.h"
 #include "size.h"
-#include "view.h"
 #include "worker.h"
 
 #define DOOMED_FD	700	/* first number reserved for descriptors closed at random */
@@ -30,9 +30,9 @@ struct operation {
 };
 
 static const struct operation operations[] = {
-	/*			  MIXED RACING	MAPPING HOLDING SIZING CHECKING */
+	/*			  MIXED RACING	MAPPING PINNING SIZING CHECKING */
 	{ op_seal,		{ 10,	10,	10,	10,	8,	8 } },
-	{ op_background,	{ 6,	4,	4,	4,	3,	3 } },
+	{ op_async_seal,	{ 6,	4,	4,	4,	3,	3 } },
 	{ op_add_seals,		{ 2,	1,	1,	0,	1,	1 } },
 	{ op_get_seals,		{ 4,	1,	3,	3,	4,	4 } },
 	{ op_info,		{ 3,	0,	1,	1,	6,	2 } },
@@ -47,21 +47,21 @@ static const struct operation operations[] = {
 	{ op_write,		{ 8,	2,	2,	5,	8,	6 } },
 	{ op_seek,		{ 3,	0,	0,	1,	3,	2 } },
 	{ op_splice,		{ 3,	0,	0,	4,	1,	3 } },
-	{ op_reopen,		{ 3,	0,	1,	1,	1,	2 } },
+	{ op_doomed_fd,		{ 3,	0,	1,	1,	1,	2 } },
 	{ op_nonblock,		{ 1,	0,	0,	1,	1,	1 } },
-	{ op_send,		{ 1,	0,	0,	0,	0,	1 } },
+	{ op_pass_fd,		{ 1,	0,	0,	0,	0,	1 } },
 	{ op_other,		{ 1,	0,	0,	0,	0,	1 } },
 	{ op_map,		{ 3,	0,	4,	1,	2,	4 } },
 	{ op_unmap,		{ 6,	0,	6,	2,	4,	2 } },
 	{ op_map_and_store,	{ 6,	20,	16,	4,	2,	4 } },
 	{ op_store,		{ 5,	0,	6,	1,	2,	2 } },
 	{ op_load,		{ 5,	0,	3,	2,	3,	14 } },
-	{ op_change_view,	{ 6,	0,	8,	2,	2,	6 } },
+	{ op_change_mapping,	{ 6,	0,	8,	2,	2,	6 } },
 	{ op_fork,		{ 1,	0,	1,	0,	0,	0 } },
 	{ op_kill,		{ 1,	0,	0,	0,	0,	0 } },
-	{ op_hold,		{ 3,	1,	1,	8,	1,	1 } },
+	{ op_take_ref,		{ 3,	1,	1,	8,	1,	1 } },
 	{ op_store_by_pin,	{ 3,	0,	1,	8,	1,	1 } },
-	{ op_let_go,		{ 6,	3,	2,	12,	5,	2 } },
+	{ op_drop_ref,		{ 6,	3,	2,	12,	5,	2 } },
 	{ op_pin,		{ 4,	2,	1,	7,	4,	2 } },
 	{ op_use_handle,	{ 5,	2,	1,	10,	4,	3 } },
 	{ op_mirror,		{ 4,	4,	5,	1,	3,	5 } },
@@ -71,7 +71,7 @@ static const struct operation operations[] = {
 
 enum profile profile;
 
-unsigned int turns;
+unsigned int ops_per_worker;
 
 struct worker workers[WORKERS + 1];
 
@@ -108,37 +108,37 @@ static void *worker_thread(void *data)
 	w->log->n = 0;
 	w->mem = open("/proc/self/mem", O_RDWR | O_CLOEXEC);
 	if (pipe2(w->pipe, O_CLOEXEC | O_NONBLOCK) || pipe2(w->source, O_CLOEXEC)) {
-		break_rule(RULE_LEFT_BEHIND, "no more descriptors");
+		break_rule(RULE_LEAKS, "no more descriptors");
 		goto out;
 	}
 	fuzz->task[w->number].tid = syscall(SYS_gettid);
 	write_once(fuzz->task[w->number].pid, getpid());
 
-	for (w->turn = 0; w->turn < turns && !is_over(); w->turn++) {
+	for (w->op = 0; w->op < ops_per_worker && !is_over(); w->op++) {
 		const struct operation *operation;
 		struct target *t;
 
-		w->r = random_for(fuzz->seed, fuzz->round, w->number, w->turn);
+		w->r = random_for(fuzz->seed, fuzz->round, w->number, w->op);
 		operation = random_operation(&w->r);
 		/* Most operations go to the same object, so that the workers race. */
 		t = &fuzz->target[once_in(&w->r, 4) ? random_below(&w->r, TARGETS) :
-				  w->turn * TARGETS / turns];
+				  w->op * TARGETS / ops_per_worker];
 		operation->run(w, t);
-		check_views(w);
-		check_grips(w);
+		check_mappings(w);
+		check_refs(w);
 		check_child(w);
 	}
 
 	write_once(fuzz->task[w->number].pid, 0);
-	hold_signals(true);
-	end_child(w);
-	for (int i = 0; i < GRIPS; i++)
-		let_go(w, &w->grip[i]);
+	block_signals(true);
+	stop_child(w);
+	for (int i = 0; i < EXTRA_REFS; i++)
+		drop_ref(w, &w->ref[i]);
 	for (int i = 0; i < MIRRORS; i++)
-		drop_mirror(w, &w->mirror[i]);
-	for (int i = 0; i < VIEWS; i++)
-		if (w->view[i].t)
-			drop_view(w, &w->view[i]);
+		close_mirror(w, &w->mirror[i]);
+	for (int i = 0; i < MAPPINGS; i++)
+		if (w->mapping[i].t)
+			unmap(w, &w->mapping[i]);
 	close(w->source[0]);
 	close(w->source[1]);
 	close(w->pipe[0]);
@@ -166,7 +166,7 @@ void run_workers(unsigned int first, unsigned int end)
  * Objects
  */
 
-/* Opens an object's shmem file. Returns its descriptor, or -1. */
+/* Opens an object's inner file. Returns its descriptor, or -1. */
 static int open_inner(int fd)
 {
 	size_t page = page_size();
@@ -193,8 +193,8 @@ int new_object(struct target *t, struct random *r, size_t span)
 	if (once_in(r, 2))
 		t->wanted |= SIZE_SEALS;
 	t->isolates = once_in(r, 2);
-	t->background = once_in(r, 2);
-	t->ripe = (t->number * turns + random_below(r, turns)) / TARGETS;
+	t->async = once_in(r, 2);
+	t->write_seal_op = (t->number * ops_per_worker + random_below(r, ops_per_worker)) / TARGETS;
 	/* The workers allocate the memory of some objects. */
 	if (access == O_RDONLY || once_in(r, 8))
 		return 0;
@@ -205,7 +205,7 @@ int new_object(struct target *t, struct random *r, size_t span)
 			return -EIO;
 	}
 	t->used = true;
-	t->stays = once_in(r, 2);
+	t->keeps_pages = once_in(r, 2);
 	if (ps_resize(fd, span))
 		return -EIO;
 	/* Some objects keep holes. */
@@ -238,7 +238,7 @@ static void check_content(struct worker *w, struct target *t)
 }
 
 /* A waiting RESIZE cannot remove a pinned page. */
-static void wait_in_vain(struct worker *w, struct target *t)
+static void check_waiting_resize(struct worker *w, struct target *t)
 {
 	struct pinseal_resize arg = { .timeout_ns = 20000, .flags = PINSEAL_RESIZE_WAIT };
 	int pin, ret;
@@ -253,7 +253,7 @@ static void wait_in_vain(struct worker *w, struct target *t)
 	resizing_ends(t, 0, ret != -EBUSY);
 	call_forbidden_by(w, ret, F_SEAL_SHRINK);
 	if (ret == -EBUSY)
-		note(N_IN_VAIN);
+		note(N_WAIT_TIMED_OUT);
 	else if (ret != -EPERM)
 		break_rule(RULE_STATE, "object %lld: RESIZE returned %d for a pinned page",
 			   t->number, ret);
@@ -267,7 +267,7 @@ static void check_released(struct worker *w, struct target *t)
 	int lease = -1, mirror = -1, ret;
 	uint32_t seals;
 
-	end_background(t);
+	cancel_async_seal(t);
 	call_begin(w, t, "final GET_SEALS(%lld)", t->number);
 	seals = call_end(w, ps_get_seals(t->fd));
 	check_seals(t, &w->before, seals);
@@ -277,19 +277,19 @@ static void check_released(struct worker *w, struct target *t)
 
 	/* Not random, so that every run reaches it. */
 	if (t->number % 3 == 2 && !(w->before.known & (F_SEAL_WRITE | F_SEAL_SEAL)))
-		watch_break(w, t);
+		check_break_request(w, t);
 	if (t->number % 3 == 0)
-		wait_in_vain(w, t);
+		check_waiting_resize(w, t);
 
 	/* Some objects keep a mirror or a lease, which must not block the seal. */
 	if (t->number % 2)
-		mirror = leave_mirror(w, t);
+		mirror = make_final_mirror(w, t);
 	if (t->number % 3 == 1)
-		lease = leave_lease(w, t);
+		lease = pin_final_lease(w, t);
 	if (lease >= 0)
 		arg.flags = PINSEAL_SEAL_REVOKE;
-	seals_asked(t, F_SEAL_WRITE);
-	asking_begins(t);
+	seals_requested(t, F_SEAL_WRITE);
+	lease_break_begins(t);
 	call_begin(w, t, "final SEAL(%lld, flags %#llx)", t->number, arg.flags);
 	ret = call_end(w, ps_seal(t->fd, &arg));
 	if (ret != (seals & F_SEAL_SEAL ? -EPERM : 0))
@@ -300,9 +300,9 @@ static void check_released(struct worker *w, struct target *t)
 	if (!ret)
 		seals_known(t, F_SEAL_WRITE);
 	if (!ret && mirror >= 0)
-		check_left_mirror(w, t, mirror);
+		check_final_mirror(w, t, mirror);
 	if (!ret && lease >= 0)
-		check_left_lease(w, t, lease, arg.revoked_pages);
+		check_final_lease(w, t, lease, arg.revoked_pages);
 	if (mirror >= 0)
 		close(mirror);
 	if (lease >= 0)
@@ -325,7 +325,7 @@ void final_check(struct worker *w)
 		check_released(w, &fuzz->target[i]);
 }
 
-void end_object(struct target *t)
+void close_object(struct target *t)
 {
 	close(t->fd);
 	close(t->doomed);

@@ -12,25 +12,25 @@
 #include "random.h"
 #include "worker.h"
 
-#define TURNS		150	/* operations per worker; a race is decided sooner */
-#define RACING_TURNS	50
+#define OPS_PER_WORKER		150
+#define RACING_OPS_PER_WORKER	50	/* a race is decided sooner */
 #define PAGES		16
 
 /* Larger folios are not tested: they take too long. */
 #define LARGE_MAX	(4UL << 20)
 
 /* The operations that a round favours. */
-enum profile { MIXED, RACING, MAPPING, HOLDING, SIZING, CHECKING, PROFILES };
+enum profile { MIXED, RACING, MAPPING, PINNING, SIZING, CHECKING, PROFILES };
 
 static const char *const profile_names[PROFILES] = {
-	"mixed", "racing", "mapping", "holding", "sizing", "checking",
+	"mixed", "racing", "mapping", "pinning", "sizing", "checking",
 };
 
 /* The profile of this round. */
 extern enum profile profile;
 
 /* Operations per worker in this round. */
-extern unsigned int turns;
+extern unsigned int ops_per_worker;
 
 /* All workers; the last entry runs the final checks. */
 extern struct worker workers[WORKERS + 1];
@@ -48,6 +48,6 @@ int new_object(struct target *t, struct random *r, size_t span);
 void final_check(struct worker *w);
 
 /* Closes a target's descriptors. */
-void end_object(struct target *t);
+void close_object(struct target *t);
 
 #endif /* FUZZER_ROUND_H */

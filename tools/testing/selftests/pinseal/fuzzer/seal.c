@@ -36,7 +36,7 @@ struct pinseal_seal random_request(struct worker *w, struct target *t)
 	if (once_in(r, 8))
 		arg.seals |= F_SEAL_SEAL;
 	arg.seals &= t->wanted;
-	if (w->turn < t->ripe)
+	if (w->op < t->write_seal_op)
 		arg.seals &= SIZE_SEALS;
 	if (once_in(r, 5))
 		arg.flags = PINSEAL_SEAL_NOWAIT;
@@ -93,10 +93,10 @@ static uint64_t timeout_of(const struct pinseal_seal *in)
 static __u64 isolated_in_call(const struct pinseal_seal *in,
 			      const struct pinseal_seal *out)
 {
-	bool goes_on = in->scans || in->waited_ns;
+	bool resumed = in->scans || in->waited_ns;
 	__u64 before = in->isolated_pages < MOST_ISOLATED ? in->isolated_pages : MOST_ISOLATED;
 
-	if (!goes_on || !(in->flags & PINSEAL_SEAL_ISOLATE))
+	if (!resumed || !(in->flags & PINSEAL_SEAL_ISOLATE))
 		return out->isolated_pages;
 	if (out->isolated_pages < before || out->isolated_pages > MOST_ISOLATED)
 		wrong_report("%llu pages isolated in total, %llu before", out->isolated_pages,
@@ -128,7 +128,7 @@ static void check_report(struct worker *w, int ret, const struct pinseal_seal *i
 	if (out->revoked_pages &&
 	    (!(in->flags & PINSEAL_SEAL_REVOKE) || !(in->seals & F_SEAL_WRITE)))
 		wrong_report("%llu pages revoked without a request", out->revoked_pages);
-	leases_were_taken(w->t, out->revoked_pages);
+	leases_revoked(w->t, out->revoked_pages);
 	if (out->pad || out->seals != in->seals || out->flags != in->flags ||
 	    out->timeout_ns != in->timeout_ns || out->max_scans != in->max_scans)
 		wrong_report("changed an input field");
@@ -215,31 +215,31 @@ int seal(struct worker *w, struct target *t, struct pinseal_seal in)
 {
 	enum form form = random_form(w);
 	struct pinseal_seal out;
-	bool right = !once_in(&w->r, 24);
+	bool valid = !once_in(&w->r, 24);
 	/* Signals are blocked for some calls, so that the deadline ends them. */
-	bool quiet = in.timeout_ns < NSEC_PER_SEC && once_in(&w->r, 2);
+	bool signals_blocked = in.timeout_ns < NSEC_PER_SEC && once_in(&w->r, 2);
 	int ret;
 
-	if (!right)
+	if (!valid)
 		spoil(w, &in);
 	out = in;
 	choose_fd(w, t, false);
-	right = right && !form_error(form, PINSEAL_IOC_SEAL);
-	if (right)
-		seals_asked(t, in.seals);
+	valid = valid && !form_error(form, PINSEAL_IOC_SEAL);
+	if (valid)
+		seals_requested(t, in.seals);
 	if (in.flags & PINSEAL_SEAL_REVOKE)
-		asking_begins(t);
+		lease_break_begins(t);
 	call_begin(w, t, "SEAL(%lld, %#llx, flags %#llx, %lld ns of %lld, %lld scans of %lld)",
 		   t->number, in.seals, in.flags, in.waited_ns, in.timeout_ns, in.scans,
 		   in.max_scans);
-	if (quiet)
-		hold_signals(true);
+	if (signals_blocked)
+		block_signals(true);
 	ret = ioctl_as(w, form, PINSEAL_IOC_SEAL, &out);
-	if (quiet)
-		hold_signals(false);
+	if (signals_blocked)
+		block_signals(false);
 	if (in.flags & PINSEAL_SEAL_REVOKE)
-		asking_ends(t);
-	if (!right) {
+		lease_break_ends(t);
+	if (!valid) {
 		call_allows(w, ret, EINVAL, EFAULT, E2BIG, EPERM);
 		if (ret >= 0 || (form <= LONG_DIRTY && memcmp(&in, &out, sizeof(in))))
 			wrong_report("worker %u: an invalid request had an effect", w->number);
@@ -272,13 +272,13 @@ void op_seal(struct worker *w, struct target *t)
  * The owner of an imported memfd seals it as well. Not for write: the pin check of fcntl() is
  * unreliable.
  */
-static void seal_by_maker(struct worker *w, struct target *t)
+static void seal_by_owner(struct worker *w, struct target *t)
 {
 	uint32_t seals = random_below(&w->r, 2 * F_SEAL_FUTURE_WRITE) & ~F_SEAL_WRITE & t->wanted;
 	int ret;
 
 	choose_fd(w, t, false);
-	seals_asked(t, seals);
+	seals_requested(t, seals);
 	call_begin(w, t, "F_ADD_SEALS(%lld, %#llx) by the owner of the memfd", t->number, seals);
 	ret = call_end(w, sys(fcntl(t->inner, F_ADD_SEALS, seals)));
 	call_allows(w, ret, EPERM);
@@ -291,7 +291,7 @@ static void seal_by_maker(struct worker *w, struct target *t)
 		break_rule(RULE_STATE, "object %lld was sealed by its owner after F_SEAL_SEAL",
 			   t->number);
 	seals_known(t, seals);
-	note(N_BY_MAKER);
+	note(N_BY_OWNER);
 }
 
 void op_add_seals(struct worker *w, struct target *t)
@@ -300,7 +300,7 @@ void op_add_seals(struct worker *w, struct target *t)
 	int ret;
 
 	if (t->imported) {
-		seal_by_maker(w, t);
+		seal_by_owner(w, t);
 		return;
 	}
 	choose_fd(w, t, true);

@@ -10,7 +10,7 @@
 
 #define DEFAULT_NS	(150 * NSEC_PER_MSEC)
 
-/* Returns a valid request. Objects are used for some turns before a write seal. */
+/* Returns a valid request. Objects are used for some operations before a write seal. */
 struct pinseal_seal random_request(struct worker *w, struct target *t);
 
 /* Reports an inconsistent SEAL result. */

@@ -9,29 +9,29 @@
 #include "worker.h"
 
 /* Flags of RESIZE and FALLOCATE alike. */
-#define TAKE_WAIT	PINSEAL_RESIZE_WAIT
-#define TAKE_KEEP	PINSEAL_RESIZE_KEEP_LEASES
+#define REMOVE_WAIT		PINSEAL_RESIZE_WAIT
+#define REMOVE_KEEP_LEASES	PINSEAL_RESIZE_KEEP_LEASES
 
-_Static_assert(TAKE_WAIT == PINSEAL_FALLOCATE_WAIT && TAKE_KEEP == PINSEAL_FALLOCATE_KEEP_LEASES,
-	       "one set of flags");
+_Static_assert(REMOVE_WAIT == PINSEAL_FALLOCATE_WAIT &&
+	       REMOVE_KEEP_LEASES == PINSEAL_FALLOCATE_KEEP_LEASES, "one set of flags");
 
 /* A call that may remove pages. */
-struct taking {
+struct removal {
 	uint64_t begin, end;		/* the bytes being removed */
 	uint64_t from, to;		/* the whole pages among them */
 	uint32_t flags;
 	bool waits;			/* for the pages' extra references to go */
-	bool quiet;			/* signals are blocked meanwhile */
-	struct grip *held;		/* the worker's own extra reference to them, or NULL */
-	bool still;			/* no other call was setting the size ... */
+	bool signals_blocked;
+	struct extra_ref *own_ref;	/* the worker's own one to them, or NULL */
+	bool stable;			/* no other call was setting the size ... */
 	unsigned int sizing;		/* ... when the target's count was this ... */
 	int64_t size;			/* ... and the size was this */
 };
 
-/* Makes one random RESIZE call, or ftruncate() on the shmem file behind the device. */
+/* Makes one random RESIZE call, or ftruncate() on the inner file. */
 void op_resize(struct worker *w, struct target *t);
 
-/* Makes one random FALLOCATE call, or fallocate() on the shmem file behind the device. */
+/* Makes one random FALLOCATE call, or fallocate() on the inner file. */
 void op_fallocate(struct worker *w, struct target *t);
 
 #endif /* FUZZER_SIZE_H */

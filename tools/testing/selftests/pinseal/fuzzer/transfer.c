@@ -25,7 +25,7 @@ struct transfer read_by(struct worker *w, const char *what, struct target *t, in
 	struct transfer x = random_transfer(w, to - from);
 
 	x.image = has_image(t);
-	view_was_filled(w, x.memory);
+	mapping_was_filled(w, x.memory);
 	call_begin(w, t, what, t->number, from, address(x.memory), x.len, x.at);
 	x.ret = call_end(w, sys(pread(fd, x.memory, x.len, x.at)));
 	if (x.ret == -ENOSPC)

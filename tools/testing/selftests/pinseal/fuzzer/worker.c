@@ -41,14 +41,14 @@ void handle_signals(void)
 	sigaction(SIGBUS, &sa, NULL);
 }
 
-void hold_signals(bool hold)
+void block_signals(bool block)
 {
 	sigset_t set;
 
 	sigemptyset(&set);
 	sigaddset(&set, SIGUSR1);
 	sigaddset(&set, SIGUSR2);
-	pthread_sigmask(hold ? SIG_BLOCK : SIG_UNBLOCK, &set, NULL);
+	pthread_sigmask(block ? SIG_BLOCK : SIG_UNBLOCK, &set, NULL);
 }
 
 int copy_with_faults(struct worker *w, void *to, const void *from, size_t len)

@@ -15,7 +15,7 @@
 #include "random.h"
 
 /* A worker's mapping of an object. */
-struct view {
+struct mapping {
 	struct target *t;		/* NULL: none */
 	char *at;
 	size_t len;
@@ -25,21 +25,21 @@ struct view {
 	bool writable;			/* shared, and certainly writable or can be made so */
 	bool after_future;		/* created when F_SEAL_FUTURE_WRITE was known */
 	bool own_bytes;			/* private with copied pages, or its pages reordered */
-	bool stays_here;		/* MADV_DONTFORK: not inherited by children */
+	bool dontfork;			/* MADV_DONTFORK: not inherited by children */
 };
 
-#define VIEWS	4
-#define GRIPS	3
-#define MIRRORS	2
+#define MAPPINGS	4
+#define EXTRA_REFS	3
+#define MIRRORS		2
 
-/* Pages of an object that a worker references without a mapping. */
-struct grip {
+/* An extra reference to pages of an object, without a mapping. */
+struct extra_ref {
 	struct target *t;		/* NULL: none */
 	unsigned int kind;		/* enum hold_kind, or HOLD_UDMABUF */
 	struct hold hold;
 	int dmabuf;
 	uint64_t from, to;		/* bytes */
-	unsigned int taken;		/* times_taken() before it was created */
+	unsigned int times_removed;	/* times_removed() before it was taken */
 	bool sure;			/* certainly the object's pages, not a zero page */
 	bool early;			/* older than any write seal of the object */
 	bool reading;			/* a request that stores into the pages is in flight */
@@ -49,7 +49,7 @@ struct grip {
 	bool revoked;			/* the lease is revoked, which is final */
 	uint64_t grace_ns;
 	uint64_t since;			/* start of its creation ... */
-	unsigned int unaskers;		/* ... and the target's unaskers then */
+	unsigned int breaks_ended;	/* ... and the target's breaks_ended then */
 };
 
 /* A mirror of a worker's mapping, which may be gone. */
@@ -63,16 +63,16 @@ struct mirror {
 /* The state of a worker. */
 struct worker {
 	unsigned int number;
-	unsigned int turn;
+	unsigned int op;
 	struct log *log;
 	struct random r;
-	struct view view[VIEWS];
-	struct grip grip[GRIPS];
+	struct mapping mapping[MAPPINGS];
+	struct extra_ref ref[EXTRA_REFS];
 	struct mirror mirror[MIRRORS];
 	struct {
 		pid_t pid;		/* 0: none */
 		unsigned int *stop;
-		struct target *writable[VIEWS];
+		struct target *writable[MAPPINGS];
 	} child;
 	struct arena arena;
 	unsigned char *buf;		/* of the size of the largest object */
@@ -86,7 +86,7 @@ struct worker {
 	int fd;
 	bool chosen;			/* @fd was chosen for the next call */
 	bool doomed;			/* another worker may close @fd at any time */
-	bool inner;			/* @fd is the shmem file's */
+	bool inner;			/* @fd is the inner file's */
 	unsigned int handled, unrestarted; /* signals so far */
 
 	sigjmp_buf fault;
@@ -103,7 +103,7 @@ extern __thread volatile unsigned int signals_handled, signals_unrestarted;
 void handle_signals(void);
 
 /* Blocks signals during a sequence of calls, or unblocks them. */
-void hold_signals(bool hold);
+void block_signals(bool block);
 
 /* Copies between memory that may be inaccessible. Returns 0 or the signal. */
 int copy_with_faults(struct worker *w, void *to, const void *from, size_t len);
@@ -126,7 +126,7 @@ long long call_end(struct worker *w, long long ret);
 
 /*
  * Chooses a descriptor of the object for the next call: usually that of the device file.
- * The others are one that other workers close and reopen, and that of the shmem file.
+ * The others are one that other workers close and reopen, and that of the inner file.
  */
 void choose_fd(struct worker *w, struct target *t, bool also_inner);
 

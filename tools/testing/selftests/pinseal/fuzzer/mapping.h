@@ -2,22 +2,22 @@
 /*
  * The fuzzer's mappings: made, stored through, changed in every way, unmapped.
  */
-#ifndef FUZZER_VIEW_H
-#define FUZZER_VIEW_H
+#ifndef FUZZER_MAPPING_H
+#define FUZZER_MAPPING_H
 
 #include "worker.h"
 
 /* An object sealed for write has no shared mapping that is writable or can be made so. */
-void check_views(struct worker *w);
+void check_mappings(struct worker *w);
 
 /* A mapping of @t, chosen at random; with @t NULL, a free slot. NULL if there is none. */
-struct view *find_view(struct worker *w, struct target *t);
+struct mapping *find_mapping(struct worker *w, struct target *t);
 
-/* Unmaps @v and frees its slot. */
-void drop_view(struct worker *w, struct view *v);
+/* Unmaps @map and frees its slot. */
+void unmap(struct worker *w, struct mapping *map);
 
 /* Makes a random mapping of @t. NULL if mmap() fails or no slot is free. */
-struct view *make_view(struct worker *w, struct target *t);
+struct mapping *make_mapping(struct worker *w, struct target *t);
 
 /* Makes a random mapping and keeps it. */
 void op_map(struct worker *w, struct target *t);
@@ -25,8 +25,8 @@ void op_map(struct worker *w, struct target *t);
 /* Unmaps a mapping of @t, if the worker has one. */
 void op_unmap(struct worker *w, struct target *t);
 
-/* Stores random bytes through @v, at most @times times: the first fault ends it. */
-void store(struct worker *w, struct view *v, unsigned int times);
+/* Stores random bytes through @map, at most @times times: the first fault ends it. */
+void store(struct worker *w, struct mapping *map, unsigned int times);
 
 /* Stores through a mapping of @t, if the worker has one. */
 void op_store(struct worker *w, struct target *t);
@@ -40,13 +40,13 @@ void op_load(struct worker *w, struct target *t);
  */
 void op_map_and_store(struct worker *w, struct target *t);
 
-/* Moves or resizes @v with mremap(). */
-void move(struct worker *w, struct view *v);
+/* Moves or resizes @map with mremap(). */
+void move(struct worker *w, struct mapping *map);
 
-/* Unmaps some pages at the start of @v. */
-void cut(struct worker *w, struct view *v);
+/* Unmaps some pages at the start of @map. */
+void cut(struct worker *w, struct mapping *map);
 
 /* Changes a mapping of @t in one random way: protection, place, extent, advice, bytes. */
-void op_change_view(struct worker *w, struct target *t);
+void op_change_mapping(struct worker *w, struct target *t);
 
-#endif /* FUZZER_VIEW_H */
+#endif /* FUZZER_MAPPING_H */
