@@ -436,7 +436,7 @@ TEST_F(object, pins_does_not_list_clean_pages)
 	free(vec);
 }
 
-TEST_F(object, pins_goes_on_from_next)
+TEST_F(object, pins_continues_from_next)
 {
 	struct pinseal_page vec;
 	struct pinseal_pins arg;

@@ -81,12 +81,12 @@ TEST_F(async, shows_waiters)
 	EXPECT_TRUE(waiters_become(self->fd, "2"));
 	EXPECT_EQ(0, async_cancel(self->fd, &arg));
 	EXPECT_TRUE(waiters_become(self->fd, "1"));
-	ASSERT_EQ(0, let_go(self));
+	ASSERT_EQ(0, release_page(self));
 	EXPECT_EQ(0, sealer_join(&s));
 	EXPECT_TRUE(waiters_become(self->fd, "0"));
 }
 
-TEST_F(async, goes_on_until_the_page_is_released)
+TEST_F(async, is_pending_until_the_page_is_released)
 {
 	struct pinseal_seal arg = seal_async(F_SEAL_WRITE, FOR_EVER);
 	uint32_t scans;
@@ -108,7 +108,7 @@ TEST_F(async, goes_on_until_the_page_is_released)
 	/* As with any seal, writable mappings are refused. */
 	EXPECT_EQ(-EBUSY, ps_try_map(self->fd, page_size(), PROT_READ | PROT_WRITE, MAP_SHARED));
 
-	ASSERT_EQ(0, let_go(self));
+	ASSERT_EQ(0, release_page(self));
 	ASSERT_EQ(0, async_wait(self->fd, &arg));
 	EXPECT_EQ(PINSEAL_OUTCOME_SEALED, arg.outcome);
 	EXPECT_LT(scans, arg.scans);
@@ -149,7 +149,7 @@ TEST_F(async, keeps_to_its_bounds)
 	EXPECT_EQ(PINSEAL_OUTCOME_PINNED, at_once.outcome);
 	EXPECT_UNTOUCHED(self->memory);
 
-	ASSERT_EQ(0, let_go(self));
+	ASSERT_EQ(0, release_page(self));
 	EXPECT_EQ(0, ps_add_seals(self->fd, F_SEAL_WRITE));
 }
 
@@ -209,7 +209,7 @@ TEST_F(async, owns_the_seal_exclusion)
 	EXPECT_EQ(-EBUSY, ps_seal(self->fd, &other));
 	EXPECT_EQ(PINSEAL_OUTCOME_PINNED, other.outcome);
 	EXPECT_EQ(HELD, other.first_pinned);
-	ASSERT_EQ(0, let_go(self));
+	ASSERT_EQ(0, release_page(self));
 	EXPECT_EQ(0, async_wait(self->fd, &arg));
 	/* The seal exclusion is released. */
 	EXPECT_EQ(0, ps_add_seals(self->fd, F_SEAL_GROW));
@@ -231,7 +231,7 @@ TEST_F(async, waits_for_the_seal_exclusion)
 
 	ASSERT_EQ(0, ps_seal(self->fd, &arg));
 	EXPECT_EQ(0, ready_within(self->fd, POLLPRI, 20));
-	ASSERT_EQ(0, let_go(self));
+	ASSERT_EQ(0, release_page(self));
 	EXPECT_EQ(0, sealer_join(&s));
 	EXPECT_EQ(0, async_wait(self->fd, &arg));
 	EXPECT_EQ(F_SEAL_WRITE | F_SEAL_GROW, ps_get_seals(self->fd));
@@ -247,7 +247,7 @@ TEST_F(async, is_refused_after_seal_seal)
 	ASSERT_EQ(0, sealer_start(&s, self->fd, end));
 	ASSERT_EQ(0, ps_seal(self->fd, &arg));
 	before = arg;
-	ASSERT_EQ(0, let_go(self));
+	ASSERT_EQ(0, release_page(self));
 	EXPECT_EQ(0, sealer_join(&s));
 	EXPECT_EQ(-EPERM, async_wait(self->fd, &arg));
 	EXPECT_EQ(0, memcmp(&before, &arg, sizeof(arg)));
@@ -265,7 +265,7 @@ TEST_F(async, is_one_at_a_time)
 	ASSERT_EQ(0, ps_seal(self->fd, &arg));
 	EXPECT_EQ(-EALREADY, ps_seal(self->fd, &other));
 	EXPECT_EQ(-EALREADY, async_cancel(self->fd, &other));
-	ASSERT_EQ(0, let_go(self));
+	ASSERT_EQ(0, release_page(self));
 	ASSERT_EQ(POLLPRI, ready_within(self->fd, POLLPRI, SOON_NS / NSEC_PER_MSEC));
 	/* Nor before the result is fetched. */
 	EXPECT_EQ(-EALREADY, ps_seal(self->fd, &other));
@@ -288,7 +288,7 @@ TEST_F(async, belongs_to_the_object)
 	EXPECT_EQ(-EPERM, async_cancel(reader, &arg));
 	ASSERT_EQ(0, ps_seal(other, &arg));
 	EXPECT_EQ(PINSEAL_OUTCOME_PENDING, arg.outcome);
-	ASSERT_EQ(0, let_go(self));
+	ASSERT_EQ(0, release_page(self));
 	/* Any descriptor polls; only one that may seal fetches. */
 	EXPECT_EQ(POLLPRI, ready_within(reader, POLLPRI, SOON_NS / NSEC_PER_MSEC));
 	EXPECT_EQ(-EPERM, ps_seal(reader, &arg));
@@ -343,7 +343,7 @@ TEST_F(async, is_cancelled)
 	ASSERT_EQ(0, async_cancel(self->fd, &arg));
 	EXPECT_EQ(1, arg.pinned_pages);
 	EXPECT_EQ(HELD, arg.first_pinned);
-	ASSERT_EQ(0, let_go(self));
+	ASSERT_EQ(0, release_page(self));
 	/* No worker is left that could seal it now. */
 	sleep_ns(20 * NSEC_PER_MSEC);
 	EXPECT_UNTOUCHED(self->memory);
@@ -369,7 +369,7 @@ TEST_F(async, is_cancelled_too_late)
 	EXPECT_EQ(PINSEAL_OUTCOME_PINNED, arg.outcome);
 	EXPECT_FALSE(async_ended(self->fd));
 
-	ASSERT_EQ(0, let_go(self));
+	ASSERT_EQ(0, release_page(self));
 	arg = seal_async(F_SEAL_WRITE, FOR_EVER);
 	ASSERT_EQ(0, ps_seal(self->fd, &arg));
 	ASSERT_EQ(POLLPRI, ready_within(self->fd, POLLPRI, SOON_NS / NSEC_PER_MSEC));
@@ -394,13 +394,13 @@ TEST_F(async, ends_with_the_last_descriptor)
 				     MAP_SHARED));
 	close(others[1]);
 	EXPECT_UNTOUCHED(self->memory);
-	ASSERT_EQ(0, let_go(self));
+	ASSERT_EQ(0, release_page(self));
 	sleep_ns(20 * NSEC_PER_MSEC);
 	EXPECT_UNTOUCHED(self->memory);
 }
 
 /* An object that is still mapped is not released. */
-TEST_F(async, goes_on_while_there_is_a_mapping)
+TEST_F(async, is_pending_while_there_is_a_mapping)
 {
 	struct pinseal_seal arg = seal_async(F_SEAL_WRITE, FOR_EVER);
 	char *p = ps_map(self->fd, self->len, PROT_READ, MAP_PRIVATE);

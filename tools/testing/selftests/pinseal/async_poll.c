@@ -44,7 +44,7 @@ TEST_F(async, io_uring_waits_with_a_write)
 	arg = seal_async(F_SEAL_WRITE, FOR_EVER);
 	ASSERT_EQ(0, async_wait_scan(self->fd, &arg));
 	ASSERT_EQ(0, uring_submit(&ring, &sqe));
-	ASSERT_EQ(0, let_go(self));
+	ASSERT_EQ(0, release_page(self));
 	ASSERT_EQ(0, uring_wait(&ring, &cqe));
 	EXPECT_EQ(-EPERM, cqe.res);
 	uring_close(&ring);
@@ -157,7 +157,7 @@ TEST_F(async, wakes_all_pollers)
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(waits); i++)
 		EXPECT_FALSE(__atomic_load_n(&p[i].done, __ATOMIC_ACQUIRE));
-	ASSERT_EQ(0, let_go(self));
+	ASSERT_EQ(0, release_page(self));
 	for (size_t i = 0; i < ARRAY_SIZE(waits); i++) {
 		pthread_join(p[i].thread, NULL);
 		EXPECT_EQ(0, p[i].ret);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Access to an object while a seal waits: reads go on, changes wait and can be interrupted,
+ * Access to an object while a seal waits: reads proceed, changes wait and can be interrupted,
  * new writable mappings are refused, and nothing else is delayed.
  */
 #include <linux/falloc.h>
@@ -160,7 +160,7 @@ TEST_F(change, waits_until_sealed)
 	EXPECT_EQ(variant->sealed, changer_join(&self->changer));
 }
 
-TEST_F(change, goes_on_when_the_seal_times_out)
+TEST_F(change, proceeds_when_the_seal_times_out)
 {
 	struct sealer second;
 

@@ -200,7 +200,7 @@ TEST_F(exec, against_chmod)
 	/* Any result of a memfd is accepted. */
 	bool both = sysconf(_SC_NPROCESSORS_ONLN) > 1 && variant->kind != MEMFD;
 
-	/* Which comes first is luck; the test goes on until each has. */
+	/* Which comes first is luck; the test runs until each has. */
 	while (now_ns() < until || (both && (!executable || !plain))) {
 		int fd = obj_open(variant->kind), seals;
 		struct toggler t = { 0 };

@@ -214,7 +214,7 @@ static int call_seal_pinned(struct scene *s)
 	return 0;
 }
 
-static int seal_in_background(struct scene *s, uint32_t flags, unsigned int outcome)
+static int async_seal(struct scene *s, uint32_t flags, unsigned int outcome)
 {
 	struct pinseal_seal arg = seal_async(F_SEAL_WRITE, UINT64_MAX);
 	int ret;
@@ -228,23 +228,23 @@ static int seal_in_background(struct scene *s, uint32_t flags, unsigned int outc
 
 static int call_begin(struct scene *s)
 {
-	return seal_in_background(s, 0, PINSEAL_OUTCOME_PENDING);
+	return async_seal(s, 0, PINSEAL_OUTCOME_PENDING);
 }
 
-/* The first page is held, so the seal goes on. */
+/* The first page is held, so the seal is pending. */
 static int begin(struct scene *s)
 {
 	return pin(s) ?: call_begin(s);
 }
 
-static int call_ask(struct scene *s)
+static int call_query(struct scene *s)
 {
 	return call_begin(s);
 }
 
 static int call_cancel(struct scene *s)
 {
-	return seal_in_background(s, PINSEAL_SEAL_CANCEL, PINSEAL_OUTCOME_CANCELLED);
+	return async_seal(s, PINSEAL_SEAL_CANCEL, PINSEAL_OUTCOME_CANCELLED);
 }
 
 static int call_poll(struct scene *s)
@@ -501,7 +501,7 @@ CALL(read_pin, .before = make_pin);
 CALL(mirror, .before = make_map);
 CALL(read_mirror, .before = make_mirror);
 CALL(begin, .before = pin);
-CALL(ask, .before = begin);
+CALL(query, .before = begin);
 CALL(cancel, .before = begin);
 CALL(poll);
 CALL(reopen);

@@ -177,7 +177,7 @@ TEST_F(lease, stays_when_the_requester_times_out)
 	close(pin);
 }
 
-/* A sealer that gives up has no claim on the grace that has passed. */
+/* After a sealer has timed out, the grace that passed does not count. */
 TEST_F(lease, has_full_grace_at_a_new_request)
 {
 	struct pinseal_seal arg = seal_revoking(SHORT_NS);

@@ -96,7 +96,7 @@ FIXTURE_TEARDOWN_PARENT(pressure)
 
 /*
  * Seals an object without holders. Reclaim and migration hold pages meanwhile: a memfd, which
- * gives up after 150 ms, is tried again.
+ * times out after 150 ms, is tried again.
  */
 static int seal(int fd)
 {

@@ -204,7 +204,7 @@ static unsigned long rounds_in_window(void)
  * A page is held, and a seal waits for it. The readers share the machine with the sealer, but
  * are not blocked: they reach a part of their speed, sooner or later on a busy machine.
  */
-TEST_F(readers, go_on_while_a_seal_waits)
+TEST_F(readers, proceed_while_a_seal_waits)
 {
 	size_t size = variant->pages * page_size();
 	uint64_t until = now_ns() + LATE_NS;

@@ -4,7 +4,7 @@
  * neither hide an extra reference nor be taken for one; a pin through a mapping that is being
  * unmapped either fails or delays the seal.
  *
- * Each test goes on until the race has been run often enough.
+ * Each test runs until the race has been run often enough.
  */
 #include <pthread.h>
 #include <sched.h>

@@ -4,7 +4,7 @@
  * succeeded, no byte (no size) changes, and nothing is left that could change one. Sealers
  * against each other: concurrent_sealers.c.
  *
- * Each test goes on until the race has been run often enough.
+ * Each test runs until the race has been run often enough.
  */
 #include <linux/falloc.h>
 #include <sys/wait.h>

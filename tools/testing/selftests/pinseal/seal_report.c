@@ -195,7 +195,7 @@ TEST_F(report, of_a_failure_is_followed_by_success)
 	ASSERT_NE(MAP_FAILED, p);
 	ASSERT_EQ(-EBUSY, ps_seal(self->fd, &self->arg));
 	munmap(p, self->len);
-	/* The struct as it came back: the counts go on. */
+	/* The struct as it came back: the counts continue. */
 	ASSERT_EQ(0, ps_seal(self->fd, &self->arg));
 	EXPECT_EQ(PINSEAL_OUTCOME_SEALED, self->arg.outcome);
 }

@@ -49,7 +49,7 @@ FIXTURE(swap) {
 
 ON_EVERY_KIND(swap);
 
-/* Asks for all pages to be paged out until most are: whether they are. */
+/* Pages out until most pages are out: whether they are. */
 static bool page_out(FIXTURE_DATA(swap) *self)
 {
 	for (int i = 0; i < 3000; i++) {

@@ -357,7 +357,7 @@ TEST_F(busy_ring, does_not_add_scans)
 	}
 }
 
-/* The grace of a lease goes on across restarts, and pages revoked before count. */
+/* The grace of a lease continues across restarts, and pages revoked earlier count. */
 TEST_F(busy_ring, does_not_extend_a_lease)
 {
 	struct pinseal_seal arg = seal_write(LONG_NS);

@@ -167,7 +167,7 @@ TEST_F(trace, of_a_lease_that_is_not_requested)
 	EXPECT_EVENT(self, "seal_end", "outcome=2 ");
 	self->at = self->text;
 	EXPECT_FALSE(comes(self, "lease_asked", "")) {
-		TH_LOG("asked in:\n%s", self->text);
+		TH_LOG("break requested in:\n%s", self->text);
 	}
 }
 

@@ -28,7 +28,7 @@ FIXTURE(seal_waits)
 {
 	int fd;
 	struct hold hold;
-	bool holding;
+	bool held;
 };
 
 FIXTURE_SETUP(seal_waits)
@@ -36,12 +36,12 @@ FIXTURE_SETUP(seal_waits)
 	self->fd = ps_create(PAGES * page_size());
 	ASSERT_LE(0, self->fd);
 	ASSERT_EQ(0, hold_begin(&self->hold, HOLD_VMSPLICE, self->fd, HELD, 1));
-	self->holding = true;
+	self->held = true;
 }
 
 FIXTURE_TEARDOWN(seal_waits)
 {
-	if (self->holding)
+	if (self->held)
 		hold_end(&self->hold);
 	close(self->fd);
 }
@@ -60,7 +60,7 @@ FIXTURE_TEARDOWN(seal_waits)
 /* Releases the page; the object can be sealed then. */
 #define EXPECT_SEALABLE(self)							\
 	do {									\
-		self->holding = false;						\
+		self->held = false;						\
 		EXPECT_EQ(0, hold_end(&self->hold));				\
 		EXPECT_EQ(0, ps_add_seals(self->fd, F_SEAL_WRITE));		\
 		EXPECT_EQ(F_SEAL_WRITE, ps_get_seals(self->fd));		\
@@ -227,7 +227,7 @@ TEST_F(seal_waits, for_ever)
 	ASSERT_EQ(0, sealer_start(&s, self->fd, seal_write(UINT64_MAX)));
 	sleep_ns(50 * NSEC_PER_MSEC);
 	EXPECT_FALSE(sealer_done(&s));
-	self->holding = false;
+	self->held = false;
 	ASSERT_EQ(0, hold_end(&self->hold));
 	EXPECT_EQ(0, sealer_join(&s));
 	EXPECT_EQ(PINSEAL_OUTCOME_SEALED, s.arg.outcome);
@@ -476,7 +476,7 @@ TEST_F(seal_waits, with_two_sealers)
 	sleep_ns(30 * NSEC_PER_MSEC);
 	EXPECT_FALSE(sealer_done(&a));
 	EXPECT_FALSE(sealer_done(&b));
-	self->holding = false;
+	self->held = false;
 	ASSERT_EQ(0, hold_end(&self->hold));
 	EXPECT_EQ(0, sealer_join(&a));
 	EXPECT_EQ(0, sealer_join(&b));
@@ -495,7 +495,7 @@ TEST_F(seal_waits, with_two_sealers_of_different_seals)
 	sleep_ns(30 * NSEC_PER_MSEC);
 	EXPECT_FALSE(sealer_done(&b));
 	EXPECT_EQ(0, ps_get_seals(self->fd));
-	self->holding = false;
+	self->held = false;
 	ASSERT_EQ(0, hold_end(&self->hold));
 	EXPECT_EQ(0, sealer_join(&a));
 	EXPECT_EQ(0, sealer_join(&b));
@@ -511,7 +511,7 @@ TEST_F(seal_waits, with_a_sealer_that_forbids_more_seals)
 	all.seals |= F_SEAL_SEAL;
 	ASSERT_EQ(0, sealer_start(&a, self->fd, all));
 	ASSERT_EQ(0, sealer_start(&b, self->fd, seal_write(LONG_NS)));
-	self->holding = false;
+	self->held = false;
 	ASSERT_EQ(0, hold_end(&self->hold));
 	EXPECT_EQ(0, sealer_join(&a));
 	EXPECT_EQ(-EPERM, sealer_join(&b));
@@ -527,7 +527,7 @@ TEST_F(seal_waits, with_two_deadlines)
 
 	ASSERT_EQ(0, sealer_start(&a, self->fd, seal_write(LONG_NS)));
 
-	/* The second one gives up first. */
+	/* The second one times out first. */
 	for (i = 0; i < 3; i++) {
 		began = now_ns();
 		arg = seal_write(50 * NSEC_PER_MSEC);
@@ -547,7 +547,7 @@ TEST_F(seal_waits, with_two_deadlines)
 
 	/* After the first one the second one seals. */
 	ASSERT_EQ(0, sealer_start(&b, self->fd, seal_write(LONG_NS)));
-	self->holding = false;
+	self->held = false;
 	ASSERT_EQ(0, hold_end(&self->hold));
 	EXPECT_EQ(0, sealer_join(&a));
 	EXPECT_EQ(0, sealer_join(&b));
@@ -563,7 +563,7 @@ TEST_F(seal_waits, with_two_sealers_when_the_first_times_out)
 	sleep_ns(30 * NSEC_PER_MSEC);
 	EXPECT_FALSE(sealer_done(&b));
 	EXPECT_EQ(0, ps_get_seals(self->fd));
-	self->holding = false;
+	self->held = false;
 	ASSERT_EQ(0, hold_end(&self->hold));
 	EXPECT_EQ(0, sealer_join(&b));
 	EXPECT_EQ(PINSEAL_OUTCOME_SEALED, b.arg.outcome);

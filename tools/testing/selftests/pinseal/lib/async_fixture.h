@@ -19,7 +19,7 @@ FIXTURE(async)
 	int fd, memory;
 	size_t len;
 	struct hold hold;
-	bool holding;
+	bool held;
 };
 
 FIXTURE_SETUP(async)
@@ -30,19 +30,19 @@ FIXTURE_SETUP(async)
 	self->memory = ps_export(self->fd, 0);
 	ASSERT_LE(0, self->memory);
 	ASSERT_EQ(0, hold_begin(&self->hold, HOLD_VMSPLICE, self->fd, HELD, 1));
-	self->holding = true;
+	self->held = true;
 }
 
-static int let_go(FIXTURE_DATA(async) *self)
+static int release_page(FIXTURE_DATA(async) *self)
 {
-	self->holding = false;
+	self->held = false;
 	return hold_end(&self->hold);
 }
 
 FIXTURE_TEARDOWN(async)
 {
-	if (self->holding)
-		let_go(self);
+	if (self->held)
+		release_page(self);
 	close(self->memory);
 	if (self->fd >= 0)
 		close(self->fd);

@@ -40,7 +40,7 @@ bool check_was_busy(const struct verdict *v);
 /* check_of() - the check of that name, or NULL. */
 const struct check *check_of(const struct check *checks, size_t n, const char *name);
 
-/* check_main() - runs the check that @argv asks for, and exits; returns if it asks for none. */
+/* check_main() - runs the check that @argv names, and exits; returns if it names none. */
 void check_main(const struct check *checks, size_t n, int argc, char **argv);
 
 #endif /* JUDGE_H */

@@ -12,8 +12,8 @@ static void setting_keep(struct machine_noise *n, const char *path)
 	n->n_settings++;
 }
 
-/* Sleeps, but not beyond the end: whether the noise goes on. */
-static bool noise_goes_on(struct machine_noise *n, unsigned int ms)
+/* Sleeps, but not beyond the end: whether the noise continues. */
+static bool noise_continues(struct machine_noise *n, unsigned int ms)
 {
 	while (ms-- && !__atomic_load_n(&n->over, __ATOMIC_ACQUIRE))
 		sleep_ns(NSEC_PER_MSEC);
@@ -31,7 +31,7 @@ static void *noise_compaction(void *data)
 	struct machine_noise *n = data;
 
 	noise_be_nice();
-	while (noise_goes_on(n, 100)) {
+	while (noise_continues(n, 100)) {
 		if (!write_text("/proc/sys/vm/compact_memory", "1"))
 			n->compactions++;
 	}
@@ -46,7 +46,7 @@ static void *noise_folio_sizes(void *data)
 	unsigned int turn;
 
 	noise_be_nice();
-	for (turn = 0; noise_goes_on(n, 20); turn++) {
+	for (turn = 0; noise_continues(n, 20); turn++) {
 		unsigned int i = n->first_thp + turn % (n->end_thp - n->first_thp);
 
 		write_text(n->settings[i].path, choices[turn / 3 % 3]);
@@ -69,11 +69,11 @@ static void *noise_cpus(void *data)
 	unsigned int turn;
 
 	noise_be_nice();
-	for (turn = 0; noise_goes_on(n, 50); turn++) {
+	for (turn = 0; noise_continues(n, 50); turn++) {
 		unsigned int cpu = n->cpus[turn % n->n_cpus];
 
 		cpu_set_online(cpu, true);
-		noise_goes_on(n, 80);
+		noise_continues(n, 80);
 		if (!cpu_set_online(cpu, false))
 			n->cpus_gone++;
 	}
@@ -141,7 +141,7 @@ static void *noise_huge_pages(void *data)
 
 	noise_be_nice();
 	snprintf(path, sizeof(path), "%s/cgroup.procs", n->group->path);
-	while (noise_goes_on(n, 50)) {
+	while (noise_continues(n, 50)) {
 		FILE *f = fopen(path, "re");
 		int pid;
 
@@ -161,7 +161,7 @@ static void *noise_reclaim(void *data)
 	struct machine_noise *n = data;
 
 	noise_be_nice();
-	while (noise_goes_on(n, 30)) {
+	while (noise_continues(n, 30)) {
 		memcg_reclaim(n->group, memcg_read(n->group, "memory.current") / 4);
 		n->reclaims++;
 	}

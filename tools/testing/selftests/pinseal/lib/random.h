@@ -20,14 +20,15 @@ static inline uint64_t random_mix(uint64_t x)
 	return x ^ x >> 31;
 }
 
-/* random_for() - the sequence of thread @who for turn @turn of round @round. */
-static inline struct random random_for(uint64_t seed, uint64_t round, uint64_t who, uint64_t turn)
+/* random_for() - the sequence of thread @thread for step @step of round @round. */
+static inline struct random random_for(uint64_t seed, uint64_t round, uint64_t thread,
+				       uint64_t step)
 {
 	uint64_t state = random_mix(seed + 1);
 
 	state = random_mix(state + round);
-	state = random_mix(state + who);
-	return (struct random){ random_mix(state + turn) };
+	state = random_mix(state + thread);
+	return (struct random){ random_mix(state + step) };
 }
 
 static inline uint64_t random_bits(struct random *r)
