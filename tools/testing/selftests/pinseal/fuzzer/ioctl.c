@@ -134,10 +134,12 @@ void op_info(struct worker *w, struct target *t)
 	log_note(w->log, "size %#llx", info.size);
 	check_size(t, &w->before, info.size);
 	if (info.version != PINSEAL_VERSION || !info.default_timeout_ns ||
-	    info.features != (fuzz->mirrors ? PINSEAL_FEATURE_MIRROR : 0) ||
+	    info.features != (PINSEAL_FEATURE_CREATE |
+			      (fuzz->mirrors ? PINSEAL_FEATURE_MIRROR : 0)) ||
 	    info.seals != (ALL_SEALS | F_SEAL_EXEC | PINSEAL_F_SEAL_FUTURE_EXEC) ||
 	    info.seal_flags != (PINSEAL_SEAL_NOWAIT | PINSEAL_SEAL_ISOLATE | PINSEAL_SEAL_REVOKE |
-				PINSEAL_SEAL_ASYNC | PINSEAL_SEAL_CANCEL))
+				PINSEAL_SEAL_ASYNC | PINSEAL_SEAL_CANCEL |
+				PINSEAL_SEAL_WAIT_MAPPED))
 		break_rule(RULE_RESULTS, "worker %u: INFO disagrees with the header",
 			   w->number);
 }
@@ -154,7 +156,7 @@ void op_get_seals(struct worker *w, struct target *t)
 		ret = call_end(w, sys(fcntl(w->fd, F_GET_SEALS)));
 		if (ret < 0)
 			return;
-		if (!t->imported) {
+		if (!t->owner_seals) {
 			if (!(ret & F_SEAL_SEAL))
 				break_rule(RULE_STATE, "object %lld: its inner file can be sealed",
 					   t->number);
@@ -205,6 +207,39 @@ void op_set_name(struct worker *w, struct target *t)
 	if (!ret && used)
 		break_rule(RULE_STATE, "worker %u: object %lld was named while in use",
 			   w->number, t->number);
+}
+
+void op_create(struct worker *w, struct target *t)
+{
+	struct pinseal_create arg = {
+		.flags = random_below(&w->r, 8),
+		.name = "created",
+	};
+	uint32_t exec = PINSEAL_CREATE_EXEC | PINSEAL_CREATE_NOEXEC_SEAL;
+	bool valid;
+	int ret;
+
+	if (once_in(&w->r, 8))
+		arg.flags |= 1U << (3 + random_below(&w->r, 29));
+	if (once_in(&w->r, 8))
+		arg.pad = 1U << random_below(&w->r, 32);
+	if (once_in(&w->r, 8))
+		memset(arg.name, one_of(&w->r, 'n', '\n', 0xff), sizeof(arg.name));
+	valid = arg.flags < 8 && (arg.flags & exec) != exec && !arg.pad && arg.name[0] == 'c';
+	choose_fd(w, t, false);
+	call_begin(w, t, "CREATE(%lld, flags %#llx)", t->number, arg.flags);
+	ret = call_end(w, ps_ioctl(w->fd, PINSEAL_IOC_CREATE, &arg));
+	call_allows(w, ret, EINVAL, EBADF);
+	if (valid && ret < 0 && !w->doomed)
+		break_rule(RULE_RESULTS, "worker %u: CREATE refused valid arguments", w->number);
+	if (!valid && ret >= 0)
+		break_rule(RULE_RESULTS, "worker %u: CREATE accepted an invalid argument",
+			   w->number);
+	if (ret < 0)
+		return;
+	if (ps_size(ret) || ps_resize(ret, 1) || fcntl(ret, F_GET_SEALS) < 0)
+		break_rule(RULE_STATE, "worker %u: CREATE made no empty memfd", w->number);
+	close(ret);
 }
 
 void op_unknown(struct worker *w, struct target *t)

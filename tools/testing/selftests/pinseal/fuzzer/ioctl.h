@@ -38,6 +38,9 @@ void call_was_valid(struct worker *w, int ret);
 /* INFO: checks the size and the constants that it returns. */
 void op_info(struct worker *w, struct target *t);
 
+/* CREATE: an object that is closed at once. */
+void op_create(struct worker *w, struct target *t);
+
 /* GET_SEALS, or F_GET_SEALS on the inner file: checks the seals that it returns. */
 void op_get_seals(struct worker *w, struct target *t);
 

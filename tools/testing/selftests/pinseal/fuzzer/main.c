@@ -77,6 +77,7 @@ static const char *const counters[COUNTERS] = {
 	[N_WAIT_TIMED_OUT]		= "waiting removals of pages that timed out",
 	[N_MIRRORS]		= "mirrors",
 	[N_MIRRORED]		= "writes through mirrors",
+	[N_CREATED]		= "created objects",
 };
 
 /* Size of an object of two large folios, or 0 if there are none or it exceeds LARGE_MAX. */

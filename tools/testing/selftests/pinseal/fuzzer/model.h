@@ -28,9 +28,10 @@
 struct target {
 	/* Fixed for a round */
 	long long number;		/* its name in the logs */
-	int fd;				/* the device file */
+	int fd;				/* the object's file */
+	bool created;			/* by CREATE: @fd is a memfd's */
 	int inner;			/* its inner file, or -1 */
-	bool imported;			/* @inner is a memfd that the object imported */
+	bool owner_seals;		/* the owner of @inner, a memfd, may seal it */
 	int doomed;			/* a descriptor that workers close and reopen */
 	int access;			/* O_RDWR, O_RDONLY or O_WRONLY */
 	size_t span;			/* bytes from the start that most calls use */
@@ -84,7 +85,7 @@ enum counter {
 	N_SEALED, N_WRITE_SEALED, N_MAPPED, N_PINNED, N_INTERRUPTED, N_FORBIDDEN,
 	N_MAPS, N_MAPS_REFUSED, N_WRITES, N_WRITES_REFUSED, N_RESIZES, N_REFS, N_FORKS, N_CHECKS,
 	N_ISOLATED, N_PENDING, N_ASYNC_SEALED, N_CANCELLED, N_BY_OWNER, N_LEASES,
-	N_BREAK_REQUESTED, N_REVOKED, N_WAIT_TIMED_OUT, N_MIRRORS, N_MIRRORED,
+	N_BREAK_REQUESTED, N_REVOKED, N_WAIT_TIMED_OUT, N_MIRRORS, N_MIRRORED, N_CREATED,
 	COUNTERS,
 };
 

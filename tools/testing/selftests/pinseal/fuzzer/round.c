@@ -39,6 +39,7 @@ static const struct operation operations[] = {
 	{ op_resize,		{ 4,	0,	0,	1,	14,	3 } },
 	{ op_fallocate,		{ 4,	0,	0,	1,	10,	4 } },
 	{ op_set_name,		{ 1,	0,	0,	0,	1,	1 } },
+	{ op_create,		{ 1,	0,	0,	0,	0,	1 } },
 	{ op_unknown,		{ 1,	0,	0,	0,	0,	1 } },
 	{ op_share,		{ 3,	1,	2,	1,	1,	2 } },
 	{ op_import,		{ 1,	0,	0,	0,	0,	1 } },
@@ -183,11 +184,16 @@ static int open_inner(int fd)
 int new_object(struct target *t, struct random *r, size_t span)
 {
 	int access = once_in(r, 12) ? one_of(r, O_RDONLY, O_WRONLY) : O_RDWR;
-	int fd = ps_open(access);
+	bool created = access == O_RDWR && once_in(r, 3), owner_seals = once_in(r, 2);
+	int fd = created ? created_open(owner_seals ? PINSEAL_CREATE_ALLOW_SEALING : 0, "fuzz") :
+			   ps_open(access);
 
 	if (fd < 0)
 		return fd;
 	target_init(t, fd, access, span);
+	t->created = created;
+	if (created)
+		note(N_CREATED);
 	t->doomed = DOOMED_FD + t->number;
 	t->wanted = F_SEAL_WRITE | (random_bits(r) & random_bits(r) & ALL_SEALS);
 	if (once_in(r, 2))
@@ -196,11 +202,18 @@ int new_object(struct target *t, struct random *r, size_t span)
 	t->async = once_in(r, 2);
 	t->write_seal_op = (t->number * ops_per_worker + random_below(r, ops_per_worker)) / TARGETS;
 	/* The workers allocate the memory of some objects. */
-	if (access == O_RDONLY || once_in(r, 8))
+	t->used = created;
+	if (access == O_RDONLY || (!created && once_in(r, 8)))
 		return 0;
-	if (access == O_RDWR && once_in(r, 4)) {
+	if (created) {
+		/* Calls for the inner file are for the object's own, or for a plain memfd. */
+		t->inner = once_in(r, 2) ? dup(fd) : open_by_proc(fd, O_RDWR);
+		t->owner_seals = owner_seals;
+		if (t->inner < 0)
+			return -EIO;
+	} else if (access == O_RDWR && once_in(r, 4)) {
 		t->inner = memfd_open();
-		t->imported = true;
+		t->owner_seals = true;
 		if (t->inner < 0 || ps_import(fd, t->inner))
 			return -EIO;
 	}
@@ -211,7 +224,7 @@ int new_object(struct target *t, struct random *r, size_t span)
 	/* Some objects keep holes. */
 	if (!once_in(r, 4) && fill_file(fd, span, 1 + random_below(r, 255)))
 		return -EIO;
-	if (access == O_RDWR && !t->imported && once_in(r, 2))
+	if (access == O_RDWR && t->inner < 0 && once_in(r, 2))
 		t->inner = open_inner(fd);
 	return 0;
 }

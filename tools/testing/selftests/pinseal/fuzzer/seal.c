@@ -44,6 +44,8 @@ struct pinseal_seal random_request(struct worker *w, struct target *t)
 		arg.flags |= PINSEAL_SEAL_ISOLATE;
 	if (once_in(r, 3))
 		arg.flags |= PINSEAL_SEAL_REVOKE;
+	if (once_in(r, 3))
+		arg.flags |= PINSEAL_SEAL_WAIT_MAPPED;
 	/* Never times out: a signal or the release of the last pin ends the wait. */
 	if (once_in(r, 16))
 		arg.timeout_ns = UINT64_MAX - random_below(r, 3);
@@ -74,7 +76,7 @@ static void spoil(struct worker *w, struct pinseal_seal *arg)
 		break;
 	case 1:
 		/* An unknown flag, or one valid only for an asynchronous seal. */
-		unknown = (PINSEAL_SEAL_CANCEL << 1) << random_below(&w->r, 27);
+		unknown = (PINSEAL_SEAL_WAIT_MAPPED << 1) << random_below(&w->r, 26);
 		arg->flags |= once_in(&w->r, 2) ? unknown : PINSEAL_SEAL_CANCEL;
 		break;
 	default:
@@ -148,7 +150,9 @@ static void check_report(struct worker *w, int ret, const struct pinseal_seal *i
 	if (out->waited_ns < UINT64_MAX && waited > took)
 		wrong_report("waited %llu ns, in a call of %llu", (long long)waited,
 			     (long long)took);
-	if (out->outcome == PINSEAL_OUTCOME_PINNED && !(in->flags & PINSEAL_SEAL_NOWAIT) &&
+	if ((out->outcome == PINSEAL_OUTCOME_PINNED ||
+	     (out->outcome == PINSEAL_OUTCOME_WRITABLE_MAPPING &&
+	      in->flags & PINSEAL_SEAL_WAIT_MAPPED)) && !(in->flags & PINSEAL_SEAL_NOWAIT) &&
 	    out->waited_ns < timeout_of(in) && !(in->max_scans && out->scans >= in->max_scans))
 		wrong_report("gave up after %llu ns and %u scans, before its wait bounds",
 			     (long long)out->waited_ns, out->scans);
@@ -269,7 +273,7 @@ void op_seal(struct worker *w, struct target *t)
 }
 
 /*
- * The owner of an imported memfd seals it as well. Not for write: the pin check of fcntl() is
+ * The owner of an imported or created memfd seals it as well. Not for write: the pin check of fcntl() is
  * unreliable.
  */
 static void seal_by_owner(struct worker *w, struct target *t)
@@ -299,7 +303,7 @@ void op_add_seals(struct worker *w, struct target *t)
 	uint32_t seals = random_below(&w->r, 2 * F_SEAL_FUTURE_WRITE);
 	int ret;
 
-	if (t->imported) {
+	if (t->owner_seals) {
 		seal_by_owner(w, t);
 		return;
 	}

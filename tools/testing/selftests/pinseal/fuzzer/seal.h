@@ -22,7 +22,7 @@ int seal(struct worker *w, struct target *t, struct pinseal_seal in);
 /* Seals @t. Sometimes retries after a writable mapping, since mappings come and go. */
 void op_seal(struct worker *w, struct target *t);
 
-/* F_ADD_SEALS: refused, except for the owner of an imported memfd. */
+/* F_ADD_SEALS: refused, except for the owner of an imported or created memfd. */
 void op_add_seals(struct worker *w, struct target *t);
 
 #endif /* FUZZER_SEAL_H */
