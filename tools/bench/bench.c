@@ -143,7 +143,7 @@ static void clean_seals(const char *prefix, const char *where, int cpu, uint64_t
 		for (n = 0; n < KINDS * sizes[i].rounds; n++) {
 			enum object_kind kind = n % KINDS;
 			int fd = filled_object(kind, sizes[i].size, cpu);
-			struct timed_seal a = seal_object(kind, fd, 0);
+			struct timed_seal a = seal_object(kind, fd, 0, 0);
 
 			must(a.error, "sealing without extra references");
 			add_sample(&time[kind], took(&a));
@@ -163,7 +163,7 @@ static struct timed_seal seal_asynchronously(enum object_kind kind, int fd, uint
 
 	/* memfd has no such seal. */
 	if (kind == MEMFD)
-		return seal_object(kind, fd, timeout_ns);
+		return seal_object(kind, fd, timeout_ns, 0);
 	a.began = now_ns();
 	a.error = ps_seal(fd, &a.report);
 	if (!a.error)
@@ -383,7 +383,7 @@ static double request_and_seal(struct holder *h, enum object_kind kind, int fd)
 		ret = ps_seal(fd, &arg);
 	} else {
 		must(sys(eventfd_write(h->ask, 1)), "eventfd");
-		ret = seal_object(kind, fd, SOON_NS).error;
+		ret = seal_object(kind, fd, SOON_NS, 0).error;
 	}
 	ended = now_ns();
 	pthread_join(h->thread, NULL);
@@ -443,7 +443,7 @@ static void harmless_reader(void)
 		struct timed_seal a;
 
 		must(reader_follow(&reader, fd, 64 * KIB), "mmap");
-		a = seal_object(kind, fd, 0);
+		a = seal_object(kind, fd, 0, 0);
 		reader_leave(&reader);
 		if (a.error != -EBUSY)
 			must(a.error, "sealing with a reader");

@@ -48,11 +48,12 @@ struct timed_seal {
 	struct pinseal_seal report;	/* pinseal only */
 };
 
-/* Waits at most @timeout_ns; memfd has a fixed timeout. */
-static inline struct timed_seal seal_object(enum object_kind kind, int fd, uint64_t timeout_ns)
+/* Waits at most @timeout_ns, with @flags; memfd has a fixed timeout and no flags. */
+static inline struct timed_seal seal_object(enum object_kind kind, int fd, uint64_t timeout_ns,
+					    uint32_t flags)
 {
 	struct timed_seal a = {
-		.report = { .seals = F_SEAL_WRITE, .timeout_ns = timeout_ns },
+		.report = { .seals = F_SEAL_WRITE, .flags = flags, .timeout_ns = timeout_ns },
 	};
 
 	a.began = now_ns();

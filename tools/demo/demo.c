@@ -10,6 +10,7 @@
 #include "large_folio.h"
 #include "reader.h"
 #include "table.h"
+#include "uring.h"
 
 #define PIN_PAGES	16
 #define PIN_FIRST	100
@@ -108,7 +109,7 @@ static void clean_objects(void)
 		for (n = 0; n < KINDS * sizes[i].rounds; n++) {
 			enum object_kind kind = n % KINDS;
 			int fd = filled_object(kind, sizes[i].size);
-			struct timed_seal a = seal_object(kind, fd, 0);
+			struct timed_seal a = seal_object(kind, fd, 0, 0);
 
 			must(a.error, "sealing without extra references");
 			add_sample(&time[i][kind], took(&a));
@@ -147,7 +148,7 @@ static void released_pin(void)
 
 		must(hold_begin(&hold, HOLD_URING, fd, PIN_FIRST, PIN_PAGES), "io_uring");
 		must(hold_end_later(&ender, &hold, 40 * NSEC_PER_MSEC), "thread");
-		a = seal_object(kind, fd, NSEC_PER_SEC);
+		a = seal_object(kind, fd, NSEC_PER_SEC, 0);
 		must(hold_ender_join(&ender), "io_uring");
 		if (!a.error) {
 			sealed[kind]++;
@@ -202,7 +203,7 @@ static void lasting_pin(void)
 
 		must(hold_begin(&ring, HOLD_URING, fd, PIN_FIRST, PIN_PAGES), "io_uring");
 		must(hold_begin(&pipe, HOLD_VMSPLICE, fd, PIN_FIRST, 1), "vmsplice");
-		a[kind] = seal_object(kind, fd, 50 * NSEC_PER_MSEC);
+		a[kind] = seal_object(kind, fd, 50 * NSEC_PER_MSEC, 0);
 		if (a[kind].error != -EBUSY)
 			die("%s sealed pinned pages", kind_name[kind]);
 		if (kind == PINSEAL)
@@ -257,7 +258,7 @@ static void harmless_reader(void)
 		struct timed_seal a;
 
 		must(reader_follow(&reader, fd, 64 * KIB), "mmap");
-		a = seal_object(kind, fd, 0);
+		a = seal_object(kind, fd, 0, 0);
 		reader_leave(&reader);
 		close(fd);
 		add_sample(&time[kind], took(&a));
@@ -320,7 +321,7 @@ static void read_under_way(void)
 		must(make_large_folio(fd, size), "huge page");
 		must(hold_begin(&hold, HOLD_DIRECT_READ, fd, 0, pages), "FUSE");
 		must(reader_follow(&reader, fd, FAULT_BYTES), "mmap");
-		a = seal_object(kind, fd, 0);
+		a = seal_object(kind, fd, 0, 0);
 		must(sys(pread(fd, &before, 1, 0)), "read");
 		reader_leave(&reader);
 		must(hold_end(&hold), "FUSE");
@@ -348,10 +349,113 @@ static void read_under_way(void)
 	table_end(&t);
 }
 
-int main(void)
-{
-	int fd = ps_open(O_RDWR);
+/* The shape of a habit: makes what is in the way of a seal of @fd, and what ends it by itself. */
+struct habit {
+	const char *name;
+	uint64_t size;
+	uint32_t flags;			/* of pinseal's seal */
+	void (*begin)(int fd, uint64_t size);
+	void (*end)(void);
+};
 
+/* The kernel releases the buffers of a ring that was closed from a worker. */
+static void ring_closed(int fd, uint64_t size)
+{
+	char *p = ps_map(fd, size, PROT_READ | PROT_WRITE, MAP_SHARED);
+	struct uring ring;
+
+	if (p == MAP_FAILED)
+		die("mmap: %s", strerror(errno));
+	must(uring_open(&ring, 8, 0), "io_uring");
+	must(uring_register_buffer(&ring, p, size), "io_uring");
+	munmap(p, size);
+	uring_close(&ring);
+}
+
+static void huge_page_written(int fd, uint64_t size)
+{
+	must(make_large_folio(fd, size), "huge page");
+}
+
+static pid_t child;
+
+/* The child has the mapping of its parent until it calls exec(). */
+static void forked(int fd, uint64_t size)
+{
+	char *p = ps_map(fd, size, PROT_READ | PROT_WRITE, MAP_SHARED);
+
+	if (p == MAP_FAILED)
+		die("mmap: %s", strerror(errno));
+	child = must(ps_fork(), "fork");
+	if (!child) {
+		sleep_ns(20 * NSEC_PER_MSEC);
+		execl("/proc/self/exe", "child", NULL);
+		_exit(1);
+	}
+	munmap(p, size);
+}
+
+static void child_ends(void)
+{
+	ps_wait(child);
+}
+
+static void nothing_to_end(void)
+{
+}
+
+static void habits(void)
+{
+	enum { RUNS = 20 };
+	const struct habit habit[] = {
+		{ "the ring with its buffers was just closed", MIB, 0, ring_closed,
+		  nothing_to_end },
+		{ "a huge page was just written", large_folio_size(), 0, huge_page_written,
+		  nothing_to_end },
+		{ "a child has not called exec() yet", MIB, PINSEAL_SEAL_WAIT_MAPPED, forked,
+		  child_ends },
+	};
+	const struct table t = { 3, { 42, 12, 12 } };
+	static unsigned int sealed[ARRAY_SIZE(habit)][KINDS];
+	unsigned int i, n;
+
+	title(6, "What is in the way for a moment only",
+	      "What programs do right before they seal. It goes by itself, within milliseconds.",
+	      "How many of 20 seals succeeded.");
+	progress_begin();
+	for (i = 0; i < ARRAY_SIZE(habit); i++)
+		for (n = 0; n < KINDS * RUNS && habit[i].size; n++) {
+			enum object_kind kind = n % KINDS;
+			int fd = filled_object(kind, habit[i].size);
+			struct timed_seal a;
+
+			habit[i].begin(fd, habit[i].size);
+			a = seal_object(kind, fd, 0, habit[i].flags);
+			habit[i].end();
+			close(fd);
+			sealed[i][kind] += !a.error;
+			if (a.error != -EBUSY)
+				must(a.error, "seal");
+			progress_tick("");
+		}
+	progress_end();
+
+	table_begin(&t, (const char *[]){ "", "memfd", "pinseal" });
+	for (i = 0; i < ARRAY_SIZE(habit); i++)
+		if (habit[i].size)
+			row(&t, habit[i].name, format_text("%u of %u", sealed[i][MEMFD], RUNS).s,
+			    format_text("%u of %u", sealed[i][PINSEAL], RUNS).s, NULL);
+	table_end(&t);
+}
+
+int main(int argc, char **argv)
+{
+	int fd;
+
+	/* The child of scenario 6. */
+	if (argc && !strcmp(argv[0], "child"))
+		return 0;
+	fd = ps_open(O_RDWR);
 	if (fd < 0)
 		die(PINSEAL_DEV ": %s (is the module loaded?)", strerror(-fd));
 	close(fd);
@@ -362,6 +466,7 @@ int main(void)
 	lasting_pin();
 	harmless_reader();
 	read_under_way();
+	habits();
 	printf("\n");
 	return 0;
 }
