@@ -6,7 +6,10 @@
 
 use crate::{
     fs::shmem_inode::ShmemInode,
-    mm::folio::References,
+    mm::{
+        address_space::Entry,
+        folio::References, //
+    },
     sync::sleep::fatal_signal_pending, //
 };
 use core::ops::{
@@ -21,8 +24,8 @@ use kernel::{
 /// Folios that are collected in atomic context before they are reported, which may sleep.
 const BATCH: usize = 32;
 
-/// Pages between two checks for a fatal signal.
-const PAGES_PER_CHECK: usize = 1 << 18;
+/// Page cache entries between two checks for a fatal signal. Holes have none, and cost nothing.
+const ENTRIES_PER_CHECK: usize = 1 << 18;
 
 /// Totals of a listing.
 #[derive(Default)]
@@ -76,22 +79,28 @@ pub(crate) fn list_references(
         }
 
         // CAST: In pages, a size fits.
-        let from = summary.next as usize;
-        let to = (end as usize).min(from.saturating_add(PAGES_PER_CHECK));
+        let (from, to) = (summary.next as usize, end as usize);
         let mut next = to;
+        let mut left = ENTRIES_PER_CHECK;
         batch.clear();
-        memory.pages().for_each_folio(from..to, |folio| {
-            let references = folio.references();
-            if references.extra == 0 {
-                return ControlFlow::Continue(());
-            }
-            if batch.len() == room || batch.push_within_capacity(references).is_err() {
+        memory.pages().for_each_entry(from..to, |entry| {
+            let (index, references) = match entry {
+                Entry::Folio(folio) => (folio.range().start, Some(folio.references())),
+                Entry::Swapped(index) => (index, None),
+            };
+            let is_visited = left > 0
+                && match references {
+                    Some(references) if references.extra != 0 => {
+                        batch.len() < room && batch.push_within_capacity(references).is_ok()
+                    }
+                    _ => true,
+                };
+            if !is_visited {
                 // A large folio may begin before this walk.
-                next = references.index.max(from);
+                next = index.max(from);
                 return ControlFlow::Break(());
             }
-            // A large folio may reach further, and must not be reported twice.
-            next = next.max(references.index + references.pages);
+            left -= 1;
             ControlFlow::Continue(())
         });
 
@@ -105,7 +114,7 @@ pub(crate) fn list_references(
             report(&batch)?;
             summary.found += batch.len() as u64;
         }
-        summary.next = (next as u64).min(end);
+        summary.next = next as u64;
     }
     Ok(summary)
 }
