@@ -363,6 +363,77 @@ TEST_F(extra_ref, is_listed_in_a_range)
 	EXPECT_EQ(PAGES, arg.next);
 }
 
+/*
+ * Holes cost a listing nothing: one that looked at each part of this size would run into the
+ * harness's timeout.
+ */
+#define HUGE_SIZE	(1ULL << 62)
+
+FIXTURE(huge)
+{
+	int fd;
+	uint64_t pages;
+};
+
+FIXTURE_SETUP(huge)
+{
+	self->fd = ps_create(HUGE_SIZE);
+	ASSERT_LE(0, self->fd);
+	self->pages = HUGE_SIZE / page_size();
+}
+
+FIXTURE_TEARDOWN(huge)
+{
+	close(self->fd);
+}
+
+TEST_F(huge, without_pages_has_nothing_to_list)
+{
+	struct pinseal_page vec[2];
+	struct pinseal_pins arg;
+
+	ASSERT_EQ(0, ps_pins(self->fd, 0, vec, ARRAY_SIZE(vec), &arg));
+	EXPECT_EQ(0, arg.found);
+	EXPECT_EQ(self->pages, arg.next);
+	ASSERT_EQ(0, ps_pins(self->fd, 0, NULL, 0, &arg));
+	EXPECT_EQ(0, arg.pinned_pages);
+	EXPECT_EQ(self->pages, arg.next);
+}
+
+TEST_F(huge, has_all_its_pinned_pages_listed)
+{
+	const uint64_t held[] = { 0, self->pages / 2, self->pages - 1 };
+	struct hold hold[ARRAY_SIZE(held)];
+	struct pinseal_page vec[ARRAY_SIZE(held) + 1];
+	struct pinseal_pins arg;
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(held); i++)
+		ASSERT_EQ(0, hold_begin(&hold[i], HOLD_HANDLE, self->fd, held[i], 1));
+
+	ASSERT_EQ(0, ps_pins(self->fd, 0, vec, ARRAY_SIZE(vec), &arg));
+	ASSERT_EQ(ARRAY_SIZE(held), arg.found);
+	EXPECT_EQ(self->pages, arg.next);
+	EXPECT_LE(ARRAY_SIZE(held), arg.dma_pinned_pages);
+	for (i = 0; i < ARRAY_SIZE(held); i++) {
+		EXPECT_LE(vec[i].index, held[i]);
+		EXPECT_GT(vec[i].index + vec[i].pages, held[i]);
+		EXPECT_EQ(1, vec[i].dma_pins);
+	}
+
+	/* In pieces: each ends where the next pinned page begins. */
+	for (i = 0; i < ARRAY_SIZE(held); i++) {
+		ASSERT_EQ(0, ps_pins(self->fd, i ? arg.next : 0, vec, 1, &arg));
+		ASSERT_EQ(1, arg.found);
+		EXPECT_LE(vec[0].index, held[i]);
+		EXPECT_GT(vec[0].index + vec[0].pages, held[i]);
+	}
+	EXPECT_EQ(self->pages, arg.next);
+
+	for (i = 0; i < ARRAY_SIZE(held); i++)
+		ASSERT_EQ(0, hold_end(&hold[i]));
+}
+
 FIXTURE(object)
 {
 	int fd;
