@@ -6,8 +6,10 @@
 #include <linux/cpumask.h>
 #include <linux/cred.h>
 #include <linux/highmem.h>
+#include <linux/memcontrol.h>
 #include <linux/pagemap.h>
 #include <linux/pid_namespace.h>
+#include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
 #include <linux/sched/user.h>
 #include <linux/userfaultfd_k.h>
@@ -137,6 +139,21 @@ void pinseal_folio_batch_init(struct folio_batch *batch)
 void pinseal_folio_put(struct folio *folio)
 {
 	folio_put(folio);
+}
+
+struct mem_cgroup *pinseal_get_current_mem_cgroup(void)
+{
+	return get_mem_cgroup_from_mm(current->mm);
+}
+
+void pinseal_mem_cgroup_put(struct mem_cgroup *memcg)
+{
+	mem_cgroup_put(memcg);
+}
+
+struct mem_cgroup *pinseal_set_active_memcg(struct mem_cgroup *memcg)
+{
+	return set_active_memcg(memcg);
 }
 
 int pinseal_mmap_read_lock_killable(struct mm_struct *mm)

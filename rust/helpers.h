@@ -65,6 +65,11 @@ void pinseal_folio_put(struct folio *folio);
 /* linux/folio_batch.h, formerly linux/pagevec.h */
 void pinseal_folio_batch_init(struct folio_batch *batch);
 
+/* linux/memcontrol.h, linux/sched/mm.h */
+struct mem_cgroup *pinseal_get_current_mem_cgroup(void);
+void pinseal_mem_cgroup_put(struct mem_cgroup *memcg);
+struct mem_cgroup *pinseal_set_active_memcg(struct mem_cgroup *memcg);
+
 /* linux/mmap_lock.h, linux/mmu_notifier.h, linux/hmm.h */
 int pinseal_mmap_read_lock_killable(struct mm_struct *mm);
 int pinseal_mmap_write_lock_killable(struct mm_struct *mm);

@@ -10,6 +10,7 @@
 //! | `folio`         | folios of the page cache, and their references                       |
 //! | `locked_folio`  | locked folios, and their replacement by a copy                       |
 //! | `lru`           | draining of the LRU batches                                          |
+//! | `memcg`         | memory cgroups, for workers                                          |
 //! | `mlock`         | maps pages again in mlocked VMAs                                     |
 //! | `memlock`       | charges against `RLIMIT_MEMLOCK`                                     |
 //! | `mirror`        | mirrors of addresses of a process (HMM)                              |
@@ -18,6 +19,7 @@ pub(crate) mod address_space;
 pub(crate) mod folio;
 pub(crate) mod locked_folio;
 pub(crate) mod lru;
+pub(crate) mod memcg;
 pub(crate) mod memlock;
 #[cfg_attr(not(CONFIG_HMM_MIRROR), path = "mm/no_mirror.rs")]
 pub(crate) mod mirror;

@@ -197,7 +197,7 @@ impl Object {
                 exclusion <- SealExclusion::new(),
                 pins <- PinTable::new(),
             }),
-            GFP_KERNEL,
+            GFP_KERNEL_ACCOUNT,
         )
     }
 

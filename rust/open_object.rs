@@ -60,7 +60,7 @@ impl OpenObject {
                 object,
                 queue,
             }),
-            GFP_KERNEL,
+            GFP_KERNEL_ACCOUNT,
         )
     }
 

@@ -26,6 +26,7 @@ use super::{
 };
 use crate::{
     compat::ealready,
+    mm::memcg::MemoryCgroup,
     object::{
         Object,
         SealSet,
@@ -97,6 +98,8 @@ const MIN_BACKOFF_NS: i64 = 50_000;
 struct Pending {
     seals: SealSet,
     operation: SealOperation,
+    /// Charged for what workers allocate.
+    memcg: MemoryCgroup,
     /// The timer of the backoff. Dropping it stops the timer.
     timer: Option<ArcHrTimerHandle<AsyncSeal>>,
     /// When the backoff began.
@@ -195,7 +198,7 @@ impl AsyncSeal {
     ///
     /// `ENOMEM`.
     pub(crate) fn new(queue: Arc<OwnedQueue>) -> Result<Arc<Self>> {
-        let token = Arc::new(CancelToken::new(), GFP_KERNEL)?;
+        let token = Arc::new(CancelToken::new(), GFP_KERNEL_ACCOUNT)?;
         Arc::pin_init(
             pin_init!(Self {
                 state <- new_mutex!(State::Idle, "pinseal::AsyncSeal::state"),
@@ -207,7 +210,7 @@ impl AsyncSeal {
                 timer <- HrTimer::new(),
                 work <- new_work!("pinseal::AsyncSeal::work"),
             }),
-            GFP_KERNEL,
+            GFP_KERNEL_ACCOUNT,
         )
     }
 
@@ -252,7 +255,7 @@ impl AsyncSeal {
         // Errors that are known at once are returned at once.
         object.seals().check_addable()?;
         object.memory()?;
-        let waker = KBox::new(QueueStep(self.into()), GFP_KERNEL)?;
+        let waker = KBox::new(QueueStep(self.into()), GFP_KERNEL_ACCOUNT)?;
         self.token.set(false);
         let pending = Pending {
             seals: request.seals,
@@ -262,6 +265,7 @@ impl AsyncSeal {
                 Context::Worker(self.token.clone()),
             )
             .set_waker(waker),
+            memcg: MemoryCgroup::current(),
             timer: None,
             since: None,
         };
@@ -357,7 +361,7 @@ impl AsyncSeal {
         let Some(mut pending) = self.take_pending() else {
             return;
         };
-        let result = pending.operation.step();
+        let result = pending.memcg.charge(|| pending.operation.step());
 
         let mut state = self.state.lock();
         let ended = match result {

@@ -72,7 +72,7 @@ impl LeaseBreak {
         let mut new = KVVec::new();
         let next = pins.leases(&self.pages, self.next, &mut new)?;
         // Room for all first, so that no lease is requested twice.
-        self.requested.reserve(new.len(), GFP_KERNEL)?;
+        self.requested.reserve(new.len(), GFP_KERNEL_ACCOUNT)?;
         self.next = next;
         for range in new {
             let PinTerms::Leased(grace) = range.terms() else {

@@ -60,7 +60,9 @@ impl Ranges {
         if self.list.len() + more > MAX_RANGES {
             return Err(Full);
         }
-        self.list.reserve(more, GFP_KERNEL).map_err(|_| Full)
+        self.list
+            .reserve(more, GFP_KERNEL_ACCOUNT)
+            .map_err(|_| Full)
     }
 
     /// The ranges.

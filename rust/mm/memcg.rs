@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Memory cgroups, for what a worker allocates on behalf of a task.
+//!
+//! C headers: [`include/linux/memcontrol.h`](srctree/include/linux/memcontrol.h),
+//! [`include/linux/sched/mm.h`](srctree/include/linux/sched/mm.h)
+
+use crate::bindings;
+
+/// A reference to a memory cgroup.
+///
+/// # Invariants
+///
+/// `self` owns a reference, unless the pointer is null: the kernel has no memory cgroups.
+pub(crate) struct MemoryCgroup(*mut bindings::mem_cgroup);
+
+// SAFETY: Any thread may charge a group, and drop a reference to it.
+unsafe impl Send for MemoryCgroup {}
+
+impl MemoryCgroup {
+    /// The group of the current process.
+    pub(crate) fn current() -> Self {
+        // INVARIANT: The reference was taken by the call.
+        //
+        // SAFETY: There are no requirements.
+        Self(unsafe { bindings::pinseal_get_current_mem_cgroup() })
+    }
+
+    /// Calls `f`, whose allocations with `GFP_KERNEL_ACCOUNT` are charged to this group.
+    pub(crate) fn charge<R>(&self, f: impl FnOnce() -> R) -> R {
+        // SAFETY: `self` owns a reference until the old group is set again.
+        let old = unsafe { bindings::pinseal_set_active_memcg(self.0) };
+        let result = f();
+        // SAFETY: The caller of this function keeps the old group.
+        unsafe { bindings::pinseal_set_active_memcg(old) };
+        result
+    }
+}
+
+impl Drop for MemoryCgroup {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariants.
+        unsafe { bindings::pinseal_mem_cgroup_put(self.0) };
+    }
+}
