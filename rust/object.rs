@@ -73,7 +73,6 @@ use kernel::{
     cred::Credential,
     new_mutex,
     prelude::*,
-    str::CString,
     sync::{
         aref::ARef,
         atomic::{
@@ -132,9 +131,9 @@ impl Memory {
 pub(crate) struct Object {
     /// Names the object in trace events and fdinfo.
     number: u64,
-    /// Name of the memory in `/proc/PID/maps`, if any. Fixed once the memory exists.
+    /// Name of the memory in `/proc/PID/maps`, with a NUL, if any. Fixed once the memory exists.
     #[pin]
-    name: Mutex<Option<CString>>,
+    name: Mutex<Option<KVec<u8>>>,
     /// Credentials of the opener.
     owner: ARef<Credential>,
     memory: SetOnce<Memory>,
@@ -171,8 +170,11 @@ impl Object {
     ///
     /// Those of [`NewMemfd::new`].
     pub(crate) fn new_memfd(name: &str, flags: MemfdFlags) -> Result<(Arc<Self>, NewMemfd)> {
-        let label = CString::try_from_fmt(fmt!("{MEMFD_PREFIX}{name}"))?;
-        let file = NewMemfd::new(&label, flags)?;
+        let label = new_label(MEMFD_PREFIX, name)?;
+        let file = NewMemfd::new(
+            CStr::from_bytes_with_nul(&label).map_err(|_| EINVAL)?,
+            flags,
+        )?;
         let inode = file.shmem().inode();
         let seal_seal = match SealSet::from_kernel_bits(inode.seals()).check_addable() {
             Ok(()) => SealSeal::Explicit,
@@ -186,7 +188,7 @@ impl Object {
         Ok((object, file))
     }
 
-    fn with_label(owner: &Credential, label: Option<CString>) -> Result<Arc<Self>> {
+    fn with_label(owner: &Credential, label: Option<KVec<u8>>) -> Result<Arc<Self>> {
         Arc::pin_init(
             pin_init!(Self {
                 number: LAST_NUMBER.fetch_add(1, Relaxed).wrapping_add(1) as u64,
@@ -257,7 +259,7 @@ impl Object {
         let name = self.name.lock();
         if self.memory.as_ref().is_none() {
             let label = match &*name {
-                Some(label) => label,
+                Some(label) => CStr::from_bytes_with_nul(label).map_err(|_| EINVAL)?,
                 None => c"pinseal",
             };
             self.memory.populate(Memory {
@@ -316,7 +318,7 @@ impl Object {
     ///
     /// `EBUSY` when it has memory, `ENOMEM`.
     pub(crate) fn set_name(&self, new: &str) -> Result {
-        let label = CString::try_from_fmt(fmt!("{DEVICE_PREFIX}{new}"))?;
+        let label = new_label(DEVICE_PREFIX, new)?;
         let mut name = self.name.lock();
         if self.memory.as_ref().is_some() {
             return Err(EBUSY);
@@ -330,7 +332,8 @@ impl Object {
         let label = self.name.lock();
         // It was made from a `str`, with a prefix.
         let name = label
-            .as_ref()
+            .as_deref()
+            .and_then(|label| CStr::from_bytes_with_nul(label).ok())
             .and_then(|label| label.to_str().ok())
             .and_then(|label| label.split_once(':'));
         f(name.map_or("", |(_, name)| name))
@@ -375,6 +378,22 @@ impl Object {
     pub(crate) fn adding_ends_writing(&self, seals: SealSet) -> bool {
         SealSet::from_valid_bits(self.extra_seals.load(Acquire)).adding_ends_writing(seals)
     }
+}
+
+/// The name of memory in `/proc/PID/maps`, terminated by NUL. `name` must not contain NUL.
+///
+/// No `CString`: its memory is not charged.
+///
+/// # Errors
+///
+/// `ENOMEM`.
+fn new_label(prefix: &str, name: &str) -> Result<KVec<u8>> {
+    let len = prefix.len() + name.len() + 1;
+    let mut label = KVec::with_capacity(len, GFP_KERNEL_ACCOUNT)?;
+    for part in [prefix, name, "\0"] {
+        label.extend_from_slice(part.as_bytes(), GFP_KERNEL_ACCOUNT)?;
+    }
+    Ok(label)
 }
 
 impl HasSealExclusion for Object {
