@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Memory of an object is charged to the memory cgroup of the writer, as that of a memfd: why
- * the device may be open to all users.
+ * the device may be open to all users. So is the kernel's memory for a descriptor.
  *
  * Runs on a memfd, an object and an imported memfd: the memfd variant proves what shmem
  * does, the others that the object does the same.
  */
+#include <sys/resource.h>
+
 #include "harness.h"
+#include "async.h"
 #include "bytes.h"
 #include "memcg.h"
 #include "object.h"
@@ -123,6 +126,165 @@ TEST_F(memcg_charge, stays_when_sealed)
 	}
 	ASSERT_EQ(0, ps_wait(pid));
 	EXPECT_LE(PAGES * 3 / 4, memcg_shmem_pages(&self->group));
+}
+
+static int make_null(void)
+{
+	return sys(open("/dev/null", O_RDWR));
+}
+
+static int make_empty(void)
+{
+	return ps_open(O_RDWR);
+}
+
+static int make_named(void)
+{
+	char name[PINSEAL_NAME_MAX] = { 0 };
+	int fd = ps_open(O_RDWR);
+
+	memset(name, 'n', sizeof(name) - 1);
+	return fd < 0 ? fd : ps_set_name(fd, name);
+}
+
+/* Creates what an asynchronous seal needs. */
+static int make_polled(void)
+{
+	int fd = ps_open(O_RDWR);
+
+	return fd < 0 ? fd : ready_within(fd, POLLPRI, 0);
+}
+
+static int make_page(void)
+{
+	int fd = ps_create(page_size());
+
+	if (fd < 0 || pwrite(fd, "p", 1, 0) != 1)
+		return -errno;
+	ready_within(fd, POLLPRI, 0);
+	return fd;
+}
+
+static int make_pinned(void)
+{
+	int fd = make_page();
+
+	return fd < 0 ? fd : ps_pin(fd, 0, 1, 0);
+}
+
+static int make_page_and_null(void)
+{
+	int ret = make_page();
+
+	return ret < 0 ? ret : make_null();
+}
+
+static int make_pending(void)
+{
+	struct pinseal_seal arg = seal_async(F_SEAL_WRITE, LONG_NS);
+	int fd = make_page(), ret;
+
+	if (fd < 0)
+		return fd;
+	ret = ps_pin(fd, 0, 1, 0);
+	return ret < 0 ? ret : async_wait_scan(fd, &arg);
+}
+
+/* What the kernel allocates for one descriptor more than for another. */
+FIXTURE(descriptor_charge)
+{
+	struct memcg group;
+};
+
+FIXTURE_VARIANT(descriptor_charge)
+{
+	int count;
+	/* These make one, and return 0 or more, or -errno. */
+	int (*make)(void), (*base)(void);
+	/* What it charges, in bytes, but for noise. Debug kernels charge more. */
+	long bytes;
+};
+
+/*
+ * The sums are of objects of kmalloc caches, with 8 bytes each that refer to the group. Each
+ * bound is above the sum without the smallest of them.
+ */
+FIXTURE_VARIANT_ADD(descriptor_charge, object) {
+	.make = make_empty, .base = make_null, .count = 4096,
+	.bytes = 310,	/* 256 and 64: Object, OpenObject */
+};
+
+FIXTURE_VARIANT_ADD(descriptor_charge, name) {
+	.make = make_named, .base = make_empty, .count = 4096,
+	.bytes = 80,	/* 96 */
+};
+
+FIXTURE_VARIANT_ADD(descriptor_charge, async_seal) {
+	.make = make_polled, .base = make_empty, .count = 4096,
+	.bytes = 1038,	/* 1024 and 8: AsyncSeal, CancelToken */
+};
+
+FIXTURE_VARIANT_ADD(descriptor_charge, pin_handle) {
+	.make = make_pinned, .base = make_page_and_null, .count = 4096,
+	.bytes = 620,	/* 256, 64, 64, 32, and 192 of a dentry */
+};
+
+/* Few, which keep workers busy. */
+FIXTURE_VARIANT_ADD(descriptor_charge, pending_seal) {
+	.make = make_pending, .base = make_pinned, .count = 512,
+	.bytes = 900,	/* 1024: the list of pinned pages */
+};
+
+FIXTURE_SETUP(descriptor_charge)
+{
+	if (!memcg_is_there())
+		SKIP(return, "no cgroup2 in " MEMCG_ROOT);
+	ASSERT_EQ(0, memcg_make(&self->group, NULL, "descriptors"));
+}
+
+FIXTURE_TEARDOWN(descriptor_charge)
+{
+	memcg_remove(&self->group);
+}
+
+/* The slab memory of a child in the group that has made @count, or -errno. */
+static long slab_bytes_with(const struct memcg *group, int count, int (*make)(void))
+{
+	struct rlimit files = { 4 * count, 4 * count };
+	int made[2], ret = 0;
+	pid_t pid;
+	long bytes;
+
+	if (pipe(made))
+		return -errno;
+	pid = fork_into(group);
+	if (!pid) {
+		if (setrlimit(RLIMIT_NOFILE, &files))
+			ret = -errno;
+		for (int i = 0; i < count && ret >= 0; i++)
+			ret = make();
+		if (write(made[1], &ret, sizeof(ret)) == sizeof(ret))
+			pause();
+		_exit(1);
+	}
+	close(made[1]);
+	if (read(made[0], &ret, sizeof(ret)) != sizeof(ret))
+		ret = -EPIPE;
+	close(made[0]);
+	bytes = ret < 0 ? ret : memcg_slab_bytes(group);
+	ps_kill(pid);
+	return bytes;
+}
+
+TEST_F(descriptor_charge, is_its_makers)
+{
+	long base = slab_bytes_with(&self->group, variant->count, variant->base);
+	long bytes;
+
+	ASSERT_LE(0, base);
+	bytes = slab_bytes_with(&self->group, variant->count, variant->make);
+	ASSERT_LE(0, bytes);
+	EXPECT_LE(variant->bytes, (bytes - base) / variant->count);
 }
 
 TEST_HARNESS_MAIN

@@ -130,6 +130,12 @@ long memcg_shmem_pages(const struct memcg *g)
 	return bytes < 0 ? bytes : bytes / (long)page_size();
 }
 
+long memcg_slab_bytes(const struct memcg *g)
+{
+	memcg_sync(g);
+	return memcg_stat(g, "slab");
+}
+
 void memcg_reclaim(const struct memcg *g, uint64_t bytes)
 {
 	/* Less than that may be reclaimable. */

@@ -42,6 +42,9 @@ int memcg_join(const struct memcg *g);
 /* memcg_shmem_pages() - shared memory charged to the group, in pages, or -errno. */
 long memcg_shmem_pages(const struct memcg *g);
 
+/* memcg_slab_bytes() - memory charged to the group for small objects of the kernel, or -errno. */
+long memcg_slab_bytes(const struct memcg *g);
+
 /* memcg_reclaim() - reclaims about @bytes of the group. */
 void memcg_reclaim(const struct memcg *g, uint64_t bytes);
 
