@@ -124,7 +124,7 @@ impl LruDrain {
     ///
     /// `ENOMEM`.
     pub(crate) fn start(waiter: Option<ARef<Task>>) -> Result<Self> {
-        // Allocated first: a queued item must not move.
+        // Allocated first: a queued item must not move. Not charged: the drain is over in a moment.
         let mut drain = Self {
             work_items: KVVec::with_capacity(nr_cpu_ids() as usize, GFP_KERNEL)?,
             state: KBox::new(

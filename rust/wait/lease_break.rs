@@ -71,7 +71,8 @@ impl LeaseBreak {
     fn request(&mut self, pins: &PinTable, may_wait: bool) -> Result {
         let mut new = KVVec::new();
         let next = pins.leases(&self.pages, self.next, &mut new)?;
-        // Room for all first, so that no lease is requested twice.
+        // Room for all first, so that no lease is requested twice. Charged, because an asynchronous
+        // seal keeps the list.
         self.requested.reserve(new.len(), GFP_KERNEL_ACCOUNT)?;
         self.next = next;
         for range in new {

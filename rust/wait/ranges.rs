@@ -60,6 +60,7 @@ impl Ranges {
         if self.list.len() + more > MAX_RANGES {
             return Err(Full);
         }
+        // Charged, because an asynchronous seal keeps the list.
         self.list
             .reserve(more, GFP_KERNEL_ACCOUNT)
             .map_err(|_| Full)
