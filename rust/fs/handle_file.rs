@@ -65,6 +65,7 @@ pub(crate) trait Handle: Sized + Send + Sync + 'static {
     fn poll(&self, poller: &Poller<'_>) -> PollEvent;
 
     /// Prints the fdinfo of the file.
+    #[cfg_attr(not(CONFIG_PROC_FS), expect(dead_code))]
     fn show_fdinfo(&self, m: &SeqFile);
 }
 
