@@ -20,7 +20,6 @@ pub(crate) fn ealready() -> Error {
 }
 
 /// `EOPNOTSUPP`: Operation not supported.
-#[cfg_attr(CONFIG_HMM_MIRROR, expect(dead_code))]
 pub(crate) fn eopnotsupp() -> Error {
     errno(uapi::EOPNOTSUPP)
 }

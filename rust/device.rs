@@ -11,6 +11,7 @@ use crate::{
             ShmemVmOps, //
         },
         memfd::MemfdOperations,
+        memfd_file::MemfdFile, //
         memory_device::{
             is_nonblocking,
             MemoryDevice,
@@ -20,7 +21,6 @@ use crate::{
             MemoryFile,
             MemoryOwner, //
         },
-        shmem_file::ShmemFile, //
     },
     ioctl,
     object::{
@@ -163,7 +163,7 @@ impl MemoryDevice for OpenObject {
 
     type Shared = Arc<OwnedQueue>;
 
-    fn memory(&self) -> Result<&ShmemFile> {
+    fn memory(&self) -> Result<&MemfdFile> {
         self.object().file()
     }
 

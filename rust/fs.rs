@@ -4,8 +4,8 @@
 //!
 //! | File            | Its one job                                                          |
 //! |-----------------|----------------------------------------------------------------------|
-//! | `shmem_inode`   | inodes of shmem files: page cache, seals, the inode lock              |
-//! | `shmem_file`    | shmem files                                                          |
+//! | `memfd_inode`   | inodes of shmem files: page cache, seals, the inode lock              |
+//! | `memfd_file`    | shmem files                                                          |
 //! | `pinned`        | long-term pins of the pages of a shmem file                          |
 //! | `memory_file`   | open files that behave like memory, and their owners                 |
 //! | `memory_device` | misc devices with such files, which forward to a shmem file          |
@@ -16,8 +16,8 @@
 pub(crate) mod handle_file;
 pub(crate) mod mapping;
 pub(crate) mod memfd;
+pub(crate) mod memfd_file;
+pub(crate) mod memfd_inode;
 pub(crate) mod memory_device;
 pub(crate) mod memory_file;
 pub(crate) mod pinned;
-pub(crate) mod shmem_file;
-pub(crate) mod shmem_inode;

@@ -24,6 +24,7 @@ pub(crate) use self::{
 };
 
 use crate::{
+    compat::eopnotsupp,
     fs::memory_file::MemoryFile,
     object::{
         HasSealExclusion,
@@ -50,7 +51,7 @@ use kernel::{
 ///
 /// # Errors
 ///
-/// `EPERM` when `file` was not opened for that access; `EINVAL` when the object does not have those
+/// `EPERM` when `file` was not opened for that access; `EOPNOTSUPP` when the memory is hugetlbfs'; `EINVAL` when the object does not have those
 /// pages; `ERESTARTSYS` for a signal or task work; `EAGAIN` when a sealer is at work and the descriptor
 /// has `O_NONBLOCK`; those of [`Object::memory`].
 fn admit<T: ObjectFile>(
@@ -63,7 +64,11 @@ fn admit<T: ObjectFile>(
     }
     let owner = file.owner();
     let object = owner.object();
-    let size = object.memory()?.size();
+    let memory = object.memory()?;
+    if !memory.pages().is_shmem() {
+        return Err(eopnotsupp());
+    }
+    let size = memory.size();
     if pages.is_empty() || pages.end > size.div_ceil(PAGE_SIZE as u64) as usize {
         return Err(EINVAL);
     }

@@ -6,6 +6,7 @@
 #include <linux/cpumask.h>
 #include <linux/cred.h>
 #include <linux/highmem.h>
+#include <linux/hugetlb.h>
 #include <linux/memcontrol.h>
 #include <linux/pagemap.h>
 #include <linux/pid_namespace.h>
@@ -30,6 +31,23 @@ bool pinseal_shmem_file(struct file *file)
 {
 	return shmem_file(file);
 }
+
+bool pinseal_file_is_hugetlb(const struct file *file)
+{
+	return is_file_hugepages(file);
+}
+
+#ifdef CONFIG_HUGETLBFS
+unsigned int *pinseal_hugetlb_seals(struct inode *inode)
+{
+	return &HUGETLBFS_I(inode)->seals;
+}
+#else
+unsigned int *pinseal_hugetlb_seals(struct inode *inode)
+{
+	return NULL;
+}
+#endif
 
 void pinseal_file_set_seekable(struct file *file)
 {

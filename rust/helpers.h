@@ -20,6 +20,10 @@ struct file *pinseal_shmem_file_setup(const char *name, loff_t size);
 unsigned int *pinseal_shmem_seals(struct inode *inode);
 bool pinseal_shmem_file(struct file *file);
 
+/* linux/hugetlb.h */
+bool pinseal_file_is_hugetlb(const struct file *file);
+unsigned int *pinseal_hugetlb_seals(struct inode *inode);
+
 /* linux/fs.h */
 static const int pinseal_IOCB_NOWAIT = (__force int)IOCB_NOWAIT;
 void pinseal_file_set_seekable(struct file *file);

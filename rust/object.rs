@@ -56,18 +56,18 @@ pub(crate) use self::{
 use self::seals::Seal;
 use crate::fs::{
     memfd::NewMemfd,
+    memfd_file::{
+        MemfdFile, //
+        MemfdFlags,
+    },
+    memfd_inode::{
+        LockedMemfd,
+        MemfdInode, //
+    }, //
     memory_file::{
         MemoryFile,
         MemoryOwner, //
     },
-    shmem_file::{
-        MemfdFlags,
-        ShmemFile, //
-    },
-    shmem_inode::{
-        LockedShmem,
-        ShmemInode, //
-    }, //
 };
 use kernel::{
     cred::Credential,
@@ -106,9 +106,9 @@ enum SealSeal {
 /// How an object holds its memory.
 enum Holding {
     /// By a shmem file, which gives the object's device files access.
-    File(ARef<ShmemFile>),
+    File(ARef<MemfdFile>),
     /// By the inode. The object's files are shmem files themselves, and the object belongs to them.
-    Inode(ARef<ShmemInode>),
+    Inode(ARef<MemfdInode>),
 }
 
 /// The memory of an object.
@@ -118,7 +118,7 @@ struct Memory {
 }
 
 impl Memory {
-    fn inode(&self) -> &ShmemInode {
+    fn inode(&self) -> &MemfdInode {
         match &self.holding {
             Holding::File(file) => file.inode(),
             Holding::Inode(inode) => inode,
@@ -214,7 +214,7 @@ impl Object {
     ///
     /// `ENOMEM`, `ENFILE`.
     #[inline]
-    pub(crate) fn memory(&self) -> Result<&ShmemInode> {
+    pub(crate) fn memory(&self) -> Result<&MemfdInode> {
         self.created_memory().map(Memory::inode)
     }
 
@@ -224,7 +224,7 @@ impl Object {
     ///
     /// `ENOMEM`, `ENFILE`. `EBADF` when the object has no device files.
     #[inline]
-    pub(crate) fn file(&self) -> Result<&ShmemFile> {
+    pub(crate) fn file(&self) -> Result<&MemfdFile> {
         match &self.created_memory()?.holding {
             Holding::File(file) => Ok(file),
             Holding::Inode(_) => Err(EBADF),
@@ -239,7 +239,7 @@ impl Object {
     pub(crate) fn file_of<'a, T: MemoryOwner>(
         &'a self,
         file: MemoryFile<'a, T>,
-    ) -> Result<&'a ShmemFile> {
+    ) -> Result<&'a MemfdFile> {
         match file.memfd() {
             Some(memfd) => Ok(memfd),
             None => self.file(),
@@ -263,7 +263,7 @@ impl Object {
                 None => c"pinseal",
             };
             self.memory.populate(Memory {
-                holding: Holding::File(ShmemFile::new(label, &self.owner)?),
+                holding: Holding::File(MemfdFile::new(label, &self.owner)?),
                 seal_seal: SealSeal::Implicit,
             });
         }
@@ -272,7 +272,7 @@ impl Object {
     }
 
     /// The memory, if it was used.
-    pub(crate) fn used_memory(&self) -> Option<&ShmemInode> {
+    pub(crate) fn used_memory(&self) -> Option<&MemfdInode> {
         self.memory.as_ref().map(Memory::inode)
     }
 
@@ -286,7 +286,7 @@ impl Object {
     /// `EBUSY` when the object has memory. `EPERM` when the file cannot be sealed: a memfd without
     /// `MFD_ALLOW_SEALING` or with `F_SEAL_SEAL`; a file of a mounted tmpfs; one that is append-only
     /// or immutable.
-    pub(crate) fn adopt(&self, file: ARef<ShmemFile>) -> Result {
+    pub(crate) fn adopt(&self, file: ARef<MemfdFile>) -> Result {
         let inode = file.inode();
         if !inode.is_on_kernel_mount() || inode.is_append_only_or_immutable() {
             return Err(EPERM);
@@ -309,7 +309,7 @@ impl Object {
 
     /// Size in bytes.
     pub(crate) fn size(&self) -> u64 {
-        self.used_memory().map_or(0, ShmemInode::size)
+        self.used_memory().map_or(0, MemfdInode::size)
     }
 
     /// Names the object. `new` must not contain NUL.
@@ -358,7 +358,7 @@ impl Object {
     /// # Errors
     ///
     /// `EPERM` when the owner of another descriptor of the memory has set `F_SEAL_SEAL`.
-    pub(crate) fn add_seals(&self, locked: &LockedShmem<'_>, seals: SealSet) -> Result {
+    pub(crate) fn add_seals(&self, locked: &LockedMemfd<'_>, seals: SealSet) -> Result {
         self.seals().check_addable()?;
         locked.add_seals(seals.kernel_bits());
         let mut extra = seals.non_kernel() | seals.only(Seal::Write);

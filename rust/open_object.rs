@@ -6,7 +6,7 @@
 use crate::{
     fs::{
         memfd::NewMemfd,
-        shmem_file::MemfdFlags, //
+        memfd_file::MemfdFlags, //
     },
     object::{
         Object,

@@ -7,7 +7,7 @@
 //! ours may make new references after that.
 
 use crate::{
-    fs::shmem_inode::ShmemInode,
+    fs::memfd_inode::MemfdInode,
     mm::lru::drain_local,
     object::{
         HasSealExclusion,
@@ -148,7 +148,7 @@ impl RangeWait<'_> {
     /// Waits. Returns why the wait ended, and the exclusion if it was acquired.
     fn run(
         &mut self,
-        memory: &ShmemInode,
+        memory: &MemfdInode,
         range: &impl Fn() -> Result<Range<usize>>,
     ) -> Result<(WaitOutcome, Option<SealGuard<Object>>)> {
         let pages = memory.pages();

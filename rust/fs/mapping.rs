@@ -17,12 +17,12 @@
 use crate::{
     bindings,
     fs::{
+        memfd_file::MemfdFile,
+        memfd_inode::MemfdInode, //
         memory_file::{
             MemoryFile,
             MemoryOwner, //
         },
-        shmem_file::ShmemFile,
-        shmem_inode::ShmemInode, //
     },
     mm::address_space::AddressSpace,
     sync::once::get_or_try_init, //
@@ -116,15 +116,19 @@ impl<'a, T: MemoryOwner> NewDeviceVma<'a, T> {
     ///
     /// # Errors
     ///
+    /// `ENODEV` when the memory is hugetlbfs', whose VMAs the core sets up in a different way.
     /// `EOVERFLOW` when the VMA extends beyond the maximum size of a file: the core checks that for
     /// regular files, but not for devices.
-    pub(crate) fn map_shmem(&self, memory: &ShmemFile) -> Result<Mapped> {
+    pub(crate) fn map_shmem(&self, memory: &MemfdFile) -> Result<Mapped> {
+        if !memory.inode().pages().is_shmem() {
+            return Err(ENODEV);
+        }
         // SAFETY: The VMA is undergoing setup.
         let first_page = unsafe { (*self.vma.as_ptr()).vm_pgoff };
         let pages = (self.vma.end() - self.vma.start()) >> PAGE_SHIFT;
         if first_page
             .checked_add(pages)
-            .is_none_or(|end| end > ShmemInode::MAX_PAGES)
+            .is_none_or(|end| end > MemfdInode::MAX_PAGES)
         {
             return Err(EOVERFLOW);
         }

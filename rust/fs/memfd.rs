@@ -14,16 +14,16 @@ use crate::{
     bindings,
     fs::{
         mapping::NewMemfdVma,
+        memfd_file::{
+            MemfdFile, //
+            MemfdFlags,
+            NewFile,
+        }, //
         memory_file::{
             is_nonblocking_request,
             MemoryFile,
             MemoryOwner, //
         },
-        shmem_file::{
-            MemfdFlags,
-            NewFile,
-            ShmemFile, //
-        }, //
     },
     sync::{
         once::get_or_try_init,
@@ -65,13 +65,13 @@ impl NewMemfd {
     ///
     /// `EACCES` when `vm.memfd_noexec` wants it to be not executable. `ENOMEM`, `ENFILE`.
     pub(crate) fn new(label: &CStr, flags: MemfdFlags) -> Result<Self> {
-        Ok(Self(ShmemFile::new_memfd(label, flags)?))
+        Ok(Self(MemfdFile::new_memfd(label, flags)?))
     }
 
     /// Returns the file.
-    pub(crate) fn shmem(&self) -> &ShmemFile {
+    pub(crate) fn shmem(&self) -> &MemfdFile {
         // SAFETY: `new` created a regular shmem file.
-        unsafe { ShmemFile::of(&self.0) }
+        unsafe { MemfdFile::of(&self.0) }
     }
 
     /// Returns the credentials of its opener.
@@ -205,7 +205,7 @@ impl<T: MemoryOwner> MemfdOperations<T> {
         offset: bindings::loff_t,
         whence: c_int,
     ) -> bindings::loff_t {
-        if ShmemFile::seek_locks(whence) {
+        if MemfdFile::seek_locks(whence) {
             // SAFETY: The caller has the file open.
             if let Err(err) = unsafe { Self::owner(file) }.wait_seek_unblocked() {
                 return err.to_errno().into();

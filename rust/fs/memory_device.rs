@@ -10,12 +10,12 @@ use crate::{
     bindings,
     fs::{
         mapping::NewDeviceVma,
+        memfd_file::MemfdFile, //
         memory_file::{
             is_nonblocking_request,
             MemoryFile,
             MemoryOwner, //
         },
-        shmem_file::ShmemFile, //
     },
     sync::poll::Poller, //
 };
@@ -71,7 +71,7 @@ pub(crate) trait MemoryDevice: MiscDevice<Ptr = Arc<Self>> + MemoryOwner {
     /// # Errors
     ///
     /// `ENOMEM`, and those of its creation.
-    fn memory(&self) -> Result<&ShmemFile>;
+    fn memory(&self) -> Result<&MemfdFile>;
 
     /// Sets up a mapping.
     ///
@@ -242,7 +242,7 @@ impl<T: MemoryDevice> Operations<T> {
     ) -> bindings::loff_t {
         // SAFETY: The caller has the file open.
         let device = unsafe { Self::device(file) };
-        if ShmemFile::seek_locks(whence) {
+        if MemfdFile::seek_locks(whence) {
             if let Err(err) = device.wait_seek_unblocked() {
                 return err.to_errno().into();
             }

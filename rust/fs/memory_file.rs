@@ -9,10 +9,10 @@ use crate::{
     fs::{
         mapping::MappingOwner,
         memfd::MemfdOperations,
-        shmem_file::{
+        memfd_file::{
             reopen_file,
+            MemfdFile, //
             NewFile,
-            ShmemFile, //
         }, //
     },
     sync::poll::{
@@ -106,8 +106,8 @@ impl<'a, T: MemoryOwner> MemoryFile<'a, T> {
     }
 
     /// Returns the file if it is itself the memory: a memfd.
-    pub(crate) fn memfd(&self) -> Option<&'a ShmemFile> {
-        ShmemFile::try_from(self.file)
+    pub(crate) fn memfd(&self) -> Option<&'a MemfdFile> {
+        MemfdFile::try_from(self.file)
     }
 
     /// Returns the owner of the file. Files that were reopened have the same owner.
@@ -146,7 +146,7 @@ impl<'a, T: MemoryOwner> MemoryFile<'a, T> {
     ///
     /// # Errors
     ///
-    /// Those of opening the device, or of [`ShmemFile::reopen`].
+    /// Those of opening the device, or of [`MemfdFile::reopen`].
     pub(crate) fn reopen(&self, access: u32) -> Result<ARef<File>> {
         // SAFETY: The file is open.
         let opened = unsafe { reopen_file(self.file.as_ptr(), access) }?;

@@ -6,7 +6,7 @@
 
 use crate::{
     bindings,
-    fs::shmem_file::ReadLockedShmem, //
+    fs::memfd_file::ReadLockedMemfd, //
 };
 use core::{
     ops::Range,
@@ -113,7 +113,7 @@ impl PinnedPages {
     ///
     /// `EINVAL` when the range extends beyond the end of the file; `ENOMEM`, also when a folio has
     /// too many references; `ENOSPC`; `EIO` when a page cannot be swapped in.
-    pub(crate) fn pin_more(&mut self, file: &ReadLockedShmem<'_>, range: &Range<usize>) -> Result {
+    pub(crate) fn pin_more(&mut self, file: &ReadLockedMemfd<'_>, range: &Range<usize>) -> Result {
         let rest = range.start + self.len..range.end;
         if rest.is_empty() || rest.end as u64 > file.inode().size().div_ceil(PAGE_SIZE as u64) {
             return Err(EINVAL);
@@ -129,7 +129,7 @@ impl PinnedPages {
     /// Pins the next folios of the range, at least one. `self.pins` must have room for them.
     fn pin_batch(
         &mut self,
-        file: &ReadLockedShmem<'_>,
+        file: &ReadLockedMemfd<'_>,
         pages: Range<usize>,
         folios: &mut [*mut bindings::folio],
     ) -> Result {
@@ -195,7 +195,7 @@ impl PinnedPages {
     /// `memfd_pin_folios()` may find and pin a folio that is being swapped out at that moment. A
     /// swap-in makes it the file's again. A folio that is the file's and is pinned is not swapped out
     /// any more.
-    fn drop_stale(&mut self, file: &ReadLockedShmem<'_>, first: usize, from: usize) -> Result {
+    fn drop_stale(&mut self, file: &ReadLockedMemfd<'_>, first: usize, from: usize) -> Result {
         for (number, pin) in self.pins.iter().enumerate().skip(from) {
             if !file.inode().has_folio(first + pin.offset, pin.folio)? {
                 self.len = pin.offset;

@@ -13,11 +13,11 @@ use super::{
 };
 use crate::{
     fs::{
-        memory_file::MemoryFile,
-        shmem_file::{
+        memfd_file::{
+            MemfdFile, //
             MemfdFlags,
-            ShmemFile, //
         }, //
+        memory_file::MemoryFile,
     },
     open_object::OpenObject,
     uapi, //
@@ -106,7 +106,7 @@ pub(super) fn import(file: MemoryFile<'_, OpenObject>, arg: Argument) -> Result 
     }
     // CAST: A negative number is no descriptor, and is none after the cast.
     let memfd = LocalFile::fget(request.fd as u32)?;
-    file.owner().adopt(ShmemFile::from_file(&memfd)?)
+    file.owner().adopt(MemfdFile::from_file(&memfd)?)
 }
 
 /// Checks that `file` gives the access that a new descriptor will give.

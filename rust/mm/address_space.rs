@@ -116,11 +116,18 @@ impl AddressSpace {
         unsafe { bindings::pinseal_mapping_mapped(self.as_ptr()) != 0 }
     }
 
-    /// Zaps pages: removes them from page tables. Private copies stay.
+    /// Whether it is the page cache of a shmem file.
+    pub(crate) fn is_shmem(&self) -> bool {
+        // SAFETY: The mapping is alive by the type invariants.
+        unsafe { bindings::shmem_mapping(self.as_ptr()) }
+    }
+
+    /// Zaps pages: removes them from page tables. Private copies stay. Does nothing for files that are
+    /// not shmem's: `unmap_mapping_pages()` of hugetlbfs takes `i_mmap_rwsem`, which it holds.
     ///
     /// Context: sleeps.
     pub(crate) fn zap(&self, pages: &Range<usize>) {
-        if pages.is_empty() {
+        if pages.is_empty() || !self.is_shmem() {
             return;
         }
         // SAFETY: The mapping is alive by the type invariants.

@@ -12,9 +12,9 @@ use super::{
     request::Outcome, //
 };
 use crate::{
-    fs::shmem_inode::{
-        LockedShmem,
-        ShmemInode, //
+    fs::memfd_inode::{
+        LockedMemfd,
+        MemfdInode, //
     },
     mm::lru::drain_local,
     object::{
@@ -147,20 +147,20 @@ impl SealCommit {
 
     /// Scans for the report only.
     #[cold]
-    pub(super) fn scan_for_report(&mut self, memory: &ShmemInode) {
+    pub(super) fn scan_for_report(&mut self, memory: &MemfdInode) {
         self.policy.begin_scan();
         self.scan = Some(Scan::all(memory.pages()));
     }
 
     /// Adds the seals that are implied for the file as it is now. Returns whether writing ends with
     /// them.
-    pub(super) fn ends_writing(&mut self, object: &Object, memory: &ShmemInode) -> bool {
+    pub(super) fn ends_writing(&mut self, object: &Object, memory: &MemfdInode) -> bool {
         self.seals = self.seals.with_implied(memory.is_executable());
         object.adding_ends_writing(self.seals)
     }
 
     /// Sets seals that do not depend on the pages.
-    pub(super) fn set_seals(&mut self, memory: &ShmemInode, guard: &Guard) -> Result<Commit> {
+    pub(super) fn set_seals(&mut self, memory: &MemfdInode, guard: &Guard) -> Result<Commit> {
         let Some(locked) = self.try_lock(memory, guard) else {
             self.policy.scan_failed();
             return Ok(Commit::Blocked(Outcome::Pinned));
@@ -174,13 +174,13 @@ impl SealCommit {
     }
 
     /// Sets seals that end writing, and those implied for the file as it is under the lock.
-    fn set(&mut self, locked: &LockedShmem<'_>, guard: &Guard) -> Result {
+    fn set(&mut self, locked: &LockedMemfd<'_>, guard: &Guard) -> Result {
         self.seals = self.seals.with_implied(locked.is_executable());
         guard.object().add_seals(locked, self.seals)
     }
 
     /// Scans the pages and, when all are clean, sets the seals.
-    pub(super) fn scan_and_commit(&mut self, memory: &ShmemInode, guard: &Guard) -> Result<Commit> {
+    pub(super) fn scan_and_commit(&mut self, memory: &MemfdInode, guard: &Guard) -> Result<Commit> {
         self.policy.begin_scan();
         if self.scan.is_some() && !self.candidates_are_clean(memory, guard) {
             // The inode lock is not what the seal waits for now. While another task owns it, seeks
@@ -201,7 +201,7 @@ impl SealCommit {
 
     /// Rescans the pages that were not clean. Returns whether all are now.
     #[cold]
-    fn candidates_are_clean(&mut self, memory: &ShmemInode, guard: &Guard) -> bool {
+    fn candidates_are_clean(&mut self, memory: &MemfdInode, guard: &Guard) -> bool {
         let Some(scan) = self.scan.take() else {
             return true;
         };
@@ -219,7 +219,7 @@ impl SealCommit {
 
     /// Scans all pages under the inode lock and, when all are clean, sets the seals under the same
     /// hold of it. Otherwise the scan is left in `self.scan`.
-    fn scan_all_and_commit(&mut self, memory: &ShmemInode, guard: &Guard) -> Result<Commit> {
+    fn scan_all_and_commit(&mut self, memory: &MemfdInode, guard: &Guard) -> Result<Commit> {
         let pages = memory.pages();
         let Some(locked) = self.try_lock(memory, guard) else {
             self.scan = Some(Scan::all(pages));
@@ -242,7 +242,7 @@ impl SealCommit {
     /// swapped out are when they come back. Otherwise the scan is left in `self.scan`.
     fn commit_if_clean(
         &mut self,
-        locked: &LockedShmem<'_>,
+        locked: &LockedMemfd<'_>,
         guard: &Guard,
         mut scan: Scan,
     ) -> Result<Commit> {
@@ -282,7 +282,7 @@ impl SealCommit {
     /// reclaim or to collapse a huge page. So that the scan is not in vain, pages that were not clean
     /// are rescanned for about as long again, within the bounds.
     #[cold]
-    fn scan_swapped_in(&mut self, locked: &LockedShmem<'_>) -> Result<Scan, ScanError> {
+    fn scan_swapped_in(&mut self, locked: &LockedMemfd<'_>) -> Result<Scan, ScanError> {
         let start = Instant::<Monotonic>::now();
         let context = self.policy.context();
         let stop = || context.ends_scan(start.elapsed());
@@ -313,7 +313,7 @@ impl SealCommit {
     #[cold]
     pub(super) fn isolate_and_commit(
         &mut self,
-        memory: &ShmemInode,
+        memory: &MemfdInode,
         guard: &Guard,
     ) -> Result<Commit> {
         guard.block_reads();
@@ -352,7 +352,7 @@ impl SealCommit {
     /// Locks the inode, if its owner releases it soon.
     ///
     /// Otherwise the owner writes or seeks. It will end, and new ones are blocked.
-    fn try_lock<'a>(&mut self, memory: &'a ShmemInode, guard: &Guard) -> Option<LockedShmem<'a>> {
+    fn try_lock<'a>(&mut self, memory: &'a MemfdInode, guard: &Guard) -> Option<LockedMemfd<'a>> {
         let mut locked = memory.try_lock();
         if locked.is_none() {
             guard.block_writes();

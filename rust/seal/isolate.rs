@@ -6,7 +6,7 @@
 //! for.
 
 use crate::{
-    fs::shmem_inode::LockedShmem,
+    fs::memfd_inode::LockedMemfd,
     mm::{
         address_space::AddressSpace,
         locked_folio::NewFolio,
@@ -36,7 +36,7 @@ pub(super) enum IsolateError {
 ///
 /// Context: sleeps. `locked` excludes `write()`; writable mappings must be denied.
 pub(super) fn isolate(
-    locked: &LockedShmem<'_>,
+    locked: &LockedMemfd<'_>,
     indices: &[usize],
     isolated: &mut usize,
     zapped: &mut ZappedRange,

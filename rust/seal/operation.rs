@@ -30,7 +30,7 @@ use super::{
     }, //
 };
 use crate::{
-    fs::shmem_inode::WritableDenied,
+    fs::memfd_inode::WritableDenied,
     object::{
         HasSealExclusion,
         Object,

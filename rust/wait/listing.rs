@@ -5,7 +5,7 @@
 //! A listing changes nothing: it takes no reference, and mapped pages stay mapped.
 
 use crate::{
-    fs::shmem_inode::ShmemInode,
+    fs::memfd_inode::MemfdInode,
     mm::{
         address_space::Entry,
         folio::References, //
@@ -59,7 +59,7 @@ impl Summary {
 ///
 /// `EINTR` when the task is being killed. Those of `report`.
 pub(crate) fn list_references(
-    memory: &ShmemInode,
+    memory: &MemfdInode,
     range: Range<u64>,
     max: Option<u64>,
     mut report: impl FnMut(&[References]) -> Result,

@@ -13,7 +13,7 @@
 
 use super::ranges::Ranges;
 use crate::{
-    fs::shmem_inode::LockedShmem,
+    fs::memfd_inode::LockedMemfd,
     mm::{
         address_space::{
             AddressSpace,
@@ -179,7 +179,7 @@ impl Scan {
     ///
     /// See [`ScanError`].
     pub(crate) fn all_swapped_in(
-        locked: &LockedShmem<'_>,
+        locked: &LockedMemfd<'_>,
         zapped: &mut ZappedRange,
         stop: impl Fn() -> bool,
     ) -> Result<Self, ScanError> {
@@ -191,7 +191,7 @@ impl Scan {
     /// The same for the pages that this scan, under the same hold of the lock, did not find clean.
     pub(crate) fn rescan_swapped_in(
         &self,
-        locked: &LockedShmem<'_>,
+        locked: &LockedMemfd<'_>,
         zapped: &mut ZappedRange,
         stop: impl Fn() -> bool,
     ) -> Result<Self, ScanError> {
@@ -206,7 +206,7 @@ impl Scan {
     #[cold]
     fn scan_swapped(
         &mut self,
-        locked: &LockedShmem<'_>,
+        locked: &LockedMemfd<'_>,
         range: Range<usize>,
         zapped: &mut ZappedRange,
         stop: &impl Fn() -> bool,
@@ -233,7 +233,7 @@ impl Scan {
     /// Swaps one folio in, zaps it and scans it. Returns the index to go on from.
     fn scan_swapped_page(
         &mut self,
-        locked: &LockedShmem<'_>,
+        locked: &LockedMemfd<'_>,
         index: usize,
         zapped: &mut ZappedRange,
     ) -> Result<usize, ScanError> {

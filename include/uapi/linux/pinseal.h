@@ -634,15 +634,21 @@ struct pinseal_create {
  * F_SEAL_WRITE that fcntl() has set can be added again, and then the pages are
  * scanned.
  *
+ * Of a memfd in hugetlbfs (MFD_HUGETLB), indices and numbers of pages are in
+ * pages of the usual size; a page that is mapped counts as one with an extra
+ * reference, and none is isolated. The object cannot be mapped (ENODEV; map the
+ * memfd), pinned or mirrored (EOPNOTSUPP).
+ *
  * Errors:
  *
  * EBADF: no such descriptor.
- * EINVAL: not shared memory: a pipe, a file on a disk or in hugetlbfs, an object
- *	of pinseal.
+ * EINVAL: not shared memory: a pipe, a file on a disk, a descriptor of
+ *	/dev/pinseal.
  * EPERM: this descriptor is not open for writing, or the other not for reading
  *	and writing; the file has F_SEAL_SEAL (a memfd without
  *	MFD_ALLOW_SEALING); it is in a mounted tmpfs, where overlayfs maps it
- *	without regard to seals; it is append-only or immutable.
+ *	without regard to seals, or a mounted hugetlbfs; it is append-only or
+ *	immutable.
  * EBUSY: the object has been used.
  * ETXTBSY: the file is being executed.
  * EAGAIN: a lease (F_SETLEASE) is held on the file.

@@ -527,15 +527,6 @@ TEST_F(import, refuses_objects)
 	EXPECT_EQ(-EINVAL, ps_import(self->fd, self->fd));
 }
 
-TEST_F(import, refuses_huge_pages_of_hugetlbfs)
-{
-	int fd = memfd_create("huge", MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_HUGETLB);
-
-	if (fd < 0)
-		SKIP(return, "no hugetlbfs: %s", strerror(errno));
-	EXPECT_REFUSED(EINVAL, fd);
-}
-
 TEST_F(import, refuses_a_file_of_another_file_system)
 {
 	EXPECT_REFUSED(EINVAL, open("/proc/self/comm", O_RDWR));

@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Shmem files: the memory of a device file, reached by the device file only; imported files, which
-//! may have other users; memfds.
+//! Files as `memfd_create()` makes them, on shmem or hugetlbfs: the memory of a device file, reached by
+//! the device file only; imported memfds, which may have other users; created memfds.
 //!
 //! C headers: [`include/linux/shmem_fs.h`](srctree/include/linux/shmem_fs.h),
+//! [`include/linux/hugetlb.h`](srctree/include/linux/hugetlb.h),
 //! [`include/linux/fs.h`](srctree/include/linux/fs.h)
 
 use crate::{
     bindings,
-    fs::shmem_inode::{
+    fs::memfd_inode::{
+        MemfdInode,
         ReadLockedInode,
-        ShmemInode,
         MAX_SIZE, //
     }, //
 };
@@ -96,22 +97,22 @@ pub(crate) struct MemfdFlags {
     pub(crate) executable: Option<bool>,
 }
 
-/// A shmem file.
+/// A file as `memfd_create()` makes it.
 ///
 /// # Invariants
 ///
-/// It is a regular shmem file.
+/// It is a regular file of shmem or hugetlbfs.
 #[repr(transparent)]
-pub(crate) struct ShmemFile(Opaque<bindings::file>);
+pub(crate) struct MemfdFile(Opaque<bindings::file>);
 
 // SAFETY: Any thread may use and close the file: its position is not used, nor does it have light
 // references (`fdget`).
-unsafe impl Send for ShmemFile {}
+unsafe impl Send for MemfdFile {}
 // SAFETY: As above.
-unsafe impl Sync for ShmemFile {}
+unsafe impl Sync for MemfdFile {}
 
 // SAFETY: `get_file()` and `fput()` count references, and the file lives while there is one.
-unsafe impl AlwaysRefCounted for ShmemFile {
+unsafe impl AlwaysRefCounted for MemfdFile {
     fn inc_ref(&self) {
         // SAFETY: The reference shows that the count is not zero.
         unsafe { bindings::get_file(self.as_ptr()) };
@@ -123,7 +124,7 @@ unsafe impl AlwaysRefCounted for ShmemFile {
     }
 }
 
-impl ShmemFile {
+impl MemfdFile {
     /// Creates an empty file, as `memfd_create()` does with default flags, but that its owner is
     /// `owner`, and that `F_SEAL_SEAL` is set. `name` is its name in `/proc/PID/maps`.
     ///
@@ -196,22 +197,22 @@ impl ShmemFile {
 
     /// # Safety
     ///
-    /// `file` must be a regular shmem file.
+    /// `file` must be a regular file of shmem or hugetlbfs.
     pub(super) unsafe fn of(file: &NewFile) -> &Self {
         // SAFETY: `Self` is transparent; the file is open as long as the reference lives.
         unsafe { &*file.as_ptr().cast() }
     }
 
-    /// Returns `file` if it is a regular shmem file.
+    /// Returns `file` if it is a regular file of shmem or hugetlbfs.
     pub(super) fn try_from(file: &LocalFile) -> Option<&Self> {
         let file = file.as_ptr();
         // SAFETY: The file is open, and keeps its inode alive, whose type never changes.
-        let is_regular_shmem = unsafe {
-            bindings::pinseal_shmem_file(file)
+        let is_memfd = unsafe {
+            (bindings::pinseal_shmem_file(file) || bindings::pinseal_file_is_hugetlb(file))
                 && u32::from((*(*file).f_inode).i_mode) & bindings::S_IFMT == bindings::S_IFREG
         };
         // SAFETY: The file is open as long as the reference lives. `Self` is transparent.
-        is_regular_shmem.then(|| unsafe { &*file.cast() })
+        is_memfd.then(|| unsafe { &*file.cast() })
     }
 
     /// Opens the memory of another open file for reading and writing, with a position and flags of
@@ -219,15 +220,15 @@ impl ShmemFile {
     ///
     /// # Errors
     ///
-    /// `EINVAL` when `file` is not a regular shmem file, `EPERM` when it is not open for reading
-    /// and writing, those of [`ShmemFile::reopen`].
+    /// `EINVAL` when `file` is no regular file of shmem or hugetlbfs, `EPERM` when it is not open for
+    /// reading and writing, those of [`MemfdFile::reopen`].
     pub(crate) fn from_file(file: &LocalFile) -> Result<ARef<Self>> {
-        let shmem = Self::try_from(file).ok_or(EINVAL)?;
+        let memfd = Self::try_from(file).ok_or(EINVAL)?;
         if file.flags() & O_ACCMODE != O_RDWR {
             return Err(EPERM);
         }
-        let file = shmem.reopen(O_RDWR)?;
-        // INVARIANT: It is a regular shmem file. `Self` is transparent.
+        let file = memfd.reopen(O_RDWR)?;
+        // INVARIANT: It is a file of the same inode. `Self` is transparent.
         //
         // SAFETY: The reference is that of `file`.
         Ok(unsafe { ARef::from_raw(ARef::into_raw(file).cast()) })
@@ -250,9 +251,9 @@ impl ShmemFile {
     }
 
     /// Returns the inode.
-    pub(crate) fn inode(&self) -> &ShmemInode {
+    pub(crate) fn inode(&self) -> &MemfdInode {
         // SAFETY: By the type invariants. The file keeps its inode alive, which never changes.
-        unsafe { ShmemInode::from_raw((*self.as_ptr()).f_inode) }
+        unsafe { MemfdInode::from_raw((*self.as_ptr()).f_inode) }
     }
 
     /// Locks the inode for reading.
@@ -262,9 +263,9 @@ impl ShmemFile {
     /// # Errors
     ///
     /// `ERESTARTSYS` for a signal or task work.
-    pub(crate) fn read_lock(&self) -> Result<ReadLockedShmem<'_>> {
+    pub(crate) fn read_lock(&self) -> Result<ReadLockedMemfd<'_>> {
         // INVARIANT: It is the inode of the file.
-        Ok(ReadLockedShmem {
+        Ok(ReadLockedMemfd {
             file: self,
             inode: self.inode().read_lock()?,
         })
@@ -284,8 +285,8 @@ impl ShmemFile {
         self.forward_iter(kiocb, self.operations().read_iter, iov.as_raw())
     }
 
-    /// Writes at the position of `kiocb`, which is a request for the device file. shmem enforces
-    /// the seals.
+    /// Writes at the position of `kiocb`, which is a request for the device file. The file
+    /// system enforces the seals.
     pub(crate) fn write_iter<T: ForeignOwnable>(
         &self,
         kiocb: &Kiocb<'_, T>,
@@ -304,13 +305,13 @@ impl ShmemFile {
     ) -> Result<usize> {
         let operation = operation.ok_or(EINVAL)?;
         let outer = outer.as_raw();
-        // shmem completes a request before it returns, so the copy lives long enough.
+        // The file system completes a request before it returns, so the copy lives long enough.
         let mut inner: bindings::kiocb = pin_init::zeroed();
         // SAFETY: `outer` is valid, and not accessed by others during the call.
         unsafe {
             inner.ki_filp = self.as_ptr();
             inner.ki_pos = (*outer).ki_pos;
-            // shmem does not support it. Its requests wait for the inode lock and for swap only.
+            // It is not supported. Its requests wait for the inode lock and for swap only.
             inner.ki_flags = (*outer).ki_flags & !bindings::pinseal_IOCB_NOWAIT;
             inner.ki_ioprio = (*outer).ki_ioprio;
         }
@@ -321,7 +322,7 @@ impl ShmemFile {
         usize::try_from(ret).map_err(|_| Error::from_errno(ret as c_int))
     }
 
-    /// Whether [`ShmemFile::seek`] locks the inode, to search the page cache.
+    /// Whether [`MemfdFile::seek`] locks the inode, to search the page cache.
     pub(super) fn seek_locks(whence: c_int) -> bool {
         // CAST: An invalid `whence` matches none.
         matches!(whence as u32, bindings::SEEK_DATA | bindings::SEEK_HOLE)
@@ -341,7 +342,7 @@ impl ShmemFile {
                 )
             };
         }
-        // This changes the position of the shmem file, which is not used.
+        // This changes the position of the inner file, which is not used.
         //
         // SAFETY: The file is open.
         let found = unsafe { bindings::vfs_llseek(self.as_ptr(), offset, whence) };
@@ -352,7 +353,7 @@ impl ShmemFile {
         unsafe { bindings::vfs_setpos(device.as_ptr(), found, MAX_SIZE) }
     }
 
-    /// Sets the size, as `ftruncate()` does. shmem enforces the seals.
+    /// Sets the size, as `ftruncate()` does. The file system enforces the seals.
     ///
     /// # Errors
     ///
@@ -365,7 +366,8 @@ impl ShmemFile {
         to_result(ret as c_int)
     }
 
-    /// Allocates or frees the pages of a range, as `fallocate()` does. shmem enforces the seals.
+    /// Allocates or frees the pages of a range, as `fallocate()` does. The file system enforces the
+    /// seals.
     ///
     /// # Errors
     ///
@@ -413,7 +415,7 @@ impl ShmemFile {
         unsafe { splice_write(pipe, self.as_ptr(), pos, len, flags) }
     }
 
-    /// Finds an address for a mapping, aligned for huge pages if shmem would use them.
+    /// Finds an address for a mapping, aligned for huge pages if the file would use them.
     ///
     /// # Safety
     ///
@@ -456,19 +458,19 @@ pub(super) unsafe fn reopen_file(file: *mut bindings::file, access: u32) -> Resu
     Ok(file)
 }
 
-/// A shmem file whose inode is locked for reading.
+/// A file whose inode is locked for reading.
 ///
 /// # Invariants
 ///
 /// `inode` is that of `file`.
-pub(crate) struct ReadLockedShmem<'a> {
-    file: &'a ShmemFile,
+pub(crate) struct ReadLockedMemfd<'a> {
+    file: &'a MemfdFile,
     inode: ReadLockedInode<'a>,
 }
 
-impl<'a> ReadLockedShmem<'a> {
+impl<'a> ReadLockedMemfd<'a> {
     /// Returns the file.
-    pub(super) fn file(&self) -> &'a ShmemFile {
+    pub(super) fn file(&self) -> &'a MemfdFile {
         self.file
     }
 

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Inodes of shmem files: page cache, seals, and the inode lock. All descriptors of a file share them.
+//! Inodes of memfds: page cache, seals, and the inode lock. All descriptors of a memfd share them.
 //!
 //! C headers: [`include/linux/shmem_fs.h`](srctree/include/linux/shmem_fs.h),
+//! [`include/linux/hugetlb.h`](srctree/include/linux/hugetlb.h),
 //! [`include/linux/fs.h`](srctree/include/linux/fs.h)
 
 use crate::{
@@ -39,21 +40,21 @@ pub(super) const MAX_SIZE: i64 = i64::MAX;
 /// The execute bits of a file mode.
 const EXECUTABLE: u32 = bindings::S_IXUSR | bindings::S_IXGRP | bindings::S_IXOTH;
 
-/// The inode of a shmem file.
+/// The inode of a file as `memfd_create()` makes it.
 ///
 /// # Invariants
 ///
-/// It is the inode of a regular shmem file, whose type never changes.
+/// It is the inode of a regular file of shmem or hugetlbfs, whose type never changes.
 #[repr(transparent)]
-pub(crate) struct ShmemInode(Opaque<bindings::inode>);
+pub(crate) struct MemfdInode(Opaque<bindings::inode>);
 
 // SAFETY: Any thread may use and drop an inode.
-unsafe impl Send for ShmemInode {}
+unsafe impl Send for MemfdInode {}
 // SAFETY: All methods may run concurrently: they follow the locking rules of the C code.
-unsafe impl Sync for ShmemInode {}
+unsafe impl Sync for MemfdInode {}
 
 // SAFETY: `ihold()` and `iput()` count references, and the inode lives while there is one.
-unsafe impl AlwaysRefCounted for ShmemInode {
+unsafe impl AlwaysRefCounted for MemfdInode {
     fn inc_ref(&self) {
         // SAFETY: The reference shows that the count is not zero.
         unsafe { bindings::ihold(self.as_ptr()) };
@@ -65,7 +66,7 @@ unsafe impl AlwaysRefCounted for ShmemInode {
     }
 }
 
-impl ShmemInode {
+impl MemfdInode {
     /// Maximum number of pages of a file.
     pub(super) const MAX_PAGES: usize = (MAX_SIZE >> PAGE_SHIFT) as usize;
 
@@ -73,7 +74,7 @@ impl ShmemInode {
     ///
     /// # Safety
     ///
-    /// `inode` must be the inode of a regular shmem file, and live for `'a`.
+    /// `inode` must be the inode of a regular file of shmem or hugetlbfs, and live for `'a`.
     pub(super) unsafe fn from_raw<'a>(inode: *mut bindings::inode) -> &'a Self {
         // SAFETY: By the safety requirements. `Self` is transparent.
         unsafe { &*inode.cast() }
@@ -114,7 +115,7 @@ impl ShmemInode {
         // SAFETY: By the safety requirements.
         unsafe {
             (*self.as_ptr()).i_mode &= !(EXECUTABLE as bindings::umode_t);
-            *bindings::pinseal_shmem_seals(self.as_ptr()) |= bindings::F_SEAL_EXEC;
+            *self.seals_ptr() |= bindings::F_SEAL_EXEC;
         }
     }
 
@@ -125,13 +126,23 @@ impl ShmemInode {
     /// The inode must have no other user.
     pub(super) unsafe fn allow_sealing(&self) {
         // SAFETY: By the safety requirements.
-        unsafe { *bindings::pinseal_shmem_seals(self.as_ptr()) &= !bindings::F_SEAL_SEAL };
+        unsafe { *self.seals_ptr() &= !bindings::F_SEAL_SEAL };
     }
 
-    /// Returns the seals that shmem enforces. They change under the inode lock.
+    /// Returns the seals that the file system enforces. They change under the inode lock.
     pub(crate) fn seals(&self) -> u32 {
-        // SAFETY: By the type invariants, it is a shmem inode; the volatile read is a `READ_ONCE`.
-        unsafe { bindings::pinseal_shmem_seals(self.as_ptr()).read_volatile() }
+        // SAFETY: The pointer is valid; the volatile read is a `READ_ONCE`.
+        unsafe { self.seals_ptr().read_volatile() }
+    }
+
+    /// Returns a pointer to the seals, which is valid as long as the inode.
+    fn seals_ptr(&self) -> *mut u32 {
+        match self.pages().is_shmem() {
+            // SAFETY: It is a shmem inode.
+            true => unsafe { bindings::pinseal_shmem_seals(self.as_ptr()) },
+            // SAFETY: By the type invariants, it is a hugetlbfs inode.
+            false => unsafe { bindings::pinseal_hugetlb_seals(self.as_ptr()) },
+        }
     }
 
     /// Returns the page cache of the file.
@@ -179,20 +190,23 @@ impl ShmemInode {
     ///
     /// There is no variant that waits: a writer holds the lock while its source faults in, which
     /// user space can delay for ever.
-    pub(crate) fn try_lock(&self) -> Option<LockedShmem<'_>> {
+    pub(crate) fn try_lock(&self) -> Option<LockedMemfd<'_>> {
         // SAFETY: The inode is valid.
         let locked = unsafe { bindings::pinseal_inode_trylock(self.as_ptr()) } != 0;
         // INVARIANT: The lock was acquired above.
-        locked.then(|| LockedShmem {
+        locked.then(|| LockedMemfd {
             inode: self,
             _not_send: NotThreadSafe,
         })
     }
 
     /// Returns the folio at `index`, swapped in or allocated if necessary. It may be freed at any
-    /// time.
+    /// time. `EINVAL` for hugetlbfs, where nothing is swapped.
     fn read_folio(&self, index: usize) -> Result<*const bindings::folio> {
-        // SAFETY: By the type invariants, it is the mapping of a shmem file.
+        if !self.pages().is_shmem() {
+            return Err(EINVAL);
+        }
+        // SAFETY: It is the mapping of a shmem file.
         let folio = unsafe { bindings::pinseal_shmem_read_folio(self.pages().as_ptr(), index) };
         let folio = from_err_ptr(folio)?;
         // SAFETY: We own the reference that came with it.
@@ -208,7 +222,7 @@ impl ShmemInode {
 ///
 /// If there is an inode, `self` owns one denial of its mapping.
 pub(crate) struct WritableDenied {
-    inode: Option<ARef<ShmemInode>>,
+    inode: Option<ARef<MemfdInode>>,
 }
 
 impl WritableDenied {
@@ -233,7 +247,7 @@ impl Drop for WritableDenied {
 ///
 /// This thread holds the `i_rwsem` of the inode for reading.
 pub(super) struct ReadLockedInode<'a> {
-    inode: &'a ShmemInode,
+    inode: &'a MemfdInode,
     _not_send: NotThreadSafe,
 }
 
@@ -252,9 +266,9 @@ impl ReadLockedInode<'_> {
 }
 
 impl Deref for ReadLockedInode<'_> {
-    type Target = ShmemInode;
+    type Target = MemfdInode;
 
-    fn deref(&self) -> &ShmemInode {
+    fn deref(&self) -> &MemfdInode {
         self.inode
     }
 }
@@ -271,12 +285,12 @@ impl Drop for ReadLockedInode<'_> {
 /// # Invariants
 ///
 /// This thread holds the `i_rwsem` of the inode for writing.
-pub(crate) struct LockedShmem<'a> {
-    inode: &'a ShmemInode,
+pub(crate) struct LockedMemfd<'a> {
+    inode: &'a MemfdInode,
     _not_send: NotThreadSafe,
 }
 
-impl LockedShmem<'_> {
+impl LockedMemfd<'_> {
     /// Swaps the page at `index` in. It may be swapped out again at once.
     ///
     /// Context: sleeps for swap and for memory. Does not invoke the OOM killer.
@@ -290,26 +304,26 @@ impl LockedShmem<'_> {
         self.inode.read_folio(index).map(|_| ())
     }
 
-    /// Adds seals, which shmem enforces from now on, for all descriptors of the file.
+    /// Adds seals, which the file system enforces from now on, for all descriptors of the file.
     pub(crate) fn add_seals(&self, seals: u32) {
-        // SAFETY: By the invariants of `ShmemInode`, it is a shmem inode. Its seals change under the
-        // inode lock, which is held. Readers do not take it, hence the volatile accesses.
+        // SAFETY: The pointer is valid. Seals change under the inode lock, which is held. Readers do
+        // not take it, hence the volatile accesses.
         unsafe {
-            let ptr = bindings::pinseal_shmem_seals(self.inode.as_ptr());
+            let ptr = self.inode.seals_ptr();
             ptr.write_volatile(ptr.read_volatile() | seals);
         }
     }
 }
 
-impl Deref for LockedShmem<'_> {
-    type Target = ShmemInode;
+impl Deref for LockedMemfd<'_> {
+    type Target = MemfdInode;
 
-    fn deref(&self) -> &ShmemInode {
+    fn deref(&self) -> &MemfdInode {
         self.inode
     }
 }
 
-impl Drop for LockedShmem<'_> {
+impl Drop for LockedMemfd<'_> {
     fn drop(&mut self) {
         // SAFETY: By the type invariants, this thread holds the lock.
         unsafe { bindings::pinseal_inode_unlock(self.inode.as_ptr()) };
