@@ -116,6 +116,40 @@ TEST_F(module, is_not_needed_by_seals)
 	ASSERT_EQ(0, load());
 }
 
+/* A created memfd needs it, by descriptor or mapping; as the same memory without commands, not. */
+TEST_F(module, is_needed_by_created_memfds)
+{
+	int fd = obj_create(CREATED, self->len), plain = open_by_proc(fd, O_RDWR);
+	char *p;
+
+	ASSERT_LE(0, plain);
+	ASSERT_EQ(0, fill_file(fd, self->len, 'c'));
+	EXPECT_EQ(-EWOULDBLOCK, sys(syscall(SYS_delete_module, "pinseal", O_NONBLOCK)));
+	ASSERT_EQ(0, ps_add_seals(fd, F_SEAL_WRITE | F_SEAL_GROW));
+	p = ps_map(fd, self->len, PROT_READ, MAP_SHARED);
+	ASSERT_NE(MAP_FAILED, p);
+	close(fd);
+	for (int i = 0; i < 20; i++) {
+		EXPECT_EQ(-EWOULDBLOCK, sys(syscall(SYS_delete_module, "pinseal", O_NONBLOCK)));
+		sleep_ns(NSEC_PER_MSEC);
+	}
+	EXPECT_EQ('c', p[self->len - 1]);
+	munmap(p, self->len);
+	p = ps_map(plain, self->len, PROT_READ, MAP_SHARED);
+	ASSERT_NE(MAP_FAILED, p);
+	ASSERT_EQ(0, unload());
+
+	EXPECT_EQ('c', p[self->len - 1]);
+	EXPECT_EQ(F_SEAL_WRITE | F_SEAL_GROW, obj_get_seals(plain));
+	EXPECT_EQ(-EPERM, sys(pwrite(plain, "x", 1, 0)));
+	EXPECT_EQ(-EPERM, sys(ftruncate(plain, 2 * self->len)));
+	EXPECT_EQ(-EPERM, ps_try_map(plain, self->len, RW, MAP_SHARED));
+	EXPECT_EQ(0, sys(ftruncate(plain, 0)));
+	munmap(p, self->len);
+	close(plain);
+	ASSERT_EQ(0, load());
+}
+
 /* At every moment of an asynchronous seal: what it denied is allowed again. */
 TEST_F(module, can_be_unloaded_during_a_seal)
 {

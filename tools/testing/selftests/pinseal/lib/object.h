@@ -18,6 +18,7 @@
 #endif
 
 #ifndef MFD_EXEC
+#define MFD_NOEXEC_SEAL	0x0008U
 #define MFD_EXEC	0x0010U
 #endif
 
