@@ -394,6 +394,7 @@ TEST(works_without_any_path)
 	pid_t pid;
 
 	ASSERT_NE(NULL, mkdtemp(dir));
+	ASSERT_EQ(0, chmod(dir, 0755));
 	pid = ps_fork();
 	if (!pid) {
 		if (unshare(CLONE_NEWNS) || chroot(dir) || chdir("/"))

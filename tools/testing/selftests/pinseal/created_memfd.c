@@ -4,11 +4,13 @@
  * calls have the same results on both. Its commands: created.c. Tests of other programs that
  * run on every kind of object are not repeated here.
  */
+#include <linux/fiemap.h>
 #include <linux/fs.h>
 #include <linux/futex.h>
 #include <linux/magic.h>
-#include <sys/epoll.h>
+#include <linux/mempolicy.h>
 #include <sys/file.h>
+#include <sys/inotify.h>
 #include <sys/sendfile.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
@@ -286,6 +288,36 @@ TEST_F(as_memfd, seeks_data_and_holes)
 	EXPECT_EQ(len - 3, sys(lseek(self->fd, -3, SEEK_END)));
 	EXPECT_EQ(3, sys(read(self->fd, self->buf, self->len)));
 	EXPECT_EQ(len, sys(lseek(self->fd, 0, SEEK_CUR)));
+}
+
+/* What inotify tells of calls on @fd: kinds of events, one bit each, in the order of arrival. */
+static int watch(int fd, uint32_t events[8])
+{
+	char path[64], buf[8 * sizeof(struct inotify_event)];
+	int inotify = inotify_init1(IN_CLOEXEC | IN_NONBLOCK), n = 0;
+	ssize_t got;
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	if (inotify_add_watch(inotify, path, IN_ALL_EVENTS) < 0)
+		n = -errno;
+	if (pwrite(fd, "i", 1, 0) != 1 || pread(fd, path, 1, 0) != 1 || fchmod(fd, 0755) ||
+	    ftruncate(fd, page_size()))
+		n = -EIO;
+	close(open_by_proc(fd, O_RDONLY));
+	got = n ? 0 : read(inotify, buf, sizeof(buf));
+	for (ssize_t at = 0; at < got && n < 8; at += sizeof(struct inotify_event))
+		events[n++] = ((struct inotify_event *)(buf + at))->mask;
+	close(inotify);
+	return n;
+}
+
+TEST_F(as_memfd, is_watched_by_inotify)
+{
+	uint32_t events[2][8] = { 0 };
+
+	EXPECT_EQ(watch(self->memfd, events[0]), watch(self->fd, events[1]));
+	EXPECT_EQ(0, memcmp(events[0], events[1], sizeof(events[0])));
+	EXPECT_NE(0, events[0][0]);
 }
 
 /* Reading and writing */
@@ -720,8 +752,6 @@ TEST_F(as_memfd, has_mappings_that_grow_and_move)
 	p = mremap(p, self->page, self->len, MREMAP_MAYMOVE);
 	ASSERT_NE(MAP_FAILED, p);
 	EXPECT_TRUE(is_filled(p, self->len, 1));
-	/* Two mappings at once. */
-	ASSERT_EQ(0, sys(mprotect(p, self->page, PROT_READ)));
 	ASSERT_EQ(place, mremap(p, self->len, self->len, MREMAP_MAYMOVE | MREMAP_FIXED, place));
 	EXPECT_TRUE(is_filled(place, self->len, 1));
 	/* A copy of a shared mapping. */
@@ -729,6 +759,87 @@ TEST_F(as_memfd, has_mappings_that_grow_and_move)
 	ASSERT_NE(MAP_FAILED, p);
 	p[0] = 'r';
 	EXPECT_EQ('r', place[self->page]);
+}
+
+TEST_F(as_memfd, has_mappings_that_move_together)
+{
+	char *p = ps_map(self->fd, self->len, RW, MAP_SHARED);
+	char *place = ps_map(-1, self->len, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS);
+
+	ASSERT_NE(MAP_FAILED, p);
+	ASSERT_EQ(0, sys(mprotect(p, self->page, PROT_READ)));
+	ASSERT_EQ(place, mremap(p, self->len, self->len, MREMAP_MAYMOVE | MREMAP_FIXED, place));
+	EXPECT_TRUE(is_filled(place, self->len, 1));
+}
+
+/* The line "VmFlags" of a mapping: 0, or -errno. */
+static int vm_flags(const void *p, char *flags, size_t len)
+{
+	FILE *f = fopen("/proc/self/smaps", "re");
+	int ret = f ? -ENOENT : -errno;
+	char line[512], start[32];
+	bool found = false;
+
+	snprintf(start, sizeof(start), "%lx-", (unsigned long)p);
+	while (ret == -ENOENT && fgets(line, sizeof(line), f)) {
+		found |= !strncmp(line, start, strlen(start));
+		if (found && !strncmp(line, "VmFlags:", 8)) {
+			snprintf(flags, len, "%s", line);
+			ret = 0;
+		}
+	}
+	if (f)
+		fclose(f);
+	return ret;
+}
+
+TEST_F(as_memfd, has_mappings_with_the_same_flags)
+{
+	static const struct {
+		int prot, flags;
+	} rows[] = {
+		{ RW, MAP_SHARED }, { PROT_READ, MAP_SHARED }, { RW, MAP_PRIVATE },
+		{ PROT_READ | PROT_EXEC, MAP_PRIVATE }, { RW | PROT_EXEC, MAP_SHARED },
+	};
+	char a[512], b[512];
+
+	for (int sealed = 0; sealed < 2; sealed++) {
+		for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+			char *p = ps_map(self->fd, self->len, rows[i].prot, rows[i].flags);
+			char *q = ps_map(self->memfd, self->len, rows[i].prot, rows[i].flags);
+
+			if (q == MAP_FAILED) {
+				EXPECT_EQ(MAP_FAILED, p);
+				continue;
+			}
+			ASSERT_EQ(0, vm_flags(q, a, sizeof(a)));
+			ASSERT_EQ(0, vm_flags(p, b, sizeof(b)));
+			EXPECT_STREQ(a, b) {
+				TH_LOG("row %zu, sealed %d", i, sealed);
+			}
+			munmap(p, self->len);
+			munmap(q, self->len);
+		}
+		ASSERT_EQ(0, fcntl_add_seals(self->fd, F_SEAL_WRITE));
+		ASSERT_EQ(0, fcntl_add_seals(self->memfd, F_SEAL_WRITE));
+	}
+}
+
+/* The policy of a shared mapping is the file's. */
+TEST_F(as_memfd, shares_its_memory_policy)
+{
+	int plain = open_by_proc(self->fd, O_RDWR), mode = -1;
+	char *p = ps_map(self->fd, self->len, RW, MAP_SHARED);
+	char *q = ps_map(plain, self->len, RW, MAP_SHARED);
+	unsigned long nodes = 1;
+
+	ASSERT_NE(MAP_FAILED, p);
+	ASSERT_NE(MAP_FAILED, q);
+	if (syscall(SYS_mbind, p, self->len, MPOL_BIND, &nodes, 2, 0) && errno == ENOSYS)
+		SKIP(return, "no NUMA");
+	ASSERT_EQ(0, sys(syscall(SYS_get_mempolicy, &mode, NULL, 0, q, MPOL_F_ADDR)));
+	EXPECT_EQ(MPOL_BIND, mode);
+	close(plain);
 }
 
 TEST_F(as_memfd, has_mappings_that_can_be_named)
