@@ -438,18 +438,6 @@ TEST_F(command, faults_on_an_output_struct_that_becomes_read_only)
 }
 
 #ifdef __x86_64__
-/* ioctl() through the entry of 32-bit programs. */
-static int ioctl_32(int fd, unsigned int cmd, void *arg)
-{
-	int ret;
-
-	asm volatile("int $0x80"
-		     : "=a" (ret)
-		     : "a" (54), "b" (fd), "c" (cmd), "d" ((unsigned int)(uintptr_t)arg)
-		     : "memory", "r8", "r9", "r10", "r11");
-	return ret;
-}
-
 TEST_F(command, works_for_32_bit_callers)
 {
 	char *low = mmap(NULL, page_size(), PROT_READ | PROT_WRITE,

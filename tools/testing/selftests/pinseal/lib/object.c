@@ -18,16 +18,22 @@ int import_open(int file)
 	return ret ?: fd;
 }
 
-int created_open(uint32_t flags, const char *name)
+int created_by(int fd, uint32_t flags, const char *name)
 {
 	struct pinseal_create arg = { .flags = flags };
+
+	snprintf(arg.name, sizeof(arg.name), "%s", name);
+	return ps_ioctl(fd, PINSEAL_IOC_CREATE, &arg);
+}
+
+int created_open(uint32_t flags, const char *name)
+{
 	int device = ps_open(O_RDONLY);
 	int fd;
 
 	if (device < 0)
 		return device;
-	snprintf(arg.name, sizeof(arg.name), "%s", name);
-	fd = ps_ioctl(device, PINSEAL_IOC_CREATE, &arg);
+	fd = created_by(device, flags, name);
 	close(device);
 	return fd;
 }
@@ -99,15 +105,18 @@ int memfd_add_seals(int fd, uint32_t seals)
 	return sys(fcntl(fd, F_ADD_SEALS, seals));
 }
 
-int obj_add_seals(int fd, uint32_t seals)
+int fcntl_add_seals(int fd, uint32_t seals)
 {
 	int ret = -EBUSY;
 
-	if (obj_is_pinseal(fd))
-		return ps_add_seals(fd, seals);
 	for (int i = 0; i < MEMFD_TRIES && ret == -EBUSY; i++)
 		ret = memfd_add_seals(fd, seals);
 	return ret;
+}
+
+int obj_add_seals(int fd, uint32_t seals)
+{
+	return obj_is_pinseal(fd) ? ps_add_seals(fd, seals) : fcntl_add_seals(fd, seals);
 }
 
 int obj_get_seals(int fd)
@@ -130,6 +139,17 @@ int open_by_proc(int fd, int flags)
 
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
 	return sys(open(path, flags | O_CLOEXEC));
+}
+
+int proc_link(int fd, char *target, size_t len)
+{
+	char path[64];
+	ssize_t n;
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	n = readlink(path, target, len - 1);
+	target[n < 0 ? 0 : n] = '\0';
+	return n < 0 ? -errno : 0;
 }
 
 int open_mapped_file(const void *p, size_t len, int flags)

@@ -44,6 +44,12 @@ enum object_kind {
 	FIXTURE_VARIANT_ADD(fixture, imported) { .kind = IMPORTED };	\
 	FIXTURE_VARIANT_ADD(fixture, created) { .kind = CREATED }
 
+/* On memfds alone: plain, and created. */
+#define ON_MEMFDS(fixture)						\
+	FIXTURE_VARIANT(fixture) { enum object_kind kind; };		\
+	FIXTURE_VARIANT_ADD(fixture, memfd) { .kind = MEMFD };		\
+	FIXTURE_VARIANT_ADD(fixture, created) { .kind = CREATED }
+
 /* memfd_open() - a new empty memfd. */
 int memfd_open(void);
 
@@ -53,7 +59,10 @@ int import_open(int file);
 /* obj_open() - a new empty object, read-write. */
 int obj_open(enum object_kind kind);
 
-/* created_open() - a new empty object by PINSEAL_IOC_CREATE with @flags: its descriptor, or -errno. */
+/* created_by() - a new empty object by PINSEAL_IOC_CREATE on @fd: its descriptor, or -errno. */
+int created_by(int fd, uint32_t flags, const char *name);
+
+/* created_open() - the same on a new descriptor of the device. */
 int created_open(uint32_t flags, const char *name);
 
 /* obj_is_pinseal() - whether @fd is of an object, not of a plain memfd. */
@@ -79,12 +88,15 @@ int obj_allocate(int fd, uint32_t mode, uint64_t offset, uint64_t len);
 int memfd_add_seals(int fd, uint32_t seals);
 
 /*
- * obj_add_seals() - adds seals, waiting some seconds for references to go: 0, or -errno.
+ * fcntl_add_seals() - F_ADD_SEALS, waiting some seconds for references to go: 0, or -errno.
  *
  * memfd waits 150 ms, which a busy machine exceeds with references that reclaim, migration and
- * LRU batches hold for a moment. After EBUSY a memfd is tried again; with a writable mapping
- * that fails at once, so it costs nothing.
+ * LRU batches hold for a moment. After EBUSY it is tried again; with a writable mapping that
+ * fails at once, so it costs nothing.
  */
+int fcntl_add_seals(int fd, uint32_t seals);
+
+/* obj_add_seals() - the same as its kind does it: SEAL of an object, F_ADD_SEALS of a memfd. */
 int obj_add_seals(int fd, uint32_t seals);
 
 /* obj_get_seals() - the seals set. */
@@ -95,6 +107,9 @@ int64_t obj_size(int fd);
 
 /* open_by_proc() - opens what @fd refers to by /proc/self/fd. */
 int open_by_proc(int fd, int flags);
+
+/* proc_link() - what /proc/self/fd shows of @fd: 0, or -errno. */
+int proc_link(int fd, char *target, size_t len);
 
 /* open_mapped_file() - opens the file behind a mapping through map_files, for root. */
 int open_mapped_file(const void *p, size_t len, int flags);

@@ -83,6 +83,20 @@ static inline int ps_ioctl(int fd, unsigned long cmd, void *arg)
 	return ret < 0 ? -errno : ret;
 }
 
+#ifdef __x86_64__
+/* ioctl_32() - ioctl() through the entry of 32-bit programs. */
+static inline int ioctl_32(int fd, unsigned int cmd, void *arg)
+{
+	int ret;
+
+	asm volatile("int $0x80"
+		     : "=a" (ret)
+		     : "a" (54), "b" (fd), "c" (cmd), "d" ((unsigned int)(uintptr_t)arg)
+		     : "memory", "r8", "r9", "r10", "r11");
+	return ret;
+}
+#endif
+
 /* ps_open() - a new empty object: its descriptor, or -errno. */
 int ps_open(int flags);
 
