@@ -30,10 +30,7 @@ use crate::{
         poll::Poller, //
     }, //
 };
-use core::{
-    marker::PhantomData,
-    ptr::null_mut, //
-};
+use core::marker::PhantomData;
 use kernel::{
     container_of,
     cred::Credential,
@@ -145,7 +142,12 @@ impl<T: MemoryOwner> MemfdOperations<T> {
                     splice_read: Some(Self::splice_read),
                     splice_write: Some(Self::splice_write),
                     mmap_prepare: Some(Self::mmap_prepare),
-                    get_unmapped_area: Some(Self::get_unmapped_area),
+                    // shmem's own insists, with CONFIG_DEBUG_VM, that the file has shmem's
+                    // operations. And `mremap()` of several mappings knows this one.
+                    #[cfg(CONFIG_TRANSPARENT_HUGEPAGE)]
+                    get_unmapped_area: Some(bindings::thp_get_unmapped_area),
+                    #[cfg(not(CONFIG_TRANSPARENT_HUGEPAGE))]
+                    get_unmapped_area: None,
                     poll: Some(Self::poll),
                     unlocked_ioctl: Some(Self::ioctl),
                     #[cfg(CONFIG_COMPAT)]
@@ -324,29 +326,6 @@ impl<T: MemoryOwner> MemfdOperations<T> {
         match vma.prepare(shmem) {
             Ok(()) => 0,
             Err(err) => err.to_errno(),
-        }
-    }
-
-    /// # Safety
-    ///
-    /// As for `get_unmapped_area` of `struct file_operations`, with a file of these operations.
-    unsafe extern "C" fn get_unmapped_area(
-        file: *mut bindings::file,
-        addr: c_ulong,
-        len: c_ulong,
-        pgoff: c_ulong,
-        flags: c_ulong,
-    ) -> c_ulong {
-        // SAFETY: The caller has the file open.
-        match unsafe { Self::shmem(file) }.get_unmapped_area {
-            // Without a file, as for a shared anonymous mapping, which is on the same mount: with
-            // CONFIG_DEBUG_VM, shmem insists that the file has its own operations.
-            //
-            // SAFETY: By the safety requirements.
-            Some(get_unmapped_area) => unsafe {
-                get_unmapped_area(null_mut(), addr, len, pgoff, flags)
-            },
-            None => EINVAL.to_errno() as c_ulong,
         }
     }
 

@@ -660,8 +660,9 @@ struct pinseal_create {
  * PINSEAL_IOC_EXPORT - open the object's memory as a file
  *
  * Returns a descriptor (O_CLOEXEC) that programs and the kernel take for one of
- * a memfd. It has the object's seals and, unless the memory was imported,
- * F_SEAL_SEAL: the kernel enforces the seals there, but adds none.
+ * a memfd. It has the object's seals and, unless others may add seals (imported
+ * memory, PINSEAL_CREATE_ALLOW_SEALING), F_SEAL_SEAL: the kernel enforces the
+ * seals there, but adds none.
  *
  * As with a memfd, a read-only descriptor can be reopened for writing through
  * /proc/self/fd if the file's mode allows that. So only descriptors that are open
@@ -686,6 +687,8 @@ struct pinseal_create {
  *
  * EINVAL: neither O_RDONLY nor O_RDWR.
  * EPERM: this descriptor does not have that access.
+ * ETXTBSY, EAGAIN: a created memfd, O_RDWR: as for PINSEAL_IOC_EXPORT. (While
+ *	that descriptor is open, the memfd cannot be executed.)
  * EMFILE, ENFILE, ENOMEM.
  */
 #define PINSEAL_IOC_REOPEN	_IOW(PINSEAL_IOC_MAGIC, 0x09, struct pinseal_reopen)
@@ -721,6 +724,10 @@ struct pinseal_create {
  * for a memfd. PINSEAL_IOC_SEAL adds seals nevertheless, and
  * PINSEAL_IOC_GET_SEALS has F_SEAL_SEAL only if that was added.
  *
+ * PINSEAL_F_SEAL_FUTURE_EXEC holds for mappings of these descriptors only, not
+ * for those of plain ones, nor for execveat(). (A mapping that it refuses with
+ * MAP_FIXED has removed what was there.)
+ *
  * Differences from a descriptor of /dev/pinseal: while a seal is under way, a
  * shared writable mapping may be refused with EPERM instead of EBUSY, and
  * ftruncate() and fallocate() do not wait for it.
@@ -729,7 +736,7 @@ struct pinseal_create {
  *
  * EINVAL: _EXEC and _NOEXEC_SEAL; a name with a control character, not UTF-8 or
  *	without NUL.
- * EACCES: without _NOEXEC_SEAL while the sysctl vm.memfd_noexec is 2.
+ * EACCES: with _EXEC while the sysctl vm.memfd_noexec is 2.
  * EMFILE, ENFILE, ENOMEM.
  */
 #define PINSEAL_IOC_CREATE	_IOW(PINSEAL_IOC_MAGIC, 0x0d, struct pinseal_create)
