@@ -399,6 +399,11 @@ int main(int argc, char **argv)
 	struct utsname uts;
 	sigset_t child;
 
+	/* Parameters that the kernel does not know itself (nokaslr) come first. */
+	while (argc > 2 && strcmp(argv[1], "test") && strcmp(argv[1], "show")) {
+		argv++;
+		argc--;
+	}
 	mount_all();
 	port = open_port();
 	if (port < 0 || argc < 2) {

@@ -228,6 +228,11 @@ bool pinseal_folio_is_busy(const struct folio *folio)
 	       folio_test_private(folio) || folio_test_hwpoison(folio);
 }
 
+bool pinseal_folio_test_hwpoison(const struct folio *folio)
+{
+	return folio_test_hwpoison(folio);
+}
+
 bool pinseal_folio_test_uptodate(const struct folio *folio)
 {
 	return folio_test_uptodate(folio);

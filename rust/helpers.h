@@ -89,6 +89,7 @@ struct folio *pinseal_filemap_lock_folio(struct address_space *mapping, unsigned
 struct folio *pinseal_shmem_read_folio(struct address_space *mapping, unsigned long index);
 struct folio *pinseal_folio_alloc_for(struct address_space *mapping);
 bool pinseal_folio_is_busy(const struct folio *folio);
+bool pinseal_folio_test_hwpoison(const struct folio *folio);
 bool pinseal_folio_test_uptodate(const struct folio *folio);
 void pinseal_folio_mark_uptodate(struct folio *folio);
 void pinseal_folio_set_swapbacked(struct folio *folio);
@@ -136,6 +137,7 @@ void pinseal_trace_seal_end(u64 object, s32 outcome, u32 scans, u64 waited_ns, u
 			    u64 revoked_pages);
 void pinseal_trace_isolate(u64 object, u64 pages);
 void pinseal_trace_pin(u64 object, u64 start, u64 count, u32 flags, u64 grace_ns);
+void pinseal_trace_pin_wait(u64 object, u64 index, u64 left_ns);
 void pinseal_trace_unpin(u64 object, u64 start, u64 count, u64 held_ns);
 void pinseal_trace_lease_asked(u64 object, u64 start, u64 count, u64 until_ns);
 void pinseal_trace_lease_revoked(u64 object, u64 start, u64 count, u64 held_ns);

@@ -11,8 +11,8 @@
 //! | 7     | [`open_object`] | state shared by all open files of an object                   |
 //! | 6     | [`seal`]       | everything from a request to the bit                           |
 //! | 6     | [`resize`]     | truncation and hole punching that wait for references          |
+//! | 6     | [`handle`]     | files that pin or mirror pages                                 |
 //! | 5     | [`wait`]       | finding extra references, and waiting for them to go           |
-//! | 5     | [`handle`]     | files that pin or mirror pages                                 |
 //! | 4     | [`object`]     | the object: its memory, its seals, what is pinned of it        |
 //! | 3     | [`fs`]         | extension of the kernel crate: files                           |
 //! | 2     | [`mm`]         | extension of the kernel crate: memory management               |

@@ -5,6 +5,7 @@
 //! | File          | Its one job                                                     |
 //! |---------------|-----------------------------------------------------------------|
 //! | `scan`        | finds folios with extra references, zaps mappings               |
+//! | `move_wait`   | waits for a page that cannot be moved meanwhile                 |
 //! | `listing`     | reports the extra references, for `PINSEAL_IOC_PINS`            |
 //! | `lease_break` | breaks leases of pages that are waited for                      |
 //! | `retry`       | when to rescan, to drain LRU batches, to block readers          |
@@ -17,6 +18,7 @@ mod bounds;
 mod context;
 mod lease_break;
 mod listing;
+mod move_wait;
 mod ranges;
 mod retry;
 mod scan;
@@ -37,6 +39,7 @@ pub(crate) use self::{
         list_references,
         Summary, //
     },
+    move_wait::MoveWait,
     retry::{
         RetryPolicy,
         DRAIN_NS, //

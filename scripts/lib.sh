@@ -110,7 +110,11 @@ flavour() {
 
 	row=$(awk -v name="$1" '$1 == name' "$PINSEAL_SRC/qemu/flavours")
 	[ -n "$row" ] || die "no flavour '$1' in qemu/flavours"
-	read -r FLAVOUR ARCH DEB_ARCH SERIES DEB_FLAVOUR CONFIGURATION <<<"$row"
+	read -r FLAVOUR ARCH DEB_ARCH SERIES DEB_FLAVOUR CONFIGURATION PARAMETERS <<<"$row"
+	# Flavours that differ only in the parameters share a kernel, named after the first one.
+	KERNEL_NAME=$(awk -v kernel="$ARCH $DEB_ARCH $SERIES $DEB_FLAVOUR $CONFIGURATION" \
+		'!/^#/ && $2 " " $3 " " $4 " " $5 " " $6 == kernel { print $1; exit }' \
+		"$PINSEAL_SRC/qemu/flavours")
 	case $ARCH in
 	x86_64) CROSS_COMPILE=x86_64-linux-gnu- ;;
 	arm64) CROSS_COMPILE=aarch64-linux-gnu- ;;
@@ -161,7 +165,7 @@ kernel() {
 	read -r VERSION RELEASE <"$ARCHIVE_DIR/kernel"
 	[ "$CONFIGURATION" = stock ] || RELEASE=${VERSION%%-*}-pinseal-$CONFIGURATION
 	SOURCE_DIR=$PINSEAL_CACHE/source-$SERIES-$(key "$VERSION" "$PINSEAL_SRC/scripts/setup-source")
-	KERNEL_DIR=$PINSEAL_CACHE/kernel-$FLAVOUR-$(key "$VERSION" "$RELEASE" \
+	KERNEL_DIR=$PINSEAL_CACHE/kernel-$KERNEL_NAME-$(key "$VERSION" "$RELEASE" \
 		"${SOURCE_DIR##*/}" "$(basename "$(root_dir)")" "$(setup_kernel)" "${FRAGMENTS[@]}")
 	WORK_DIR=$PINSEAL_CACHE/work-$(key "$PINSEAL_SRC")/${KERNEL_DIR##*/}
 	PROGRAMS_DIR=${WORK_DIR%/*}/programs-$ARCH-${SOURCE_DIR##*/}

@@ -27,6 +27,10 @@ tests_of_flavour() {
 	for list in "${lists[@]}"; do
 		listed "$list"
 	done
+	if [ -n "$PARAMETERS" ]; then
+		listed memory-tests
+		return
+	fi
 	basename -s .c "$PINSEAL_SRC"/tools/testing/selftests/pinseal/*.c |
 		grep -vxFf <(listed own-kernel-tests)
 }

@@ -83,13 +83,14 @@ FIELD(pinseal_pins, dma_pinned_pages, 56, 8);
 FIELD(pinseal_pins, flags, 64, 4);
 FIELD(pinseal_pins, pad, 68, 4);
 
-SIZE(pinseal_pin, 40);
+SIZE(pinseal_pin, 48);
 FIELD(pinseal_pin, start, 0, 8);
 FIELD(pinseal_pin, count, 8, 8);
 FIELD(pinseal_pin, grace_ns, 16, 8);
 FIELD(pinseal_pin, flags, 24, 4);
 FIELD(pinseal_pin, pad, 28, 4);
 FIELD(pinseal_pin, address, 32, 8);
+FIELD(pinseal_pin, timeout_ns, 40, 8);
 
 SIZE(pinseal_lease, 48);
 FIELD(pinseal_lease, start, 0, 8);
@@ -127,7 +128,7 @@ COMMAND(PINSEAL_IOC_FALLOCATE, 0x4040b902);
 COMMAND(PINSEAL_IOC_SEAL, 0xc048b903);
 COMMAND(PINSEAL_IOC_GET_SEALS, 0x8004b904);
 COMMAND(PINSEAL_IOC_PINS, 0xc048b905);
-COMMAND(PINSEAL_IOC_PIN, 0x4028b906);
+COMMAND(PINSEAL_IOC_PIN, 0x4030b906);
 COMMAND(PINSEAL_PIN_IOC_LEASE, 0x8030b920);
 COMMAND(PINSEAL_IOC_IMPORT, 0x4008b907);
 COMMAND(PINSEAL_IOC_EXPORT, 0x4008b908);

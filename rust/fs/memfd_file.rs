@@ -11,7 +11,6 @@ use crate::{
     bindings,
     fs::memfd_inode::{
         MemfdInode,
-        ReadLockedInode,
         MAX_SIZE, //
     }, //
 };
@@ -256,21 +255,6 @@ impl MemfdFile {
         unsafe { MemfdInode::from_raw((*self.as_ptr()).f_inode) }
     }
 
-    /// Locks the inode for reading.
-    ///
-    /// Context: sleeps. The owner of the lock may wait for user space to resolve a fault.
-    ///
-    /// # Errors
-    ///
-    /// `ERESTARTSYS` for a signal or task work.
-    pub(crate) fn read_lock(&self) -> Result<ReadLockedMemfd<'_>> {
-        // INVARIANT: It is the inode of the file.
-        Ok(ReadLockedMemfd {
-            file: self,
-            inode: self.inode().read_lock()?,
-        })
-    }
-
     fn operations(&self) -> &bindings::file_operations {
         // SAFETY: The file is open; its operations never change.
         unsafe { &*(*self.as_ptr()).f_op }
@@ -456,26 +440,4 @@ pub(super) unsafe fn reopen_file(file: *mut bindings::file, access: u32) -> Resu
     // SAFETY: By the invariants of `NewFile`.
     unsafe { (*file.as_ptr()).f_flags &= !O_NONBLOCK };
     Ok(file)
-}
-
-/// A file whose inode is locked for reading.
-///
-/// # Invariants
-///
-/// `inode` is that of `file`.
-pub(crate) struct ReadLockedMemfd<'a> {
-    file: &'a MemfdFile,
-    inode: ReadLockedInode<'a>,
-}
-
-impl<'a> ReadLockedMemfd<'a> {
-    /// Returns the file.
-    pub(super) fn file(&self) -> &'a MemfdFile {
-        self.file
-    }
-
-    /// Returns the locked inode.
-    pub(super) fn inode(&self) -> &ReadLockedInode<'a> {
-        &self.inode
-    }
 }

@@ -174,7 +174,7 @@ impl MemfdInode {
     /// # Errors
     ///
     /// `ERESTARTSYS` for a signal or task work.
-    pub(super) fn read_lock(&self) -> Result<ReadLockedInode<'_>> {
+    pub(crate) fn read_lock(&self) -> Result<ReadLockedInode<'_>> {
         // SAFETY: The inode is valid.
         let ret = unsafe { bindings::down_read_interruptible(&raw mut (*self.as_ptr()).i_rwsem) };
         to_result(ret).map_err(|_| ERESTARTSYS)?;
@@ -246,7 +246,7 @@ impl Drop for WritableDenied {
 /// # Invariants
 ///
 /// This thread holds the `i_rwsem` of the inode for reading.
-pub(super) struct ReadLockedInode<'a> {
+pub(crate) struct ReadLockedInode<'a> {
     inode: &'a MemfdInode,
     _not_send: NotThreadSafe,
 }

@@ -6,13 +6,20 @@
 
 use crate::{
     bindings,
-    fs::memfd_file::ReadLockedMemfd, //
+    fs::{
+        memfd_file::MemfdFile,
+        memfd_inode::ReadLockedInode, //
+    }, //
 };
 use core::{
-    ops::Range,
+    ops::{
+        ControlFlow,
+        Range, //
+    },
     ptr::null_mut, //
 };
 use kernel::{
+    alloc::AllocError,
     page::{
         PAGE_SHIFT,
         PAGE_SIZE, //
@@ -20,8 +27,8 @@ use kernel::{
     prelude::*, //
 };
 
-/// Folios that are pinned in one call.
-const PIN_BATCH: usize = 512;
+/// Most folios that are pinned in one call.
+pub(crate) const PIN_BATCH: usize = 512;
 
 /// Limit of the reference count of a folio that is pinned. `memfd_pin_folios()` does not check for
 /// overflow, so this leaves room for as many references again, by concurrent callers and by other
@@ -71,6 +78,27 @@ impl Drop for FolioPin {
     }
 }
 
+/// Why pages were not pinned.
+pub(crate) enum PinError {
+    /// There is no memory; or a page must be moved to be pinned for long (from `ZONE_MOVABLE` or
+    /// CMA), and could not be. The kernel's `ENOMEM` is for both.
+    NoMemoryOrNotMoved,
+    /// Another reason.
+    Other(Error),
+}
+
+impl From<Error> for PinError {
+    fn from(error: Error) -> Self {
+        PinError::Other(error)
+    }
+}
+
+impl From<AllocError> for PinError {
+    fn from(_: AllocError) -> Self {
+        PinError::Other(ENOMEM)
+    }
+}
+
 /// A pinned range of a file. The pages stay pinned until drop, even if the file has other pages
 /// there by then.
 ///
@@ -80,6 +108,8 @@ impl Drop for FolioPin {
 pub(crate) struct PinnedPages {
     pins: KVVec<FolioPin>,
     len: usize,
+    /// Number of pins that were confirmed.
+    confirmed: usize,
 }
 
 // SAFETY: Any thread may release a pin.
@@ -94,6 +124,7 @@ impl PinnedPages {
         Self {
             pins: KVVec::new(),
             len: 0,
+            confirmed: 0,
         }
     }
 
@@ -102,47 +133,58 @@ impl PinnedPages {
         self.len
     }
 
-    /// Pins more pages of `range`, and fills holes as a fault does.
+    /// Pins more pages of `range`, those of `max_folios` folios at most and of [`PIN_BATCH`], and
+    /// fills holes as a fault does. Until [`PinnedPages::confirm`], the file may have other folios
+    /// there.
     ///
-    /// `file` is locked, and seals are committed under the same lock. While it is held, the pinned
-    /// folios are those in the page cache, so a later scan finds the pins.
+    /// Pages that cannot be pinned for long where they are are moved first. That takes time, so the
+    /// inode should not be locked.
     ///
     /// Context: sleeps.
     ///
     /// # Errors
     ///
     /// `EINVAL` when the range extends beyond the end of the file; `ENOMEM`, also when a folio has
-    /// too many references; `ENOSPC`; `EIO` when a page cannot be swapped in.
-    pub(crate) fn pin_more(&mut self, file: &ReadLockedMemfd<'_>, range: &Range<usize>) -> Result {
+    /// too many references; `ENOSPC`; `EIO` when a page is poisoned, or cannot be swapped in.
+    pub(crate) fn pin_more(
+        &mut self,
+        file: &MemfdFile,
+        range: &Range<usize>,
+        max_folios: usize,
+    ) -> Result<(), PinError> {
         let rest = range.start + self.len..range.end;
-        if rest.is_empty() || rest.end as u64 > file.inode().size().div_ceil(PAGE_SIZE as u64) {
-            return Err(EINVAL);
+        let max_folios = rest.len().min(max_folios).min(PIN_BATCH);
+        if max_folios == 0 {
+            return Err(EINVAL.into());
         }
-        let mut folios = KVVec::from_elem(null_mut(), rest.len().min(PIN_BATCH), GFP_KERNEL)?;
+        check_not_poisoned(file, rest.clone(), max_folios)?;
+        let mut folios = KVVec::from_elem(null_mut(), max_folios, GFP_KERNEL)?;
         // Reserved first: nothing fails while pins have no owner.
         self.pins.reserve(folios.len(), GFP_KERNEL_ACCOUNT)?;
-        let first_new = self.pins.len();
-        self.pin_batch(file, rest, &mut folios)?;
-        self.drop_stale(file, range.start, first_new)
+        self.pin_batch(file, rest, &mut folios)
     }
 
     /// Pins the next folios of the range, at least one. `self.pins` must have room for them.
     fn pin_batch(
         &mut self,
-        file: &ReadLockedMemfd<'_>,
+        file: &MemfdFile,
         pages: Range<usize>,
         folios: &mut [*mut bindings::folio],
-    ) -> Result {
+    ) -> Result<(), PinError> {
+        let size = file.inode().size();
+        if pages.end as u64 > size.div_ceil(PAGE_SIZE as u64) {
+            return Err(EINVAL.into());
+        }
         // CAST: The size of a file in bytes fits.
         let first_byte = (pages.start << PAGE_SHIFT) as bindings::loff_t;
         let end = (pages.end << PAGE_SHIFT) as u64;
-        let last_byte = end.min(file.inode().size()) as bindings::loff_t - 1;
+        let last_byte = end.min(size) as bindings::loff_t - 1;
         let mut offset = 0;
 
         // SAFETY: The file is open; `folios` has room for `folios.len()` pointers.
         let found = unsafe {
             bindings::memfd_pin_folios(
-                file.file().as_ptr(),
+                file.as_ptr(),
                 first_byte,
                 last_byte,
                 folios.as_mut_ptr(),
@@ -152,16 +194,24 @@ impl PinnedPages {
             )
         };
         let found = match found {
-            // The range is valid, for the inode is locked. So a folio has too many references.
-            _ if found == EINVAL.to_errno() as isize => return Err(ENOMEM),
+            // The range was valid. If it still is, a folio has too many references.
+            _ if found == EINVAL.to_errno() as isize => {
+                return Err(match file.inode().size() < size {
+                    true => EINVAL.into(),
+                    false => ENOMEM.into(),
+                });
+            }
+            _ if found == ENOMEM.to_errno() as isize => return Err(PinError::NoMemoryOrNotMoved),
             // CAST: An errno.
-            _ if found < 0 => return Err(Error::from_errno(found as i32)),
+            _ if found < 0 => return Err(Error::from_errno(found as i32).into()),
             // Not reached.
-            0 => return Err(ENOMEM),
+            0 => return Err(ENOMEM.into()),
             // CAST: Not negative.
             _ => found as usize,
         };
-        // Only the first folio can begin before the range, and only the last extend beyond it.
+        // Only the first folio can begin before the range, and only the last extend beyond it. (If
+        // the file changes meanwhile, another folio may overlap those before it. They are stale
+        // then.)
         let limit = self.len + pages.len();
         let mut first = offset >> PAGE_SHIFT;
         let mut has_too_many_refs = false;
@@ -183,26 +233,40 @@ impl PinnedPages {
             let _ = self.pins.push_within_capacity(pin);
         }
         match has_too_many_refs {
-            true => Err(ENOMEM),
+            true => Err(ENOMEM.into()),
             false => Ok(()),
         }
     }
 
-    /// Checks, for the pins from `self.pins[from]` on, that the folio is still the file's, and has
-    /// content. Drops the first pin of another folio and those after it. `first` is the index of
-    /// the range in the file.
+    /// Confirms that the folios pinned since the last time are the file's, and have content. Drops
+    /// the first pin of another folio and those after it: [`PinnedPages::pin_more`] will pin these
+    /// pages anew.
     ///
-    /// `memfd_pin_folios()` may find and pin a folio that is being swapped out at that moment. A
-    /// swap-in makes it the file's again. A folio that is the file's and is pinned is not swapped out
-    /// any more.
-    fn drop_stale(&mut self, file: &ReadLockedMemfd<'_>, first: usize, from: usize) -> Result {
-        for (number, pin) in self.pins.iter().enumerate().skip(from) {
-            if !file.inode().has_folio(first + pin.offset, pin.folio)? {
+    /// `inode` is locked, and seals are committed under the same lock. While it is held, the pinned
+    /// folios are those in the page cache, so a later scan finds the pins.
+    ///
+    /// `memfd_pin_folios()` may also find and pin a folio that is being swapped out at that moment.
+    /// A swap-in makes it the file's again. A folio that is the file's and is pinned is not swapped
+    /// out any more.
+    ///
+    /// Context: sleeps, for memory and swap if a folio is not the file's.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL` when the range extends beyond the end of the file; `ENOMEM`; `EIO` when a page
+    /// cannot be swapped in.
+    pub(crate) fn confirm(&mut self, inode: &ReadLockedInode<'_>, range: &Range<usize>) -> Result {
+        if range.end as u64 > inode.size().div_ceil(PAGE_SIZE as u64) {
+            return Err(EINVAL);
+        }
+        for (number, pin) in self.pins.iter().enumerate().skip(self.confirmed) {
+            if !inode.has_folio(range.start + pin.offset, pin.folio)? {
                 self.len = pin.offset;
                 self.pins.truncate(number);
                 break;
             }
         }
+        self.confirmed = self.pins.len();
         Ok(())
     }
 
@@ -268,5 +332,32 @@ impl PinnedPages {
             // SAFETY: The folio is pinned.
             unsafe { bindings::folio_mark_dirty_lock(pin.folio) };
         }
+    }
+}
+
+/// Checks that no folio of the range is poisoned, of the first `max` in memory.
+///
+/// The kernel takes a poisoned folio off the LRU lists, but shmem keeps it. Where it cannot be
+/// pinned for long, `memfd_pin_folios()` would try for ever to take it off a list and move it.
+///
+/// Context: may sleep.
+///
+/// # Errors
+///
+/// `EIO`.
+fn check_not_poisoned(file: &MemfdFile, pages: Range<usize>, max: usize) -> Result {
+    let mut is_poisoned = false;
+    let mut left = max;
+    file.inode().pages().for_each_folio(pages, |folio| {
+        is_poisoned = folio.is_poisoned();
+        left -= 1;
+        match is_poisoned || left == 0 {
+            true => ControlFlow::Break(()),
+            false => ControlFlow::Continue(()),
+        }
+    });
+    match is_poisoned {
+        true => Err(EIO),
+        false => Ok(()),
     }
 }

@@ -15,7 +15,11 @@ use crate::{
             HandleOperations, //
         },
         memory_file::MemoryFile,
-        pinned::PinnedPages, //
+        pinned::{
+            PinError,
+            PinnedPages,
+            PIN_BATCH, //
+        }, //
     },
     mm::memlock::MemlockCharge,
     object::{
@@ -34,7 +38,9 @@ use crate::{
             Poller, //
         },
         sleep::fatal_signal_pending, //
-    }, //
+    },
+    trampolines::trace,
+    wait::MoveWait, //
 };
 use core::ops::Range;
 use kernel::{
@@ -71,17 +77,21 @@ static OPERATIONS: HandleOperations<PinHandle> = HandleOperations::new();
 
 /// Pins pages of an object, by their index. Returns the handle.
 ///
-/// Context: sleeps.
+/// With `wait`, a page that must be moved, and has extra references, is waited for.
+///
+/// Context: sleeps. The caller must hold no lock.
 ///
 /// # Errors
 ///
-/// Those of [`admit`]; `EPERM` when a seal forbids it; `ENOMEM` (also for `RLIMIT_MEMLOCK`, or when a
-/// page has too many pins); `EIO`.
+/// Those of [`admit`]; `EPERM` when a seal forbids it; `ENOMEM` (also for `RLIMIT_MEMLOCK`, when a
+/// page has too many pins, or, without `wait`, when one cannot be moved); `EIO`; those of
+/// [`MoveWait::wait`].
 pub(crate) fn pin<T: ObjectFile>(
     file: MemoryFile<'_, T>,
     pages: Range<usize>,
     access: PinAccess,
     terms: PinTerms,
+    mut wait: Option<&mut MoveWait>,
 ) -> Result<ARef<File>> {
     let object = admit(file, &pages, access)?;
     let memory = object.file_of(file)?;
@@ -90,17 +100,48 @@ pub(crate) fn pin<T: ObjectFile>(
     }
     let mut charge = MemlockCharge::new(pages.len())?;
     let mut pinned = PinnedPages::new();
+    let mut max_folios = PIN_BATCH;
+    if let Some(wait) = &mut wait {
+        wait.begin();
+    }
     while pinned.len() < pages.len() {
         if fatal_signal_pending() {
             return Err(EINTR);
         }
+        let index = pages.start + pinned.len();
+        if let (1, Some(wait)) = (max_folios, &mut wait) {
+            wait.begin_try(memory.inode().pages(), index);
+        }
+        match (
+            pinned.pin_more(memory, &pages, max_folios),
+            wait.as_deref_mut(),
+        ) {
+            (Ok(()), None) => (),
+            (Ok(()), Some(wait)) => {
+                wait.succeeded();
+                max_folios = (2 * max_folios).min(PIN_BATCH);
+            }
+            (Err(PinError::NoMemoryOrNotMoved), Some(_)) if max_folios > 1 => {
+                // One by one, to find the page.
+                max_folios = 1;
+                continue;
+            }
+            (Err(PinError::NoMemoryOrNotMoved), Some(wait)) => {
+                trace::pin_wait(object.number(), index, wait.left_ns());
+                let _counted = object.exclusion().count_waiter();
+                wait.wait(memory.inode().pages(), index)?;
+                continue;
+            }
+            (Err(PinError::NoMemoryOrNotMoved), None) => return Err(ENOMEM),
+            (Err(PinError::Other(error)), _) => return Err(error),
+        }
         // A seal is committed under the inode lock: either the sealer sees the pins, or this sees the
         // seal.
-        let locked = memory.read_lock()?;
+        let locked = memory.inode().read_lock()?;
         if access == PinAccess::Write && object.seals().forbid_writing() {
             return Err(EPERM);
         }
-        pinned.pin_more(&locked, &pages)?;
+        pinned.confirm(&locked, &pages)?;
     }
     charge.grow_to(pinned.folio_pages_total())?;
 

@@ -28,7 +28,12 @@ use crate::{
         PinnedRange, //
     },
     open_object::OpenObject,
-    uapi, //
+    uapi,
+    wait::{
+        MoveWait,
+        WaitBounds,
+        DEFAULT_TIMEOUT_NS, //
+    }, //
 };
 use core::{
     mem::offset_of,
@@ -47,11 +52,13 @@ use kernel::{
 const PIN_FIRST: usize = offset_of!(uapi::pinseal_pin, address);
 
 /// Flags of `struct pinseal_pin` that this build knows.
-const PIN_FLAGS: u32 =
-    uapi::PINSEAL_PIN_READONLY | uapi::PINSEAL_PIN_LEASED | uapi::PINSEAL_PIN_MIRROR;
+const PIN_FLAGS: u32 = uapi::PINSEAL_PIN_READONLY
+    | uapi::PINSEAL_PIN_LEASED
+    | uapi::PINSEAL_PIN_MIRROR
+    | uapi::PINSEAL_PIN_WAIT;
 
-/// A mirror pins nothing that could be revoked.
-const LEASED_MIRROR: u32 = uapi::PINSEAL_PIN_LEASED | uapi::PINSEAL_PIN_MIRROR;
+/// A mirror pins nothing that could be revoked, or must be moved before.
+const NOT_MIRROR: u32 = uapi::PINSEAL_PIN_LEASED | uapi::PINSEAL_PIN_WAIT;
 
 /// Longest grace, in nanoseconds: a deadline after it does not overflow.
 const MAX_GRACE_NS: i64 = i64::MAX / 2;
@@ -61,8 +68,9 @@ const MAX_GRACE_NS: i64 = i64::MAX / 2;
 pub(super) fn pin(file: MemoryFile<'_, OpenObject>, arg: Argument) -> Result<isize> {
     let request: uapi::pinseal_pin = arg.read_grown(PIN_FIRST)?;
     check_zero(request.pad | (request.flags & !PIN_FLAGS))?;
-    if request.flags & LEASED_MIRROR == LEASED_MIRROR {
-        return Err(EINVAL);
+    let waits = request.flags & uapi::PINSEAL_PIN_WAIT != 0;
+    if !waits {
+        check_unused(&[request.timeout_ns])?;
     }
     let end = request.start.checked_add(request.count).ok_or(EINVAL)?;
     let start = request.start.try_into().map_err(|_| EINVAL)?;
@@ -72,6 +80,7 @@ pub(super) fn pin(file: MemoryFile<'_, OpenObject>, arg: Argument) -> Result<isi
         _ => PinAccess::Read,
     };
     if request.flags & uapi::PINSEAL_PIN_MIRROR != 0 {
+        check_zero(request.flags & NOT_MIRROR)?;
         let address = request.address.try_into().map_err(|_| EFAULT)?;
         return new_descriptor(|| handle::mirror(file, start..end, address, access));
     }
@@ -86,7 +95,32 @@ pub(super) fn pin(file: MemoryFile<'_, OpenObject>, arg: Argument) -> Result<isi
                 .map_or(MAX_GRACE_NS, |ns: i64| ns.min(MAX_GRACE_NS)),
         )),
     };
-    new_descriptor(|| handle::pin(file, start..end, access, terms))
+    if !waits {
+        return new_descriptor(|| handle::pin(file, start..end, access, terms, None));
+    }
+    let timeout_ns = match request.timeout_ns {
+        0 => DEFAULT_TIMEOUT_NS,
+        timeout_ns => timeout_ns,
+    };
+    let bounds = WaitBounds::new(timeout_ns, file.is_nonblocking(), 0, 0, 0);
+    let mut wait = MoveWait::new(bounds);
+    match new_descriptor(|| handle::pin(file, start..end, access, terms, Some(&mut wait))) {
+        Err(ERESTARTSYS) => Err(interrupted(arg, request, wait.left_for_restart_ns())),
+        result => result,
+    }
+}
+
+/// The error of a call that a signal or task work interrupted `left_ns` before the deadline.
+///
+/// As with `select()`, the struct keeps the time left for the restarted call. Otherwise a ring that
+/// produces task work all the time would extend the deadline for ever. When it cannot be written,
+/// the call is not restarted.
+fn interrupted(arg: Argument, mut request: uapi::pinseal_pin, left_ns: u64) -> Error {
+    request.timeout_ns = left_ns.max(1);
+    match arg.write(&request) {
+        Ok(()) => ERESTARTNOHAND,
+        Err(_) => EINTR,
+    }
 }
 
 impl HandleCommands for PinHandle {

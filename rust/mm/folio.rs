@@ -31,6 +31,10 @@ pub(super) unsafe fn folio_index(folio: *mut bindings::folio) -> usize {
     }
 }
 
+/// Tells folios that exist at the same time from each other.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct FolioId(usize);
+
 /// A folio in the page cache, under the `i_pages` lock.
 ///
 /// Its reference count may change at any time, but not become zero.
@@ -70,6 +74,11 @@ impl CachedFolio {
             (&raw const (*self.as_ptr()).__bindgen_anon_1.__bindgen_anon_1.flags.f).read_volatile()
         };
         flags & (1 << bindings::pageflags_PG_head) != 0
+    }
+
+    /// Tells the folio from others, as long as it exists.
+    pub(crate) fn id(&self) -> FolioId {
+        FolioId(self.as_ptr().addr())
     }
 
     /// Returns the reference count, `folio_ref_count()` in C.
@@ -122,6 +131,12 @@ impl CachedFolio {
     #[inline]
     pub(crate) fn is_clean(&self) -> bool {
         self.ref_count() as usize == self.nr_pages()
+    }
+
+    /// Whether the folio's (first) page is poisoned.
+    pub(crate) fn is_poisoned(&self) -> bool {
+        // SAFETY: The folio is alive by the type invariants.
+        unsafe { bindings::pinseal_folio_test_hwpoison(self.as_ptr()) }
     }
 
     /// Number of times that pages of the folio are mapped.

@@ -138,11 +138,18 @@ impl SealExclusion {
         })
     }
 
-    /// Number of tasks at it: the owner, those that wait for the exclusion, and those whose access is
-    /// blocked.
+    /// Number of tasks at it: the owner, those that wait for the exclusion, those whose access is
+    /// blocked, and those counted by [`SealExclusion::count_waiter`].
     pub(crate) fn waiters(&self) -> u32 {
         let state = self.state.lock();
         u32::from(state.owner == Owner::Sealer) + state.waiters
+    }
+
+    /// Counts the calling task as a waiter, for what reports show, while it waits for page
+    /// references without the exclusion.
+    pub(crate) fn count_waiter(&self) -> CountedWaiter<'_> {
+        self.state.lock().waiters += 1;
+        CountedWaiter(self)
     }
 
     /// Waits until writes and changes of size are not blocked.
@@ -271,6 +278,15 @@ impl SealExclusion {
         if waiters != 0 {
             self.changed.notify_all();
         }
+    }
+}
+
+/// A task that [`SealExclusion::count_waiter`] counted, until drop.
+pub(crate) struct CountedWaiter<'a>(&'a SealExclusion);
+
+impl Drop for CountedWaiter<'_> {
+    fn drop(&mut self) {
+        self.0.state.lock().waiters -= 1;
     }
 }
 

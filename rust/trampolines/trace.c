@@ -39,6 +39,11 @@ void pinseal_trace_pin(u64 object, u64 start, u64 count, u32 flags, u64 grace_ns
 	trace_pinseal_pin(object, start, count, flags, grace_ns);
 }
 
+void pinseal_trace_pin_wait(u64 object, u64 index, u64 left_ns)
+{
+	trace_pinseal_pin_wait(object, index, left_ns);
+}
+
 void pinseal_trace_unpin(u64 object, u64 start, u64 count, u64 held_ns)
 {
 	trace_pinseal_unpin(object, start, count, held_ns);

@@ -65,6 +65,12 @@ pub(crate) fn pin(object: u64, pages: &Range<usize>, flags: u32, grace_ns: u64) 
     unsafe { bindings::pinseal_trace_pin(object, start, count, flags, grace_ns) };
 }
 
+/// Pinning waits for the references to a page, for `left_ns` at most.
+pub(crate) fn pin_wait(object: u64, index: usize, left_ns: u64) {
+    // SAFETY: The arguments are integers.
+    unsafe { bindings::pinseal_trace_pin_wait(object, index as u64, left_ns) };
+}
+
 /// A pin handle was closed.
 pub(crate) fn unpin(object: u64, pages: &Range<usize>, since: Instant<Monotonic>) {
     let (start, count) = (pages.start as u64, pages.len() as u64);

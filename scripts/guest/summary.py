@@ -23,7 +23,7 @@ def commands(matrix, settings):
     found, seen = {}, set()
     with open(matrix) as file:
         rows = [line.split() for line in file if line.strip() and not line.startswith("#")]
-    for name, arch, _, _, _, configuration in rows:
+    for name, arch, _, _, _, configuration, *_ in rows:
         if (arch, configuration) in seen:
             chosen = [f'FLAVOURS="{name}"']
         else:
@@ -127,15 +127,15 @@ def show_slowest(flavours):
         return
     print("\nThe slowest:")
     for seconds, flavour, name in sorted(programs, reverse=True)[:SLOWEST]:
-        print(f"  {flavour:<12}{name:<24}{seconds:>8.1f} s")
+        print(f"  {flavour:<14}{name:<24}{seconds:>8.1f} s")
 
 
 def show_table(flavours):
-    print(f"\n{'kernel':<13}{'release':<27}{'':<6}"
+    print(f"\n{'kernel':<14}{'release':<27}{'':<6}"
           f"{'passed':>8}{'failed':>8}{'skipped':>8}{'seconds':>8}  seeds")
     for flavour in flavours:
         for passed, failed, skipped, seconds, seeds, what in flavour.rows():
-            print(f"{flavour.name:<13}{flavour.release:<27}{what:<6}"
+            print(f"{flavour.name:<14}{flavour.release:<27}{what:<6}"
                   f"{passed:>8}{failed:>8}{skipped:>8}{seconds:>8}  {seeds}")
 
 

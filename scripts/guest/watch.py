@@ -85,7 +85,7 @@ class Guest:
                 yield chunk
             if heard or not self.silent or not boots_left:
                 return
-            say([f"{self._options.name:<12}did not get to init within "
+            say([f"{self._options.name:<14}did not get to init within "
                  f"{self._options.boot:.0f} s; starting it again"])
 
     def _run(self):
@@ -173,7 +173,7 @@ def show_program(guest_name, program):
     if program.skipped:
         counts.append(f"{program.skipped} skipped")
     took = "" if program.milliseconds is None else f"{program.milliseconds / 1000:.1f} s"
-    out = [f"{guest_name:<12}{program.name:20}{', '.join(counts):32}{took:>8}"]
+    out = [f"{guest_name:<14}{program.name:20}{', '.join(counts):32}{took:>8}"]
     for title, lines, _ in program.failures:
         out.append(f"            FAILED {title}")
         out += indented(lines)
@@ -272,10 +272,10 @@ def main():
     wrong = verdict(options, guest, report, console)
     out = []
     for line, details, _ in wrong:
-        out.append(f"{options.name:<12}FAILED {line}")
+        out.append(f"{options.name:<14}FAILED {line}")
         out += indented(details)
     if wrong:
-        out.append(f"{options.name:<12}see also {options.kept_in}/console and report")
+        out.append(f"{options.name:<14}see also {options.kept_in}/console and report")
     say(out)
 
     write_result(options, report, time.monotonic() - started, wrong)

@@ -129,6 +129,24 @@ TRACE_EVENT(pinseal_pin,
 		  __entry->start, __entry->count, __entry->flags, __entry->grace_ns)
 );
 
+/* A pin waits until page @index can be moved, for @left_ns at most. */
+TRACE_EVENT(pinseal_pin_wait,
+	TP_PROTO(u64 object, u64 index, u64 left_ns),
+	TP_ARGS(object, index, left_ns),
+	TP_STRUCT__entry(
+		__field(u64, object)
+		__field(u64, index)
+		__field(u64, left_ns)
+	),
+	TP_fast_assign(
+		__entry->object = object;
+		__entry->index = index;
+		__entry->left_ns = left_ns;
+	),
+	TP_printk("object=%llu index=%llu left_ns=%llu", __entry->object, __entry->index,
+		  __entry->left_ns)
+);
+
 /* The pages of a handle, and how long ago they were pinned. */
 DECLARE_EVENT_CLASS(pinseal_held,
 	TP_PROTO(u64 object, u64 start, u64 count, u64 held_ns),

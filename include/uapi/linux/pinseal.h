@@ -341,11 +341,17 @@ struct pinseal_pins {
  *
  * PINSEAL_PIN_MIRROR: the handle pins nothing, and gives access to what the
  * caller's shared mapping of the pages shows (CONFIG_HMM_MIRROR; else
- * EOPNOTSUPP). Not with PINSEAL_PIN_LEASED.
+ * EOPNOTSUPP). Not with PINSEAL_PIN_LEASED or PINSEAL_PIN_WAIT.
+ *
+ * PINSEAL_PIN_WAIT: wait for extra references that keep a page from being moved.
+ * A page in ZONE_MOVABLE or CMA is moved before it is pinned for long, and cannot
+ * be while it has any. Without this flag, or for a descriptor with O_NONBLOCK, the
+ * call does not wait for them.
  */
 #define PINSEAL_PIN_READONLY	(1U << 0)
 #define PINSEAL_PIN_LEASED	(1U << 1)
 #define PINSEAL_PIN_MIRROR	(1U << 2)
+#define PINSEAL_PIN_WAIT	(1U << 3)
 
 /**
  * enum pinseal_lease_state - state of a pin handle
@@ -372,7 +378,7 @@ enum pinseal_lease_state {
  * @asker: out: the process that requests the break, as a PID of the caller's PID
  *	namespace; 0 if there is none, or none in that namespace
  * @state: out: &enum pinseal_lease_state
- * @flags: out: %PINSEAL_PIN_*
+ * @flags: out: %PINSEAL_PIN_*, without %PINSEAL_PIN_WAIT
  * @pad: out: 0
  */
 struct pinseal_lease {
@@ -397,6 +403,13 @@ struct pinseal_lease {
  * @address: in: with %PINSEAL_PIN_MIRROR, the address at which the caller has
  *	the first page mapped; else 0. The first version of the struct ends
  *	before it.
+ * @timeout_ns: in: with %PINSEAL_PIN_WAIT, the longest wait for extra references
+ *	in nanoseconds, 0 for &pinseal_info.default_timeout_ns; else 0
+ *
+ * If the wait is interrupted, @timeout_ns becomes what is left of it, at least 1,
+ * for the restarted call or with EINTR. If the struct cannot be written, or ends
+ * before @timeout_ns, the call is not restarted (for task work, say), but fails
+ * with EINTR.
  */
 struct pinseal_pin {
 	__u64 start;
@@ -405,6 +418,7 @@ struct pinseal_pin {
 	__u32 flags;
 	__u32 pad;
 	__u64 address;
+	__u64 timeout_ns;
 };
 
 /* Size of pinseal_name.name in bytes, with its terminating NUL. */
@@ -604,16 +618,19 @@ struct pinseal_create {
  * EPERM: not opened for reading, and for writing unless PINSEAL_PIN_READONLY; a
  *	seal forbids writing.
  * EINVAL: the object does not have the pages.
- * ENOMEM: also RLIMIT_MEMLOCK, or a page has too many pins.
+ * ENOMEM: also RLIMIT_MEMLOCK, or a page has too many pins; without
+ *	PINSEAL_PIN_WAIT: a page that must be moved has extra references.
+ * EBUSY: with PINSEAL_PIN_WAIT: it had them until the deadline. Nothing is pinned.
  * ENOSPC: no memory can be reserved for holes.
- * EIO: a page cannot be read back from swap.
+ * EIO: a page is poisoned, or cannot be read back from swap.
  * EINTR: a signal arrived during the wait.
  * EAGAIN: a sealer is at work, and the descriptor has O_NONBLOCK.
  * EMFILE, ENFILE.
- * E2BIG: @address is not 0, without PINSEAL_PIN_MIRROR.
+ * E2BIG: @address is not 0, without PINSEAL_PIN_MIRROR; @timeout_ns is not,
+ *	without PINSEAL_PIN_WAIT.
  * With PINSEAL_PIN_MIRROR also:
  * EFAULT: no shared mapping shows the pages at @address.
- * EINVAL: @address is not page aligned; PINSEAL_PIN_LEASED.
+ * EINVAL: @address is not page aligned; PINSEAL_PIN_LEASED, PINSEAL_PIN_WAIT.
  * EOPNOTSUPP: not supported.
  */
 #define PINSEAL_IOC_PIN		_IOW(PINSEAL_IOC_MAGIC, 0x06, struct pinseal_pin)

@@ -593,4 +593,54 @@ TEST_F(object, pins_refuses_every_flag_and_pad_bit)
 	}
 }
 
+/* PIN: the rest is in pin_handle.c and pin_wait.c. */
+
+TEST_F(object, pin_takes_a_timeout_with_its_flag_only)
+{
+	static const uint64_t values[] = { 0, 1, LLFS_MAX, LLFS_MAX + 1, ~0ULL };
+
+	for (size_t i = 0; i < ARRAY_SIZE(values); i++) {
+		struct pinseal_pin arg = { .count = 4, .timeout_ns = values[i] };
+		int pin = ps_ioctl(self->fd, PINSEAL_IOC_PIN, &arg);
+
+		EXPECT_TRUE(values[i] ? pin == -E2BIG : pin >= 0) TH_LOG("%d", pin);
+		close(pin);
+		arg.flags = PINSEAL_PIN_WAIT;
+		pin = ps_ioctl(self->fd, PINSEAL_IOC_PIN, &arg);
+		EXPECT_LE(0, pin) TH_LOG("timeout %#llx", (unsigned long long)values[i]);
+		EXPECT_EQ(values[i], arg.timeout_ns);
+		close(pin);
+	}
+	EXPECT_TRUE(same_state(self->fd, &self->before));
+}
+
+TEST_F(object, pin_takes_the_flag_in_an_old_struct)
+{
+	for (size_t size = 32; size < sizeof(struct pinseal_pin); size++) {
+		struct pinseal_pin arg = { .count = 4, .flags = PINSEAL_PIN_WAIT };
+		int pin = ps_ioctl(self->fd, _IOC(_IOC_WRITE, PINSEAL_IOC_MAGIC, 0x06, size), &arg);
+
+		EXPECT_LE(0, pin) TH_LOG("size %zu", size);
+		close(pin);
+	}
+}
+
+TEST_F(object, pin_does_not_wait_for_a_mirror)
+{
+	char *p = ps_map(self->fd, self->page, PROT_READ | PROT_WRITE, MAP_SHARED);
+	struct pinseal_pin arg = {
+		.count = 1, .flags = PINSEAL_PIN_MIRROR | PINSEAL_PIN_WAIT, .address = (uintptr_t)p,
+	};
+
+	ASSERT_NE(MAP_FAILED, p);
+	EXPECT_EQ(-EINVAL, ps_ioctl(self->fd, PINSEAL_IOC_PIN, &arg));
+	arg.timeout_ns = 1;
+	EXPECT_EQ(-EINVAL, ps_ioctl(self->fd, PINSEAL_IOC_PIN, &arg));
+	arg.flags = PINSEAL_PIN_MIRROR;
+	EXPECT_EQ(-E2BIG, ps_ioctl(self->fd, PINSEAL_IOC_PIN, &arg));
+	arg.flags = PINSEAL_PIN_WAIT;
+	EXPECT_EQ(-E2BIG, ps_ioctl(self->fd, PINSEAL_IOC_PIN, &arg));
+	munmap(p, self->page);
+}
+
 TEST_HARNESS_MAIN

@@ -51,23 +51,6 @@ TEST(unused_object_is_sealed)
 	close(fd);
 }
 
-/* Whether fdinfo soon shows @want waiters. */
-static bool waiters_become(int fd, const char *want)
-{
-	uint64_t until = now_ns() + SOON_NS;
-	char shown[32] = "";
-
-	do {
-		if (fdinfo_value(fd, "waiters", shown, sizeof(shown)))
-			return false;
-		if (!strcmp(want, shown))
-			return true;
-		sleep_ns(NSEC_PER_MSEC);
-	} while (now_ns() < until);
-	printf("# waiters: %s\n", shown);
-	return false;
-}
-
 TEST_F(async, shows_waiters)
 {
 	struct pinseal_seal arg = seal_async(F_SEAL_WRITE, FOR_EVER);

@@ -416,8 +416,15 @@ TEST_F(stalled, does_not_delay_revocation)
 static void lease_and_write(struct worker *w, unsigned int number)
 {
 	uint32_t value = random_bits(&w->random);
-	uint64_t grace = value % (NSEC_PER_MSEC / 2);
-	int pin = ps_lease(w->round->fd, value % PAGES, 1, grace), ret;
+	/* Where pages must be moved first, holders are in each other's way. */
+	struct pinseal_pin arg = {
+		.start = value % PAGES,
+		.count = 1,
+		.grace_ns = value % (NSEC_PER_MSEC / 2),
+		.flags = PINSEAL_PIN_LEASED | PINSEAL_PIN_WAIT,
+		.timeout_ns = LONG_NS,
+	};
+	int pin = ps_ioctl(w->round->fd, PINSEAL_IOC_PIN, &arg), ret;
 	bool was_sealed;
 	char c;
 

@@ -9,7 +9,7 @@
 #include <linux/falloc.h>
 #include <sys/wait.h>
 
-#include "holders.h"
+#include "unpinnable.h"
 #include "reader.h"
 #include "racer.h"
 #include "rounds.h"
@@ -338,8 +338,13 @@ TEST_F(mapping, against_future_write)
 static void pin_and_write(struct worker *w, unsigned int number)
 {
 	uint32_t value = random_bits(&w->random);
-	int pin = ps_pin(w->round->other, value % PAGES, 1, 0);
+	bool waits = value >> 29 & 1;
+	int pin = waits ? ps_pin_wait(w->round->other, value % PAGES, 1, 0, LONG_NS) :
+			  ps_pin(w->round->other, value % PAGES, 1, 0);
 
+	/* Each worker's pin in the making keeps the other's page from being moved. */
+	if (pin == -ENOMEM && !waits && unpinnable_machine())
+		return;
 	if (pin < 0) {
 		count(pin == -EPERM ? &w->round->refused : &w->round->violations);
 		return;

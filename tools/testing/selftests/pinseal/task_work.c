@@ -9,8 +9,10 @@
 #include <poll.h>
 #include <sys/eventfd.h>
 
+#include "content.h"
 #include "holders.h"
 #include "sealer.h"
+#include "unpinnable.h"
 
 #include "harness.h"
 
@@ -338,6 +340,42 @@ TEST_F(busy_ring, does_not_move_the_deadline)
 		during = completions(&self->kicker) - before;
 	}
 	EXPECT_LE(10, during);
+}
+
+/* The same for a pin of a page that must be moved. */
+TEST_F(busy_ring, does_not_move_the_deadline_of_a_pin)
+{
+	const uint64_t timeout = 100 * NSEC_PER_MSEC, until = now_ns() + LATE_NS;
+	const size_t pages = 2048;
+	int fd = ps_create(pages * page_size());
+	struct pinseal_pin arg;
+	struct hold hold;
+	long first;
+
+	ASSERT_LE(0, fd);
+	ASSERT_EQ(0, fill_file(fd, pages * page_size(), 'b'));
+	first = unpinnable_pages(fd, pages, 1);
+	if (first < 0) {
+		ASSERT_FALSE(unpinnable_machine());
+		SKIP(return, "no pages in ZONE_MOVABLE or CMA");
+	}
+	ASSERT_EQ(0, hold_begin(&hold, HOLD_VMSPLICE, fd, first, 1));
+	do {
+		uint64_t began = now_ns(), took;
+
+		arg = (struct pinseal_pin){
+			.start = first, .count = 1, .flags = PINSEAL_PIN_WAIT,
+			.timeout_ns = timeout,
+		};
+		ASSERT_EQ(-EBUSY, ps_ioctl(fd, PINSEAL_IOC_PIN, &arg));
+		took = now_ns() - began;
+		EXPECT_LE(timeout * 9 / 10, took);
+		EXPECT_GE(timeout + LATE_NS, took);
+		/* It was restarted if the struct has what was left. */
+	} while (arg.timeout_ns == timeout && now_ns() < until);
+	EXPECT_GT(timeout, arg.timeout_ns);
+	ASSERT_EQ(0, hold_end(&hold));
+	close(fd);
 }
 
 TEST_F(busy_ring, does_not_add_scans)

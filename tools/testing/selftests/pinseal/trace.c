@@ -8,6 +8,7 @@
 #include "rounds.h"
 #include "state.h"
 #include "sysfile.h"
+#include "unpinnable.h"
 
 #include "harness.h"
 
@@ -86,7 +87,7 @@ static bool comes(FIXTURE_DATA(trace) *self, const char *event, const char *argu
 
 #define EXPECT_EVENT(self, event, arguments)					\
 	EXPECT_TRUE(comes(self, event, arguments)) {				\
-		TH_LOG("no " event " " arguments " in:\n%s", (self)->text);	\
+		TH_LOG("no " event " %s in:\n%s", arguments, (self)->text);	\
 	}
 
 TEST_F(trace, of_a_seal)
@@ -151,6 +152,29 @@ TEST_F(trace, of_handles)
 	EXPECT_EVENT(self, "lease_revoked", "start=4 count=3 held_ns=");
 	EXPECT_EVENT(self, "seal_end", "outcome=0 ");
 	EXPECT_EVENT(self, "unpin", "start=4 count=3 held_ns=");
+}
+
+TEST_F(trace, of_a_pin_that_waits)
+{
+	const size_t pages = 2048;
+	struct hold hold;
+	char want[64];
+	long first;
+
+	ASSERT_EQ(0, ps_resize(self->fd, pages * page_size()));
+	ASSERT_EQ(0, fill_file(self->fd, pages * page_size(), 't'));
+	first = unpinnable_pages(self->fd, pages, 1);
+	if (first < 0) {
+		write_text(EVENTS "/enable", "0");
+		ASSERT_FALSE(unpinnable_machine());
+		SKIP(return, "no pages in ZONE_MOVABLE or CMA");
+	}
+	ASSERT_EQ(0, hold_begin(&hold, HOLD_SPLICE, self->fd, first, 1));
+	EXPECT_EQ(-EBUSY, ps_pin_wait(self->fd, 0, pages, 0, NSEC_PER_MSEC));
+	ASSERT_EQ(0, hold_end(&hold));
+	ASSERT_EQ(0, collect(self));
+	snprintf(want, sizeof(want), "index=%ld left_ns=", first);
+	EXPECT_EVENT(self, "pin_wait", want);
 }
 
 /* A sealer that may not wait requests nothing. */

@@ -95,6 +95,18 @@ int ps_pin(int fd, uint64_t start, uint64_t count, uint32_t flags)
 	return ps_ioctl(fd, PINSEAL_IOC_PIN, &arg);
 }
 
+int ps_pin_wait(int fd, uint64_t start, uint64_t count, uint32_t flags, uint64_t timeout_ns)
+{
+	struct pinseal_pin arg = {
+		.start = start,
+		.count = count,
+		.flags = flags | PINSEAL_PIN_WAIT,
+		.timeout_ns = timeout_ns,
+	};
+
+	return ps_ioctl(fd, PINSEAL_IOC_PIN, &arg);
+}
+
 int ps_mirror(int fd, uint64_t start, uint64_t count, uint32_t flags, const void *p)
 {
 	struct pinseal_pin arg = {

@@ -125,6 +125,9 @@ int ps_import(int fd, int file);
 /* ps_pin() - a handle that pins @count pages, or -errno. */
 int ps_pin(int fd, uint64_t start, uint64_t count, uint32_t flags);
 
+/* ps_pin_wait() - as ps_pin(), waiting at most @timeout_ns for pages that must be moved. */
+int ps_pin_wait(int fd, uint64_t start, uint64_t count, uint32_t flags, uint64_t timeout_ns);
+
 /* ps_mirror() - a handle that mirrors @count pages, the first mapped at @p, or -errno. */
 int ps_mirror(int fd, uint64_t start, uint64_t count, uint32_t flags, const void *p);
 

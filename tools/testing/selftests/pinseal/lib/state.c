@@ -26,6 +26,22 @@ int fdinfo_value(int fd, const char *key, char *value, size_t len)
 	return ret;
 }
 
+bool waiters_become(int fd, const char *want)
+{
+	uint64_t until = now_ns() + SOON_NS;
+	char shown[32] = "";
+
+	do {
+		if (fdinfo_value(fd, "waiters", shown, sizeof(shown)))
+			return false;
+		if (!strcmp(want, shown))
+			return true;
+		sleep_ns(NSEC_PER_MSEC);
+	} while (now_ns() < until);
+	printf("# waiters: %s\n", shown);
+	return false;
+}
+
 struct state get_state(int fd)
 {
 	struct state state = { .size = ps_size(fd), .seals = ps_get_seals(fd) };

@@ -15,6 +15,9 @@ struct state {
 /* The rest of the line "@key:" of the descriptor's fdinfo: 0, or -errno. */
 int fdinfo_value(int fd, const char *key, char *value, size_t len);
 
+/* waiters_become() - whether fdinfo soon shows @want waiters. */
+bool waiters_become(int fd, const char *want);
+
 struct state get_state(int fd);
 
 bool same_state(int fd, const struct state *before);
