@@ -2,10 +2,7 @@
 /*
  * The kernel's tests of memfd as judges. Their source is compiled as it is (make KSRC=). Each
  * check runs in a process of its own, on memfds, and with libpinseal-memfd.so preloaded, on
- * objects.
- *
- * A check that fails on an object because of an intended difference is listed with its last
- * line: it has to fail in that way.
+ * objects. No check may differ.
  */
 #ifndef JUDGE_H
 #define JUDGE_H
@@ -18,7 +15,6 @@
 struct check {
 	const char *name;
 	void (*run)(int argc, char **argv);
-	const char *differs;	/* its last line on an object, or NULL: it passes */
 };
 
 /* Status and output of a check. */
@@ -36,9 +32,6 @@ struct verdict check_run(const char *name, const char *arg, bool preload);
 
 /* check_was_busy() - whether the check failed with EBUSY. */
 bool check_was_busy(const struct verdict *v);
-
-/* check_of() - the check of that name, or NULL. */
-const struct check *check_of(const struct check *checks, size_t n, const char *name);
 
 /* check_main() - runs the check that @argv names, and exits; returns if it names none. */
 void check_main(const struct check *checks, size_t n, int argc, char **argv);
