@@ -11,9 +11,9 @@
  * be duplicated, passed and inherited; threads and children need no care.
  *
  * A memfd stays a memfd in hugetlbfs (MFD_HUGETLB), and where there is no device, or one without
- * PINSEAL_IOC_CREATE. One that is opened by /proc/self/fd is sealed by the kernel. An object's name
- * has at most 63 bytes, and '?' for what is not text. Making it takes a second descriptor for a
- * moment.
+ * PINSEAL_IOC_CREATE. One that is opened by /proc/self/fd is sealed by the kernel. The name of an
+ * object has at most 63 bytes, and '?' for what is not text. Making it takes a second descriptor
+ * for a moment.
  *
  *	PINSEAL_TIMEOUT_MS=N	the timeout of F_ADD_SEALS (0: no wait; unset: as memfd)
  *	PINSEAL_ISOLATE=1	replace pages still pinned at the timeout by copies
@@ -147,7 +147,8 @@ static int create_memfd(const char *name, unsigned int flags)
 	static bool told;
 
 	if (is_set("PINSEAL_MEMFD_VERBOSE") && !__atomic_exchange_n(&told, true, __ATOMIC_RELAXED))
-		fprintf(stderr, "libpinseal-memfd: " DEVICE ": %s; using memfds\n", strerror(errno));
+		fprintf(stderr, "libpinseal-memfd: " DEVICE ": %s; using memfds\n",
+			strerror(errno));
 	return RAW(SYS_memfd_create, name, flags);
 }
 

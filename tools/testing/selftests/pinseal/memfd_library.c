@@ -193,7 +193,8 @@ TEST_F(library, signals_do_not_end_its_wait)
 /* A file system of its own without the device, or with another one in its place. */
 static int hide_device(bool other)
 {
-	int ret = sys(unshare(CLONE_NEWNS)) ?: sys(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL));
+	int ret = sys(unshare(CLONE_NEWNS)) ?:
+		  sys(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL));
 
 	if (!ret && other)
 		ret = sys(mount("/dev/null", PINSEAL_DEV, NULL, MS_BIND, NULL));
@@ -275,7 +276,7 @@ static bool are_alike(const char *name, unsigned int flags)
 	} else {
 		alike = fcntl(fd[MEMFD], F_GETFD) == fcntl(fd[PINSEAL], F_GETFD) &&
 			fcntl(fd[MEMFD], F_GETFL) == fcntl(fd[PINSEAL], F_GETFL) &&
-			fcntl(fd[MEMFD], F_GET_SEALS) == calls[PINSEAL].fcntl(fd[PINSEAL], F_GET_SEALS) &&
+			fcntl(fd[MEMFD], F_GET_SEALS) == fcntl(fd[PINSEAL], F_GET_SEALS) &&
 			mode_of(fd[MEMFD]) == mode_of(fd[PINSEAL]);
 	}
 	for (int i = 0; i < 2; i++)
@@ -386,7 +387,8 @@ TEST(names_of_objects)
 }
 
 /* Adds seals to a memfd and an object that are made and used alike. */
-static bool seals_are_alike(unsigned int flags, unsigned int before, unsigned int seals, bool mapped)
+static bool seals_are_alike(unsigned int flags, unsigned int before, unsigned int seals,
+			    bool mapped)
 {
 	int ret[2], present[2];
 
@@ -413,8 +415,12 @@ TEST(seals)
 		EXPECT_TRUE(seals_are_alike(SEALABLE, 0, seals, false)) TH_LOG("%#x", seals);
 		EXPECT_TRUE(seals_are_alike(SEALABLE, 0, seals, true)) TH_LOG("mapped, %#x", seals);
 		EXPECT_TRUE(seals_are_alike(0, 0, seals, false)) TH_LOG("unsealable, %#x", seals);
-		EXPECT_TRUE(seals_are_alike(MFD_NOEXEC_SEAL, 0, seals, false)) TH_LOG("noexec, %#x", seals);
-		EXPECT_TRUE(seals_are_alike(SEALABLE, F_SEAL_SEAL, seals, false)) TH_LOG("again, %#x", seals);
+		EXPECT_TRUE(seals_are_alike(MFD_NOEXEC_SEAL, 0, seals, false)) {
+			TH_LOG("noexec, %#x", seals);
+		}
+		EXPECT_TRUE(seals_are_alike(SEALABLE, F_SEAL_SEAL, seals, false)) {
+			TH_LOG("again, %#x", seals);
+		}
 	}
 	for (int bit = 7; bit < 32; bit++) {
 		EXPECT_TRUE(seals_are_alike(SEALABLE, 0, 1U << bit, false)) TH_LOG("bit %d", bit);
@@ -433,7 +439,8 @@ TEST(seals_of_other_descriptors)
 	fds[n++] = ps_open(O_RDWR);
 	fds[n++] = -1;
 	for (int i = 0; i < n; i++) {
-		EXPECT_EQ(add_seals(MEMFD, fds[i], F_SEAL_GROW), add_seals(PINSEAL, fds[i], F_SEAL_GROW)) {
+		EXPECT_EQ(add_seals(MEMFD, fds[i], F_SEAL_GROW),
+			  add_seals(PINSEAL, fds[i], F_SEAL_GROW)) {
 			TH_LOG("descriptor %d", i);
 	}
 		}
