@@ -17,7 +17,7 @@
  *
  *	PINSEAL_TIMEOUT_MS=N	the timeout of F_ADD_SEALS (0: no wait; unset: as memfd)
  *	PINSEAL_ISOLATE=1	replace pages still pinned at the timeout by copies
- *	PINSEAL_MEMFD_VERBOSE=1	say, once, that memfds are no objects for want of the device
+ *	PINSEAL_MEMFD_VERBOSE=1	say, once, that memfds are no objects for want of a device
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
