@@ -62,8 +62,10 @@ use kernel::{
 /// How many times [`DRAIN_NS`] a drain may take before pages are isolated.
 const DRAIN_SLEEPS: u32 = 33;
 
-/// Number of attempts to isolate, with at most one such sleep in between.
+/// Number of attempts to isolate, with at most one such sleep in between, and the longest time for
+/// them, in milliseconds: the bounds of the caller are used up by then.
 const ISOLATE_ATTEMPTS: u32 = 50;
+const ISOLATE_MS: i64 = 500;
 
 /// Result of a step.
 #[must_use]
@@ -112,6 +114,8 @@ pub(super) struct SealOperation {
     /// Breaks leases, if the caller asks for that.
     lease_break: Option<LeaseBreak>,
     phase: Phase,
+    /// When the first [`Phase::Drain`] began.
+    isolating_since: Option<Instant<Monotonic>>,
     /// From [`Phase::Scan`] on.
     denied: Option<WritableDenied>,
     /// Since the exclusion was acquired.
@@ -164,6 +168,7 @@ impl SealOperation {
                 LeaseBreak::new(current!().group_leader().into(), 0..usize::MAX, revoked)
             }),
             phase: Phase::Plan,
+            isolating_since: None,
             denied: None,
             guard: None,
             waker: None,
@@ -317,7 +322,10 @@ impl SealOperation {
         start: Option<Instant<Monotonic>>,
     ) -> Option<Step> {
         if let Phase::Isolate { attempts } = self.phase {
-            if attempts <= 1 {
+            let is_late = self
+                .isolating_since
+                .is_some_and(|since| since.elapsed().as_millis() > ISOLATE_MS);
+            if attempts <= 1 || is_late {
                 return Some(Step::Done(outcome));
             }
             // Copies may be in an LRU batch of a CPU that this ran on before.
@@ -352,6 +360,7 @@ impl SealOperation {
             // Until the next attempt.
             guard.unblock_reads();
         }
+        self.isolating_since.get_or_insert_with(Instant::now);
         self.commit.policy().drain_unbounded();
         self.phase = Phase::Drain { sleeps, attempts };
         None

@@ -166,8 +166,9 @@ struct pinseal_fallocate {
  * PINSEAL_SEAL_WAIT_MAPPED: wait for shared writable mappings as for extra
  * references, within the same bounds: a child that has not called exec() yet, a
  * thread about to unmap. Meanwhile new ones are refused (EBUSY), except through
- * descriptors that are not the object's and by fork(). Each time that one is
- * found counts as a scan. With PINSEAL_SEAL_NOWAIT none is waited for.
+ * descriptors that are not the object's and by fork(). (One that is refused with
+ * MAP_FIXED has removed what was there.) Each time that one is found counts as a
+ * scan. With PINSEAL_SEAL_NOWAIT none is waited for.
  */
 #define PINSEAL_SEAL_NOWAIT	(1U << 0)
 #define PINSEAL_SEAL_ISOLATE	(1U << 1)

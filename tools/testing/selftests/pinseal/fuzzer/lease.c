@@ -35,7 +35,7 @@ void spoil_pin(struct worker *w, struct pinseal_pin *arg)
 		arg->start = one_of(&w->r, 1ULL << 52, 1ULL << 63, UINT64_MAX);
 		break;
 	case 2:
-		arg->flags |= (PINSEAL_PIN_MIRROR << 1) << random_below(&w->r, 29);
+		arg->flags |= (PINSEAL_PIN_WAIT << 1) << random_below(&w->r, 28);
 		break;
 	case 3:
 		/* A mirror holds no page, so it cannot be leased. */
@@ -55,12 +55,15 @@ void check_pin(struct worker *w, struct target *t, int ret, enum form form,
 {
 	bool readonly = arg->flags & PINSEAL_PIN_READONLY;
 	bool mirror = arg->flags & PINSEAL_PIN_MIRROR;
+	bool waits = arg->flags & PINSEAL_PIN_WAIT;
 
 	/* An old struct may lack the invalid field. */
 	if (!valid && form != OLD && ret >= 0)
 		break_rule(RULE_RESULTS, "worker %u: PIN accepted an invalid argument", w->number);
 	call_allows(w, ret, EPERM, EINVAL, EFAULT, E2BIG, ENOMEM, ENOSPC, EIO, EINTR, EAGAIN,
-		    EOPNOTSUPP);
+		    EOPNOTSUPP, EBUSY);
+	if (ret == -EBUSY && !waits)
+		break_rule(RULE_RESULTS, "object %lld: PIN waited without being asked", t->number);
 	/* Seals do not forbid pins for reading. */
 	if (t->access == O_RDWR)
 		call_forbidden_by(w, ret, readonly ? 0 : WRITE_SEALS);
@@ -96,6 +99,10 @@ void op_pin(struct worker *w, struct target *t)
 	random_pages(w, t, &arg);
 	if (once_in(&w->r, 4))
 		arg.flags |= PINSEAL_PIN_READONLY;
+	if (once_in(&w->r, 4)) {
+		arg.flags |= PINSEAL_PIN_WAIT;
+		arg.timeout_ns = one_of(&w->r, 0, 1, 300000, 3 * NSEC_PER_MSEC);
+	}
 	leased = arg.flags & PINSEAL_PIN_LEASED;
 	*ref = new_ref(t, leased ? HOLD_LEASE : HOLD_HANDLE, arg.start, arg.count);
 	ref->readonly = arg.flags & PINSEAL_PIN_READONLY;

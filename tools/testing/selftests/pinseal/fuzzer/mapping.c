@@ -279,11 +279,17 @@ static void remap(struct worker *w, struct mapping *map)
 {
 	size_t pages = map->len / page_size();
 	uint64_t first = random_below(&w->r, pages);
+	struct target *t = map->t;
 	long long ret;
 
 	call_begin(w, map->t, "remap_file_pages(%lld, %#llx, %#llx, page %lld)", map->t->number,
 		   address(map->at), map->len, first);
 	ret = call_end(w, sys(remap_file_pages(map->at, map->len, 0, first, 0)));
+	if (ret == -EBUSY) {
+		/* A sealer waits for mappings. The kernel had removed the old one before it asked. */
+		map->t = NULL;
+		count_up(t->unmaps);
+	}
 	if (ret < 0)
 		return;
 	if (map->prot & PROT_WRITE)
