@@ -82,11 +82,11 @@ FIXTURE_SETUP(pin_wait)
 	self->page = page_size();
 	self->fd = obj_create(variant->kind, PAGES * self->page);
 	ASSERT_LE(0, self->fd);
-	ASSERT_EQ(0, fill_file(self->fd, PAGES * self->page, 'w'));
-	first = unpinnable_pages(self->fd, PAGES, COUNT);
+	first = unpinnable_fill(self->fd, PAGES, 'w', COUNT);
 	if (first < 0) {
 		close(self->fd);
 		self->fd = -1;
+		ASSERT_EQ(-ENOENT, first);
 		ASSERT_FALSE(unpinnable_machine());
 		SKIP(return, "no pages in ZONE_MOVABLE or CMA");
 	}

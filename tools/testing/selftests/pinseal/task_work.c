@@ -9,7 +9,6 @@
 #include <poll.h>
 #include <sys/eventfd.h>
 
-#include "content.h"
 #include "holders.h"
 #include "sealer.h"
 #include "unpinnable.h"
@@ -353,9 +352,9 @@ TEST_F(busy_ring, does_not_move_the_deadline_of_a_pin)
 	long first;
 
 	ASSERT_LE(0, fd);
-	ASSERT_EQ(0, fill_file(fd, pages * page_size(), 'b'));
-	first = unpinnable_pages(fd, pages, 1);
+	first = unpinnable_fill(fd, pages, 'b', 1);
 	if (first < 0) {
+		ASSERT_EQ(-ENOENT, first);
 		ASSERT_FALSE(unpinnable_machine());
 		SKIP(return, "no pages in ZONE_MOVABLE or CMA");
 	}

@@ -162,9 +162,9 @@ TEST_F(trace, of_a_pin_that_waits)
 	long first;
 
 	ASSERT_EQ(0, ps_resize(self->fd, pages * page_size()));
-	ASSERT_EQ(0, fill_file(self->fd, pages * page_size(), 't'));
-	first = unpinnable_pages(self->fd, pages, 1);
+	first = unpinnable_fill(self->fd, pages, 't', 1);
 	if (first < 0) {
+		ASSERT_EQ(-ENOENT, first);
 		write_text(EVENTS "/enable", "0");
 		ASSERT_FALSE(unpinnable_machine());
 		SKIP(return, "no pages in ZONE_MOVABLE or CMA");

@@ -2,8 +2,12 @@
 #include "sysfile.h"
 #include "unpinnable.h"
 
-/* The last pages of an object are the likeliest: CPUs cache free pages of other memory. */
+/* How many places are tried, the last ones of an object. */
 #define TRIES		64
+
+/* A CPU may keep that much free memory, of any kind, and allocates from it first. */
+#define CPU_CACHE	(512UL << 20)
+#define STEP		(32UL << 20)
 
 bool unpinnable_machine(void)
 {
@@ -22,7 +26,7 @@ static bool is_unpinnable(int fd, size_t page)
 	return pin == -ENOMEM;
 }
 
-long unpinnable_pages(int fd, size_t pages, size_t count)
+static long find(int fd, size_t pages, size_t count)
 {
 	for (size_t i = 1; i <= TRIES && i * count <= pages; i++) {
 		size_t first = pages - i * count, found = 0;
@@ -37,4 +41,32 @@ long unpinnable_pages(int fd, size_t pages, size_t count)
 			return first;
 	}
 	return -ENOENT;
+}
+
+long unpinnable_fill(int fd, size_t pages, char c, size_t count)
+{
+	size_t taken = 0, most = unpinnable_machine() ? CPU_CACHE : 0;
+	char *ballast = ps_map(-1, CPU_CACHE, RW, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE);
+	long first;
+
+	if (ballast == MAP_FAILED)
+		return -errno;
+	/* Huge pages come from elsewhere. */
+	madvise(ballast, CPU_CACHE, MADV_NOHUGEPAGE);
+	for (;;) {
+		first = fill_file(fd, pages * page_size(), c);
+		if (!first)
+			first = find(fd, pages, count);
+		if (first != -ENOENT || taken == most)
+			break;
+		ps_fallocate(fd, PUNCH, 0, pages * page_size());
+		memset(ballast + taken, 1, STEP);
+		taken += STEP;
+	}
+	munmap(ballast, CPU_CACHE);
+	if (first < 0 && most)
+		printf("# no unpinnable page: %ld; %ld KiB are free, %ld of %ld KiB of CMA\n", first,
+		       ps_meminfo_kb("MemFree"), ps_meminfo_kb("CmaFree"),
+		       ps_meminfo_kb("CmaTotal"));
+	return first;
 }

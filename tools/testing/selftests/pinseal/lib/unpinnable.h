@@ -7,16 +7,18 @@
 #ifndef UNPINNABLE_H
 #define UNPINNABLE_H
 
+#include "bytes.h"
+#include "content.h"
 #include "holders.h"
 
 /* unpinnable_machine() - whether the machine must have such memory. */
 bool unpinnable_machine(void);
 
 /*
- * unpinnable_pages() - the first of @count adjacent pages of the object @fd, all in such memory;
- * -ENOENT if no such pages are found among the last of its @pages. The pages must have content,
- * and not be in use.
+ * unpinnable_fill() - fills @pages pages of the object @fd with @c, and finds @count adjacent ones
+ * that are in such memory: the first of these, or -errno (-ENOENT: none are found). The object
+ * must not be in use.
  */
-long unpinnable_pages(int fd, size_t pages, size_t count);
+long unpinnable_fill(int fd, size_t pages, char c, size_t count);
 
 #endif /* UNPINNABLE_H */
