@@ -29,12 +29,10 @@ use crate::{
         ObjectFile, //
     },
     open_object::OpenObject,
-    sync::{
-        poll::{
-            PollEvent,
-            Poller, //
-        },
-        workqueue::OwnedQueue, //
+    seal::Workers,
+    sync::poll::{
+        PollEvent,
+        Poller, //
     }, //
 };
 use kernel::{
@@ -62,9 +60,6 @@ use kernel::{
     }, //
 };
 
-/// Limit of asynchronous seals that take a step at the same time, and so of the CPUs that they use.
-const MAX_ACTIVE_STEPS: i32 = 16;
-
 /// The loaded module.
 #[pin_data]
 pub(crate) struct PinsealModule {
@@ -75,11 +70,7 @@ pub(crate) struct PinsealModule {
 impl kernel::InPlaceModule for PinsealModule {
     fn init(module: &'static ThisModule) -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
-            _device <- Registration::register(
-                module,
-                c"pinseal",
-                Arc::new(OwnedQueue::new(c"pinseal", MAX_ACTIVE_STEPS)?, GFP_KERNEL)?,
-            ),
+            _device <- Registration::register(module, c"pinseal", Workers::new()?),
         })
     }
 }
@@ -89,8 +80,8 @@ impl MiscDevice for OpenObject {
     type Ptr = Arc<Self>;
 
     fn open(file: &File, device: &MiscDeviceRegistration<Self>) -> Result<Arc<Self>> {
-        let queue = Registration::shared(device).clone();
-        OpenObject::new(Object::new(file.cred())?, queue)
+        let workers = Registration::shared(device).clone();
+        OpenObject::new(Object::new(file.cred())?, workers)
     }
 
     fn read_iter(kiocb: Kiocb<'_, Self::Ptr>, iov: &mut IovIterDest<'_>) -> Result<usize> {
@@ -161,7 +152,7 @@ impl MemoryDevice for OpenObject {
     // The memory is charged and swappable as a memfd's, so any user may have some.
     const MODE: u16 = 0o666;
 
-    type Shared = Arc<OwnedQueue>;
+    type Shared = Arc<Workers>;
 
     fn memory(&self) -> Result<&MemfdFile> {
         self.object().file()

@@ -348,6 +348,16 @@ void pinseal_set_current_state_running(void)
 	__set_current_state(TASK_RUNNING);
 }
 
+unsigned int pinseal_current_uid(void)
+{
+	return __kuid_val(current_uid());
+}
+
+u64 pinseal_current_run_time(void)
+{
+	return READ_ONCE(current->se.sum_exec_runtime);
+}
+
 bool pinseal_task_sigpending(struct task_struct *task)
 {
 	return task_sigpending(task);

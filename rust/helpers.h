@@ -126,6 +126,8 @@ void pinseal_cond_resched(void);
 void pinseal_set_current_state_interruptible(void);
 void pinseal_set_current_state_uninterruptible(void);
 void pinseal_set_current_state_running(void);
+unsigned int pinseal_current_uid(void);
+u64 pinseal_current_run_time(void);
 bool pinseal_task_sigpending(struct task_struct *task);
 bool pinseal_fatal_signal_pending(struct task_struct *task);
 

@@ -12,8 +12,10 @@ use crate::{
         Object,
         ObjectFile, //
     },
-    seal::AsyncSeal,
-    sync::workqueue::OwnedQueue, //
+    seal::{
+        AsyncSeal,
+        Workers, //
+    }, //
 };
 use core::ops::Deref;
 use kernel::{
@@ -43,8 +45,8 @@ pub(crate) struct OpenObject {
     #[pin]
     background: Mutex<Background>,
     object: Arc<Object>,
-    /// Runs the steps of asynchronous seals.
-    queue: Arc<OwnedQueue>,
+    /// They take the steps of asynchronous seals.
+    workers: Arc<Workers>,
 }
 
 impl OpenObject {
@@ -53,12 +55,12 @@ impl OpenObject {
     /// # Errors
     ///
     /// `ENOMEM`.
-    pub(crate) fn new(object: Arc<Object>, queue: Arc<OwnedQueue>) -> Result<Arc<Self>> {
+    pub(crate) fn new(object: Arc<Object>, workers: Arc<Workers>) -> Result<Arc<Self>> {
         Arc::pin_init(
             pin_init!(Self {
                 background <- new_mutex!(Background(None), "pinseal::OpenObject::background"),
                 object,
-                queue,
+                workers,
             }),
             GFP_KERNEL_ACCOUNT,
         )
@@ -71,7 +73,7 @@ impl OpenObject {
     /// Those of [`Object::new_memfd`].
     pub(crate) fn new_memfd(&self, name: &str, flags: MemfdFlags) -> Result<(Arc<Self>, NewMemfd)> {
         let (object, memfd) = Object::new_memfd(name, flags)?;
-        Ok((Self::new(object, self.queue.clone())?, memfd))
+        Ok((Self::new(object, self.workers.clone())?, memfd))
     }
 
     /// The asynchronous seal of the object.
@@ -85,7 +87,7 @@ impl OpenObject {
             Some(background) => background.clone(),
             None => background
                 .0
-                .insert(AsyncSeal::new(self.queue.clone())?)
+                .insert(AsyncSeal::new(self.workers.clone())?)
                 .clone(),
         })
     }

@@ -9,12 +9,16 @@
 //! | `commit`     | one attempt: scan, and set the seals under the same lock         |
 //! | `isolate`    | replaces pinned pages by copies                                  |
 //! | `async_seal` | takes the steps in the background                                |
+//! | `workers`    | what asynchronous seals share: a queue, slots by user            |
+//! | `slots`      | when steps may be taken: pure rules, without kernel state        |
 
 mod async_seal;
 mod commit;
 mod isolate;
 mod operation;
 mod request;
+mod slots;
+mod workers;
 
 pub(crate) use self::{
     async_seal::AsyncSeal,
@@ -23,5 +27,6 @@ pub(crate) use self::{
         Outcome,
         SealReport,
         SealRequest, //
-    }, //
+    },
+    workers::Workers, //
 };

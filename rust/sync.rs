@@ -7,9 +7,11 @@
 //! | `once`          | fallible initialisation at first use                                 |
 //! | `poll`          | poll support                                                         |
 //! | `sleep`         | short sleeps, and what ends them                                     |
+//! | `task`          | the current task's user and CPU time                                 |
 //! | `workqueue`     | workqueues that Rust owns                                            |
 
 pub(crate) mod once;
 pub(crate) mod poll;
 pub(crate) mod sleep;
+pub(crate) mod task;
 pub(crate) mod workqueue;

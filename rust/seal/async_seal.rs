@@ -2,12 +2,13 @@
 
 //! Asynchronous seals: one operation at a time for each object, whose steps workers take.
 //!
-//! A timer queues the next step, so no thread sleeps, however many objects are being sealed.
+//! A timer queues the next step, so no thread sleeps, however many objects are being sealed. The more a
+//! user has, the longer each pauses.
 //!
 //! # Lock order
 //!
 //! 1. `AsyncSeal::state`
-//! 2. `Object::name`, when the operation begins and creates the memory
+//! 2. `Object::name`, when the operation begins and creates the memory; or `Workers::users`
 //!
 //! Nothing else is waited for under `state`, but memory for a new operation and a timer callback that
 //! has just fired.
@@ -22,6 +23,10 @@ use super::{
         Outcome,
         SealReport,
         SealRequest, //
+    },
+    workers::{
+        OperationSlots,
+        Workers, //
     }, //
 };
 use crate::{
@@ -37,10 +42,8 @@ use crate::{
             PollQueue,
             Poller, //
         },
-        workqueue::{
-            cancel_work_sync,
-            OwnedQueue, //
-        }, //
+        task::CpuTime,
+        workqueue::cancel_work_sync, //
     },
     wait::{
         CancelToken,
@@ -92,7 +95,7 @@ const CONTENTION_NS: u64 = 500_000;
 
 /// Shortest time between two steps, in nanoseconds. A program that releases pins over and over must
 /// not keep a worker busy.
-const MIN_BACKOFF_NS: i64 = 50_000;
+const MIN_BACKOFF_NS: u64 = 50_000;
 
 /// An operation between two steps.
 struct Pending {
@@ -100,6 +103,7 @@ struct Pending {
     operation: SealOperation,
     /// Charged for what workers allocate.
     memcg: MemoryCgroup,
+    slots: OperationSlots,
     /// The timer of the backoff. Dropping it stops the timer.
     timer: Option<ArcHrTimerHandle<AsyncSeal>>,
     /// When the backoff began.
@@ -184,7 +188,7 @@ pub(crate) struct AsyncSeal {
     has_ended: Atomic<bool>,
     #[pin]
     pollers: PollQueue,
-    queue: Arc<OwnedQueue>,
+    workers: Arc<Workers>,
     #[pin]
     timer: HrTimer<Self>,
     #[pin]
@@ -192,12 +196,12 @@ pub(crate) struct AsyncSeal {
 }
 
 impl AsyncSeal {
-    /// No operation. Steps will run on `queue`.
+    /// No operation. `workers` will take the steps.
     ///
     /// # Errors
     ///
     /// `ENOMEM`.
-    pub(crate) fn new(queue: Arc<OwnedQueue>) -> Result<Arc<Self>> {
+    pub(crate) fn new(workers: Arc<Workers>) -> Result<Arc<Self>> {
         let token = Arc::new(CancelToken::new(), GFP_KERNEL_ACCOUNT)?;
         Arc::pin_init(
             pin_init!(Self {
@@ -206,7 +210,7 @@ impl AsyncSeal {
                 token,
                 has_ended: Atomic::new(false),
                 pollers <- PollQueue::new(c"pinseal::AsyncSeal::pollers", static_lock_class!()),
-                queue,
+                workers,
                 timer <- HrTimer::new(),
                 work <- new_work!("pinseal::AsyncSeal::work"),
             }),
@@ -229,9 +233,9 @@ impl AsyncSeal {
         state.check_seals(request.seals)?;
         match &*state {
             State::Idle => {
-                let (pending, report) = self.begin(object, request)?;
+                let pending = self.begin(object, request)?;
+                let report = pending.operation.report(Outcome::Pending);
                 *state = State::Pending(pending);
-                self.enqueue();
                 Ok(report)
             }
             State::Pending(pending) => Ok(pending.operation.report(Outcome::Pending)),
@@ -246,18 +250,19 @@ impl AsyncSeal {
         }
     }
 
-    /// An operation before its first step, and its report. To be called under the lock of `state`.
+    /// Begins an operation: it waits for its first step. To be called under the lock of `state`.
     fn begin(
         self: ArcBorrow<'_, Self>,
         object: &Arc<Object>,
         request: SealRequest,
-    ) -> Result<(Pending, SealReport)> {
+    ) -> Result<Pending> {
         // Errors that are known at once are returned at once.
         object.seals().check_addable()?;
         object.memory()?;
         let waker = KBox::new(QueueStep(self.into()), GFP_KERNEL_ACCOUNT)?;
         self.token.set(false);
-        let pending = Pending {
+        let slots = OperationSlots::new(self.workers.clone())?;
+        let mut pending = Pending {
             seals: request.seals,
             operation: SealOperation::new(
                 object.clone(),
@@ -266,11 +271,15 @@ impl AsyncSeal {
             )
             .set_waker(waker),
             memcg: MemoryCgroup::current(),
+            slots,
             timer: None,
             since: None,
         };
-        let report = pending.operation.report(Outcome::Pending);
-        Ok((pending, report))
+        match pending.slots.reserve(0, u64::MAX, true) {
+            0 => self.enqueue(),
+            ns => pending.timer = Some(Arc::from(self).start(duration(ns))),
+        }
+        Ok(pending)
     }
 
     /// Cancels the operation that adds `seals`, and returns its result. No step of it runs after that.
@@ -353,7 +362,7 @@ impl AsyncSeal {
 
     /// Queues a step, unless one is queued.
     fn enqueue(self: ArcBorrow<'_, Self>) {
-        let _ = self.queue.enqueue::<Arc<Self>, 0>(self.into());
+        let _ = self.workers.queue().enqueue::<Arc<Self>, 0>(self.into());
     }
 
     /// Takes a step, and arranges for the next.
@@ -361,14 +370,18 @@ impl AsyncSeal {
         let Some(mut pending) = self.take_pending() else {
             return;
         };
+        let cost = CpuTime::begin();
         let result = pending.memcg.charge(|| pending.operation.step());
 
         let mut state = self.state.lock();
         let ended = match result {
             Ok(Step::Retry(_)) if self.token.is_cancelled() => Ok(Outcome::Cancelled),
             Ok(Step::Retry(after)) => {
+                pending.slots.settle(cost.elapsed_ns());
+                let pause_ns = pending.reserve(after);
+                pending.operation.begin_pause(pause_ns);
                 pending.since = Some(Instant::now());
-                pending.timer = Some(self.clone().start(duration(after)));
+                pending.timer = Some(self.clone().start(duration(pause_ns)));
                 *state = State::Pending(pending);
                 return;
             }
@@ -378,6 +391,7 @@ impl AsyncSeal {
         // The end may have to wait for mmap locks. Callers that ask for progress should not.
         drop(state);
         let result = pending.operation.end(ended);
+        pending.slots.settle(cost.elapsed_ns());
 
         let mut state = self.state.lock();
         match *state {
@@ -415,12 +429,8 @@ impl AsyncSeal {
         };
         // There is one timer: it has to be stopped before it is started again.
         pending.timer = None;
-        let slept_ns = pending
-            .since
-            .map_or(i64::MAX, |since| since.elapsed().as_nanos());
-        if slept_ns < MIN_BACKOFF_NS {
-            let left = Delta::from_nanos(MIN_BACKOFF_NS - slept_ns);
-            pending.timer = Some(self.clone().start(left));
+        if let Some(left_ns) = pending.left_ns() {
+            pending.timer = Some(self.clone().start(duration(left_ns)));
             return None;
         }
         let stepping = State::Stepping {
@@ -445,18 +455,38 @@ impl Wake for QueueStep {
 }
 
 impl Pending {
+    /// Reserves the next step. Returns the time until then, in nanoseconds.
+    fn reserve(&mut self, after: RetryAfter) -> u64 {
+        match after {
+            RetryAfter::Contention(left_ns) => {
+                self.slots
+                    .reserve(left_ns.min(CONTENTION_NS), left_ns, false)
+            }
+            RetryAfter::Backoff { ns, left_ns, soon } => self.slots.reserve(ns, left_ns, soon),
+            RetryAfter::Drain(ns) => self.slots.reserve(ns, ns, true),
+        }
+    }
+
+    /// How long it is until the next step may be taken, in nanoseconds.
+    fn left_ns(&mut self) -> Option<u64> {
+        let slept_ns = self.since.map_or(u64::MAX, |since| {
+            // CAST: The clock is monotonic, so this is never negative.
+            since.elapsed().as_nanos() as u64
+        });
+        match MIN_BACKOFF_NS.saturating_sub(slept_ns) {
+            0 => self.slots.left_ns(),
+            left_ns => Some(left_ns),
+        }
+    }
+
     /// Context: sleeps.
     fn cancel(mut self) -> Result<SealReport> {
         self.operation.end(Ok(Outcome::Cancelled))
     }
 }
 
-fn duration(after: RetryAfter) -> Delta {
-    let ns = match after {
-        RetryAfter::Contention(ns) => ns.min(CONTENTION_NS),
-        RetryAfter::Backoff(ns) | RetryAfter::Drain(ns) => ns,
-    };
-    // Backoffs are short.
+fn duration(ns: u64) -> Delta {
+    // No pause is as long.
     Delta::from_nanos(ns.try_into().unwrap_or(i64::MAX))
 }
 

@@ -46,6 +46,7 @@ use crate::{
     wait::{
         Context,
         LeaseBreak,
+        RetryPolicy,
         Scan,
         DRAIN_NS, //
     }, //
@@ -67,6 +68,9 @@ const DRAIN_SLEEPS: u32 = 33;
 const ISOLATE_ATTEMPTS: u32 = 50;
 const ISOLATE_MS: i64 = 500;
 
+/// Longest time between two steps for which reads and seeks stay blocked, in nanoseconds.
+const LONG_PAUSE_NS: u64 = 5_000_000;
+
 /// Result of a step.
 #[must_use]
 pub(super) enum Step {
@@ -81,8 +85,15 @@ pub(super) enum Step {
 pub(super) enum RetryAfter {
     /// When the seal exclusion is released (a task only), or after this time.
     Contention(u64),
-    /// After this time, which is within the bounds.
-    Backoff(u64),
+    /// After a backoff.
+    Backoff {
+        /// How long to sleep.
+        ns: u64,
+        /// Time left until the deadline, which is no shorter.
+        left_ns: u64,
+        /// Whether to wait for work of the kernel that is over soon.
+        soon: bool,
+    },
     /// After this time. The bounds are used up: there are few of these, all short.
     Drain(u64),
 }
@@ -149,6 +160,19 @@ pub(crate) fn add_seals(object: Arc<Object>, request: SealRequest) -> Result<Sea
         operation.sleep(after);
     };
     operation.end(ended)
+}
+
+/// The next backoff, when `left_ns` are left and the last scan started at `start`.
+fn backoff(
+    policy: &mut RetryPolicy,
+    left_ns: u64,
+    start: Option<Instant<Monotonic>>,
+) -> RetryAfter {
+    RetryAfter::Backoff {
+        ns: policy.next_backoff(left_ns, start),
+        left_ns,
+        soon: policy.waits_for_kernel(),
+    }
 }
 
 impl SealOperation {
@@ -308,7 +332,7 @@ impl SealOperation {
         match policy.left_ns() {
             Some(left_ns) => {
                 guard.block_mappings();
-                Step::Retry(RetryAfter::Backoff(policy.next_backoff(left_ns, start)))
+                Step::Retry(backoff(policy, left_ns, start))
             }
             None => Step::Done(Outcome::WritableMapping),
         }
@@ -351,8 +375,7 @@ impl SealOperation {
         if let Some(guard) = &self.guard {
             self.commit.unblock_reads_between_attempts(guard);
         }
-        let ns = self.commit.policy().next_backoff(left_ns, start);
-        Some(Step::Retry(RetryAfter::Backoff(ns)))
+        Some(Step::Retry(backoff(self.commit.policy(), left_ns, start)))
     }
 
     fn drain_and_isolate(&mut self, sleeps: u32, attempts: u32) -> Option<Step> {
@@ -374,7 +397,7 @@ impl SealOperation {
     fn sleep(&self, after: RetryAfter) {
         match after {
             RetryAfter::Contention(ns) => self.object.exclusion().wait_released(ns),
-            RetryAfter::Backoff(ns) => self.hrtimer_sleep(SleepState::Interruptible, ns),
+            RetryAfter::Backoff { ns, .. } => self.hrtimer_sleep(SleepState::Interruptible, ns),
             RetryAfter::Drain(ns) => self.hrtimer_sleep(SleepState::Uninterruptible, ns),
         }
     }
@@ -382,6 +405,15 @@ impl SealOperation {
     fn hrtimer_sleep(&self, state: SleepState, ns: u64) {
         if let Some(guard) = &self.guard {
             guard.sleep(state, ns, || self.commit.is_drained());
+        }
+    }
+
+    /// To be called when the next step is not taken before `ns` nanoseconds. Unblocks what is to be blocked
+    /// for moments only: the next step blocks it again.
+    pub(super) fn begin_pause(&self, ns: u64) {
+        if let (Some(guard), LONG_PAUSE_NS..) = (&self.guard, ns) {
+            guard.unblock_reads();
+            guard.unblock_seeks();
         }
     }
 

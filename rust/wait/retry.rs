@@ -112,6 +112,11 @@ impl RetryPolicy {
         self.reason = reason;
     }
 
+    /// Whether there is work of the kernel to wait for, which is over soon.
+    pub(crate) fn waits_for_kernel(&self) -> bool {
+        self.reason == WaitReason::Kernel
+    }
+
     /// When a scan starts, for its cost. `None` for the first scan, which is to be quick.
     pub(crate) fn scan_start(&self) -> Option<Instant<Monotonic>> {
         self.backoff.is_some().then(Instant::now)

@@ -159,7 +159,9 @@ struct pinseal_fallocate {
  * leases (PINSEAL_PIN_LEASED), and revoke each lease as a whole when its grace
  * is over. With PINSEAL_SEAL_NOWAIT only leases without grace are broken.
  *
- * PINSEAL_SEAL_ASYNC: seal in the background, see PINSEAL_IOC_SEAL.
+ * PINSEAL_SEAL_ASYNC: seal in the background, see PINSEAL_IOC_SEAL. All such
+ * seals together take a small part of one CPU, shared by the callers' users: the
+ * more a user has pending, the longer each pauses between scans.
  *
  * PINSEAL_SEAL_CANCEL: with PINSEAL_SEAL_ASYNC (else EINVAL), cancel that.
  *
