@@ -10,13 +10,15 @@
  * Times are in nanoseconds. A ratio below 1 means that pinseal takes less.
  *
  * Names that begin with wake_ are of pinseal only: in place of memfd a waiter that polls for
- * the release, in place of pinseal one that is woken up.
+ * the release, in place of pinseal one that is woken up. Names that begin with crowd_ are of
+ * asynchronous seals: alone, and in or beside a crowd of them.
  */
 #include <sys/eventfd.h>
 #include <sys/utsname.h>
 
 #include "async.h"
 #include "contest.h"
+#include "crowd.h"
 #include "holders.h"
 #include "reader.h"
 #include "table.h"
@@ -586,6 +588,78 @@ static void objects(void)
 	medians("object", "make an object of one page, close it", time);
 }
 
+/* From the releases of some seals of a crowd to their ends. */
+static double crowd_sealed(struct crowd *c)
+{
+	enum { MANY = 21 };
+	unsigned int n = c->n < MANY ? c->n : MANY, i;
+	static struct samples time;
+	struct pollfd pfds[MANY];
+	uint64_t began = now_ns();
+
+	memset(&time, 0, sizeof(time));
+	for (i = 0; i < n; i++) {
+		unsigned int member = (uint64_t)i * c->n / n;
+
+		must(crowd_release(c, member), "release");
+		pfds[i] = (struct pollfd){ .fd = c->fds[member], .events = POLLPRI };
+	}
+	while (time.n < n) {
+		must(sys(poll(pfds, n, -1)), "poll");
+		for (i = 0; i < n; i++) {
+			if (pfds[i].fd < 0 || !pfds[i].revents)
+				continue;
+			pfds[i].fd = -1;
+			add_sample(&time, now_ns() - began);
+		}
+	}
+	return median(&time);
+}
+
+/* From the release to the end of another user's seal. */
+static double other_sealed(void)
+{
+	enum { OTHER_USER = 65534, RUNS = 21 };
+	double took;
+
+	must(be_user(OTHER_USER), "setresuid");
+	took = crowd_newcomers(HOLD_VMSPLICE, CROWD_QUICK_SCANS, RUNS);
+	must(be_user(0), "setresuid");
+	if (took < 0)
+		die("another user's seal: %s", strerror(-(int)took));
+	return took;
+}
+
+/* A crowd of asynchronous seals: what it costs, and how late it and others are sealed. */
+static void crowds(void)
+{
+	static const unsigned int sizes[] = { 1, 100, 1000, 10000 };
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(sizes); i++) {
+		struct text name = format_text("crowd_%u", sizes[i]);
+		struct crowd crowd = { 0 };
+		double cpu, other;
+
+		if (!is_wanted(name.s))
+			continue;
+		other = other_sealed();
+		cpu = crowd_cpu_ns(NSEC_PER_SEC);
+		must(crowd_grow(&crowd, sizes[i]), "crowd");
+		/* Until the burst of first scans is over. */
+		must(crowd_wait_scans(&crowd, sizes[i] - 1, 1), "crowd");
+		sleep_ns(3 * NSEC_PER_SEC);
+		result(format_text("%s_cpu", name.s).s,
+		       format_text("CPU time in a second, %u pending", sizes[i]).s, cpu,
+		       crowd_cpu_ns(4 * NSEC_PER_SEC) / 4);
+		result(format_text("%s_other", name.s).s, "another user's result after a release",
+		       other, other_sealed());
+		result(format_text("%s_sealed", name.s).s, "one of the crowd's", other,
+		       crowd_sealed(&crowd));
+		crowd_end(&crowd);
+	}
+}
+
 int main(int argc, char **argv)
 {
 	struct utsname u;
@@ -642,6 +716,13 @@ int main(int argc, char **argv)
 			 (struct trial){ HOLD_HANDLE, seal_asynchronously });
 		in_turns("wake_lease", "return after a request, eventfd or lease", woken_requesters,
 			 (struct trial){ 0 });
+		table_end(&columns);
+	}
+
+	if (is_any_wanted("crowd_")) {
+		printf("\nAsynchronous seals whose pages stay pinned\n\n");
+		table_begin(&columns, (const char *[]){ "", "alone", "crowd", "ratio" });
+		crowds();
 		table_end(&columns);
 	}
 
