@@ -264,6 +264,12 @@ static int call_pin(struct scene *s)
 	return s->new_fd < 0 ? s->new_fd : 0;
 }
 
+static int call_pin_wait(struct scene *s)
+{
+	s->new_fd = ps_pin(s->fd, 0, PAGES, PINSEAL_PIN_WAIT);
+	return s->new_fd < 0 ? s->new_fd : 0;
+}
+
 static int call_mirror(struct scene *s)
 {
 	s->new_fd = ps_mirror(s->fd, 0, PAGES, 0, s->map);
@@ -319,6 +325,32 @@ static int call_export(struct scene *s)
 {
 	s->new_fd = ps_export(s->fd, 0);
 	return s->new_fd < 0 ? s->new_fd : 0;
+}
+
+static int call_create(struct scene *s)
+{
+	struct pinseal_create arg = { .name = "created" };
+
+	s->new_fd = ps_ioctl(s->fd, PINSEAL_IOC_CREATE, &arg);
+	return s->new_fd < 0 ? s->new_fd : ps_size(s->new_fd) ? -EUCLEAN : 0;
+}
+
+/* A created memfd in place of the pipe. */
+static int make_created(struct scene *s)
+{
+	s->pipe[0] = obj_create(CREATED, s->page);
+	return s->pipe[0] < 0 ? s->pipe[0] : 0;
+}
+
+static int call_reopen_created(struct scene *s)
+{
+	s->new_fd = ps_reopen(s->pipe[0], O_RDWR);
+	return s->new_fd < 0 ? s->new_fd : 0;
+}
+
+static int call_map_created(struct scene *s)
+{
+	return ps_try_map(s->pipe[0], s->page, PROT_READ | PROT_WRITE, MAP_SHARED);
 }
 
 /* A memfd in place of the pipe, and a new object. */
@@ -497,6 +529,7 @@ CALL(seal_size);
 CALL(seal_pinned, .before = pin);
 CALL(isolate, .before = pin);
 CALL(pin);
+CALL(pin_wait);
 CALL(read_pin, .before = make_pin);
 CALL(mirror, .before = make_map);
 CALL(read_mirror, .before = make_mirror);
@@ -506,6 +539,9 @@ CALL(cancel, .before = begin);
 CALL(poll);
 CALL(reopen);
 CALL(export);
+CALL(create);
+CALL(reopen_created, .before = make_created);
+CALL(map_created, .before = make_created);
 CALL(import, .before = make_import);
 CALL(get_seals);
 CALL(pins, .before = pin);
