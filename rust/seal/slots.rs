@@ -26,7 +26,7 @@ const BURST_NS: u64 = 20_000_000;
 const WAKE_UP_NS: u64 = 5_000;
 
 /// Largest charge for one step, as CPU time. What takes longer is a long scan of swapped-out pages; or the
-/// machine stood still (a virtual one that does not know), for which nobody should pay for long.
+/// machine stood still (a virtual one that does not know), for which no user should pay for long.
 const MAX_COST_NS: u64 = 100_000_000;
 
 /// What is taken leaks away at a constant rate.
