@@ -474,8 +474,8 @@ TEST_F_TIMEOUT(hold, of_pages_from_swap, SECONDS)
 
 /* Other programs under pressure */
 
-/* Runs this program with @option, its output to @fd: the exit status. */
-static int run_under_pressure(const char *option, int fd)
+/* Runs this program with @option, its output to @fd: the exit status. See under_pressure(). */
+static int run_under_pressure(const char *option, int fd, uint64_t timeout_ns)
 {
 	pid_t pid = ps_fork();
 
@@ -484,7 +484,7 @@ static int run_under_pressure(const char *option, int fd)
 
 		dup2(fd, 1);
 		dup2(fd, 2);
-		_exit(under_pressure(argv));
+		_exit(under_pressure(argv, timeout_ns));
 	}
 	return ps_wait(pid);
 }
@@ -520,22 +520,22 @@ TEST_F_TIMEOUT(program, ends_as_it_would_elsewhere, SECONDS)
 {
 	int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
 
-	EXPECT_EQ(KSFT_SKIP, run_under_pressure("-l", null));
-	EXPECT_EQ(KSFT_FAIL, run_under_pressure("-?", null));
+	EXPECT_EQ(KSFT_SKIP, run_under_pressure("-l", null, SOON_NS));
+	EXPECT_EQ(KSFT_FAIL, run_under_pressure("-?", null, SOON_NS));
 	close(null);
 }
 
 TEST_F_TIMEOUT(program, fails_when_it_leaves_memory_behind, SECONDS)
 {
-	/* Its output, whose pages its group pays for. */
-	EXPECT_EQ(1, run_under_pressure("-l", self->fd));
+	/* Its output, whose pages its group pays for: no wait helps. */
+	EXPECT_EQ(1, run_under_pressure("-l", self->fd, NSEC_PER_SEC));
 	EXPECT_LT(0, lseek(self->fd, 0, SEEK_END));
 }
 
 int main(int argc, char **argv)
 {
 	if (argc > 1 && argv[1][0] != '-')
-		return under_pressure(argv + 1);
+		return under_pressure(argv + 1, SOON_NS);
 	found = machine_state();
 	return test_harness_run(argc, argv);
 }

@@ -41,7 +41,7 @@ int limited_object_begin(struct limited_object *s, enum object_kind kind)
 
 bool limited_object_end(struct limited_object *s)
 {
-	bool is_free = memcg_is_free(&s->group, &s->left);
+	bool is_free = memcg_is_free(&s->group, &s->left, SOON_NS);
 
 	s->shmem_left = shmem_pages() - s->shmem_before;
 	memcg_remove(&s->group);

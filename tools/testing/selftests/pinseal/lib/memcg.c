@@ -142,9 +142,9 @@ void memcg_reclaim(const struct memcg *g, uint64_t bytes)
 	memcg_write_number(g, "memory.reclaim", bytes);
 }
 
-bool memcg_is_free(const struct memcg *g, struct memcg_use *use)
+bool memcg_is_free(const struct memcg *g, struct memcg_use *use, uint64_t timeout_ns)
 {
-	uint64_t until = now_ns() + SOON_NS;
+	uint64_t until = now_ns() + timeout_ns;
 
 	for (int i = 0; i < 10 || now_ns() < until; i++) {
 		memcg_sync(g);

@@ -54,10 +54,10 @@ struct memcg_use {
 };
 
 /*
- * memcg_is_free() - whether none of it is left after the processes. Waits some seconds for
+ * memcg_is_free() - whether none of it is left after the processes. Waits @timeout_ns for
  * late frees. Files of others may remain: programs that were read from a disk.
  */
-bool memcg_is_free(const struct memcg *g, struct memcg_use *use);
+bool memcg_is_free(const struct memcg *g, struct memcg_use *use, uint64_t timeout_ns);
 
 /* memcg_read() - the number in @file of the group, or -errno. */
 long memcg_read(const struct memcg *g, const char *file);

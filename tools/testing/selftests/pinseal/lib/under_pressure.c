@@ -128,12 +128,13 @@ static int under_pressure_wait(struct under_pressure *u, char **argv)
 }
 
 /* Whether no memory is left after all processes of the program. */
-static bool under_pressure_is_free(struct under_pressure *u, const char *name)
+static bool under_pressure_is_free(struct under_pressure *u, const char *name,
+				   uint64_t timeout_ns)
 {
 	struct memcg_use use;
 
 	memcg_write(&u->tested, "cgroup.kill", "1");
-	if (memcg_is_free(&u->tested, &use))
+	if (memcg_is_free(&u->tested, &use, timeout_ns))
 		return true;
 	fprintf(stderr, "# under pressure: %s has left %ld bytes of shared memory, %ld of swap, "
 		"%ld of other files in its memory cgroup\n", name, use.shmem, use.swap,
@@ -151,7 +152,7 @@ static void under_pressure_tell(struct under_pressure *u, const char *name)
 		n->reclaims, n->compactions, n->collapses, n->cpus_gone);
 }
 
-int under_pressure(char **argv)
+int under_pressure(char **argv, uint64_t timeout_ns)
 {
 	const char *name = argv[0];
 	struct under_pressure u;
@@ -169,7 +170,7 @@ int under_pressure(char **argv)
 		return 1;
 	}
 	status = under_pressure_wait(&u, argv);
-	is_free = under_pressure_is_free(&u, name);
+	is_free = under_pressure_is_free(&u, name, timeout_ns);
 	under_pressure_tell(&u, name);
 	under_pressure_end(&u);
 

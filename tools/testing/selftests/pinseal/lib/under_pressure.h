@@ -33,9 +33,9 @@ struct under_pressure {
 };
 
 /*
- * under_pressure() - runs @argv[0] with its arguments: the exit status for the caller. A signal
- * that ends the program ends the caller as well.
+ * under_pressure() - runs @argv[0] with its arguments: the exit status for the caller. Memory must
+ * be free @timeout_ns after its end. A signal that ends the program ends the caller as well.
  */
-int under_pressure(char **argv);
+int under_pressure(char **argv, uint64_t timeout_ns);
 
 #endif /* UNDER_PRESSURE_H */
