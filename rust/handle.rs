@@ -65,7 +65,7 @@ fn admit<T: ObjectFile>(
     let owner = file.owner();
     let object = owner.object();
     let memory = object.memory()?;
-    if !memory.pages().is_shmem() {
+    if memory.is_hugetlb() {
         return Err(eopnotsupp());
     }
     let size = memory.size();

@@ -120,7 +120,7 @@ impl<'a, T: MemoryOwner> NewDeviceVma<'a, T> {
     /// `EOVERFLOW` when the VMA extends beyond the maximum size of a file: the core checks that for
     /// regular files, but not for devices.
     pub(crate) fn map_shmem(&self, memory: &MemfdFile) -> Result<Mapped> {
-        if !memory.inode().pages().is_shmem() {
+        if memory.inode().is_hugetlb() {
             return Err(ENODEV);
         }
         // SAFETY: The VMA is undergoing setup.

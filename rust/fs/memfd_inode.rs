@@ -137,12 +137,22 @@ impl MemfdInode {
 
     /// Returns a pointer to the seals, which is valid as long as the inode.
     fn seals_ptr(&self) -> *mut u32 {
-        match self.pages().is_shmem() {
-            // SAFETY: It is a shmem inode.
-            true => unsafe { bindings::pinseal_shmem_seals(self.as_ptr()) },
-            // SAFETY: By the type invariants, it is a hugetlbfs inode.
-            false => unsafe { bindings::pinseal_hugetlb_seals(self.as_ptr()) },
+        match self.is_hugetlb() {
+            // SAFETY: By the type invariants, it is a shmem inode.
+            false => unsafe { bindings::pinseal_shmem_seals(self.as_ptr()) },
+            // SAFETY: It is a hugetlbfs inode.
+            true => unsafe { bindings::pinseal_hugetlb_seals(self.as_ptr()) },
         }
+    }
+
+    /// Whether it is in hugetlbfs, not in shmem.
+    #[inline]
+    pub(crate) fn is_hugetlb(&self) -> bool {
+        // SAFETY: The inode is valid. Its superblock is that of a mount of the kernel's own, or of a
+        // file that is open.
+        let magic = unsafe { (*(*self.as_ptr()).i_sb).s_magic };
+        // CAST: The kernel's type of magic numbers.
+        magic == bindings::HUGETLBFS_MAGIC as usize
     }
 
     /// Returns the page cache of the file.
@@ -203,7 +213,7 @@ impl MemfdInode {
     /// Returns the folio at `index`, swapped in or allocated if necessary. It may be freed at any
     /// time. `EINVAL` for hugetlbfs, where nothing is swapped.
     fn read_folio(&self, index: usize) -> Result<*const bindings::folio> {
-        if !self.pages().is_shmem() {
+        if self.is_hugetlb() {
             return Err(EINVAL);
         }
         // SAFETY: It is the mapping of a shmem file.

@@ -117,7 +117,7 @@ impl AddressSpace {
     }
 
     /// Whether it is the page cache of a shmem file.
-    pub(crate) fn is_shmem(&self) -> bool {
+    fn is_shmem(&self) -> bool {
         // SAFETY: The mapping is alive by the type invariants.
         unsafe { bindings::shmem_mapping(self.as_ptr()) }
     }
