@@ -60,6 +60,16 @@ void check_pin(struct worker *w, struct target *t, int ret, enum form form,
 	/* An old struct may lack the invalid field. */
 	if (!valid && form != OLD && ret >= 0)
 		break_rule(RULE_RESULTS, "worker %u: PIN accepted an invalid argument", w->number);
+	if (waits && ret == -EINTR) {
+		/*
+		 * Any handler interrupts the wait, even with SA_RESTART; and task work, if the time
+		 * left cannot be written to the struct.
+		 */
+		if (signals_handled == w->handled && !form)
+			break_rule(RULE_RESULTS, "worker %u, object %lld: PIN returned EINTR, but "
+				   "no signal arrived", w->number, t->number);
+		return;
+	}
 	call_allows(w, ret, EPERM, EINVAL, EFAULT, E2BIG, ENOMEM, ENOSPC, EIO, EINTR, EAGAIN,
 		    EOPNOTSUPP, EBUSY);
 	if (ret == -EBUSY && !waits)
