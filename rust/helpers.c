@@ -54,6 +54,11 @@ void pinseal_file_set_seekable(struct file *file)
 	file->f_mode |= FMODE_LSEEK | FMODE_PREAD | FMODE_PWRITE;
 }
 
+void pinseal_file_clear_atomic_pos(struct file *file)
+{
+	file->f_mode &= ~FMODE_ATOMIC_POS;
+}
+
 long pinseal_file_truncate(struct file *file, loff_t size)
 {
 	return vfs_truncate(&file->f_path, size);

@@ -27,6 +27,7 @@ unsigned int *pinseal_hugetlb_seals(struct inode *inode);
 /* linux/fs.h */
 static const int pinseal_IOCB_NOWAIT = (__force int)IOCB_NOWAIT;
 void pinseal_file_set_seekable(struct file *file);
+void pinseal_file_clear_atomic_pos(struct file *file);
 long pinseal_file_truncate(struct file *file, loff_t size);
 bool pinseal_inode_is_on_kernel_mount(const struct inode *inode);
 int pinseal_inode_trylock(struct inode *inode);

@@ -25,10 +25,7 @@ use crate::{
             MemoryOwner, //
         },
     },
-    sync::{
-        once::get_or_try_init,
-        poll::Poller, //
-    }, //
+    sync::once::get_or_try_init, //
 };
 use core::marker::PhantomData;
 use kernel::{
@@ -36,9 +33,7 @@ use kernel::{
     cred::Credential,
     ffi::{
         c_int,
-        c_long,
-        c_uint,
-        c_ulong, //
+        c_uint, //
     },
     fs::File,
     prelude::*,
@@ -148,8 +143,8 @@ impl<T: MemoryOwner> MemfdOperations<T> {
                     get_unmapped_area: Some(bindings::thp_get_unmapped_area),
                     #[cfg(not(CONFIG_TRANSPARENT_HUGEPAGE))]
                     get_unmapped_area: None,
-                    poll: Some(Self::poll),
-                    unlocked_ioctl: Some(Self::ioctl),
+                    poll: Some(MemoryFile::<T>::poll),
+                    unlocked_ioctl: Some(MemoryFile::<T>::ioctl),
                     #[cfg(CONFIG_COMPAT)]
                     compat_ioctl: bindings::compat_ptr_ioctl,
                     release: Some(Self::release),
@@ -163,6 +158,9 @@ impl<T: MemoryOwner> MemfdOperations<T> {
         // SAFETY: The module is loaded. The release of the file drops the reference. By the
         // invariants of `NewFile`, the file has no other user; shmem does not use the private data.
         unsafe {
+            // As a file of `memfd_create()`. A write that waits for a sealer must not own the
+            // position: others would wait for that, and not interruptibly.
+            bindings::pinseal_file_clear_atomic_pos(file.as_ptr());
             bindings::__module_get(module);
             (*file.as_ptr()).f_op = &raw const table.operations;
             (*file.as_ptr()).private_data = owner.into_foreign();
@@ -326,34 +324,6 @@ impl<T: MemoryOwner> MemfdOperations<T> {
         match vma.prepare(shmem) {
             Ok(()) => 0,
             Err(err) => err.to_errno(),
-        }
-    }
-
-    /// # Safety
-    ///
-    /// As for `poll` of `struct file_operations`, with a file of these operations.
-    unsafe extern "C" fn poll(
-        file: *mut bindings::file,
-        table: *mut bindings::poll_table_struct,
-    ) -> bindings::__poll_t {
-        // SAFETY: The caller has the file open. `poll` is not called between `fdget_pos` and its
-        // end.
-        let file = unsafe { Self::memory_file(file) };
-        // SAFETY: By the safety requirements; `T::poll` cannot keep the poller.
-        let poller = unsafe { Poller::new(file.file(), table) };
-        T::poll(file, poller).mask()
-    }
-
-    /// # Safety
-    ///
-    /// As for `unlocked_ioctl` of `struct file_operations`, with a file of these operations.
-    unsafe extern "C" fn ioctl(file: *mut bindings::file, cmd: c_uint, arg: c_ulong) -> c_long {
-        // SAFETY: The caller has the file open. `ioctl` is not called between `fdget_pos` and its
-        // end.
-        match T::command(unsafe { Self::memory_file(file) }, cmd, arg) {
-            Ok(value) => value,
-            // CAST: Lossless.
-            Err(err) => err.to_errno() as isize,
         }
     }
 

@@ -17,7 +17,6 @@ use crate::{
             MemoryOwner, //
         },
     },
-    sync::poll::Poller, //
 };
 use core::{
     marker::PhantomData,
@@ -28,7 +27,6 @@ use kernel::{
     error::to_result,
     ffi::{
         c_int,
-        c_long,
         c_uint,
         c_ulong, //
     },
@@ -167,8 +165,8 @@ impl<T: MemoryDevice> Operations<T> {
         splice_write: Some(Self::splice_write),
         get_unmapped_area: Some(Self::get_unmapped_area),
         mmap: Some(Self::mmap),
-        poll: Some(Self::poll),
-        unlocked_ioctl: Some(Self::ioctl),
+        poll: Some(MemoryFile::<T>::poll),
+        unlocked_ioctl: Some(MemoryFile::<T>::ioctl),
         #[cfg(CONFIG_COMPAT)]
         compat_ioctl: bindings::compat_ptr_ioctl,
         // Memory needs no writeback.
@@ -187,20 +185,6 @@ impl<T: MemoryDevice> Operations<T> {
 
     /// # Safety
     ///
-    /// `file` must be a file of this device.
-    unsafe extern "C" fn ioctl(file: *mut bindings::file, cmd: c_uint, arg: c_ulong) -> c_long {
-        // SAFETY: The caller has the file open. `ioctl` is not called between `fdget_pos` and its
-        // end. The private data of a file of this device is an `Arc<T>`.
-        let device = unsafe { MemoryFile::<T>::new(File::from_raw_file(file)) };
-        match T::command(device, cmd, arg) {
-            Ok(value) => value,
-            // CAST: Lossless.
-            Err(err) => err.to_errno() as isize,
-        }
-    }
-
-    /// # Safety
-    ///
     /// `file` must be a file of this device, and `vma` be undergoing setup in its `mmap`.
     unsafe extern "C" fn mmap(
         file: *mut bindings::file,
@@ -215,21 +199,6 @@ impl<T: MemoryDevice> Operations<T> {
             Ok(()) => 0,
             Err(err) => err.to_errno(),
         }
-    }
-
-    /// # Safety
-    ///
-    /// `file` must be a file of this device, and `table` as the VFS passes it to `poll`.
-    unsafe extern "C" fn poll(
-        file: *mut bindings::file,
-        table: *mut bindings::poll_table_struct,
-    ) -> bindings::__poll_t {
-        // SAFETY: The caller has the file open. `poll` is not called between `fdget_pos` and its
-        // end. The private data of a file of this device is an `Arc<T>`.
-        let device = unsafe { MemoryFile::<T>::new(File::from_raw_file(file)) };
-        // SAFETY: By the safety requirements; `T::poll` cannot keep the poller.
-        let poller = unsafe { Poller::new(device.file(), table) };
-        T::poll(device, poller).mask()
     }
 
     /// # Safety

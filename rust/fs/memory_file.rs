@@ -22,6 +22,11 @@ use crate::{
 };
 use core::marker::PhantomData;
 use kernel::{
+    ffi::{
+        c_long,
+        c_uint,
+        c_ulong, //
+    },
     fs::{
         file::flags,
         File,
@@ -140,6 +145,43 @@ impl<'a, T: MemoryOwner> MemoryFile<'a, T> {
     /// Whether `O_NONBLOCK` is set. It may change at any time.
     pub(crate) fn is_nonblocking(&self) -> bool {
         self.file.flags() & flags::O_NONBLOCK != 0
+    }
+
+    /// `poll` of `struct file_operations`.
+    ///
+    /// # Safety
+    ///
+    /// `file` must be as for [`MemoryFile::new`], and `table` as the VFS passes it.
+    pub(super) unsafe extern "C" fn poll(
+        file: *mut bindings::file,
+        table: *mut bindings::poll_table_struct,
+    ) -> bindings::__poll_t {
+        // SAFETY: The caller has the file open. `poll` is not called between `fdget_pos` and its
+        // end. The rest are the safety requirements.
+        let file = unsafe { Self::new(File::from_raw_file(file)) };
+        // SAFETY: By the safety requirements; `T::poll` cannot keep the poller.
+        let poller = unsafe { Poller::new(file.file(), table) };
+        T::poll(file, poller).mask()
+    }
+
+    /// `unlocked_ioctl` of `struct file_operations`.
+    ///
+    /// # Safety
+    ///
+    /// `file` must be as for [`MemoryFile::new`].
+    pub(super) unsafe extern "C" fn ioctl(
+        file: *mut bindings::file,
+        cmd: c_uint,
+        arg: c_ulong,
+    ) -> c_long {
+        // SAFETY: The caller has the file open. `ioctl` is not called between `fdget_pos` and its
+        // end. The rest are the safety requirements.
+        let file = unsafe { Self::new(File::from_raw_file(file)) };
+        match T::command(file, cmd, arg) {
+            Ok(value) => value,
+            // CAST: Lossless.
+            Err(err) => err.to_errno() as isize,
+        }
     }
 
     /// Opens the file again, as a file of the same owner. `access` is `O_RDONLY` or `O_RDWR`.

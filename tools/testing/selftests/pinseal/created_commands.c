@@ -594,6 +594,42 @@ TEST_F(sealing, delays_writers)
 	EXPECT_EQ(1, sys(pwrite(self->fd, "x", 1, 0)));
 }
 
+struct writer {
+	int fd, ret;
+	pid_t tid;
+};
+
+static void *writer_thread(void *data)
+{
+	struct writer *w = data;
+
+	__atomic_store_n(&w->tid, thread_id(), __ATOMIC_RELEASE);
+	w->ret = sys(write(w->fd, "x", 1));
+	return NULL;
+}
+
+/* Not even one that uses the same position. */
+TEST_F(sealing, a_delayed_writer_holds_up_no_reader)
+{
+	int fds[] = { self->fd, self->reopened };
+
+	for (size_t i = 0; i < ARRAY_SIZE(fds); i++) {
+		struct writer w = { .fd = fds[i] };
+		pthread_t thread;
+		char byte;
+
+		ASSERT_EQ(0, pthread_create(&thread, NULL, writer_thread, &w));
+		ASSERT_TRUE(thread_wait_asleep(&w.tid));
+		EXPECT_EQ(1, sys(read(w.fd, &byte, 1)));
+		EXPECT_EQ(1, lseek(w.fd, 1, SEEK_SET));
+		ASSERT_EQ(0, async_cancel(self->fd, &self->arg));
+		pthread_join(thread, NULL);
+		EXPECT_EQ(1, w.ret);
+		self->arg = seal_async(F_SEAL_WRITE, UINT64_MAX);
+		ASSERT_EQ(0, async_wait_scan(self->fd, &self->arg));
+	}
+}
+
 TEST_F(sealing, goes_on_beside_other_seals)
 {
 	EXPECT_EQ(0, memfd_add_seals(self->plain, F_SEAL_GROW));
