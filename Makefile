@@ -18,8 +18,14 @@ modules_install clean:
 # ARCH=arm64.
 .PHONY: test test-matrix hammer demo bench fuzz module check format shell distclean-cache help
 export KERNEL FLAVOURS TEST BENCH
-test module check format shell:
+module check format shell:
 	@ARCH='$(ARCH)' scripts/$@
+
+# KDIR= and O= of the command line.
+given = $(if $(filter command environment,$(firstword $(origin $(1)))),$(abspath $($(1))))
+test:
+	@ARCH='$(ARCH)' LLVM='$(LLVM)' PINSEAL_KDIR='$(call given,KDIR)' \
+		PINSEAL_IMAGE='$(call given,IMAGE)' PINSEAL_RESULTS='$(call given,O)' scripts/test
 
 test-matrix:
 	@FLAVOURS="$$(awk '!/^#/ { print $$1 }' qemu/flavours | xargs)" scripts/test

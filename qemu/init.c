@@ -13,26 +13,34 @@
  * a line "TEST SECONDS", or an empty one when no test is left. A test is a program of
  * /tests and its arguments, if any, separated by colons; it is killed after SECONDS.
  *
+ * Without a module file pinseal is built into the kernel. Init then uses it before anything else, and
+ * does not unload it.
+ *
  * The kernel passes NAME=VALUE of its command line to init's environment, and init passes
  * that to the programs.
  */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/major.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/reboot.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <sys/utsname.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
+
+#include <linux/pinseal.h>
 
 /* What the tests count as well. */
 #include "../tools/testing/selftests/pinseal/lib/machine_pins.h"
@@ -73,6 +81,48 @@ static void write_file(const char *path, const char *text)
 	if (write(fd, text, strlen(text)) < 0)
 		perror(path);
 	close(fd);
+}
+
+/*
+ * An object before any file system but the first is mounted: pinseal is built into the kernel, and
+ * must work from then on. Its device has a number that only sysfs or a try tells. Returns what is
+ * wrong, or NULL.
+ */
+static const char *early_object(void)
+{
+	struct pinseal_create create = { 0 };
+	struct pinseal_info info = { 0 };
+	struct pinseal_seal seal = {
+		.seals = F_SEAL_WRITE | F_SEAL_SHRINK,
+		.timeout_ns = 1000000000,
+	};
+	int device = -1, fd;
+	char c = 'e';
+
+	for (int minor = 0; minor < 1024; minor++) {
+		unlink("/early");
+		if (mknod("/early", S_IFCHR | 0600, makedev(MISC_MAJOR, minor)))
+			continue;
+		device = open("/early", O_RDWR | O_CLOEXEC);
+		if (device < 0)
+			continue;
+		if (!ioctl(device, PINSEAL_IOC_INFO, &info))
+			break;
+		close(device);
+		device = -1;
+	}
+	unlink("/early");
+	if (device < 0)
+		return "no device";
+	fd = ioctl(device, PINSEAL_IOC_CREATE, &create);
+	for (int i = 0; i < 2; i++, fd = device) {
+		if (pwrite(fd, &c, 1, 0) != 1 || ioctl(fd, PINSEAL_IOC_SEAL, &seal))
+			return "an object cannot be written and sealed";
+		if (pwrite(fd, &c, 1, 0) != -1 || errno != EPERM)
+			return "a sealed object can be written";
+		close(fd);
+	}
+	return NULL;
 }
 
 /* Marks in the kernel's log which program the following messages belong to. */
@@ -378,7 +428,7 @@ static bool next_test(char test[100], int *seconds)
 	return sscanf(line, "%99s %d", test, seconds) == 2;
 }
 
-static void test(void)
+static void test(bool built_in)
 {
 	char name[100];
 	int seconds;
@@ -388,7 +438,9 @@ static void test(void)
 		if (!run_test(name, seconds))
 			return;
 	}
-	if (unload_ours() && load_ours() && unload_ours()) {
+	if (built_in)
+		report("reload ok taint %lu", taint());
+	else if (unload_ours() && load_ours() && unload_ours()) {
 		report_leaks();
 		report("reload ok taint %lu", taint());
 	}
@@ -396,6 +448,8 @@ static void test(void)
 
 int main(int argc, char **argv)
 {
+	bool built_in = access(MODULE_FILE, F_OK);
+	const char *wrong = built_in ? early_object() : NULL;
 	struct utsname uts;
 	sigset_t child;
 
@@ -417,10 +471,12 @@ int main(int argc, char **argv)
 	uname(&uts);
 	report("boot %s %s", uts.machine, uts.release);
 	load_others();
-	if (load_ours()) {
+	if (wrong)
+		report("before any file system was mounted: %s", wrong);
+	if (built_in || load_ours()) {
 		report("loaded taint %lu", taint());
 		if (!strcmp(argv[1], "test"))
-			test();
+			test(built_in);
 		else if (argc > 2)
 			run(strrchr(argv[2], '/') + 1, argv + 2, 0);
 	}

@@ -35,6 +35,7 @@ mkdir -p "$PINSEAL_CACHE"/{lock,log,tmp}
 
 # shellcheck source=qemu/versions
 . "$PINSEAL_SRC/qemu/versions"
+. "$PINSEAL_SRC/scripts/kdir.sh"
 
 # Runs the calling script again with the privileges to make and enter the build root, unless
 # it has them.
@@ -108,32 +109,42 @@ root_dir() {
 flavour() {
 	local row
 
-	row=$(awk -v name="$1" '$1 == name' "$PINSEAL_SRC/qemu/flavours")
-	[ -n "$row" ] || die "no flavour '$1' in qemu/flavours"
-	read -r FLAVOUR ARCH DEB_ARCH SERIES DEB_FLAVOUR CONFIGURATION PARAMETERS <<<"$row"
-	# Flavours that differ only in the parameters share a kernel, named after the first one.
-	KERNEL_NAME=$(awk -v kernel="$ARCH $DEB_ARCH $SERIES $DEB_FLAVOUR $CONFIGURATION" \
-		'!/^#/ && $2 " " $3 " " $4 " " $5 " " $6 == kernel { print $1; exit }' \
-		"$PINSEAL_SRC/qemu/flavours")
+	if [ "$1" = kdir ]; then
+		kdir_flavour
+	else
+		row=$(awk -v name="$1" '$1 == name' "$PINSEAL_SRC/qemu/flavours")
+		[ -n "$row" ] || die "no flavour '$1' in qemu/flavours"
+		read -r FLAVOUR ARCH DEB_ARCH SERIES DEB_FLAVOUR CONFIGURATION PARAMETERS <<<"$row"
+		# Flavours that differ only in the parameters share a kernel, named after the first one.
+		KERNEL_NAME=$(awk -v kernel="$ARCH $DEB_ARCH $SERIES $DEB_FLAVOUR $CONFIGURATION" \
+			'!/^#/ && $2 " " $3 " " $4 " " $5 " " $6 == kernel { print $1; exit }' \
+			"$PINSEAL_SRC/qemu/flavours")
+	fi
 	case $ARCH in
 	x86_64) CROSS_COMPILE=x86_64-linux-gnu- ;;
 	arm64) CROSS_COMPILE=aarch64-linux-gnu- ;;
 	*) die "qemu/flavours: '$1' has an unknown ARCH '$ARCH'" ;;
 	esac
 	# The kernel's compilers, as arguments of make. Rust with KASAN needs clang.
-	if [ "$CONFIGURATION" = stock ]; then
-		FRAGMENTS=()
-		TOOLCHAIN=(CC="${CROSS_COMPILE}gcc-$GCC_VERSION" HOSTCC="gcc-$GCC_VERSION")
-	else
+	FRAGMENTS=()
+	case $CONFIGURATION in
+	kdir) TOOLCHAIN=() ;;
+	stock | tree) TOOLCHAIN=(CC="${CROSS_COMPILE}gcc-$GCC_VERSION" HOSTCC="gcc-$GCC_VERSION") ;;
+	*)
 		FRAGMENTS=("$PINSEAL_SRC/qemu/config/"{base,"base-$ARCH","$CONFIGURATION"}.config)
 		TOOLCHAIN=(LLVM=1)
-	fi
+		;;
+	esac
 	TOOLCHAIN+=(ARCH="$ARCH" CROSS_COMPILE="$CROSS_COMPILE")
 }
 
-# flavours_of [ARCH]: the flavours in $FLAVOURS, or else the first one of each architecture, or
+# flavours_of [ARCH]: that of $PINSEAL_KDIR, or the flavours in $FLAVOURS, or else the first one of each architecture, or
 # of ARCH, with the configuration $KERNEL (by default stock).
 flavours_of() {
+	if [ -n "${PINSEAL_KDIR-}" ]; then
+		echo kdir
+		return
+	fi
 	if [ -n "${FLAVOURS-}" ]; then
 		tr -s ' ' '\n' <<<"$FLAVOURS"
 		return
@@ -151,8 +162,8 @@ wanted_flavours() {
 }
 
 # kernel FLAVOUR: sets the kernel's package version and release (uname -r), as setup-archive
-# found them; its folders; and the folders of this checkout's builds for it, of which that of
-# the programs serves all kernels of the same source.
+# found them; its folders; the folders of this checkout's builds for it, of which that of
+# the programs serves all kernels of the same source; and whether pinseal is built in.
 kernel() {
 	local pin
 
@@ -160,22 +171,35 @@ kernel() {
 	pin=KERNEL_VERSION_${SERIES//./_}
 	[ -n "${!pin-}" ] || die "qemu/versions pins no kernel of the series $SERIES ($pin)"
 	ARCHIVE_DIR=$PINSEAL_CACHE/archive-$DEB_FLAVOUR-$(key "${!pin}" "$SERIES" "$KERNEL_SUITE")
-	VERSION='' RELEASE='' SOURCE_DIR='' KERNEL_DIR='' WORK_DIR='' PROGRAMS_DIR=''
+	VERSION='' RELEASE='' SOURCE_DIR='' KERNEL_DIR='' WORK_DIR='' PROGRAMS_DIR='' BUILT_IN=no
 	[ -d "$ARCHIVE_DIR" ] || return 0
 	read -r VERSION RELEASE <"$ARCHIVE_DIR/kernel"
 	[ "$CONFIGURATION" = stock ] || RELEASE=${VERSION%%-*}-pinseal-$CONFIGURATION
 	SOURCE_DIR=$PINSEAL_CACHE/source-$SERIES-$(key "$VERSION" "$PINSEAL_SRC/scripts/setup-source")
+	PROGRAMS_DIR=$PINSEAL_CACHE/work-$(key "$PINSEAL_SRC")/programs-$ARCH-${SOURCE_DIR##*/}
+	case $CONFIGURATION in
+	tree | kdir)
+		# Of this checkout, or of the caller's kernel as it is now.
+		KERNEL_DIR=${PROGRAMS_DIR%/*}/kernel-$KERNEL_NAME-$(key "$VERSION" "${SOURCE_DIR##*/}" \
+			"$(basename "$(root_dir)")" "$(setup_kernel)" "${PINSEAL_KDIR-}")
+		WORK_DIR=$KERNEL_DIR
+		if [ "$CONFIGURATION" = tree ]; then
+			BUILT_IN=yes
+		else
+			kdir_kernel
+		fi
+		return
+		;;
+	esac
 	KERNEL_DIR=$PINSEAL_CACHE/kernel-$KERNEL_NAME-$(key "$VERSION" "$RELEASE" \
 		"${SOURCE_DIR##*/}" "$(basename "$(root_dir)")" "$(setup_kernel)" "${FRAGMENTS[@]}")
-	WORK_DIR=$PINSEAL_CACHE/work-$(key "$PINSEAL_SRC")/${KERNEL_DIR##*/}
-	PROGRAMS_DIR=${WORK_DIR%/*}/programs-$ARCH-${SOURCE_DIR##*/}
+	WORK_DIR=${PROGRAMS_DIR%/*}/${KERNEL_DIR##*/}
 }
 
 # The script that makes the kernel folder of the current flavour.
 setup_kernel() {
-	if [ "$CONFIGURATION" = stock ]; then
-		echo "$PINSEAL_SRC/scripts/setup-stock-kernel"
-	else
-		echo "$PINSEAL_SRC/scripts/setup-own-kernel"
-	fi
+	case $CONFIGURATION in
+	stock | tree | kdir) echo "$PINSEAL_SRC/scripts/setup-$CONFIGURATION-kernel" ;;
+	*) echo "$PINSEAL_SRC/scripts/setup-own-kernel" ;;
+	esac
 }

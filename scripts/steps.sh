@@ -85,8 +85,12 @@ plan_kernels() {
 	done
 	for flavour; do
 		kernel "$flavour"
-		[ ! -d "${KERNEL_DIR:-/none}" ] || continue
-		if [ "$CONFIGURATION" = stock ]; then
+		[ ! -d "${KERNEL_DIR:-/none}" ] || [[ "$CONFIGURATION" =~ ^(tree|kdir)$ ]] || continue
+		if [ "$CONFIGURATION" = tree ]; then
+			plan "kernel $flavour: building it with pinseal in it, some 30 minutes at first" setup-tree-kernel "$flavour"
+		elif [ "$CONFIGURATION" = kdir ]; then
+			plan "kernel of $PINSEAL_KDIR: its image and modules" setup-kdir-kernel "$flavour"
+		elif [ "$CONFIGURATION" = stock ]; then
 			plan "kernel $flavour: its image, and Rust metadata to build against" setup-stock-kernel "$flavour"
 		else
 			plan "kernel $flavour: building it, some 15 minutes" setup-own-kernel "$flavour"

@@ -79,7 +79,8 @@ plan_guests() {
 	shift
 	plan_kernels "$@"
 	for flavour; do
-		plan "module for $flavour" build-module "$flavour"
+		kernel "$flavour"
+		[ "$BUILT_IN" = yes ] || plan "module for $flavour" build-module "$flavour"
 		# shellcheck disable=SC2086 # these are words
 		plan "test programs for $flavour" build-programs "$flavour" tests ${TEST-}
 		plan "guest image for $flavour" build-guest "$flavour" tests "$run/$flavour"
@@ -179,5 +180,5 @@ sum_up() {
 		[ -z "${!name-}" ] || settings+=(--setting "$name=${!name}")
 	done
 	"$PINSEAL_SRC/scripts/in-root" python3 -B /pinseal/scripts/guest/summary.py \
-		"${settings[@]}" "$(inside "$run")" /pinseal/qemu/flavours "$@"
+		"${settings[@]}" ${PINSEAL_KDIR:+--kdir "$PINSEAL_KDIR"} "$(inside "$run")" /pinseal/qemu/flavours "$@"
 }

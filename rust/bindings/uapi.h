@@ -6,5 +6,4 @@
 #include <linux/types.h>
 #include <linux/falloc.h>
 #include <linux/fcntl.h>
-
-#include "../../include/uapi/linux/pinseal.h"
+#include <uapi/linux/pinseal.h>

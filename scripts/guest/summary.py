@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Sums up a run: the results that watch.py has left in its folder.
 
-    summary.py [--table] [--setting NAME=VALUE]... RUN MATRIX FLAVOUR...
+    summary.py [--table] [--setting NAME=VALUE]... [--kdir DIR] RUN MATRIX FLAVOUR...
 
 RUN/FLAVOUR/tests names the tests, RUN/FLAVOUR/NUMBER/result is the result of a guest, MATRIX
 is qemu/flavours. Prints the slowest programs, a table, each failed test with the command that
@@ -18,9 +18,9 @@ SLOWEST = 10
 NAMED = 20
 
 
-def commands(matrix, settings):
+def commands(matrix, settings, kdir):
     """For each flavour, the command that runs its tests."""
-    found, seen = {}, set()
+    found, seen = {"kdir": " ".join(["make test", f"KDIR={kdir}", *settings])}, set()
     with open(matrix) as file:
         rows = [line.split() for line in file if line.strip() and not line.startswith("#")]
     for name, arch, _, _, _, configuration, *_ in rows:
@@ -144,11 +144,12 @@ def main():
     parser.add_argument("--table", action="store_true")
     parser.add_argument("--setting", action="append", default=[],
                         help="what a command that runs a test again has to set")
+    parser.add_argument("--kdir", help="the caller's kernel")
     parser.add_argument("run")
     parser.add_argument("matrix")
     parser.add_argument("flavours", nargs="+")
     options = parser.parse_args()
-    command = commands(options.matrix, options.setting)
+    command = commands(options.matrix, options.setting, options.kdir)
     flavours = [Flavour(options.run, name, command[name]) for name in options.flavours]
 
     show_slowest(flavours)

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The programs of tools/examples, run against each other. */
+/* The programs of samples/pinseal, run against each other. */
 #define main lease_holder_main
-#include "../../../examples/lease_holder.c"
+#include "../../../../samples/pinseal/lease_holder.c"
 #undef main
 #define main sealer_main
-#include "../../../examples/sealer.c"
+#include "../../../../samples/pinseal/sealer.c"
 #undef main
 
 #include "pinseal_test.h"

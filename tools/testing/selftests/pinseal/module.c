@@ -38,6 +38,8 @@ FIXTURE(module) {
 FIXTURE_SETUP(module)
 {
 	self->idle = module_users();
+	if (self->idle == -ENOENT)
+		SKIP(return, "pinseal is built in");
 	ASSERT_LE(0, self->idle);
 	self->len = 4 * page_size();
 	self->fd = ps_create(self->len);

@@ -194,8 +194,10 @@ TEST_F(pin_handle, outlives_the_object)
 	char c = 0;
 
 	close(self->fd);
-	EXPECT_LT(0, module_users());
-	EXPECT_GT(users, module_users());
+	if (users != -ENOENT) {
+		EXPECT_LT(0, module_users());
+		EXPECT_GT(users, module_users());
+	}
 	EXPECT_EQ(1, sys(pread(self->pin, &c, 1, 0)));
 	EXPECT_EQ('p', c);
 	self->fd = sys(dup(self->pin));

@@ -25,7 +25,7 @@ int read_setting(const char *path, char *text, size_t size);
 /* read_number() - the number, or -errno. */
 long read_number(const char *path);
 
-/* module_users() - references to the module, or -errno. */
+/* module_users() - references to the module, or -errno; -ENOENT if it is built in. */
 long module_users(void);
 
 #endif /* SYSFILE_H */

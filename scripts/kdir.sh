@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# shellcheck shell=bash disable=SC2034 # the variables are those of lib.sh
+#
+# The flavour "kdir": a kernel that the caller has built, of which $PINSEAL_KDIR is the build
+# folder and $PINSEAL_IMAGE, if set, the image. To be sourced by lib.sh.
+
+[ -z "${PINSEAL_KDIR-}" ] || PINSEAL_KDIR=$(realpath -m "$PINSEAL_KDIR")
+
+# kdir_setting NAME: the value of an option, without quotes; "" if it is off.
+kdir_setting() {
+	sed -n "s/^$1=\"*\([^\"]*\)\"*$/\1/p" "$PINSEAL_KDIR/include/config/auto.conf"
+}
+
+# What flavour() sets.
+kdir_flavour() {
+	[ -n "${PINSEAL_KDIR-}" ] || die "the flavour kdir needs KDIR="
+	[ -e "$PINSEAL_KDIR/include/config/auto.conf" ] ||
+		die "$PINSEAL_KDIR is not the build folder of a kernel: it has no include/config/auto.conf"
+	FLAVOUR=kdir KERNEL_NAME=kdir CONFIGURATION=kdir PARAMETERS='' FRAGMENTS=()
+	# The test programs are built with the source of this series.
+	SERIES=7.3
+	if [ "$(kdir_setting CONFIG_X86_64)" = y ]; then
+		ARCH=x86_64 DEB_ARCH=amd64
+	elif [ "$(kdir_setting CONFIG_ARM64)" = y ]; then
+		ARCH=arm64 DEB_ARCH=arm64
+	else
+		die "the kernel of $PINSEAL_KDIR is for neither x86_64 nor arm64; there are no guests of other architectures"
+	fi
+	DEB_FLAVOUR=$DEB_ARCH
+}
+
+# What kernel() sets besides, of a kernel with the folder KERNEL_DIR.
+kdir_kernel() {
+	RELEASE=$(cat "$PINSEAL_KDIR/include/config/kernel.release")
+	BUILT_IN=no
+	[ "$(kdir_setting CONFIG_PINSEAL)" != y ] || BUILT_IN=yes
+}
+
+# Sets KDIR_MAKE to the start of a command that runs the kernel's make with the compilers that it
+# was built with: the host's, or for a kernel in the cache those of the build root.
+kdir_make() {
+	local arguments=(ARCH="$ARCH")
+
+	[ "$(kdir_setting CONFIG_CC_IS_CLANG)" != y ] || arguments+=(LLVM="${LLVM:-1}")
+	case $PINSEAL_KDIR in
+	"$PINSEAL_CACHE"/*)
+		# A kernel's build folder records its own path.
+		[ "$(kdir_setting CONFIG_CC_IS_CLANG)" = y ] ||
+			arguments+=(CC="${CROSS_COMPILE}gcc-$GCC_VERSION" HOSTCC="gcc-$GCC_VERSION")
+		KDIR_ROOT=(env PINSEAL_KERNEL="${PINSEAL_KDIR%/*}" "$PINSEAL_SRC/scripts/in-root")
+		KDIR_INSIDE=/kernel/${PINSEAL_KDIR##*/} KDIR_SRC=/pinseal
+		arguments+=(CROSS_COMPILE="$CROSS_COMPILE")
+		;;
+	*)
+		KDIR_ROOT=() KDIR_INSIDE=$PINSEAL_KDIR KDIR_SRC=$PINSEAL_SRC
+		[ "$ARCH" = "$(uname -m | sed s/aarch64/arm64/)" ] || arguments+=(CROSS_COMPILE="$CROSS_COMPILE")
+		;;
+	esac
+	KDIR_MAKE=("${KDIR_ROOT[@]}" make -j"$(nproc)" -C "$KDIR_INSIDE" "${arguments[@]}")
+}
+
+# kdir_check: if the module cannot be built for the kernel, says why in one line, before anything else is
+# done. A kernel in the cache is built with the build root's compilers, and checked by build-module.
+kdir_check() {
+	flavour kdir
+	kdir_kernel
+	[ "$BUILT_IN" = yes ] || [[ $PINSEAL_KDIR = "$PINSEAL_CACHE"/* ]] ||
+		"$PINSEAL_SRC/scripts/check-kdir" "$PINSEAL_KDIR"
+}
