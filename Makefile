@@ -16,7 +16,7 @@ modules_install clean:
 
 # With a build root and stock kernels in $PINSEAL_CACHE. These take ARCH=x86_64 or
 # ARCH=arm64.
-.PHONY: test test-matrix hammer demo bench fuzz module check format shell distclean-cache help
+.PHONY: test kunit test-matrix hammer demo bench fuzz module check format shell distclean-cache help
 export KERNEL FLAVOURS TEST BENCH
 module check format shell:
 	@ARCH='$(ARCH)' scripts/$@
@@ -32,6 +32,9 @@ test-matrix:
 
 hammer:
 	@ARCH='$(ARCH)' HAMMER_SECONDS='$(HAMMER_SECONDS)' SEED='$(SEED)' RUN='$(RUN)' scripts/hammer
+
+kunit:
+	@scripts/kunit
 
 demo bench:
 	@ARCH='$(ARCH)' scripts/show $@
@@ -55,6 +58,10 @@ help:
 ##                         under debug kernels (or kcsan)
 ##   make test FLAVOURS="rt-amd64 ..."
 ##                         under other kernels of qemu/flavours
+##   make test KDIR=/path/to/build
+##                         under a kernel of your own; IMAGE= if it is elsewhere
+##   make test O=results   leaves TAP and logs in that folder
+##   make kunit            the unit tests, natively (user-mode Linux, 10 minutes the first time)
 ##   make test-matrix      under all of them, with a table at the end
 ##   make hammer           under all of them, long variants, and hours of fuzzing
 ##   make hammer FLAVOURS="debug-arm64" TEST="fuzz seal_races" HAMMER_SECONDS=600

@@ -29,13 +29,6 @@ kdir_flavour() {
 	DEB_FLAVOUR=$DEB_ARCH
 }
 
-# What kernel() sets besides, of a kernel with the folder KERNEL_DIR.
-kdir_kernel() {
-	RELEASE=$(cat "$PINSEAL_KDIR/include/config/kernel.release")
-	BUILT_IN=no
-	[ "$(kdir_setting CONFIG_PINSEAL)" != y ] || BUILT_IN=yes
-}
-
 # Sets KDIR_MAKE to the start of a command that runs the kernel's make with the compilers that it
 # was built with: the host's, or for a kernel in the cache those of the build root.
 kdir_make() {
@@ -62,8 +55,7 @@ kdir_make() {
 # kdir_check: if the module cannot be built for the kernel, says why in one line, before anything else is
 # done. A kernel in the cache is built with the build root's compilers, and checked by build-module.
 kdir_check() {
-	flavour kdir
-	kdir_kernel
+	kernel kdir
 	[ "$BUILT_IN" = yes ] || [[ $PINSEAL_KDIR = "$PINSEAL_CACHE"/* ]] ||
 		"$PINSEAL_SRC/scripts/check-kdir" "$PINSEAL_KDIR"
 }

@@ -163,7 +163,8 @@ wanted_flavours() {
 
 # kernel FLAVOUR: sets the kernel's package version and release (uname -r), as setup-archive
 # found them; its folders; the folders of this checkout's builds for it, of which that of
-# the programs serves all kernels of the same source; and whether pinseal is built in.
+# the programs serves all kernels of the same source, and that of the source with pinseal in it; and
+# whether pinseal is built in.
 kernel() {
 	local pin
 
@@ -171,26 +172,24 @@ kernel() {
 	pin=KERNEL_VERSION_${SERIES//./_}
 	[ -n "${!pin-}" ] || die "qemu/versions pins no kernel of the series $SERIES ($pin)"
 	ARCHIVE_DIR=$PINSEAL_CACHE/archive-$DEB_FLAVOUR-$(key "${!pin}" "$SERIES" "$KERNEL_SUITE")
-	VERSION='' RELEASE='' SOURCE_DIR='' KERNEL_DIR='' WORK_DIR='' PROGRAMS_DIR='' BUILT_IN=no
+	VERSION='' RELEASE='' SOURCE_DIR='' KERNEL_DIR='' WORK_DIR='' PROGRAMS_DIR='' TREE_DIR='' BUILT_IN=no
+	[ "$CONFIGURATION" != tree ] || BUILT_IN=yes
+	[ "$CONFIGURATION" != kdir ] || [ "$(kdir_setting CONFIG_PINSEAL)" != y ] || BUILT_IN=yes
 	[ -d "$ARCHIVE_DIR" ] || return 0
 	read -r VERSION RELEASE <"$ARCHIVE_DIR/kernel"
 	[ "$CONFIGURATION" = stock ] || RELEASE=${VERSION%%-*}-pinseal-$CONFIGURATION
 	SOURCE_DIR=$PINSEAL_CACHE/source-$SERIES-$(key "$VERSION" "$PINSEAL_SRC/scripts/setup-source")
 	PROGRAMS_DIR=$PINSEAL_CACHE/work-$(key "$PINSEAL_SRC")/programs-$ARCH-${SOURCE_DIR##*/}
+	TREE_DIR=${PROGRAMS_DIR%/*}/tree-$ARCH-${SOURCE_DIR##*/}
 	case $CONFIGURATION in
-	tree | kdir)
-		# Of this checkout, or of the caller's kernel as it is now.
-		KERNEL_DIR=${PROGRAMS_DIR%/*}/kernel-$KERNEL_NAME-$(key "$VERSION" "${SOURCE_DIR##*/}" \
-			"$(basename "$(root_dir)")" "$(setup_kernel)" "${PINSEAL_KDIR-}")
-		WORK_DIR=$KERNEL_DIR
-		if [ "$CONFIGURATION" = tree ]; then
-			BUILT_IN=yes
-		else
-			kdir_kernel
-		fi
-		return
+	tree) KERNEL_DIR=$TREE_DIR ;;
+	kdir)
+		KERNEL_DIR=${PROGRAMS_DIR%/*}/kernel-kdir-$(key "$PINSEAL_KDIR")
+		RELEASE=$(cat "$PINSEAL_KDIR/include/config/kernel.release")
 		;;
 	esac
+	WORK_DIR=$KERNEL_DIR
+	[ -z "$KERNEL_DIR" ] || return 0
 	KERNEL_DIR=$PINSEAL_CACHE/kernel-$KERNEL_NAME-$(key "$VERSION" "$RELEASE" \
 		"${SOURCE_DIR##*/}" "$(basename "$(root_dir)")" "$(setup_kernel)" "${FRAGMENTS[@]}")
 	WORK_DIR=${PROGRAMS_DIR%/*}/${KERNEL_DIR##*/}

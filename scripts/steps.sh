@@ -68,8 +68,8 @@ take_steps() {
 	STEP_COMMANDS=()
 }
 
-# plan_kernels FLAVOUR...: what the cache still lacks for modules and guests of these kernels.
-plan_kernels() {
+# plan_source FLAVOUR...: what the cache still lacks for the sources of these kernels.
+plan_source() {
 	local flavour planned=' '
 
 	[ -d "$(root_dir)" ] || plan "build root: Debian $SUITE with compilers, rustc, QEMU" setup-root
@@ -83,6 +83,13 @@ plan_kernels() {
 			plan "kernel source $SERIES" setup-source "$flavour"
 		planned+="$SERIES "
 	done
+}
+
+# plan_kernels FLAVOUR...: what it lacks for modules and guests of these kernels.
+plan_kernels() {
+	local flavour
+
+	plan_source "$@"
 	for flavour; do
 		kernel "$flavour"
 		[ ! -d "${KERNEL_DIR:-/none}" ] || [[ "$CONFIGURATION" =~ ^(tree|kdir)$ ]] || continue
