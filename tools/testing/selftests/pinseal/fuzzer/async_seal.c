@@ -45,8 +45,12 @@ static void check_async(struct worker *w, struct target *t, int ret,
 		wrong_report("%llu pages isolated without a request", out->isolated_pages);
 	if (out->revoked_pages && !read_once(t->breaks_begun))
 		wrong_report("%llu pages revoked without a request", out->revoked_pages);
-	/* A pending operation reports the same pages again later. */
-	leases_revoked(t, out->outcome == PINSEAL_OUTCOME_PENDING ? 0 : out->revoked_pages);
+	/*
+	 * A pending operation reports the same pages again later, and concurrent cancels of one
+	 * operation all get its result.
+	 */
+	leases_revoked(t, cancel || out->outcome == PINSEAL_OUTCOME_PENDING ? 0 :
+			  out->revoked_pages);
 	if (out->pad || out->seals != in->seals || out->flags != in->flags ||
 	    out->timeout_ns != in->timeout_ns || out->max_scans != in->max_scans)
 		wrong_report("changed an input field");
