@@ -13,13 +13,15 @@
     missing_docs,
     non_camel_case_types,
     non_upper_case_globals,
-    unreachable_pub
+    unreachable_pub,
+    unused_imports
 )]
 mod helpers {
     use kernel::{
         bindings::*,
         ffi, //
     };
+    use pin_init::MaybeZeroable;
 
     include!(concat!(
         env!("PINSEAL_BINDINGS"),
@@ -28,4 +30,14 @@ mod helpers {
 }
 
 pub(crate) use helpers::*;
+// The kernel crate has these with some configurations only.
+#[cfg(CONFIG_HMM_MIRROR)]
+pub(crate) use helpers::{
+    mmu_interval_notifier,
+    mmu_interval_notifier_insert_locked,
+    mmu_interval_notifier_ops,
+    mmu_interval_notifier_remove,
+    mmu_interval_read_begin,
+    mmu_notifier_range, //
+};
 pub(crate) use kernel::bindings::*;

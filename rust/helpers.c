@@ -8,11 +8,14 @@
 #include <linux/highmem.h>
 #include <linux/hugetlb.h>
 #include <linux/memcontrol.h>
+#include <linux/mmap_lock.h>
+#include <linux/module.h>
 #include <linux/pagemap.h>
 #include <linux/pid_namespace.h>
 #include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
 #include <linux/sched/user.h>
+#include <linux/uio.h>
 #include <linux/userfaultfd_k.h>
 
 #include "helpers.h"
@@ -112,6 +115,11 @@ int pinseal_mapping_mapped(const struct address_space *mapping)
 int pinseal_vfs_mmap(struct file *file, struct vm_area_struct *vma)
 {
 	return vfs_mmap(file, vma);
+}
+
+void pinseal_module_get(struct module *module)
+{
+	__module_get(module);
 }
 
 bool pinseal_iov_iter_is_user(const struct iov_iter *iter)

@@ -9,7 +9,9 @@
 #include <linux/anon_inodes.h>
 #include <linux/fs.h>
 #include <linux/hmm.h>
+#include <linux/magic.h>
 #include <linux/mm.h>
+#include <linux/mmu_notifier.h>
 #include <linux/shmem_fs.h>
 #include <linux/wait.h>
 #include <linux/workqueue.h>
@@ -20,7 +22,8 @@ struct file *pinseal_shmem_file_setup(const char *name, loff_t size);
 unsigned int *pinseal_shmem_seals(struct inode *inode);
 bool pinseal_shmem_file(struct file *file);
 
-/* linux/hugetlb.h */
+/* linux/hugetlb.h, linux/magic.h */
+static const unsigned long pinseal_HUGETLBFS_MAGIC = HUGETLBFS_MAGIC;
 bool pinseal_file_is_hugetlb(const struct file *file);
 unsigned int *pinseal_hugetlb_seals(struct inode *inode);
 
@@ -39,6 +42,9 @@ int pinseal_mapping_deny_writable(struct address_space *mapping);
 void pinseal_mapping_allow_writable(struct address_space *mapping);
 int pinseal_mapping_mapped(const struct address_space *mapping);
 int pinseal_vfs_mmap(struct file *file, struct vm_area_struct *vma);
+
+/* linux/module.h */
+void pinseal_module_get(struct module *module);
 
 /* linux/uio.h */
 bool pinseal_iov_iter_is_user(const struct iov_iter *iter);

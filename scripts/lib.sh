@@ -129,7 +129,7 @@ flavour() {
 	FRAGMENTS=()
 	case $CONFIGURATION in
 	kdir) TOOLCHAIN=() ;;
-	stock | tree) TOOLCHAIN=(CC="${CROSS_COMPILE}gcc-$GCC_VERSION" HOSTCC="gcc-$GCC_VERSION") ;;
+	stock | tree*) TOOLCHAIN=(CC="${CROSS_COMPILE}gcc-$GCC_VERSION" HOSTCC="gcc-$GCC_VERSION") ;;
 	*)
 		FRAGMENTS=("$PINSEAL_SRC/qemu/config/"{base,"base-$ARCH","$CONFIGURATION"}.config)
 		TOOLCHAIN=(LLVM=1)
@@ -163,8 +163,8 @@ wanted_flavours() {
 
 # kernel FLAVOUR: sets the kernel's package version and release (uname -r), as setup-archive
 # found them; its folders; the folders of this checkout's builds for it, of which that of
-# the programs serves all kernels of the same source, and that of the source with pinseal in it; and
-# whether pinseal is built in.
+# the programs serves all kernels of the same source, and so does that of the source with pinseal in
+# it; and MODULE: whether the module is "ours", "its", built with the kernel, or "none", built in.
 kernel() {
 	local pin
 
@@ -172,9 +172,12 @@ kernel() {
 	pin=KERNEL_VERSION_${SERIES//./_}
 	[ -n "${!pin-}" ] || die "qemu/versions pins no kernel of the series $SERIES ($pin)"
 	ARCHIVE_DIR=$PINSEAL_CACHE/archive-$DEB_FLAVOUR-$(key "${!pin}" "$SERIES" "$KERNEL_SUITE")
-	VERSION='' RELEASE='' SOURCE_DIR='' KERNEL_DIR='' WORK_DIR='' PROGRAMS_DIR='' TREE_DIR='' BUILT_IN=no
-	[ "$CONFIGURATION" != tree ] || BUILT_IN=yes
-	[ "$CONFIGURATION" != kdir ] || [ "$(kdir_setting CONFIG_PINSEAL)" != y ] || BUILT_IN=yes
+	VERSION='' RELEASE='' SOURCE_DIR='' KERNEL_DIR='' WORK_DIR='' PROGRAMS_DIR='' TREE_DIR='' MODULE=ours
+	case $CONFIGURATION in
+	tree) MODULE=none ;;
+	tree-m) MODULE=its ;;
+	kdir) [ "$(kdir_setting CONFIG_PINSEAL)" != y ] || MODULE=none ;;
+	esac
 	[ -d "$ARCHIVE_DIR" ] || return 0
 	read -r VERSION RELEASE <"$ARCHIVE_DIR/kernel"
 	[ "$CONFIGURATION" = stock ] || RELEASE=${VERSION%%-*}-pinseal-$CONFIGURATION
@@ -183,6 +186,7 @@ kernel() {
 	TREE_DIR=${PROGRAMS_DIR%/*}/tree-$ARCH-${SOURCE_DIR##*/}
 	case $CONFIGURATION in
 	tree) KERNEL_DIR=$TREE_DIR ;;
+	tree-m) KERNEL_DIR=$TREE_DIR/m ;;
 	kdir)
 		KERNEL_DIR=${PROGRAMS_DIR%/*}/kernel-kdir-$(key "$PINSEAL_KDIR")
 		RELEASE=$(cat "$PINSEAL_KDIR/include/config/kernel.release")
@@ -198,7 +202,8 @@ kernel() {
 # The script that makes the kernel folder of the current flavour.
 setup_kernel() {
 	case $CONFIGURATION in
-	stock | tree | kdir) echo "$PINSEAL_SRC/scripts/setup-$CONFIGURATION-kernel" ;;
+	tree*) echo "$PINSEAL_SRC/scripts/setup-tree-kernel" ;;
+	stock | kdir) echo "$PINSEAL_SRC/scripts/setup-$CONFIGURATION-kernel" ;;
 	*) echo "$PINSEAL_SRC/scripts/setup-own-kernel" ;;
 	esac
 }

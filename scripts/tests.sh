@@ -80,7 +80,7 @@ plan_guests() {
 	plan_kernels "$@"
 	for flavour; do
 		kernel "$flavour"
-		[ "$BUILT_IN" = yes ] || plan "module for $flavour" build-module "$flavour"
+		[ $MODULE != ours ] || plan "module for $flavour" build-module "$flavour"
 		# shellcheck disable=SC2086 # these are words
 		plan "test programs for $flavour" build-programs "$flavour" tests ${TEST-}
 		plan "guest image for $flavour" build-guest "$flavour" tests "$run/$flavour"

@@ -161,7 +161,7 @@ impl<T: MemoryOwner> MemfdOperations<T> {
             // As a file of `memfd_create()`. A write that waits for a sealer must not own the
             // position: others would wait for that, and not interruptibly.
             bindings::pinseal_file_clear_atomic_pos(file.as_ptr());
-            bindings::__module_get(module);
+            bindings::pinseal_module_get(module);
             (*file.as_ptr()).f_op = &raw const table.operations;
             (*file.as_ptr()).private_data = owner.into_foreign();
         }

@@ -151,8 +151,7 @@ impl MemfdInode {
         // SAFETY: The inode is valid. Its superblock is that of a mount of the kernel's own, or of a
         // file that is open.
         let magic = unsafe { (*(*self.as_ptr()).i_sb).s_magic };
-        // CAST: The kernel's type of magic numbers.
-        magic == bindings::HUGETLBFS_MAGIC as usize
+        magic == bindings::pinseal_HUGETLBFS_MAGIC
     }
 
     /// Returns the page cache of the file.
