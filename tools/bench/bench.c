@@ -158,7 +158,12 @@ static void clean_seals(const char *prefix, const char *where, int cpu, uint64_t
 
 typedef struct timed_seal seal_function(enum object_kind kind, int fd, uint64_t timeout_ns);
 
-/* seal_object() with an asynchronous seal. */
+static struct timed_seal seal_synchronously(enum object_kind kind, int fd, uint64_t timeout_ns)
+{
+	return seal_object(kind, fd, timeout_ns, 0);
+}
+
+/* The same with an asynchronous seal. */
 static struct timed_seal seal_asynchronously(enum object_kind kind, int fd, uint64_t timeout_ns)
 {
 	struct timed_seal a = { .report = seal_async(F_SEAL_WRITE, timeout_ns) };
@@ -682,11 +687,11 @@ int main(int argc, char **argv)
 	clean_seals("seal", "filled here", 0, 256 * MIB);
 	clean_seals("seal_other_cpu", "filled on another CPU", 1, 16 * MIB);
 	in_turns("release_pipe", "return after a pipe's release", released_pins,
-		 (struct trial){ HOLD_VMSPLICE, seal_object });
+		 (struct trial){ HOLD_VMSPLICE, seal_synchronously });
 	in_turns("release_uring", "return after io_uring's release", released_pins,
-		 (struct trial){ HOLD_URING, seal_object });
+		 (struct trial){ HOLD_URING, seal_synchronously });
 	in_turns("release_handle", "return after a handle's release", released_pins,
-		 (struct trial){ HOLD_HANDLE, seal_object });
+		 (struct trial){ HOLD_HANDLE, seal_synchronously });
 	in_turns("release_async_uring", "result after io_uring's release", released_pins,
 		 (struct trial){ HOLD_URING, seal_asynchronously });
 	in_turns("release_async_handle", "result after a handle's release", released_pins,
@@ -707,11 +712,11 @@ int main(int argc, char **argv)
 		in_turns("wake_eventfd", "return after an eventfd's write", woken_readers,
 			 (struct trial){ 0 });
 		in_turns("wake_handle", "return after a handle's release", woken_sealers,
-			 (struct trial){ HOLD_HANDLE, seal_object });
+			 (struct trial){ HOLD_HANDLE, seal_synchronously });
 		in_turns("wake_pipe", "return, pipe or handle", woken_sealers,
-			 (struct trial){ HOLD_VMSPLICE, seal_object });
+			 (struct trial){ HOLD_VMSPLICE, seal_synchronously });
 		in_turns("wake_uring", "return, io_uring or handle", woken_sealers,
-			 (struct trial){ HOLD_URING, seal_object });
+			 (struct trial){ HOLD_URING, seal_synchronously });
 		in_turns("wake_async", "result after a handle's release", woken_sealers,
 			 (struct trial){ HOLD_HANDLE, seal_asynchronously });
 		in_turns("wake_lease", "return after a request, eventfd or lease", woken_requesters,
