@@ -16,16 +16,21 @@ modules_install clean:
 
 # With a build root and stock kernels in $PINSEAL_CACHE. These take ARCH=x86_64 or
 # ARCH=arm64.
-.PHONY: test kunit test-matrix hammer demo bench fuzz module check format shell distclean-cache help
+.PHONY: test kunit vng vng-test test-matrix hammer demo bench fuzz module check format shell \
+	distclean-cache help
 export KERNEL FLAVOURS TEST BENCH
 module check format shell:
 	@ARCH='$(ARCH)' scripts/$@
 
 # KDIR= and O= of the command line.
 given = $(if $(filter command environment,$(firstword $(origin $(1)))),$(abspath $($(1))))
-test:
-	@ARCH='$(ARCH)' LLVM='$(LLVM)' PINSEAL_KDIR='$(call given,KDIR)' \
-		PINSEAL_IMAGE='$(call given,IMAGE)' PINSEAL_RESULTS='$(call given,O)' scripts/test
+kernel := PINSEAL_KDIR='$(call given,KDIR)' PINSEAL_IMAGE='$(call given,IMAGE)' LLVM='$(LLVM)'
+
+test vng:
+	@ARCH='$(ARCH)' $(kernel) PINSEAL_RESULTS='$(call given,O)' scripts/$@
+
+vng-test:
+	@ARCH='$(ARCH)' $(kernel) PINSEAL_RESULTS='$(call given,O)' scripts/test vng
 
 test-matrix:
 	@FLAVOURS="$$(awk '!/^#/ { print $$1 }' qemu/flavours | xargs)" scripts/test
@@ -76,6 +81,10 @@ help:
 ##   make check            formatting, clippy, header, layers, scripts
 ##   make format           formats the Rust files
 ##   make shell            a shell in the build root
+##   make vng              a shell in a guest, with the module, tests and tools; ARCH=, KERNEL=
+##                         and FLAVOURS= choose the kernel; a pipe's commands are run
+##   make vng-test TEST="abi seals"
+##                         as make test, in guests that virtme-ng starts
 ##   make distclean-cache  removes the cache folder
 ##
 ## With the host's tools, for a kernel of your own (KDIR=, ARCH=, CROSS_COMPILE=,

@@ -18,6 +18,10 @@
  *
  * The kernel passes NAME=VALUE of its command line to init's environment, and init passes
  * that to the programs.
+ *
+ * Modules and programs are in the folder that init is in. Where another program is init
+ * (virtme-ng's), this one reports to its standard output, has the answers from its standard
+ * input, and leaves it to the other to power off.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -31,6 +35,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/reboot.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -47,9 +52,12 @@
 
 #define PORT_NAME	"org.pinseal.tap"
 #define MODULE		"pinseal"
-#define MODULE_FILE	"/pinseal.ko"
 
-static int port = -1;
+/* The report, and what answers it. */
+static int port = -1, answers = -1;
+
+/* The folder with modules and programs; "" is that of a guest that starts init itself. */
+static const char *folder = "";
 
 /* Writes one line of the report. The last line of a program may lack its end. */
 static void report(const char *format, ...)
@@ -65,8 +73,15 @@ static void report(const char *format, ...)
 	va_end(args);
 }
 
+static bool is_init(void)
+{
+	return getpid() == 1;
+}
+
 static void power_off(void)
 {
+	if (!is_init())
+		exit(0);
 	sync();
 	reboot(RB_POWER_OFF);
 	_exit(1);	/* not reached; the kernel panics, which is seen */
@@ -134,10 +149,11 @@ static void mark_log(const char *what, const char *name)
 	write_file("/dev/kmsg", line);
 }
 
+/* EBUSY: it is there already. */
 static void mount_at(const char *type, const char *path)
 {
 	mkdir(path, 0755);
-	if (mount(type, path, type, 0, NULL))
+	if (mount(type, path, type, 0, NULL) && errno != EBUSY)
 		fprintf(stderr, "mount %s: %s\n", path, strerror(errno));
 }
 
@@ -192,12 +208,20 @@ static int load(const char *path)
 	return ret;
 }
 
+static const char *module_file(void)
+{
+	static char path[300];
+
+	snprintf(path, sizeof(path), "%s/" MODULE ".ko", folder);
+	return path;
+}
+
 static bool load_ours(void)
 {
 	int ret;
 
 	mark_log("load", MODULE);
-	ret = load(MODULE_FILE);
+	ret = load(module_file());
 	if (ret)
 		report("load failed: %s", strerror(-ret));
 	return !ret;
@@ -218,25 +242,27 @@ static int no_dots(const struct dirent *entry)
 }
 
 /* Lists the names in a folder, sorted. Returns their number, 0 without such a folder. */
-static int list(const char *folder, struct dirent ***names)
+static int list(const char *path, struct dirent ***names)
 {
-	int n = scandir(folder, names, no_dots, alphasort);
+	int n = scandir(path, names, no_dots, alphasort);
 
 	return n < 0 ? 0 : n;
 }
 
-/* Loads the distribution's modules in the order of their names. */
+/* Loads the distribution's modules, those that are not there yet, in the order of their names. */
 static void load_others(void)
 {
 	struct dirent **names;
-	char path[300];
-	int n = list("/modules", &names);
+	char modules[300], path[600];
+
+	snprintf(modules, sizeof(modules), "%s/modules", folder);
+	int n = list(modules, &names);
 
 	for (int i = 0; i < n; i++) {
-		snprintf(path, sizeof(path), "/modules/%s", names[i]->d_name);
+		snprintf(path, sizeof(path), "%s/%s", modules, names[i]->d_name);
 		int ret = load(path);
 
-		if (ret)
+		if (ret && ret != -EEXIST)
 			report("load failed: %s: %s", names[i]->d_name, strerror(-ret));
 	}
 }
@@ -403,11 +429,11 @@ static void report_leaks(void)
 /* Runs one test, "PROGRAM[:ARG...]". */
 static bool run_test(const char *test, int seconds)
 {
-	char text[128], path[128], *rest = text, *argv[8];
+	char text[128], path[400], *rest = text, *argv[8];
 	int n = 1;
 
 	snprintf(text, sizeof(text), "%s", test);
-	snprintf(path, sizeof(path), "/tests/%s", strsep(&rest, ":"));
+	snprintf(path, sizeof(path), "%s/tests/%s", folder, strsep(&rest, ":"));
 	argv[0] = path;
 	while (rest && n < 7)
 		argv[n++] = strsep(&rest, ":");
@@ -422,7 +448,7 @@ static bool next_test(char test[100], int *seconds)
 	size_t n = 0;
 
 	report("next");
-	while (n < sizeof(line) - 1 && read(port, line + n, 1) == 1 && line[n] != '\n')
+	while (n < sizeof(line) - 1 && read(answers, line + n, 1) == 1 && line[n] != '\n')
 		n++;
 	line[n] = '\0';
 	return sscanf(line, "%99s %d", test, seconds) == 2;
@@ -448,18 +474,33 @@ static void test(bool built_in)
 
 int main(int argc, char **argv)
 {
-	bool built_in = access(MODULE_FILE, F_OK);
-	const char *wrong = built_in ? early_object() : NULL;
+	char *slash = strrchr(argv[0], '/');
+	const char *wrong = NULL;
 	struct utsname uts;
 	sigset_t child;
+	bool built_in;
 
+	if (slash) {
+		*slash = '\0';
+		folder = argv[0];
+	}
 	/* Parameters that the kernel does not know itself (nokaslr) come first. */
 	while (argc > 2 && strcmp(argv[1], "test") && strcmp(argv[1], "show")) {
 		argv++;
 		argc--;
 	}
+	built_in = access(module_file(), F_OK);
+	if (built_in && is_init())
+		wrong = early_object();
 	mount_all();
-	port = open_port();
+	if (is_init()) {
+		answers = port = open_port();
+	} else {
+		answers = fcntl(0, F_DUPFD_CLOEXEC, 3);
+		port = fcntl(1, F_DUPFD_CLOEXEC, 3);
+		/* What tests leave behind is reaped here. */
+		prctl(PR_SET_CHILD_SUBREAPER, 1);
+	}
 	if (port < 0 || argc < 2) {
 		fprintf(stderr, "pinseal-init: no port '%s', or nothing to do\n", PORT_NAME);
 		power_off();

@@ -83,9 +83,9 @@ apt_mirror() {
 		awk -F'|' '$2 == "Debian" && $3 == "main" { print $1; exit }'
 }
 
-# Debian's archive for the current flavour (see kernel()): its architecture and release need
-# not be the host's.
-apt_kernels() {
+# apt_debian STATE ARCH SUITE: Debian's archive for an architecture and a release that need not
+# be the host's.
+apt_debian() {
 	local mirror root
 
 	root=$(root_dir)
@@ -93,6 +93,9 @@ apt_kernels() {
 	mirror=$(apt_mirror)
 	[ -n "$mirror" ] || mirror=$(awk '$1 == "deb" { sub(/\[.*\] */, ""); print $2; exit }' \
 		"$root/etc/apt/sources.list")
-	apt_state "$DEB_ARCH"
-	apt_sources "$DEB_ARCH" "deb [signed-by=$root/usr/share/keyrings/debian-archive-keyring.gpg] $mirror $KERNEL_SUITE main"
+	apt_state "$1"
+	apt_sources "$2" "deb [signed-by=$root/usr/share/keyrings/debian-archive-keyring.gpg] $mirror $3 main"
 }
+
+# The archive with the current flavour's kernel (see kernel()).
+apt_kernels() { apt_debian "$DEB_ARCH" "$DEB_ARCH" "$KERNEL_SUITE"; }

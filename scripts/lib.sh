@@ -105,20 +105,29 @@ root_dir() {
 		"$PINSEAL_SRC/scripts/setup-root" "$PINSEAL_SRC/qemu/packages")"
 }
 
-# flavour NAME: sets variables from its line of qemu/flavours.
-flavour() {
-	local row
+# The entries of a list in qemu/.
+listed() { sed '/^#/d; /^$/d' "$PINSEAL_SRC/qemu/$1"; }
 
-	if [ "$1" = kdir ]; then
+# flavour NAME: sets variables from its line of qemu/flavours. The guests of vng-NAME have the
+# same kernel, and virtme-ng starts them: $VNG is set.
+flavour() {
+	local row name=${1#vng-}
+
+	if [ "$name" = kdir ]; then
 		kdir_flavour
 	else
-		row=$(awk -v name="$1" '$1 == name' "$PINSEAL_SRC/qemu/flavours")
-		[ -n "$row" ] || die "no flavour '$1' in qemu/flavours"
+		row=$(awk -v name="$name" '$1 == name' "$PINSEAL_SRC/qemu/flavours")
+		[ -n "$row" ] || die "no flavour '$name' in qemu/flavours"
 		read -r FLAVOUR ARCH DEB_ARCH SERIES DEB_FLAVOUR CONFIGURATION PARAMETERS <<<"$row"
 		# Flavours that differ only in the parameters share a kernel, named after the first one.
 		KERNEL_NAME=$(awk -v kernel="$ARCH $DEB_ARCH $SERIES $DEB_FLAVOUR $CONFIGURATION" \
 			'!/^#/ && $2 " " $3 " " $4 " " $5 " " $6 == kernel { print $1; exit }' \
 			"$PINSEAL_SRC/qemu/flavours")
+	fi
+	VNG=''
+	if [ "$name" != "$1" ]; then
+		FLAVOUR=$1
+		VNG=yes
 	fi
 	case $ARCH in
 	x86_64) CROSS_COMPILE=x86_64-linux-gnu- ;;

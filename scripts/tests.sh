@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # shellcheck shell=bash
 #
-# Which tests there are, and the guests that run them. To be sourced after lib.sh and
-# steps.sh.
+# Which tests there are, and the guests that run them. To be sourced after lib.sh,
+# steps.sh and vng.sh.
 #
 # A run is a folder:
 #
@@ -11,9 +11,6 @@
 #   FLAVOUR/NUMBER/		a guest's console, report and result
 #
 # A test is a program and its arguments, if any, separated by colons.
-
-# The entries of a list in qemu/.
-listed() { sed '/^#/d; /^$/d' "$PINSEAL_SRC/qemu/$1"; }
 
 # The tests that the current flavour runs when none are named. Long ones come first, so that
 # its guests end at about the same time. $HAMMER adds those of hammer-tests.
@@ -74,16 +71,28 @@ queue_tests() {
 
 # plan_guests RUN FLAVOUR...: what has to be built before run_guests.
 plan_guests() {
-	local run=$1 flavour
+	local run=$1 flavour bases
 
 	shift
-	plan_kernels "$@"
-	for flavour; do
+	# Two that differ only in who starts the guest need one kernel, and the same programs.
+	mapfile -t bases < <(printf '%s\n' "${@#vng-}" | awk '!seen[$0]++')
+	plan_kernels "${bases[@]}"
+	for flavour in "${bases[@]}"; do
 		kernel "$flavour"
 		[ $MODULE != ours ] || plan "module for $flavour" build-module "$flavour"
 		# shellcheck disable=SC2086 # these are words
 		plan "test programs for $flavour" build-programs "$flavour" tests ${TEST-}
-		plan "guest image for $flavour" build-guest "$flavour" tests "$run/$flavour"
+	done
+	for flavour; do
+		case $flavour in
+		vng-*)
+			plan_vng_setup "$flavour"
+			plan_vng "guest files for $flavour" build-guest "$flavour" tests "$run/$flavour"
+			;;
+		*)
+			plan "guest image for $flavour" build-guest "$flavour" tests "$run/$flavour"
+			;;
+		esac
 	done
 }
 
@@ -99,9 +108,12 @@ declare -A running=() failed=() folder_of=()
 # run_guests RUN FLAVOUR...: runs the queued tests. The guests of a kernel share its queue: a
 # guest that is lost costs the test that it ran, and another guest takes the rest.
 run_guests() {
-	local run=$1 next pid
+	local run=$1 flavour next pid
 
 	shift
+	[ -z "$VNG_LOST" ] || for flavour; do
+		[ "$flavour" = "${flavour#vng-}" ] || : >"$run/$flavour/queue"
+	done
 	while :; do
 		next=''
 		[ ${#folder_of[@]} -ge "$GUESTS" ] || next=$(next_kernel "$run" "$@")
@@ -117,7 +129,7 @@ run_guests() {
 			break
 		fi
 	done
-	rm -f "$run"/*/initramfs
+	rm -rf "$run"/*/initramfs "$run"/*/tree
 }
 
 # next_kernel RUN FLAVOUR...: the kernel to boot a guest of, if any: one without guests, or

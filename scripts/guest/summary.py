@@ -30,6 +30,8 @@ def commands(matrix, settings, kdir):
             kernel = [] if configuration == "stock" else [f"KERNEL={configuration}"]
             chosen = [*kernel, f"ARCH={arch}"]
         found[name] = " ".join(["make test", *chosen, *settings])
+        # The same kernel, in a guest that virtme-ng starts.
+        found[f"vng-{name}"] = " ".join(["make vng-test", *chosen, *settings])
         seen.add((arch, configuration))
     return found
 
@@ -127,7 +129,7 @@ def show_slowest(flavours):
         return
     print("\nThe slowest:")
     for seconds, flavour, name in sorted(programs, reverse=True)[:SLOWEST]:
-        print(f"  {flavour:<14}{name:<24}{seconds:>8.1f} s")
+        print(f"  {flavour:<13} {name:<24}{seconds:>8.1f} s")
 
 
 def show_table(flavours):
@@ -135,7 +137,7 @@ def show_table(flavours):
           f"{'passed':>8}{'failed':>8}{'skipped':>8}{'seconds':>8}  seeds")
     for flavour in flavours:
         for passed, failed, skipped, seconds, seeds, what in flavour.rows():
-            print(f"{flavour.name:<14}{flavour.release:<27}{what:<6}"
+            print(f"{flavour.name:<13} {flavour.release:<27}{what:<6}"
                   f"{passed:>8}{failed:>8}{skipped:>8}{seconds:>8}  {seeds}")
 
 

@@ -16,6 +16,7 @@ import fcntl
 import json
 import os
 import select
+import signal
 import subprocess
 import sys
 import time
@@ -85,12 +86,13 @@ class Guest:
                 yield chunk
             if heard or not self.silent or not boots_left:
                 return
-            say([f"{self._options.name:<14}did not get to init within "
+            say([f"{self._options.name:<13} did not get to init within "
                  f"{self._options.boot:.0f} s; starting it again"])
 
     def _run(self):
+        # A session of its own: QEMU may be a child of the command, and must not outlive it.
         self._process = subprocess.Popen(self._options.command, stdin=subprocess.PIPE,
-                                         stdout=subprocess.PIPE)
+                                         stdout=subprocess.PIPE, start_new_session=True)
         out = self._process.stdout
         self.silent = 0
         limit = self._options.boot
@@ -98,7 +100,7 @@ class Guest:
             ready, _, _ = select.select([out], [], [], limit)
             if not ready:
                 self.silent = limit
-                self._process.kill()
+                os.killpg(self._process.pid, signal.SIGKILL)
                 break
             chunk = os.read(out.fileno(), 65536)
             if not chunk:
@@ -173,7 +175,7 @@ def show_program(guest_name, program):
     if program.skipped:
         counts.append(f"{program.skipped} skipped")
     took = "" if program.milliseconds is None else f"{program.milliseconds / 1000:.1f} s"
-    out = [f"{guest_name:<14}{program.name:20}{', '.join(counts):32}{took:>8}"]
+    out = [f"{guest_name:<13} {program.name:20}{', '.join(counts):32}{took:>8}"]
     for title, lines, _ in program.failures:
         out.append(f"            FAILED {title}")
         out += indented(lines)
@@ -272,10 +274,10 @@ def main():
     wrong = verdict(options, guest, report, console)
     out = []
     for line, details, _ in wrong:
-        out.append(f"{options.name:<14}FAILED {line}")
+        out.append(f"{options.name:<13} FAILED {line}")
         out += indented(details)
     if wrong:
-        out.append(f"{options.name:<14}see also {options.kept_in}/console and report")
+        out.append(f"{options.name:<13} see also {options.kept_in}/console and report")
     say(out)
 
     write_result(options, report, time.monotonic() - started, wrong)

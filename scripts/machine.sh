@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# shellcheck shell=bash
+#
+# The emulated machine of guests. To be sourced after lib.sh.
+
+# Sets for the current flavour: QEMU, the program; the array MACHINE, its options; MEMORY; CPUS;
+# and the array KERNEL_PARAMETERS, without consoles.
+#
+# Guests run under TCG, the same everywhere; a /dev/kvm that exists need not work.
+# PINSEAL_ACCEL=kvm overrides that, but not for virtme-ng.
+machine() {
+	local accel=${PINSEAL_ACCEL:-tcg,thread=multi} cpu cpus=${PINSEAL_CPUS:-2}
+
+	[ -z "$VNG" ] && [ "$ARCH" = "$(uname -m | sed s/aarch64/arm64/)" ] || accel=tcg,thread=multi
+	KERNEL_PARAMETERS=(loglevel=5 "maxcpus=$cpus" panic=-1 oops=panic)
+	case $ARCH in
+	x86_64)
+		# With five-level page tables, a KASAN kernel that is interrupted while it identifies
+		# its CPU reports valid addresses as wild ones.
+		cpu=max,la57=off
+		[ "${accel%%,*}" != kvm ] || cpu=host
+		QEMU=qemu-system-x86_64
+		MACHINE=(-machine q35 -cpu "$cpu")
+		# On a busy host the kernel takes emulated timers for broken.
+		KERNEL_PARAMETERS+=(tsc=reliable no_timer_check)
+		;;
+	arm64)
+		# Emulating the architected pointer authentication is slow.
+		cpu=max,pauth-impdef=on
+		[ "${accel%%,*}" != kvm ] || cpu=host
+		QEMU=qemu-system-aarch64
+		MACHINE=(-machine "virt,gic-version=3" -cpu "$cpu")
+		;;
+	esac
+	MACHINE+=(-accel "$accel")
+	# One more CPU is offline, for tests that take CPUs away.
+	CPUS=$((cpus + 1))
+
+	# KASAN needs memory for its shadow, and its quarantine must not be charged to the small
+	# memory cgroups of tests.
+	MEMORY=2G
+	if [ "$CONFIGURATION" != stock ]; then
+		MEMORY=3G
+		KERNEL_PARAMETERS+=(cgroup.memory=nokmem)
+	fi
+	# shellcheck disable=SC2206 # these are words
+	KERNEL_PARAMETERS+=($PARAMETERS)
+	[ -z "${PINSEAL_TEST_LONG-}" ] || KERNEL_PARAMETERS+=("PINSEAL_TEST_LONG=$PINSEAL_TEST_LONG")
+}
