@@ -56,6 +56,6 @@ kdir_make() {
 # done. A kernel in the cache is built with the build root's compilers, and checked by build-module.
 kdir_check() {
 	kernel kdir
-	[ $MODULE = none ] || [[ $PINSEAL_KDIR = "$PINSEAL_CACHE"/* ]] ||
+	[ "$MODULE" = none ] || [[ $PINSEAL_KDIR = "$PINSEAL_CACHE"/* ]] ||
 		"$PINSEAL_SRC/scripts/check-kdir" "$PINSEAL_KDIR"
 }

@@ -79,7 +79,7 @@ plan_guests() {
 	plan_kernels "${bases[@]}"
 	for flavour in "${bases[@]}"; do
 		kernel "$flavour"
-		[ $MODULE != ours ] || plan "module for $flavour" build-module "$flavour"
+		[ "$MODULE" != ours ] || plan "module for $flavour" build-module "$flavour"
 		# shellcheck disable=SC2086 # these are words
 		plan "test programs for $flavour" build-programs "$flavour" tests ${TEST-}
 	done
