@@ -44,9 +44,10 @@ wanted_tests() {
 	fi
 }
 
-# programs_of TEST...: the programs that these tests need. Only pressure runs another one.
+# programs_of TEST...: the programs that these tests need. Only pressure runs another one; kselftest
+# is a script.
 programs_of() {
-	printf '%s\n' "$@" | sed -E 's/^pressure:(\w+).*/pressure\n\1/; t; s/:.*//' | sort -u
+	printf '%s\n' "$@" | sed -E '/^kselftest$/d; s/^pressure:(\w+).*/pressure\n\1/; t; s/:.*//' | sort -u
 }
 
 # The seconds after which a test of the current flavour is killed. Emulated machines are
@@ -87,6 +88,8 @@ plan_guests() {
 		case $flavour in
 		vng-*)
 			plan_vng_setup "$flavour"
+			! grep -q '^kselftest ' "$run/$flavour/tests" ||
+				plan "selftests in a kernel's source, for ${flavour#vng-}" setup-kselftest "${flavour#vng-}"
 			plan_vng "guest files for $flavour" build-guest "$flavour" tests "$run/$flavour"
 			;;
 		*)

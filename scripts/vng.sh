@@ -50,6 +50,9 @@ vng_command() {
 	for parameter in "${KERNEL_PARAMETERS[@]}"; do
 		command+=(--kopt "$parameter")
 	done
+	# What setup-kselftest has made.
+	[ ! -e "$PINSEAL_CACHE${dir#/cache}/tree/tests/kselftest" ] ||
+		command+=(--rwdir "/kernel=$(inside "$TREE_DIR")")
 	# All that follows is QEMU's.
 	command+=(--qemu-opts "${MACHINE[@]}" -no-reboot)
 }
