@@ -29,8 +29,10 @@ kdir_flavour() {
 	DEB_FLAVOUR=$DEB_ARCH
 }
 
-# Sets KDIR_MAKE to the start of a command that runs the kernel's make with the compilers that it
-# was built with: the host's, or for a kernel in the cache those of the build root.
+# Sets the array KDIR_MAKE to a command that runs the kernel's make with the compilers that it was
+# built with: the host's, or for a kernel in the cache those of the build root. The array KDIR_ROOT
+# enters that, and is empty for the host's; KDIR_INSIDE and KDIR_SRC are the build folder and this
+# checkout as the command sees them.
 kdir_make() {
 	local arguments=(ARCH="$ARCH")
 
@@ -52,8 +54,9 @@ kdir_make() {
 	KDIR_MAKE=("${KDIR_ROOT[@]}" make -j"$(nproc)" -C "$KDIR_INSIDE" "${arguments[@]}")
 }
 
-# kdir_check: if the module cannot be built for the kernel, says why in one line, before anything else is
-# done. A kernel in the cache is built with the build root's compilers, and checked by build-module.
+# kdir_check: if the module cannot be built for the kernel, says why in one line, before anything
+# else is done. A kernel in the cache is built with the build root's compilers, and checked by
+# build-module.
 kdir_check() {
 	kernel kdir
 	[ "$MODULE" = none ] || [[ $PINSEAL_KDIR = "$PINSEAL_CACHE"/* ]] ||

@@ -147,8 +147,8 @@ flavour() {
 	TOOLCHAIN+=(ARCH="$ARCH" CROSS_COMPILE="$CROSS_COMPILE")
 }
 
-# flavours_of [ARCH]: that of $PINSEAL_KDIR, or the flavours in $FLAVOURS, or else the first one of each architecture, or
-# of ARCH, with the configuration $KERNEL (by default stock).
+# flavours_of [ARCH]: that of $PINSEAL_KDIR, or the flavours in $FLAVOURS, or else the first one of
+# each architecture, or of ARCH, with the configuration $KERNEL (by default stock).
 flavours_of() {
 	if [ -n "${PINSEAL_KDIR-}" ]; then
 		echo kdir
