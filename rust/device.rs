@@ -55,6 +55,7 @@ use kernel::{
         SeqFile, //
     },
     sync::{
+        atomic::Relaxed,
         Arc,
         ArcBorrow, //
     }, //
@@ -133,6 +134,7 @@ impl MemoryOwner for OpenObject {
         let pins = self.pins().count();
         seq_print!(m, "pins:\t{}\n", pins.all);
         seq_print!(m, "leases:\t{}\n", pins.leased);
+        seq_print!(m, "protections:\t{}\n", self.protections().load(Relaxed));
         seq_print!(m, "waiters:\t{}\n", self.exclusion().waiters());
         if let Some(seals) = self.used_background().and_then(|used| used.seals()) {
             seq_print!(m, "sealing:\t{:#x}\n", seals.bits());
@@ -212,5 +214,9 @@ impl MappingOwner for OpenObject {
 
     fn wait_read_unblocked(&self) {
         self.exclusion().wait_read_unblocked();
+    }
+
+    fn count_protections(&self, change: isize) {
+        self.protections().fetch_add(change, Relaxed);
     }
 }

@@ -276,6 +276,41 @@ bool pinseal_vma_is_mlocked_on_fault(const struct vm_area_struct *vma)
 	return vma->vm_flags & VM_LOCKONFAULT;
 }
 
+bool pinseal_vma_is_mseal_sealed(const struct vm_area_struct *vma)
+{
+	return vma->vm_flags & VM_SEALED;
+}
+
+void pinseal_vma_start_write(struct vm_area_struct *vma)
+{
+	vma_start_write(vma);
+}
+
+void pinseal_vma_mod_flags(struct vm_area_struct *vma, vm_flags_t set, vm_flags_t clear)
+{
+	vm_flags_mod(vma, set, clear);
+}
+
+void pinseal_vma_set_page_prot(struct vm_area_struct *vma, vm_flags_t flags)
+{
+	WRITE_ONCE(vma->vm_page_prot, vm_get_page_prot(flags));
+}
+
+bool pinseal_page_compound(const struct page *page)
+{
+	return PageCompound(page);
+}
+
+bool pinseal_page_hwpoison(const struct page *page)
+{
+	return PageHWPoison(page);
+}
+
+void pinseal_put_page(struct page *page)
+{
+	put_page(page);
+}
+
 bool pinseal_userfaultfd_armed(struct vm_area_struct *vma)
 {
 	return userfaultfd_armed(vma);

@@ -104,7 +104,14 @@ void pinseal_folio_set_locked(struct folio *folio);
 static const vm_flags_t pinseal_VM_MAYSHARE = VM_MAYSHARE;
 bool pinseal_vma_is_mlocked(const struct vm_area_struct *vma);
 bool pinseal_vma_is_mlocked_on_fault(const struct vm_area_struct *vma);
+bool pinseal_vma_is_mseal_sealed(const struct vm_area_struct *vma);
+void pinseal_vma_start_write(struct vm_area_struct *vma);
+void pinseal_vma_mod_flags(struct vm_area_struct *vma, vm_flags_t set, vm_flags_t clear);
+void pinseal_vma_set_page_prot(struct vm_area_struct *vma, vm_flags_t flags);
 bool pinseal_userfaultfd_armed(struct vm_area_struct *vma);
+bool pinseal_page_compound(const struct page *page);
+bool pinseal_page_hwpoison(const struct page *page);
+void pinseal_put_page(struct page *page);
 void pinseal_i_mmap_lock_read(struct address_space *mapping);
 void pinseal_i_mmap_unlock_read(struct address_space *mapping);
 

@@ -9,6 +9,7 @@
 //! | `resize`     | `PINSEAL_IOC_RESIZE` and `_FALLOCATE`                            |
 //! | `list`       | `PINSEAL_IOC_PINS`                                               |
 //! | `pin`        | `PINSEAL_IOC_PIN`, and the commands of handles                   |
+//! | `protect`    | `PINSEAL_IOC_PROTECT`                                            |
 //! | `descriptor` | `PINSEAL_IOC_CREATE`, `_REOPEN`, `_EXPORT` and `_IMPORT`         |
 //!
 //! The first comment of `include/uapi/linux/pinseal.h` has the rules for all commands. The form is
@@ -18,6 +19,7 @@ mod argument;
 mod descriptor;
 mod list;
 mod pin;
+mod protect;
 mod resize;
 mod seal;
 
@@ -44,6 +46,7 @@ use zerocopy::IntoBytes;
 
 /// Features of this build.
 const FEATURES: u32 = uapi::PINSEAL_FEATURE_CREATE
+    | uapi::PINSEAL_FEATURE_PROTECT
     | match Mirror::IS_SUPPORTED {
         true => uapi::PINSEAL_FEATURE_MIRROR,
         false => 0,
@@ -71,6 +74,7 @@ pub(crate) fn dispatch(file: MemoryFile<'_, OpenObject>, cmd: u32, arg: usize) -
         0x08 => return descriptor::export(file, arg),
         0x09 => return descriptor::reopen(file, arg),
         0x0a => set_name(file, arg)?,
+        0x0b => return protect::protect(file.owner(), arg),
         0x0d => return descriptor::create(file, arg),
         _ => return Err(ENOTTY),
     }

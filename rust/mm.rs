@@ -8,19 +8,23 @@
 //! |-----------------|----------------------------------------------------------------------|
 //! | `address_space` | the page cache of a file                                             |
 //! | `folio`         | folios of the page cache, and their references                       |
+//! | `locked_mm`     | address spaces whose mmap lock is held                               |
 //! | `locked_folio`  | locked folios, and their replacement by a copy                       |
 //! | `lru`           | draining of the LRU batches                                          |
 //! | `memcg`         | memory cgroups, for workers                                          |
 //! | `mlock`         | maps pages again in mlocked VMAs                                     |
 //! | `memlock`       | charges against `RLIMIT_MEMLOCK`                                     |
 //! | `mirror`        | mirrors of addresses of a process (HMM)                              |
+//! | `protections`   | protections of the pages of a mapping                                |
 
 pub(crate) mod address_space;
 pub(crate) mod folio;
 pub(crate) mod locked_folio;
+pub(crate) mod locked_mm;
 pub(crate) mod lru;
 pub(crate) mod memcg;
 pub(crate) mod memlock;
 #[cfg_attr(not(CONFIG_HMM_MIRROR), path = "mm/no_mirror.rs")]
 pub(crate) mod mirror;
 mod mlock;
+pub(crate) mod protections;

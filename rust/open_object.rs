@@ -22,6 +22,7 @@ use kernel::{
     new_mutex,
     prelude::*,
     sync::{
+        atomic::Atomic,
         Arc,
         Mutex, //
     }, //
@@ -45,6 +46,8 @@ pub(crate) struct OpenObject {
     #[pin]
     background: Mutex<Background>,
     object: Arc<Object>,
+    /// Number of ranges of pages that do not have the protection of their mapping.
+    protections: Atomic<isize>,
     /// They take the steps of asynchronous seals.
     workers: Arc<Workers>,
 }
@@ -60,10 +63,16 @@ impl OpenObject {
             pin_init!(Self {
                 background <- new_mutex!(Background(None), "pinseal::OpenObject::background"),
                 object,
+                protections: Atomic::new(0),
                 workers,
             }),
             GFP_KERNEL_ACCOUNT,
         )
+    }
+
+    /// Number of ranges of pages, in all mappings, that do not have the protection of their mapping.
+    pub(crate) fn protections(&self) -> &Atomic<isize> {
+        &self.protections
     }
 
     /// A new object that is a memfd: its state, and the file that the state is to own.

@@ -12,6 +12,7 @@
 //! | 6     | [`seal`]       | everything from a request to the bit                           |
 //! | 6     | [`resize`]     | truncation and hole punching that wait for references          |
 //! | 6     | [`handle`]     | files that pin or mirror pages                                 |
+//! | 6     | [`map`]        | what mappings show: protections of pages                       |
 //! | 5     | [`wait`]       | finding extra references, and waiting for them to go           |
 //! | 4     | [`object`]     | the object: its memory, its seals, what is pinned of it        |
 //! | 3     | [`fs`]         | extension of the kernel crate: files                           |
@@ -35,6 +36,7 @@ mod device;
 mod fs;
 mod handle;
 mod ioctl;
+mod map;
 #[expect(unsafe_code)]
 mod mm;
 mod object;

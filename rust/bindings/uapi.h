@@ -6,4 +6,5 @@
 #include <linux/types.h>
 #include <linux/falloc.h>
 #include <linux/fcntl.h>
+#include <linux/mman.h>
 #include <uapi/linux/pinseal.h>

@@ -134,6 +134,27 @@ impl AddressSpace {
         unsafe { bindings::unmap_mapping_pages(self.as_ptr(), pages.start, pages.len(), false) };
     }
 
+    /// Returns the first index in the range that has a page, which is not swapped out if
+    /// `in_memory`.
+    pub(crate) fn next_page(&self, pages: Range<usize>, in_memory: bool) -> Option<usize> {
+        let mut index = pages.start;
+        while index < pages.end {
+            // SAFETY: The mapping is alive by the type invariants. The entry is not dereferenced.
+            let entry = unsafe {
+                let i_pages = &raw mut (*self.as_ptr()).i_pages;
+                bindings::xa_find(i_pages, &mut index, pages.end - 1, bindings::XA_PRESENT)
+            };
+            if entry.is_null() {
+                return None;
+            }
+            if is_pointer(entry) || !in_memory {
+                return Some(index);
+            }
+            index += 1;
+        }
+        None
+    }
+
     /// Calls `visit` for each folio in the range, as [`AddressSpace::for_each_entry`] does.
     #[inline]
     pub(crate) fn for_each_folio(
@@ -289,7 +310,7 @@ unsafe fn leaf<'a>(xas: *mut bindings::xa_state) -> Option<Leaf<'a>> {
 /// C: `xa_is_value()`, `xa_is_internal()` in
 /// [`include/linux/xarray.h`](srctree/include/linux/xarray.h).
 #[inline]
-pub(super) fn is_pointer(entry: *mut c_void) -> bool {
+fn is_pointer(entry: *mut c_void) -> bool {
     !entry.is_null() && entry.addr() & 3 == 0
 }
 

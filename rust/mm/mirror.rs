@@ -16,7 +16,15 @@
 
 use crate::{
     bindings,
-    mm::address_space::AddressSpace,
+    mm::{
+        address_space::AddressSpace,
+        locked_mm::{
+            is_shared,
+            LockedMm,
+            ReadLockedMm,
+            WriteLockedMm, //
+        }, //
+    },
     sync::sleep::fatal_signal_pending, //
 };
 use core::{
@@ -28,10 +36,7 @@ use kernel::{
     error::to_result,
     ffi::c_ulong,
     mm::{
-        virt::{
-            vm_flags_t,
-            VmaRef, //
-        },
+        virt::VmaRef,
         Mm,
         MmWithUser, //
     },
@@ -45,15 +50,8 @@ use kernel::{
         aref::ARef,
         SpinLock, //
     },
-    types::{
-        NotThreadSafe,
-        Opaque, //
-    }, //
+    types::Opaque, //
 };
-
-/// `VM_MAYSHARE`: the mapping is shared, writable or not. In the kernel crate of 7.2,
-/// `flags::MAYSHARE` has the value of `VM_MAYEXEC`.
-const MAYSHARE: vm_flags_t = bindings::pinseal_VM_MAYSHARE as vm_flags_t;
 
 /// Number of translations that a mirror caches.
 const MAX_TRANSLATIONS: usize = 64;
@@ -186,8 +184,8 @@ impl Mirror {
         }
         let current = current!();
         let user = current.mm().ok_or(EFAULT)?;
-        let locked = LockedMm::lock(user, MmapLock::Write)?;
-        if !locked.maps(&addresses, file, first) {
+        let locked = WriteLockedMm::lock(user)?;
+        if !all_map(&locked, &addresses, file, first) {
             return Err(EFAULT);
         }
         let mm: ARef<Mm> = (&**user).into();
@@ -333,7 +331,7 @@ impl Mirror {
             dev_private_owner: null_mut(),
         };
         {
-            let locked = LockedMm::lock(&mm, MmapLock::Read)?;
+            let locked = ReadLockedMm::lock(&mm)?;
             locked
                 .vma(address)
                 .filter(|vma| is_shared_mapping_of(vma, file, address, index))
@@ -375,82 +373,18 @@ impl PinnedDrop for Mirror {
 /// Whether `vma` is a shared mapping with page `index` of `file` at `address`, and user space
 /// cannot delay a fault there.
 fn is_shared_mapping_of(vma: &VmaRef, file: &AddressSpace, address: usize, index: usize) -> bool {
-    vma.flags() & MAYSHARE != 0 && file.is_mapped_by(vma, address, index)
+    is_shared(vma) && file.is_mapped_by(vma, address, index)
 }
 
-/// How an mmap lock is held.
-#[derive(Clone, Copy)]
-enum MmapLock {
-    Read,
-    Write,
-}
-
-/// An address space whose mmap lock is held.
-///
-/// # Invariants
-///
-/// The current task holds the lock of `mm` as `lock` says.
-struct LockedMm<'a> {
-    mm: &'a MmWithUser,
-    lock: MmapLock,
-    _nts: NotThreadSafe,
-}
-
-impl<'a> LockedMm<'a> {
-    /// Locks an address space.
-    ///
-    /// # Errors
-    ///
-    /// `EINTR` for a fatal signal.
-    fn lock(mm: &'a MmWithUser, lock: MmapLock) -> Result<Self> {
-        // SAFETY: `mm` is valid.
-        let result = unsafe {
-            match lock {
-                MmapLock::Read => bindings::pinseal_mmap_read_lock_killable(mm.as_raw()),
-                MmapLock::Write => bindings::pinseal_mmap_write_lock_killable(mm.as_raw()),
-            }
-        };
-        match result {
-            // INVARIANT: The lock was acquired above.
-            0 => Ok(Self {
-                mm,
-                lock,
-                _nts: NotThreadSafe,
-            }),
-            _ => Err(EINTR),
+/// Whether shared mappings map `file` at all addresses, from page `first` on.
+fn all_map(mm: &LockedMm<'_>, addresses: &Range<usize>, file: &AddressSpace, first: usize) -> bool {
+    let mut address = addresses.start;
+    while address < addresses.end {
+        let index = first + ((address - addresses.start) >> PAGE_SHIFT);
+        match mm.vma(address) {
+            Some(vma) if is_shared_mapping_of(vma, file, address, index) => address = vma.end(),
+            _ => return false,
         }
     }
-
-    fn vma(&self, address: usize) -> Option<&VmaRef> {
-        // SAFETY: The mmap lock is held while the VMA is borrowed.
-        unsafe {
-            let vma = bindings::vma_lookup(self.mm.as_raw(), address);
-            (!vma.is_null()).then(|| VmaRef::from_raw(vma))
-        }
-    }
-
-    /// Whether shared mappings map `file` at all addresses, from page `first` on.
-    fn maps(&self, addresses: &Range<usize>, file: &AddressSpace, first: usize) -> bool {
-        let mut address = addresses.start;
-        while address < addresses.end {
-            let index = first + ((address - addresses.start) >> PAGE_SHIFT);
-            match self.vma(address) {
-                Some(vma) if is_shared_mapping_of(vma, file, address, index) => address = vma.end(),
-                _ => return false,
-            }
-        }
-        true
-    }
-}
-
-impl Drop for LockedMm<'_> {
-    fn drop(&mut self) {
-        // SAFETY: By the type invariants, the current task holds the lock.
-        unsafe {
-            match self.lock {
-                MmapLock::Read => bindings::mmap_read_unlock(self.mm.as_raw()),
-                MmapLock::Write => bindings::pinseal_mmap_write_unlock(self.mm.as_raw()),
-            }
-        }
-    }
+    true
 }

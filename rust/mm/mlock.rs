@@ -9,10 +9,7 @@
 //! C headers: [`include/linux/fs.h`](srctree/include/linux/fs.h),
 //! [`include/linux/mm.h`](srctree/include/linux/mm.h)
 
-use super::address_space::{
-    is_pointer,
-    AddressSpace, //
-};
+use super::address_space::AddressSpace;
 use crate::{
     bindings,
     sync::sleep::fatal_signal_pending, //
@@ -78,27 +75,6 @@ impl AddressSpace {
             }
         }
         Ok(())
-    }
-
-    /// Returns the first index in the range that has a page, which is not swapped out if
-    /// `in_memory`.
-    fn next_page(&self, pages: Range<usize>, in_memory: bool) -> Option<usize> {
-        let mut index = pages.start;
-        while index < pages.end {
-            // SAFETY: The mapping is alive by the type invariants. The entry is not dereferenced.
-            let entry = unsafe {
-                let i_pages = &raw mut (*self.as_ptr()).i_pages;
-                bindings::xa_find(i_pages, &mut index, pages.end - 1, bindings::XA_PRESENT)
-            };
-            if entry.is_null() {
-                return None;
-            }
-            if is_pointer(entry) || !in_memory {
-                return Some(index);
-            }
-            index += 1;
-        }
-        None
     }
 
     /// Maps one page of a range. Returns whether it is worth going on with the range.

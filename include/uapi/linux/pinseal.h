@@ -39,9 +39,11 @@
  *
  * _MIRROR: PINSEAL_PIN_MIRROR is supported.
  * _CREATE: PINSEAL_IOC_CREATE is supported.
+ * _PROTECT: PINSEAL_IOC_PROTECT is supported.
  */
 #define PINSEAL_FEATURE_MIRROR	(1U << 0)
 #define PINSEAL_FEATURE_CREATE	(1U << 1)
+#define PINSEAL_FEATURE_PROTECT	(1U << 2)
 
 /**
  * struct pinseal_info - what this build of pinseal supports
@@ -489,6 +491,65 @@ struct pinseal_create {
 	char name[PINSEAL_NAME_MAX];
 };
 
+/*
+ * Flags of struct pinseal_protect.
+ *
+ * PINSEAL_PROTECT_RANGES: change all ranges of the array @ranges, in one call and
+ * all or none. Where they overlap, the later one wins.
+ *
+ * PINSEAL_PROTECT_QUERY: change nothing, but fill @ranges with those in @addr,
+ * @len whose pages do not have the protection of their mapping, in ascending
+ * order, and return how many these are: at most @nr, or with @nr 0 how many there
+ * are. Addresses where nothing of the object is mapped are skipped.
+ */
+#define PINSEAL_PROTECT_RANGES	(1U << 1)
+#define PINSEAL_PROTECT_QUERY	(1U << 2)
+
+/* Limit of pinseal_protect.nr. */
+#define PINSEAL_PROTECT_MAX	65536
+
+/**
+ * struct pinseal_protect_range - pages, and their protection
+ * @addr: address of the first page
+ * @len: length in bytes
+ * @pgoff: the page of the object at @addr: out with %PINSEAL_PROTECT_QUERY, else
+ *	must be 0
+ * @prot: PROT_NONE, or a mask of PROT_READ, PROT_WRITE and PROT_EXEC, from
+ *	<sys/mman.h>
+ * @flags: must be 0; out: 0
+ */
+struct pinseal_protect_range {
+	__u64 addr;
+	__u64 len;
+	__u64 pgoff;
+	__u32 prot;
+	__u32 flags;
+};
+
+/**
+ * struct pinseal_protect - give pages protections, or ask for them
+ * @addr: in: address of the first page; 0 with %PINSEAL_PROTECT_RANGES
+ * @len: in: length in bytes; 0 with %PINSEAL_PROTECT_RANGES
+ * @pgoff: in: must be 0
+ * @prot: in: as in &struct pinseal_protect_range; 0 with
+ *	%PINSEAL_PROTECT_RANGES or %PINSEAL_PROTECT_QUERY
+ * @flags: in: %PINSEAL_PROTECT_*
+ * @ranges: in: with either flag, address of an array of &struct
+ *	pinseal_protect_range, else 0
+ * @nr: in: number of its elements, at most %PINSEAL_PROTECT_MAX
+ *
+ * The first version of the struct ends with @flags.
+ */
+struct pinseal_protect {
+	__u64 addr;
+	__u64 len;
+	__u64 pgoff;
+	__u32 prot;
+	__u32 flags;
+	__u64 ranges;
+	__u64 nr;
+};
+
 /**
  * PINSEAL_IOC_INFO - get what this build supports, and the object's size
  *
@@ -760,5 +821,53 @@ struct pinseal_create {
  * EMFILE, ENFILE, ENOMEM.
  */
 #define PINSEAL_IOC_CREATE	_IOW(PINSEAL_IOC_MAGIC, 0x0d, struct pinseal_create)
+
+/**
+ * PINSEAL_IOC_PROTECT - give pages of a mapping protections of their own
+ *
+ * As mprotect() for single pages, but without a VMA for each. The mapping is a
+ * shared one of the caller's, made with a descriptor of the object: this one or
+ * another, but not one of PINSEAL_IOC_EXPORT or /proc/PID/fd. The range may have
+ * several.
+ *
+ * The protection belongs to the object's page in that mapping: it stays when the
+ * mapping is split, partly unmapped or moved, and when the page is swapped out,
+ * migrated or dropped (MADV_DONTNEED). A child (fork()) has the same until one of
+ * the two is changed. mprotect() wins: pages in its range lose their own
+ * protection. (If mprotect() fails for lack of memory, they may have lost it as
+ * well.)
+ *
+ * An access that the protection refuses is SIGSEGV (with si_code SEGV_MAPERR: the
+ * kernel lets a module raise no other), or EFAULT where the kernel accesses the
+ * page for a system call, also of another process. As with mprotect(), ptrace()
+ * and /proc/PID/mem read what is refused, but do not write it. Pages that the
+ * kernel has pinned for writing before are written to nevertheless.
+ *
+ * While pages have protections of their own, the mapping is one that the kernel
+ * calls special (VM_DONTEXPAND, "de" in smaps): it is not merged with others,
+ * mremap() does not extend or copy it (EFAULT), mlock() and MADV_* for huge pages have no
+ * effect on it, userfaultfd does not watch it, and pages of it are not pinned for
+ * writing for long (FOLL_LONGTERM: EFAULT) unless they were written to just before.
+ *
+ * For seals, the mapping counts: a writable one of which every page is read-only
+ * is in the way of F_SEAL_WRITE.
+ *
+ * Errors; nothing has changed then:
+ *
+ * EINVAL: an address or length is not page aligned, a length is 0, @prot has
+ *	other bits than PROT_READ, PROT_WRITE and PROT_EXEC, the mapping is
+ *	private, @nr is too large.
+ * EOVERFLOW: @addr + @len.
+ * ENOMEM: some of the addresses are not mapped, or by no descriptor of the object;
+ *	also for lack of memory, which is charged to the caller's memory cgroup,
+ *	and when a mapping has about a million ranges that are far apart.
+ * EACCES: the mapping does not allow @prot.
+ * EPERM: the mapping is sealed by mseal().
+ * EOPNOTSUPP: the mapping is mlocked, or watched by userfaultfd; it is executable,
+ *	and @prot is neither PROT_NONE nor readable and executable like it: page
+ *	table entries have that from the mapping.
+ * EINTR: a fatal signal arrived.
+ */
+#define PINSEAL_IOC_PROTECT	_IOW(PINSEAL_IOC_MAGIC, 0x0b, struct pinseal_protect)
 
 #endif /* _UAPI_LINUX_PINSEAL_H */

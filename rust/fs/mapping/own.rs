@@ -1,0 +1,334 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! The mappings of a memory file's owner in the caller's address space, and the protections of their
+//! pages.
+
+use super::{
+    operations::{
+        owner_of_file,
+        Kind,
+        Tables, //
+    },
+    protected::{
+        pages_at,
+        ProtectedMapping, //
+    }, //
+};
+use crate::{
+    bindings,
+    compat::eopnotsupp,
+    fs::memory_file::MemoryOwner,
+    mm::{
+        address_space::AddressSpace,
+        locked_mm::{
+            is_shared,
+            WriteLockedMm, //
+        },
+        protections::{
+            PageAccess,
+            Protection,
+            Protections, //
+        }, //
+    }, //
+};
+use core::{
+    marker::PhantomData,
+    ops::Range,
+    ptr, //
+};
+use kernel::{
+    fs::File,
+    mm::{
+        virt::{
+            flags,
+            VmaRef, //
+        },
+        MmWithUser, //
+    },
+    page::PAGE_SHIFT,
+    prelude::*,
+    sync::{
+        aref::ARef,
+        ArcBorrow, //
+    }, //
+};
+
+/// The mappings of an owner in an address space, locked for writing.
+pub(crate) struct OwnMappings<'a, T> {
+    mm: WriteLockedMm<'a>,
+    owner: ArcBorrow<'a, T>,
+}
+
+impl<'a, T: MemoryOwner> OwnMappings<'a, T> {
+    /// Locks the mappings of `owner` in `mm`.
+    ///
+    /// # Errors
+    ///
+    /// `EINTR` for a fatal signal.
+    pub(crate) fn lock(mm: &'a MmWithUser, owner: ArcBorrow<'a, T>) -> Result<Self> {
+        Ok(Self {
+            mm: WriteLockedMm::lock(mm)?,
+            owner,
+        })
+    }
+
+    /// Calls `visit` for each mapping that has some of `addresses`, with those that it has, until one
+    /// fails.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM` when no mapping of the owner has some of the addresses; those of `visit`.
+    pub(crate) fn for_all(
+        &mut self,
+        addresses: &Range<usize>,
+        mut visit: impl FnMut(&mut OwnMapping<'_, T>, Range<usize>) -> Result,
+    ) -> Result {
+        let mut next = addresses.start;
+        while next < addresses.end {
+            let mut mapping = self
+                .mm
+                .vma(next)
+                .and_then(|vma| self.own(vma))
+                .ok_or(ENOMEM)?;
+            let end = mapping.vma.end().min(addresses.end);
+            visit(&mut mapping, next..end)?;
+            next = end;
+        }
+        Ok(())
+    }
+
+    /// Calls `visit` as [`OwnMappings::for_all`], and skips addresses without such a mapping.
+    pub(crate) fn for_each(
+        &mut self,
+        addresses: &Range<usize>,
+        mut visit: impl FnMut(&mut OwnMapping<'_, T>, Range<usize>),
+    ) {
+        let mut next = addresses.start;
+        while let Some(vma) = self.mm.vma_from(next) {
+            if vma.start() >= addresses.end {
+                return;
+            }
+            if let Some(mut mapping) = self.own(vma) {
+                let within = vma.start().max(next)..vma.end().min(addresses.end);
+                visit(&mut mapping, within);
+            }
+            next = vma.end();
+            if next >= addresses.end {
+                return;
+            }
+        }
+    }
+
+    /// Returns `vma` as a mapping of the owner, if it is one.
+    fn own<'m>(&self, vma: &'m VmaRef) -> Option<OwnMapping<'m, T>> {
+        let (tables, is_protected) = T::vm_ops().of(vma)?;
+        let mapping = OwnMapping {
+            vma,
+            tables,
+            is_protected,
+            _owner: PhantomData,
+        };
+        ptr::eq(&*mapping.owner(), &*self.owner).then_some(mapping)
+    }
+}
+
+/// A mapping of an owner of type `T`, locked for writing.
+///
+/// # Invariants
+///
+/// The operations of `vma` are the protected ones of `tables` if `is_protected`, else the plain ones.
+/// The mmap lock is held for writing.
+pub(crate) struct OwnMapping<'a, T> {
+    vma: &'a VmaRef,
+    tables: &'static Tables,
+    is_protected: bool,
+    _owner: PhantomData<fn() -> T>,
+}
+
+impl<T: MemoryOwner> OwnMapping<'_, T> {
+    /// The accesses that the mapping allows.
+    pub(crate) fn access(&self) -> PageAccess {
+        let vma_flags = self.vma.flags();
+        [
+            (flags::READ, PageAccess::READ),
+            (flags::WRITE, PageAccess::WRITE),
+            (flags::EXEC, PageAccess::EXEC),
+        ]
+        .into_iter()
+        .filter(|(flag, _)| vma_flags & flag != 0)
+        .fold(PageAccess::NONE, |all, (_, access)| all.with(access))
+    }
+
+    /// Checks whether pages of the mapping can have protections of their own.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL` when it is private, `EPERM` when it is sealed by `mseal()`. `EOPNOTSUPP` when it is
+    /// mlocked, because the core does not support that for mappings that are not merged, and when
+    /// userfaultfd watches it.
+    pub(crate) fn check_protectable(&self) -> Result {
+        if !is_shared(self.vma) {
+            return Err(EINVAL);
+        }
+        let vma = self.vma.as_ptr();
+        // SAFETY: The VMA is valid and locked.
+        unsafe {
+            if bindings::pinseal_vma_is_mseal_sealed(vma) {
+                return Err(EPERM);
+            }
+            if bindings::pinseal_vma_is_mlocked(vma) || bindings::pinseal_userfaultfd_armed(vma) {
+                return Err(eopnotsupp());
+            }
+        }
+        Ok(())
+    }
+
+    /// The pages that the mapping shows at some of its addresses.
+    pub(crate) fn pages(&self, addresses: &Range<usize>) -> Range<usize> {
+        pages_at(self.vma, addresses)
+    }
+
+    /// The addresses of some of the mapping's pages.
+    pub(crate) fn addresses(&self, pages: &Range<usize>) -> Range<usize> {
+        let first = self.pages(&(self.vma.start()..self.vma.end())).start;
+        let address_of = |page: usize| self.vma.start() + ((page - first) << PAGE_SHIFT);
+        address_of(pages.start)..address_of(pages.end)
+    }
+
+    /// The protections of the mapping's pages, if they have some of their own.
+    pub(crate) fn protections(&self) -> Option<&Protections> {
+        if !self.is_protected {
+            return None;
+        }
+        // SAFETY: By the type invariants.
+        Some(unsafe { ProtectedMapping::<T>::of(self.vma.as_ptr()) }.protections())
+    }
+
+    /// Makes room for protections of pages, for a call of [`OwnMapping::protect`] with the same. No
+    /// protection changes. If they are not changed, [`OwnMapping::settle`] is to be called.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`. `EINTR` for a fatal signal.
+    pub(crate) fn prepare(&mut self, addresses: &Range<usize>) -> Result {
+        let vma = self.vma.as_ptr();
+        // SAFETY: By the type invariants, the mmap lock is held for writing.
+        unsafe { bindings::pinseal_vma_start_write(vma) };
+        if !self.is_protected {
+            self.make_protected()?;
+        }
+        let pages = self.pages(addresses);
+        // SAFETY: By the type invariants and `make_protected`; the VMA was locked above.
+        unsafe {
+            ProtectedMapping::<T>::make_unshared(vma)?;
+            ProtectedMapping::<T>::of(vma).change(|protections| protections.carve(&pages))
+        }
+    }
+
+    /// Gives pages a protection. [`OwnMapping::prepare`] was called for them, under the same lock. The
+    /// caller zaps them.
+    pub(crate) fn protect(&mut self, addresses: &Range<usize>, protection: Protection) {
+        let pages = self.pages(addresses);
+        // SAFETY: `prepare` has locked the VMA, and given it private data of its own.
+        unsafe {
+            ProtectedMapping::<T>::of(self.vma.as_ptr())
+                .change(|protections| protections.fill(&pages, protection));
+        }
+    }
+
+    /// Removes pages from the page table, so that their next access asks for their protection.
+    pub(crate) fn zap(&self, addresses: &Range<usize>) {
+        // SAFETY: The VMA keeps its file open.
+        let file = unsafe { AddressSpace::from_raw((*(*self.vma.as_ptr()).vm_file).f_mapping) };
+        // What is not in the page cache is not mapped.
+        if file.next_page(self.pages(addresses), true).is_some() {
+            self.vma.zap_vma_range(addresses.start, addresses.len());
+        }
+    }
+
+    /// Drops what is not needed for the protections of pages or, if none is left, of the mapping.
+    pub(crate) fn settle(&mut self, addresses: &Range<usize>) {
+        if !self.is_protected {
+            return;
+        }
+        let vma = self.vma.as_ptr();
+        let pages = self.pages(addresses);
+        // SAFETY: By the type invariants, the mmap lock is held for writing.
+        unsafe { bindings::pinseal_vma_start_write(vma) };
+        // SAFETY: By the type invariants; the VMA was locked above.
+        unsafe {
+            let mapping = ProtectedMapping::<T>::of(vma);
+            if !mapping.is_shared() {
+                mapping.change(|protections| protections.tidy(&pages));
+            }
+            if mapping.protections().is_empty() {
+                self.make_plain();
+            }
+        }
+    }
+
+    /// The memory file by which the mapping was made.
+    fn file(&self) -> &File {
+        let vma = self.vma.as_ptr();
+        // SAFETY: By the type invariants. The private data of a plain mapping is the file. Neither is
+        // being read at a locked position: it is not used for reading at all.
+        unsafe {
+            match self.is_protected {
+                true => ProtectedMapping::<T>::of(vma).file(),
+                false => File::from_raw_file((*vma).vm_private_data.cast()),
+            }
+        }
+    }
+
+    fn owner(&self) -> ArcBorrow<'_, T> {
+        // SAFETY: It is a memory file of an owner of type `T`, which the VMA keeps open.
+        unsafe { owner_of_file(self.file().as_ptr()) }
+    }
+
+    /// Gives the VMA, which is locked for writing, the protected operations.
+    ///
+    /// It becomes special, `VM_DONTEXPAND`, so that it is neither merged with a VMA that has other
+    /// protections, nor extended to pages of which its map may still have some.
+    fn make_protected(&mut self) -> Result {
+        let vma = self.vma.as_ptr();
+        let file = ARef::<File>::from(self.file());
+        // SAFETY: It is a memory file of an owner of type `T`.
+        let mapping = unsafe { ProtectedMapping::<T>::new(file, Protections::new()) }?;
+        // SAFETY: By the type invariants; the VMA is locked for writing. A VMA of a device file has a
+        // reference to it, which it does not use any more.
+        unsafe {
+            let old = (*vma).vm_private_data.cast();
+            mapping.install(vma);
+            (*vma).vm_ops = &raw const self.tables.protected.ops;
+            bindings::pinseal_vma_mod_flags(vma, flags::DONTEXPAND, 0);
+            // As the core does for VMAs with `page_mkwrite`: entries are write-protected at first.
+            let vma_flags = self.vma.flags() & !flags::SHARED;
+            bindings::pinseal_vma_set_page_prot(vma, vma_flags);
+            if self.tables.kind == Kind::Device {
+                bindings::fput(old);
+            }
+        }
+        self.is_protected = true;
+        Ok(())
+    }
+
+    /// Gives the VMA, which is locked for writing and has no protections, the plain operations.
+    ///
+    /// # Safety
+    ///
+    /// `is_protected` must be set.
+    unsafe fn make_plain(&mut self) {
+        let vma = self.vma.as_ptr();
+        // SAFETY: By the safety requirements and the type invariants.
+        unsafe {
+            let mapping = ProtectedMapping::<T>::take(vma);
+            if self.tables.kind == Kind::Device {
+                bindings::get_file(mapping.file().as_ptr());
+            }
+            (*vma).vm_private_data = mapping.file().as_ptr().cast();
+            (*vma).vm_ops = &raw const self.tables.plain.ops;
+            bindings::pinseal_vma_mod_flags(vma, 0, flags::DONTEXPAND);
+        }
+        self.is_protected = false;
+    }
+}

@@ -1,0 +1,432 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! VMAs whose pages have protections of their own, and their operations.
+//!
+//! A fault asks the map of protections, and then lets shmem go on. It maps one page: neither its
+//! neighbours (`map_pages`) nor the rest of its folio. A page is mapped writable only after
+//! `page_mkwrite` has asked the map as well: such a VMA's page table entries are write-protected at
+//! first, as those of a file system that wants to know of writes.
+//!
+//! The map changes under the mmap lock, with the VMA locked for writing, so that there is no fault
+//! meanwhile, and the pages are zapped before a fault goes on.
+//!
+//! C headers: [`include/linux/mm.h`](srctree/include/linux/mm.h),
+//! [`include/linux/mm_types.h`](srctree/include/linux/mm_types.h)
+
+use super::operations::{
+    check_executable,
+    count_copy,
+    notify_unmap,
+    owner_of_file,
+    uncount,
+    VmOps, //
+};
+use crate::{
+    bindings,
+    fs::memory_file::MemoryOwner,
+    mm::protections::{
+        PageAccess,
+        Protections, //
+    }, //
+};
+use core::{
+    cell::UnsafeCell,
+    marker::PhantomData,
+    ops::Range,
+    ptr::null_mut, //
+};
+use kernel::{
+    ffi::{
+        c_int,
+        c_ulong,
+        c_void, //
+    },
+    fs::File,
+    mm::virt::VmaRef,
+    page::{
+        PAGE_SHIFT,
+        PAGE_SIZE, //
+    },
+    prelude::*,
+    sync::{
+        aref::ARef,
+        atomic::{
+            Atomic,
+            Relaxed, //
+        },
+        Arc,
+        ArcBorrow, //
+    }, //
+};
+
+/// The private data of a VMA whose pages have protections of their own.
+///
+/// Copies of a VMA, by `fork()`, `mremap()` or because it is split, share it until one of them gets
+/// other protections.
+///
+/// # Invariants
+///
+/// `file` is a memory file of an owner of type `T`. `protections` is changed by the holder of the only
+/// VMA with this private data, which is locked for writing, and only while `is_shared` is not set.
+pub(super) struct ProtectedMapping<T: MemoryOwner> {
+    /// The file by which the memory was mapped.
+    file: ARef<File>,
+    /// Whether another VMA has or had this private data.
+    is_shared: Atomic<bool>,
+    protections: UnsafeCell<Protections>,
+    _owner: PhantomData<fn() -> T>,
+}
+
+// SAFETY: By the type invariants, the protections do not change while another thread may use them.
+unsafe impl<T: MemoryOwner> Sync for ProtectedMapping<T> {}
+// SAFETY: Any thread may drop the fields.
+unsafe impl<T: MemoryOwner> Send for ProtectedMapping<T> {}
+
+impl<T: MemoryOwner> ProtectedMapping<T> {
+    /// Creates private data for a VMA of `file`.
+    ///
+    /// # Safety
+    ///
+    /// `file` must be a memory file of an owner of type `T`.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    pub(super) unsafe fn new(file: ARef<File>, protections: Protections) -> Result<Arc<Self>> {
+        // INVARIANT: By the safety requirements. No VMA has it yet.
+        let new = Arc::new(
+            Self {
+                file,
+                is_shared: Atomic::new(false),
+                protections: UnsafeCell::new(protections),
+                _owner: PhantomData,
+            },
+            GFP_KERNEL_ACCOUNT,
+        )?;
+        new.count(new.protections().ranges() as isize);
+        Ok(new)
+    }
+
+    /// Creates private data with a copy of the protections of `pages`.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`. `EINTR` for a fatal signal.
+    pub(super) fn unshared(&self, pages: Range<usize>) -> Result<Arc<Self>> {
+        let protections = self.protections().try_clone(pages)?;
+        // SAFETY: By the type invariants.
+        unsafe { Self::new(self.file.clone(), protections) }
+    }
+
+    /// Whether another VMA has or had this private data, so that it must not be changed.
+    pub(super) fn is_shared(&self) -> bool {
+        // Set when the mmap lock of a VMA that has it is held for writing, as it is by the caller if
+        // it wants to change it.
+        self.is_shared.load(Relaxed)
+    }
+
+    /// The file by which the memory was mapped.
+    pub(super) fn file(&self) -> &ARef<File> {
+        &self.file
+    }
+
+    /// The protections.
+    pub(super) fn protections(&self) -> &Protections {
+        // SAFETY: The caller has a VMA with this private data locked, so by the type invariants
+        // nothing changes them.
+        unsafe { &*self.protections.get() }
+    }
+
+    /// Changes the protections.
+    ///
+    /// # Safety
+    ///
+    /// The caller must hold the only VMA with this private data locked for writing, and
+    /// [`ProtectedMapping::is_shared`] must be false.
+    pub(super) unsafe fn change<R>(&self, change: impl FnOnce(&mut Protections) -> R) -> R {
+        // SAFETY: By the safety requirements, nothing else uses them.
+        let protections = unsafe { &mut *self.protections.get() };
+        let before = protections.ranges();
+        let result = change(protections);
+        let after = protections.ranges();
+        if before != after {
+            // CAST: There are at most as many as pages.
+            self.count(after as isize - before as isize);
+        }
+        result
+    }
+
+    fn count(&self, change: isize) {
+        // SAFETY: By the type invariants; the reference keeps the file open.
+        unsafe { owner_of_file::<T>(self.file.as_ptr()) }.count_protections(change);
+    }
+
+    /// Returns the private data of a VMA.
+    ///
+    /// # Safety
+    ///
+    /// `vma` must be a VMA that has it, and be valid and locked for `'a`.
+    pub(super) unsafe fn of<'a>(vma: *mut bindings::vm_area_struct) -> &'a Self {
+        // SAFETY: By the safety requirements. `install` has stored it.
+        unsafe { &*(*vma).vm_private_data.cast() }
+    }
+
+    /// Replaces the private data of a VMA. The caller drops the old one.
+    ///
+    /// # Safety
+    ///
+    /// `vma` must be a VMA that has such private data, or the operations that come with it, and be
+    /// locked for writing.
+    pub(super) unsafe fn install(self: Arc<Self>, vma: *mut bindings::vm_area_struct) {
+        // SAFETY: By the safety requirements.
+        unsafe { (*vma).vm_private_data = Arc::into_raw(self).cast_mut().cast() };
+    }
+
+    /// Takes the private data of a VMA.
+    ///
+    /// # Safety
+    ///
+    /// `vma` must be a VMA that has such private data, which nothing uses any more.
+    pub(super) unsafe fn take(vma: *mut bindings::vm_area_struct) -> Arc<Self> {
+        // SAFETY: By the safety requirements. `install` has stored it.
+        unsafe { Arc::from_raw((*vma).vm_private_data.cast::<Self>()) }
+    }
+
+    /// Returns the operations of such VMAs but `open` and `close`.
+    pub(super) fn operations(
+        shmem_ops: bindings::vm_operations_struct,
+    ) -> bindings::vm_operations_struct {
+        bindings::vm_operations_struct {
+            mprotect: Some(Self::mprotect),
+            fault: Some(Self::fault),
+            page_mkwrite: Some(Self::page_mkwrite),
+            access: Some(Self::access),
+            // Without it there is no fault-around.
+            map_pages: None,
+            ..shmem_ops
+        }
+    }
+
+    /// # Safety
+    ///
+    /// `vma` must be a copy of a VMA with such private data, with the mmap lock held for writing.
+    unsafe fn share(vma: *mut bindings::vm_area_struct) {
+        // SAFETY: By the safety requirements, the private data is that of another VMA, which holds a
+        // reference.
+        let shared = unsafe { ArcBorrow::from_raw((*vma).vm_private_data.cast::<Self>()) };
+        let mapping: Arc<Self> = shared.into();
+        mapping.is_shared.store(true, Relaxed);
+        // SAFETY: By the safety requirements.
+        unsafe { mapping.install(vma) };
+    }
+
+    /// # Safety
+    ///
+    /// As for [`Self::share`], of a VMA of a memfd.
+    pub(super) unsafe extern "C" fn open_memfd(vma: *mut bindings::vm_area_struct) {
+        // SAFETY: By the safety requirements.
+        unsafe { Self::share(vma) };
+    }
+
+    /// # Safety
+    ///
+    /// As for [`Self::share`], of a VMA of a device file.
+    pub(super) unsafe extern "C" fn open_device(vma: *mut bindings::vm_area_struct) {
+        // SAFETY: By the safety requirements.
+        unsafe {
+            Self::share(vma);
+            count_copy(vma);
+        }
+    }
+
+    /// # Safety
+    ///
+    /// `vma` must be a VMA of a memfd with such private data, and being removed.
+    pub(super) unsafe extern "C" fn close_memfd(vma: *mut bindings::vm_area_struct) {
+        // SAFETY: By the safety requirements.
+        unsafe {
+            let mapping = Self::take(vma);
+            notify_unmap(vma, &*owner_of_file::<T>(mapping.file.as_ptr()));
+        }
+    }
+
+    /// # Safety
+    ///
+    /// `vma` must be a VMA of a device file with such private data, and being removed.
+    pub(super) unsafe extern "C" fn close_device(vma: *mut bindings::vm_area_struct) {
+        // SAFETY: By the safety requirements.
+        unsafe {
+            let mapping = Self::take(vma);
+            uncount(vma, &*owner_of_file::<T>(mapping.file.as_ptr()));
+        }
+    }
+
+    /// `mprotect()` wins: the pages get the new protection of the mapping.
+    ///
+    /// # Safety
+    ///
+    /// `vma` must be a VMA with such private data, which has those addresses. The mmap lock must be
+    /// held for writing.
+    unsafe extern "C" fn mprotect(
+        vma: *mut bindings::vm_area_struct,
+        start: c_ulong,
+        end: c_ulong,
+        new_flags: c_ulong,
+    ) -> c_int {
+        // SAFETY: By the safety requirements.
+        let result = unsafe {
+            let owner = owner_of_file::<T>(Self::of(vma).file.as_ptr());
+            check_executable(vma, new_flags, &*owner).and_then(|()| {
+                bindings::pinseal_vma_start_write(vma);
+                Self::make_unshared(vma)?;
+                let pages = pages_at(VmaRef::from_raw(vma), &(start..end));
+                Self::of(vma).change(|protections| {
+                    protections.carve(&pages)?;
+                    protections.fill(&pages, None);
+                    protections.tidy(&pages);
+                    Ok(())
+                })
+            })
+        };
+        match result {
+            Ok(()) => 0,
+            Err(err) => err.to_errno(),
+        }
+    }
+
+    /// Gives a VMA private data that no other VMA has.
+    ///
+    /// # Safety
+    ///
+    /// `vma` must be a VMA with such private data, and be locked for writing.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`. `EINTR` for a fatal signal.
+    pub(super) unsafe fn make_unshared(vma: *mut bindings::vm_area_struct) -> Result {
+        // SAFETY: By the safety requirements.
+        let (mapping, vma_ref) = unsafe { (Self::of(vma), VmaRef::from_raw(vma)) };
+        if !mapping.is_shared() {
+            return Ok(());
+        }
+        let pages = pages_at(vma_ref, &(vma_ref.start()..vma_ref.end()));
+        let unshared = mapping.unshared(pages)?;
+        // SAFETY: By the safety requirements, nothing uses the old private data of this VMA.
+        unsafe {
+            drop(Self::take(vma));
+            unshared.install(vma);
+        }
+        Ok(())
+    }
+
+    /// Whether the protections allow an access to a page.
+    #[inline]
+    fn allows(&self, page: usize, is_allowed: impl FnOnce(PageAccess) -> bool) -> bool {
+        self.protections().get(page).is_none_or(is_allowed)
+    }
+
+    /// # Safety
+    ///
+    /// `vmf` must be a fault on a VMA with such private data, as the core passes it to `fault`.
+    unsafe extern "C" fn fault(vmf: *mut bindings::vm_fault) -> bindings::vm_fault_t {
+        // SAFETY: By the safety requirements, the VMA is valid and locked.
+        let (mapping, page, fault_flags) = unsafe {
+            let fault = &(*vmf).__bindgen_anon_1;
+            (Self::of(fault.vma), fault.pgoff, (*vmf).flags)
+        };
+        let is_write = fault_flags & bindings::fault_flag_FAULT_FLAG_WRITE != 0;
+        // What can be stored to or executed can be loaded: so do the page tables see it.
+        let is_allowed = mapping.allows(page, |access| match is_write {
+            true => access.contains(PageAccess::WRITE),
+            false => access != PageAccess::NONE,
+        });
+        if !is_allowed {
+            return bindings::vm_fault_reason_VM_FAULT_SIGSEGV;
+        }
+        // SAFETY: By the type invariants.
+        unsafe { owner_of_file::<T>(mapping.file.as_ptr()) }.wait_read_unblocked();
+        // SAFETY: By the safety requirements; `vm_file` is a shmem file.
+        let result = unsafe { (VmOps::of_fault(vmf).shmem_fault)(vmf) };
+        if result & bindings::vm_fault_reason_VM_FAULT_LOCKED == 0 {
+            return result;
+        }
+        // SAFETY: With that result, the page is locked, and the fault has a reference to it.
+        unsafe {
+            let page = (*vmf).page;
+            if !bindings::pinseal_page_compound(page) || bindings::pinseal_page_hwpoison(page) {
+                return result;
+            }
+            // The core would map all pages of the folio.
+            let mapped = bindings::vmf_insert_page_mkwrite(vmf, page, false);
+            bindings::unlock_page(page);
+            bindings::pinseal_put_page(page);
+            (*vmf).page = null_mut();
+            mapped | result & bindings::vm_fault_reason_VM_FAULT_MAJOR
+        }
+    }
+
+    /// # Safety
+    ///
+    /// As for [`Self::fault`], as the core passes it to `page_mkwrite`.
+    unsafe extern "C" fn page_mkwrite(vmf: *mut bindings::vm_fault) -> bindings::vm_fault_t {
+        // SAFETY: By the safety requirements, the VMA is valid and locked.
+        let (mapping, page) = unsafe {
+            let fault = &(*vmf).__bindgen_anon_1;
+            (Self::of(fault.vma), fault.pgoff)
+        };
+        match mapping.allows(page, |access| access.contains(PageAccess::WRITE)) {
+            // It sets the time of modification, and locks the page.
+            //
+            // SAFETY: By the safety requirements.
+            true => unsafe { bindings::filemap_page_mkwrite(vmf) },
+            false => bindings::vm_fault_reason_VM_FAULT_SIGSEGV,
+        }
+    }
+
+    /// Lets a debugger read what the protections refuse, as it can with those of `mprotect()`
+    /// (`FOLL_FORCE`).
+    ///
+    /// # Safety
+    ///
+    /// As for `access` of `struct vm_operations_struct`, with a VMA that has such private data.
+    unsafe extern "C" fn access(
+        vma: *mut bindings::vm_area_struct,
+        address: c_ulong,
+        buf: *mut c_void,
+        len: c_int,
+        write: c_int,
+    ) -> c_int {
+        if write != 0 {
+            return EFAULT.to_errno();
+        }
+        // SAFETY: By the safety requirements, the VMA is valid and locked, and has the address.
+        unsafe {
+            let vma_ref = VmaRef::from_raw(vma);
+            let page = pages_at(vma_ref, &(address..address)).start;
+            let offset = address % PAGE_SIZE;
+            // CAST: A length is never negative.
+            let len = (len as usize).min(PAGE_SIZE - offset);
+            let mut pos = ((page << PAGE_SHIFT) + offset) as i64;
+            let mapping = Self::of(vma);
+            owner_of_file::<T>(mapping.file.as_ptr()).wait_read_unblocked();
+            // CAST: At most a page, or an errno.
+            bindings::kernel_read((*vma).vm_file, buf, len, &mut pos) as c_int
+        }
+    }
+}
+
+impl<T: MemoryOwner> Drop for ProtectedMapping<T> {
+    fn drop(&mut self) {
+        // CAST: There are at most as many as pages.
+        let ranges = self.protections.get_mut().ranges() as isize;
+        self.count(-ranges);
+    }
+}
+
+/// The pages of the memory that `vma` maps at addresses that it has.
+pub(super) fn pages_at(vma: &VmaRef, addresses: &Range<usize>) -> Range<usize> {
+    // SAFETY: The VMA is valid, and locked while it is borrowed.
+    let first = unsafe { (*vma.as_ptr()).vm_pgoff };
+    let page_at = |address: usize| first + ((address - vma.start()) >> PAGE_SHIFT);
+    page_at(addresses.start)..page_at(addresses.end)
+}

@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! `PINSEAL_IOC_PROTECT`.
+
+use super::argument::{
+    check_zero,
+    Argument, //
+};
+use crate::{
+    map::{
+        self,
+        Change, //
+    },
+    mm::protections::PageAccess,
+    open_object::OpenObject,
+    uapi, //
+};
+use core::{
+    mem::offset_of,
+    ops::Range, //
+};
+use kernel::{
+    page::PAGE_SIZE,
+    prelude::*,
+    sync::ArcBorrow,
+    uaccess::{
+        UserPtr,
+        UserSlice, //
+    }, //
+};
+use zerocopy::{
+    FromZeros,
+    IntoBytes, //
+};
+
+/// Size of the first version of `struct pinseal_protect`.
+const FIRST: usize = offset_of!(uapi::pinseal_protect, ranges);
+
+/// What the bits of a protection in user space stand for.
+const ACCESSES: [(u32, PageAccess); 3] = [
+    (uapi::PROT_READ, PageAccess::READ),
+    (uapi::PROT_WRITE, PageAccess::WRITE),
+    (uapi::PROT_EXEC, PageAccess::EXEC),
+];
+
+/// `PINSEAL_IOC_PROTECT`. Returns 0 or, when it lists ranges, how many.
+#[inline(never)]
+pub(super) fn protect(owner: ArcBorrow<'_, OpenObject>, arg: Argument) -> Result<isize> {
+    let request: uapi::pinseal_protect = arg.read_grown(FIRST)?;
+    match request.flags {
+        0 => protect_one(owner, &request),
+        uapi::PINSEAL_PROTECT_RANGES => protect_ranges(owner, &request),
+        uapi::PINSEAL_PROTECT_QUERY => query(owner, &request),
+        _ => Err(EINVAL),
+    }
+}
+
+fn protect_one(owner: ArcBorrow<'_, OpenObject>, request: &uapi::pinseal_protect) -> Result<isize> {
+    if request.ranges | request.nr != 0 {
+        return Err(EINVAL);
+    }
+    let change = change(&uapi::pinseal_protect_range {
+        addr: request.addr,
+        len: request.len,
+        pgoff: request.pgoff,
+        prot: request.prot,
+        flags: 0,
+    })?;
+    map::protect(owner, &[change])?;
+    Ok(0)
+}
+
+fn protect_ranges(
+    owner: ArcBorrow<'_, OpenObject>,
+    request: &uapi::pinseal_protect,
+) -> Result<isize> {
+    if request.addr | request.len | request.pgoff != 0 {
+        return Err(EINVAL);
+    }
+    check_zero(request.prot)?;
+    if request.nr > uapi::PINSEAL_PROTECT_MAX.into() {
+        return Err(EINVAL);
+    }
+    // CAST: Bounded above.
+    let nr = request.nr as usize;
+    let mut changes = KVVec::with_capacity(nr, GFP_KERNEL_ACCOUNT)?;
+    let mut reader = ranges_of_user(request, nr)?.reader();
+    let mut range = uapi::pinseal_protect_range::new_zeroed();
+    for _ in 0..nr {
+        reader.read_slice(range.as_mut_bytes())?;
+        changes.push(change(&range)?, GFP_KERNEL_ACCOUNT)?;
+    }
+    map::protect(owner, &changes)?;
+    Ok(0)
+}
+
+/// With `PINSEAL_PROTECT_QUERY`.
+fn query(owner: ArcBorrow<'_, OpenObject>, request: &uapi::pinseal_protect) -> Result<isize> {
+    check_zero(request.prot)?;
+    if request.pgoff != 0 {
+        return Err(EINVAL);
+    }
+    let addresses = addresses(request.addr, request.len)?;
+    if request.nr == 0 {
+        return map::count(owner, addresses);
+    }
+    // CAST: Bounded before.
+    let nr = request.nr.min(uapi::PINSEAL_PROTECT_MAX.into()) as usize;
+    let found = map::query(owner, addresses, nr)?;
+    let mut writer = ranges_of_user(request, nr)?.writer();
+    for range in &found {
+        let prot = ACCESSES
+            .iter()
+            .filter(|(_, access)| range.access.contains(*access))
+            .fold(0, |prot, (bit, _)| prot | bit);
+        let entry = uapi::pinseal_protect_range {
+            addr: range.addresses.start as u64,
+            len: range.addresses.len() as u64,
+            pgoff: range.page as u64,
+            prot,
+            flags: 0,
+        };
+        writer.write_slice(entry.as_bytes())?;
+    }
+    // CAST: At most `PINSEAL_PROTECT_MAX`.
+    Ok(found.len() as isize)
+}
+
+/// The array of ranges, of `nr` elements.
+fn ranges_of_user(request: &uapi::pinseal_protect, nr: usize) -> Result<UserSlice> {
+    Ok(UserSlice::new(
+        UserPtr::from_addr(request.ranges.try_into().map_err(|_| EFAULT)?),
+        nr * size_of::<uapi::pinseal_protect_range>(),
+    ))
+}
+
+fn change(range: &uapi::pinseal_protect_range) -> Result<Change> {
+    let known = ACCESSES.iter().fold(0, |all, (bit, _)| all | bit);
+    check_zero(range.flags | (range.prot & !known))?;
+    if range.pgoff != 0 {
+        return Err(EINVAL);
+    }
+    let addresses = addresses(range.addr, range.len)?;
+    let access = ACCESSES
+        .iter()
+        .filter(|(bit, _)| range.prot & bit != 0)
+        .fold(PageAccess::NONE, |all, (_, access)| all.with(*access));
+    Ok(Change {
+        start: addresses.start,
+        end: addresses.end,
+        access,
+    })
+}
+
+/// The addresses of pages.
+///
+/// # Errors
+///
+/// `EINVAL` when there are none, or not whole pages. `EOVERFLOW`.
+fn addresses(start: u64, len: u64) -> Result<Range<usize>> {
+    if len == 0 || (start | len) % PAGE_SIZE as u64 != 0 {
+        return Err(EINVAL);
+    }
+    let end = start.checked_add(len).ok_or(EOVERFLOW)?;
+    Ok(start.try_into().map_err(|_| EOVERFLOW)?..end.try_into().map_err(|_| EOVERFLOW)?)
+}

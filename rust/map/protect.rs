@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Protections of single pages of a mapping.
+
+use crate::{
+    compat::eopnotsupp,
+    fs::mapping::OwnMappings,
+    mm::protections::{
+        PageAccess,
+        Protection, //
+    },
+    object::ObjectFile, //
+};
+use core::ops::{
+    ControlFlow,
+    Range, //
+};
+use kernel::{
+    prelude::*,
+    sync::ArcBorrow, //
+};
+
+/// A new protection of pages.
+#[derive(Clone, Copy)]
+pub(crate) struct Change {
+    /// Address of the first page.
+    pub(crate) start: usize,
+    /// Address after the last page.
+    pub(crate) end: usize,
+    /// What they may be accessed for.
+    pub(crate) access: PageAccess,
+}
+
+/// Pages of a mapping that do not have its protection.
+pub(crate) struct ProtectedRange {
+    /// Their addresses.
+    pub(crate) addresses: Range<usize>,
+    /// The first page.
+    pub(crate) page: usize,
+    /// What they may be accessed for.
+    pub(crate) access: PageAccess,
+}
+
+/// The protection that gives a page of a mapping `access`, of a mapping that allows `allowed`.
+///
+/// # Errors
+///
+/// `EACCES` when the mapping does not allow it. `EOPNOTSUPP` when an executable mapping's page is to be
+/// accessible, but not executable or not readable: page table entries have these from the mapping.
+fn protection(access: PageAccess, allowed: PageAccess) -> Result<Protection> {
+    let read_exec = PageAccess::READ.with(PageAccess::EXEC);
+    // Page tables know no page that can be written to, but not read.
+    let access = match access.contains(PageAccess::WRITE) {
+        true => access.with(PageAccess::READ.and(allowed)),
+        false => access,
+    };
+    if !allowed.contains(access) {
+        return Err(EACCES);
+    }
+    if access != PageAccess::NONE
+        && allowed.contains(PageAccess::EXEC)
+        && access.and(read_exec) != allowed.and(read_exec)
+    {
+        return Err(eopnotsupp());
+    }
+    Ok((access != allowed).then_some(access))
+}
+
+/// Gives pages of the caller's mappings of an object protections: all, or none of them.
+///
+/// Later changes win over earlier ones.
+///
+/// Context: the mmap lock is held for writing meanwhile.
+///
+/// # Errors
+///
+/// `ENOMEM` when no mapping of the object by its descriptors has some of the addresses, and for lack of
+/// memory. `EACCES` when a mapping does not allow an access. `EINVAL` when it is private, `EPERM` when
+/// it is sealed by `mseal()`. `EOPNOTSUPP` when it is mlocked or watched by userfaultfd, or when it is
+/// executable, and the access is neither none nor with that. `EINTR` for a fatal signal.
+pub(crate) fn protect<T: ObjectFile>(owner: ArcBorrow<'_, T>, changes: &[Change]) -> Result {
+    let current = current!();
+    let mut mappings = OwnMappings::lock(current.mm().ok_or(ENOMEM)?, owner)?;
+
+    for change in changes {
+        mappings.for_all(&(change.start..change.end), |mapping, _| {
+            mapping.check_protectable()?;
+            protection(change.access, mapping.access()).map(|_| ())
+        })?;
+    }
+    let prepared = changes.iter().try_for_each(|change| {
+        mappings.for_all(&(change.start..change.end), |mapping, addresses| {
+            mapping.prepare(&addresses)
+        })
+    });
+    if prepared.is_ok() {
+        // From here on nothing fails.
+        for change in changes {
+            mappings.for_each(&(change.start..change.end), |mapping, addresses| {
+                if let Ok(protection) = protection(change.access, mapping.access()) {
+                    mapping.protect(&addresses, protection);
+                    // What is wider than before is noticed at the next fault.
+                    if protection.is_some() {
+                        mapping.zap(&addresses);
+                    }
+                }
+            });
+        }
+    }
+    for change in changes {
+        mappings.for_each(&(change.start..change.end), |mapping, addresses| {
+            mapping.settle(&addresses);
+        });
+    }
+    prepared
+}
+
+/// Lists at most `max` ranges of pages that do not have the protection of the mapping, of the caller's
+/// mappings of an object, in ascending order.
+///
+/// # Errors
+///
+/// `ENOMEM`. `EINTR` for a fatal signal.
+pub(crate) fn query<T: ObjectFile>(
+    owner: ArcBorrow<'_, T>,
+    addresses: Range<usize>,
+    max: usize,
+) -> Result<KVVec<ProtectedRange>> {
+    let current = current!();
+    let mut found = KVVec::with_capacity(max, GFP_KERNEL_ACCOUNT)?;
+    let mut mappings = OwnMappings::lock(current.mm().ok_or(ENOMEM)?, owner)?;
+
+    mappings.for_each(&addresses, |mapping, addresses| {
+        let Some(protections) = mapping.protections() else {
+            return;
+        };
+        protections.for_each_range(&mapping.pages(&addresses), |pages, access| {
+            // There is room for `max`.
+            match found.push_within_capacity(ProtectedRange {
+                addresses: mapping.addresses(&pages),
+                page: pages.start,
+                access,
+            }) {
+                Ok(()) => ControlFlow::Continue(()),
+                Err(_) => ControlFlow::Break(()),
+            }
+        });
+    });
+    Ok(found)
+}
+
+/// Counts the ranges that [`query`] lists.
+///
+/// # Errors
+///
+/// `EINTR` for a fatal signal.
+pub(crate) fn count<T: ObjectFile>(
+    owner: ArcBorrow<'_, T>,
+    addresses: Range<usize>,
+) -> Result<isize> {
+    let current = current!();
+    let mut count = 0;
+    OwnMappings::lock(current.mm().ok_or(ENOMEM)?, owner)?.for_each(
+        &addresses,
+        |mapping, addresses| {
+            let Some(protections) = mapping.protections() else {
+                return;
+            };
+            protections.for_each_range(&mapping.pages(&addresses), |_, _| {
+                count += 1;
+                ControlFlow::Continue(())
+            });
+        },
+    );
+    Ok(count)
+}

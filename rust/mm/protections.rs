@@ -1,0 +1,716 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Protections of the pages of one mapping: a map of ranges, without kernel state.
+//!
+//! The pages are in chunks of 64. A run of whole chunks with one protection is one node of a tree, as
+//! is a chunk whose pages differ. So a range costs one node however long it is, and pages that
+//! alternate cost four bits each.
+//!
+//! A change has two steps. [`Protections::carve`] makes nodes that end where the change does, which
+//! may fail, but changes no protection. [`Protections::fill`] changes them, and cannot fail. So
+//! several changes are made all or not at all.
+
+use crate::sync::sleep::fatal_signal_pending;
+use core::ops::{
+    ControlFlow,
+    Range,
+    RangeInclusive, //
+};
+use kernel::{
+    prelude::*,
+    rbtree::{
+        RBTree,
+        RBTreeNode, //
+    }, //
+};
+
+/// Number of pages of a chunk: one for each bit of a plane.
+const CHUNK: usize = u64::BITS as usize;
+
+/// Limit of nodes, some 100 bytes each.
+const MAX_NODES: usize = 1 << 20;
+
+/// Accesses to a page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct PageAccess(u8);
+
+impl PageAccess {
+    /// No access.
+    pub(crate) const NONE: Self = Self(0);
+    /// Loads.
+    pub(crate) const READ: Self = Self(1);
+    /// Stores.
+    pub(crate) const WRITE: Self = Self(2);
+    /// Execution.
+    pub(crate) const EXEC: Self = Self(4);
+
+    /// The accesses of both.
+    pub(crate) const fn with(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// The accesses of both that are common.
+    pub(crate) const fn and(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+
+    /// Whether it has all accesses of `other`.
+    pub(crate) const fn contains(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+}
+
+/// What a page may be accessed for: `None` for whatever the mapping allows.
+pub(crate) type Protection = Option<PageAccess>;
+
+/// The bit of [`to_bits`] that is set where a page does not have the mapping's protection.
+const RESTRICTED: u8 = 8;
+
+/// Number of bits of [`to_bits`].
+const PLANES: usize = 4;
+
+fn to_bits(protection: Protection) -> u8 {
+    protection.map_or(0, |access| RESTRICTED | access.0)
+}
+
+fn from_bits(bits: u8) -> Protection {
+    (bits & RESTRICTED != 0).then_some(PageAccess(bits & !RESTRICTED))
+}
+
+/// Protections of the pages of a chunk: for each bit of a protection a plane, which has a bit for each
+/// page.
+#[derive(Clone, Copy)]
+struct Chunk([u64; PLANES]);
+
+impl Chunk {
+    fn new(protection: Protection) -> Self {
+        let mut chunk = Self([0; PLANES]);
+        chunk.set(u64::MAX, protection);
+        chunk
+    }
+
+    /// Sets the protection of the pages in `mask`.
+    fn set(&mut self, mask: u64, protection: Protection) {
+        for (i, plane) in self.0.iter_mut().enumerate() {
+            match to_bits(protection) >> i & 1 {
+                0 => *plane &= !mask,
+                _ => *plane |= mask,
+            }
+        }
+    }
+
+    fn get(&self, page: usize) -> Protection {
+        let bits = self.0.iter().rev();
+        from_bits(bits.fold(0, |bits, plane| bits << 1 | (plane >> page & 1) as u8))
+    }
+
+    /// The pages whose protection differs from that of the page before. The page before the first has
+    /// `before`.
+    fn changes(&self, before: Protection) -> u64 {
+        let before = to_bits(before);
+        let differ = |(i, plane): (usize, &u64)| plane ^ (plane << 1 | u64::from(before >> i & 1));
+        self.0.iter().enumerate().map(differ).fold(0, |a, b| a | b)
+    }
+
+    /// The pages that do not have the mapping's protection.
+    fn restricted(&self) -> u64 {
+        self.0[RESTRICTED.ilog2() as usize]
+    }
+
+    /// The protection of all pages, if they have one.
+    fn uniform(&self) -> Option<Protection> {
+        let first = self.get(0);
+        (self.changes(first) == 0).then_some(first)
+    }
+}
+
+/// Protections of a run of chunks.
+#[derive(Clone, Copy)]
+enum Content {
+    /// All pages have this one.
+    Uniform(Protection),
+    /// The run is one chunk, whose pages may differ.
+    Pages(Chunk),
+}
+
+/// A node of the tree. Its key is the last chunk of the run.
+#[derive(Clone, Copy)]
+struct Run {
+    /// The first chunk of the run.
+    first: usize,
+    content: Content,
+}
+
+/// The pages of `chunk` that are in `pages`.
+fn mask(chunk: usize, pages: &Range<usize>) -> u64 {
+    let from = pages.start.saturating_sub(chunk * CHUNK);
+    let to = pages.end.saturating_sub(chunk * CHUNK).min(CHUNK);
+    match to.checked_sub(from) {
+        None | Some(0) => 0,
+        Some(len) => u64::MAX >> (CHUNK - len) << from,
+    }
+}
+
+/// The chunks of `pages`, which is not empty.
+fn chunks_of(pages: &Range<usize>) -> RangeInclusive<usize> {
+    pages.start / CHUNK..=(pages.end - 1) / CHUNK
+}
+
+/// Protections of pages. A page has the mapping's unless it was given another.
+pub(crate) struct Protections {
+    /// By their last chunk. Runs do not overlap. Chunks of no run have the mapping's protection.
+    runs: RBTree<usize, Run>,
+    nodes: usize,
+    /// Number of ranges of pages with the same protection that is not the mapping's.
+    ranges: usize,
+}
+
+impl Protections {
+    /// Creates a map in which all pages have the mapping's protection.
+    pub(crate) fn new() -> Self {
+        Self {
+            runs: RBTree::new(),
+            nodes: 0,
+            ranges: 0,
+        }
+    }
+
+    /// Copies the map, as far as it has `pages`, and at most to the end of their chunks.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`. `EINTR` for a fatal signal.
+    pub(crate) fn try_clone(&self, pages: Range<usize>) -> Result<Self> {
+        let mut clone = Self::new();
+        if pages.is_empty() {
+            return Ok(clone);
+        }
+        let mut result = Ok(());
+        self.for_each_run(chunks_of(&pages), |chunks, content| {
+            if let Content::Uniform(None) = content {
+                return ControlFlow::Continue(());
+            }
+            result = match fatal_signal_pending() {
+                true => Err(EINTR),
+                false => clone.insert(chunks, content),
+            };
+            match result {
+                Ok(()) => ControlFlow::Continue(()),
+                Err(_) => ControlFlow::Break(()),
+            }
+        });
+        result?;
+        clone.ranges = match self.runs.is_empty() {
+            true => 0,
+            false => clone.count_ranges(&(0..usize::MAX)),
+        };
+        Ok(clone)
+    }
+
+    /// Whether all pages have the mapping's protection.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.ranges == 0
+    }
+
+    /// Number of ranges of pages with the same protection that is not the mapping's.
+    pub(crate) fn ranges(&self) -> usize {
+        self.ranges
+    }
+
+    /// The protection of a page.
+    #[inline]
+    pub(crate) fn get(&self, page: usize) -> Protection {
+        let chunk = page / CHUNK;
+        match self.run_at(chunk) {
+            None => None,
+            Some((_, run)) => match run.content {
+                Content::Uniform(protection) => protection,
+                Content::Pages(chunk) => chunk.get(page % CHUNK),
+            },
+        }
+    }
+
+    /// Makes nodes that end where `pages` do, for a call of [`Protections::fill`] with the same.
+    /// It changes no protection.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`, also when there would be too many.
+    pub(crate) fn carve(&mut self, pages: &Range<usize>) -> Result {
+        if pages.is_empty() {
+            return Ok(());
+        }
+        let (first, last) = chunks_of(pages).into_inner();
+        let whole = pages.start.div_ceil(CHUNK)..pages.end / CHUNK;
+        if first != whole.start {
+            self.isolate(first)?;
+        }
+        if last >= whole.end && (last != first || first == whole.start) {
+            self.isolate(last)?;
+        }
+        if whole.is_empty() {
+            return Ok(());
+        }
+        self.split_before(whole.start)?;
+        self.split_before(whole.end)?;
+        self.fill_gaps(whole)
+    }
+
+    /// Gives pages another protection. [`Protections::carve`] was called for them before.
+    pub(crate) fn fill(&mut self, pages: &Range<usize>, protection: Protection) {
+        if pages.is_empty() {
+            return;
+        }
+        // The page after them may be the first of a range from now on, or no more.
+        let affected = pages.start..pages.end.saturating_add(1);
+        let before = self.count_ranges(&affected);
+        let (first, last) = chunks_of(pages).into_inner();
+        let mut cursor = self.runs.cursor_lower_bound_mut(&first);
+        while let Some(mut at) = cursor {
+            let (_, run) = at.current_mut();
+            if run.first > last {
+                break;
+            }
+            match &mut run.content {
+                Content::Uniform(old) => *old = protection,
+                Content::Pages(chunk) => chunk.set(mask(run.first, pages), protection),
+            }
+            cursor = at.move_next();
+        }
+        self.ranges = self.ranges + self.count_ranges(&affected) - before;
+    }
+
+    /// Drops nodes in and around `pages` that are not needed.
+    pub(crate) fn tidy(&mut self, pages: &Range<usize>) {
+        if pages.is_empty() {
+            return;
+        }
+        let (first, last) = chunks_of(pages).into_inner();
+        let mut next = first.saturating_sub(1);
+        while let Some((key, run)) = self.run_from(next) {
+            if run.first > last.saturating_add(1) {
+                break;
+            }
+            next = key + 1;
+            let protection = match run.content {
+                Content::Uniform(protection) => protection,
+                Content::Pages(chunk) => match chunk.uniform() {
+                    Some(protection) => protection,
+                    None => continue,
+                },
+            };
+            if protection.is_none() {
+                self.remove(key);
+                continue;
+            }
+            let mut from = run.first;
+            if let Some((before, previous)) = from.checked_sub(1).and_then(|at| self.run_at(at)) {
+                if matches!(previous.content, Content::Uniform(other) if other == protection) {
+                    self.remove(before);
+                    from = previous.first;
+                }
+            }
+            if let Some(run) = self.runs.get_mut(&key) {
+                *run = Run {
+                    first: from,
+                    content: Content::Uniform(protection),
+                };
+            }
+        }
+    }
+
+    /// Calls `visit` for each range of pages in `pages` with the same protection that is not the
+    /// mapping's, in ascending order, until it breaks.
+    pub(crate) fn for_each_range(
+        &self,
+        pages: &Range<usize>,
+        mut visit: impl FnMut(Range<usize>, PageAccess) -> ControlFlow<()>,
+    ) {
+        if pages.is_empty() {
+            return;
+        }
+        // The range that goes on.
+        let mut begun = pages.start;
+        let mut protection = None;
+        let mut end = |at: usize, begun: usize, protection: Protection| match protection {
+            Some(access) if at > begun => visit(begun..at, access),
+            _ => ControlFlow::Continue(()),
+        };
+        let mut change = |at: usize, new: Protection| {
+            let at = at.clamp(pages.start, pages.end);
+            let result = end(at, begun, protection);
+            (begun, protection) = (at, new);
+            result
+        };
+        let mut last = None;
+        let mut is_stopped = false;
+        self.for_each_run(chunks_of(pages), |chunks, content| {
+            let start = chunks.start() * CHUNK;
+            let result = match content {
+                Content::Uniform(new) if new == last => ControlFlow::Continue(()),
+                Content::Uniform(new) => change(start, new),
+                Content::Pages(chunk) => {
+                    let mut changes = chunk.changes(last);
+                    let mut result = ControlFlow::Continue(());
+                    while changes != 0 && result.is_continue() {
+                        let page = changes.trailing_zeros() as usize;
+                        changes &= changes - 1;
+                        result = change(start + page, chunk.get(page));
+                    }
+                    result
+                }
+            };
+            last = last_of(content);
+            is_stopped = result.is_break();
+            result
+        });
+        if !is_stopped {
+            // The last range, if it goes on to the end.
+            let _ = change(pages.end, None);
+        }
+    }
+
+    /// Number of ranges that begin in `pages`, which are not empty.
+    fn count_ranges(&self, pages: &Range<usize>) -> usize {
+        let mut count = 0;
+        let mut before = pages.start.checked_sub(1).and_then(|page| self.get(page));
+        self.for_each_run(chunks_of(pages), |chunks, content| {
+            count += match content {
+                Content::Uniform(protection) => {
+                    usize::from(protection.is_some() && protection != before)
+                }
+                Content::Pages(chunk) => {
+                    let begin = chunk.changes(before) & chunk.restricted();
+                    (begin & mask(*chunks.start(), pages)).count_ones() as usize
+                }
+            };
+            before = last_of(content);
+            ControlFlow::Continue(())
+        });
+        count
+    }
+
+    /// Calls `visit` for each run in `chunks`, and for the gaps between, in ascending order, until it
+    /// breaks. Runs that extend beyond are cut.
+    fn for_each_run(
+        &self,
+        chunks: RangeInclusive<usize>,
+        mut visit: impl FnMut(RangeInclusive<usize>, Content) -> ControlFlow<()>,
+    ) {
+        let (mut next, last) = chunks.into_inner();
+        while let Some((key, run)) = self.run_from(next) {
+            if run.first > last {
+                break;
+            }
+            if run.first > next && visit(next..=run.first - 1, Content::Uniform(None)).is_break() {
+                return;
+            }
+            if visit(run.first.max(next)..=key.min(last), run.content).is_break() || key >= last {
+                return;
+            }
+            next = key + 1;
+        }
+        let _ = visit(next..=last, Content::Uniform(None));
+    }
+
+    /// The run that has `chunk` or, if there is none, the next one, with its last chunk.
+    #[inline]
+    fn run_from(&self, chunk: usize) -> Option<(usize, Run)> {
+        let cursor = self.runs.cursor_lower_bound(&chunk)?;
+        let (&last, &run) = cursor.current();
+        Some((last, run))
+    }
+
+    /// The run that has `chunk`, with its last chunk.
+    #[inline]
+    fn run_at(&self, chunk: usize) -> Option<(usize, Run)> {
+        self.run_from(chunk).filter(|(_, run)| run.first <= chunk)
+    }
+
+    fn new_node(
+        &self,
+        chunks: RangeInclusive<usize>,
+        content: Content,
+    ) -> Result<RBTreeNode<usize, Run>> {
+        if self.nodes >= MAX_NODES {
+            return Err(ENOMEM);
+        }
+        let (first, last) = chunks.into_inner();
+        RBTreeNode::new(last, Run { first, content }, GFP_KERNEL_ACCOUNT)
+    }
+
+    fn insert_node(&mut self, node: RBTreeNode<usize, Run>) {
+        self.runs.insert(node);
+        self.nodes += 1;
+    }
+
+    fn insert(&mut self, chunks: RangeInclusive<usize>, content: Content) -> Result {
+        let node = self.new_node(chunks, content)?;
+        self.insert_node(node);
+        Ok(())
+    }
+
+    fn remove(&mut self, last: usize) {
+        self.runs.remove(&last);
+        self.nodes -= 1;
+    }
+
+    /// Makes `chunk` a run of its own whose pages may differ.
+    fn isolate(&mut self, chunk: usize) -> Result {
+        let Some((last, run)) = self.run_at(chunk) else {
+            return self.insert(chunk..=chunk, Content::Pages(Chunk::new(None)));
+        };
+        let Content::Uniform(protection) = run.content else {
+            return Ok(());
+        };
+        let pages = Content::Pages(Chunk::new(protection));
+        let before = match run.first < chunk {
+            true => Some(self.new_node(run.first..=chunk - 1, run.content)?),
+            false => None,
+        };
+        let own = match chunk < last {
+            true => Some(self.new_node(chunk..=chunk, pages)?),
+            false => None,
+        };
+        if let Some(rest) = self.runs.get_mut(&last) {
+            *rest = match own {
+                Some(_) => Run {
+                    first: chunk + 1,
+                    content: run.content,
+                },
+                None => Run {
+                    first: chunk,
+                    content: pages,
+                },
+            };
+        }
+        [before, own]
+            .into_iter()
+            .flatten()
+            .for_each(|node| self.insert_node(node));
+        Ok(())
+    }
+
+    /// Splits the run that has `chunk` and the one before.
+    fn split_before(&mut self, chunk: usize) -> Result {
+        let Some((last, run)) = self.run_at(chunk).filter(|(_, run)| run.first < chunk) else {
+            return Ok(());
+        };
+        self.insert(run.first..=chunk - 1, run.content)?;
+        if let Some(rest) = self.runs.get_mut(&last) {
+            rest.first = chunk;
+        }
+        Ok(())
+    }
+
+    /// Makes runs of those chunks that have none.
+    fn fill_gaps(&mut self, chunks: Range<usize>) -> Result {
+        let mut next = chunks.start;
+        while next < chunks.end {
+            let (first, last) = match self.run_from(next) {
+                Some((last, run)) => (run.first.min(chunks.end), last),
+                None => (chunks.end, chunks.end),
+            };
+            if first > next {
+                self.insert(next..=first - 1, Content::Uniform(None))?;
+            }
+            next = last + 1;
+        }
+        Ok(())
+    }
+}
+
+/// The protection of the last page.
+fn last_of(content: Content) -> Protection {
+    match content {
+        Content::Uniform(protection) => protection,
+        Content::Pages(chunk) => chunk.get(CHUNK - 1),
+    }
+}
+
+#[kunit_tests(pinseal_protections)]
+mod tests {
+    use super::*;
+    use core::array::from_fn;
+
+    /// Number of pages of the model.
+    const PAGES: usize = 8 * CHUNK;
+
+    /// A map, and its model: a protection for each page.
+    struct Modelled {
+        map: Protections,
+        model: [Protection; PAGES],
+    }
+
+    impl Modelled {
+        fn new() -> Self {
+            Self {
+                map: Protections::new(),
+                model: [None; PAGES],
+            }
+        }
+
+        fn set(&mut self, pages: Range<usize>, protection: Protection) {
+            assert!(self.map.carve(&pages).is_ok());
+            self.check();
+            self.map.fill(&pages, protection);
+            self.model[pages.clone()].fill(protection);
+            self.check();
+            self.map.tidy(&pages);
+            self.check();
+        }
+
+        /// The ranges of the model: where they begin and end, with what protection.
+        fn ranges(&self, within: Range<usize>) -> impl Iterator<Item = (usize, usize, PageAccess)> {
+            let model = self.model;
+            let start = within.start;
+            let begins = within.clone().filter(move |&page| {
+                model[page].is_some() && (page == start || model[page - 1] != model[page])
+            });
+            begins.map(move |page| {
+                let end = (page..within.end).find(|&other| model[other] != model[page]);
+                (
+                    page,
+                    end.unwrap_or(within.end),
+                    model[page].unwrap_or(PageAccess::NONE),
+                )
+            })
+        }
+
+        fn check_ranges(&self, within: Range<usize>) {
+            let mut expected = self.ranges(within.clone());
+            self.map.for_each_range(&within, |pages, access| {
+                assert!(expected.next() == Some((pages.start, pages.end, access)));
+                ControlFlow::Continue(())
+            });
+            assert!(expected.next().is_none());
+        }
+
+        fn check(&self) {
+            assert!((0..PAGES).all(|page| self.map.get(page) == self.model[page]));
+            assert!(self.map.ranges() == self.ranges(0..PAGES).count());
+        }
+    }
+
+    /// Numbers that look random.
+    struct Numbers(u32);
+
+    impl Numbers {
+        fn below(&mut self, end: usize) -> usize {
+            self.0 = self.0.wrapping_mul(1664525).wrapping_add(1013904223);
+            (self.0 >> 8) as usize % end
+        }
+
+        fn protection(&mut self) -> Protection {
+            match self.below(4) {
+                0 => None,
+                1 => Some(PageAccess::NONE),
+                2 => Some(PageAccess::READ),
+                _ => Some(PageAccess::READ.with(PageAccess::WRITE)),
+            }
+        }
+
+        /// Long and short ones, and ones that end where chunks do.
+        fn pages(&mut self) -> Range<usize> {
+            let start = self.below(PAGES);
+            let len = match self.below(3) {
+                0 => 1,
+                1 => self.below(CHUNK),
+                _ => self.below(PAGES),
+            };
+            let range = start..(start + len).min(PAGES);
+            match self.below(3) {
+                0 => range.start / CHUNK * CHUNK..range.end / CHUNK * CHUNK,
+                _ => range,
+            }
+        }
+    }
+
+    #[test]
+    fn a_mask_has_the_pages_of_a_chunk() {
+        assert!(mask(0, &(0..CHUNK)) == u64::MAX);
+        assert!(mask(0, &(3..5)) == 0b11000);
+        assert!(mask(1, &(0..CHUNK + 1)) == 1);
+        assert!(mask(1, &(2 * CHUNK - 1..5 * CHUNK)) == 1 << (CHUNK - 1));
+        assert!(mask(1, &(0..CHUNK)) == 0);
+        assert!(mask(0, &(CHUNK..2 * CHUNK)) == 0);
+    }
+
+    #[test]
+    fn it_agrees_with_a_model() {
+        let mut numbers = Numbers(1);
+
+        for _ in 0..8 {
+            let mut modelled = Modelled::new();
+            for _ in 0..40 {
+                let (pages, protection) = (numbers.pages(), numbers.protection());
+                modelled.set(pages, protection);
+                modelled.check_ranges(numbers.pages());
+            }
+            modelled.set(0..PAGES, None);
+            assert!(modelled.map.is_empty());
+            assert!(modelled.map.nodes == 0);
+        }
+    }
+
+    #[test]
+    fn several_are_carved_before_any_is_filled() {
+        let mut numbers = Numbers(2);
+
+        for _ in 0..20 {
+            let mut modelled = Modelled::new();
+            let changes: [_; 6] = from_fn(|_| (numbers.pages(), numbers.protection()));
+            for (pages, _) in &changes {
+                assert!(modelled.map.carve(pages).is_ok());
+                modelled.check();
+            }
+            for (pages, protection) in changes {
+                modelled.map.fill(&pages, protection);
+                modelled.model[pages].fill(protection);
+                modelled.check();
+            }
+            modelled.map.tidy(&(0..PAGES));
+            modelled.check();
+        }
+    }
+
+    #[test]
+    fn a_copy_has_the_pages_asked_for() {
+        let mut modelled = Modelled::new();
+        modelled.set(0..PAGES, Some(PageAccess::NONE));
+        modelled.set(3 * CHUNK + 5..3 * CHUNK + 9, Some(PageAccess::READ));
+
+        let clone = modelled.map.try_clone(3 * CHUNK..4 * CHUNK);
+        assert!(clone.is_ok());
+        let Ok(clone) = clone else { return };
+        for page in 0..PAGES {
+            let expected = match page / CHUNK {
+                3 => modelled.model[page],
+                _ => None,
+            };
+            assert!(clone.get(page) == expected);
+        }
+        assert!(clone.ranges() == 3);
+    }
+
+    #[test]
+    fn neighbours_become_one_node() {
+        let mut modelled = Modelled::new();
+        for page in 0..PAGES {
+            modelled.set(page..page + 1, Some(PageAccess::READ));
+        }
+        assert!(modelled.map.nodes == 1);
+        assert!(modelled.map.ranges() == 1);
+    }
+
+    #[test]
+    fn the_highest_page_fits() {
+        let mut map = Protections::new();
+        let pages = usize::MAX - 1..usize::MAX;
+
+        assert!(map.carve(&pages).is_ok());
+        map.fill(&pages, Some(PageAccess::READ));
+        assert!(map.get(usize::MAX - 1) == Some(PageAccess::READ));
+        assert!(map.ranges() == 1);
+    }
+}

@@ -1,0 +1,771 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Protections of single pages: what loads, stores and system calls get.
+ *
+ * On a memfd the pages are given their protections by mprotect(): that variant proves what the
+ * kernel does with real ones, the others that PINSEAL_IOC_PROTECT does the same.
+ */
+#include <linux/mman.h>
+#include <sys/ptrace.h>
+#include <sys/uio.h>
+
+#include "harness.h"
+#include "bytes.h"
+#include "large_folio.h"
+#include "protect.h"
+#include "state.h"
+#include "uring.h"
+
+/* Pages of the mapping. */
+#define N	16
+
+/* A shared mapping of a filled object. */
+FIXTURE(protect) {
+	int fd;
+	size_t page;
+	char *p;
+};
+
+ON_EVERY_KIND(protect);
+
+FIXTURE_SETUP(protect)
+{
+	char *buf;
+
+	self->page = page_size();
+	self->fd = obj_create(variant->kind, N * self->page);
+	ASSERT_LE(0, self->fd);
+	buf = malloc(N * self->page);
+	ASSERT_NE(NULL, buf);
+	fill(buf, N * self->page, 1);
+	ASSERT_EQ(N * self->page, sys(pwrite(self->fd, buf, N * self->page, 0)));
+	free(buf);
+	self->p = ps_map(self->fd, N * self->page, RW, MAP_SHARED);
+	ASSERT_NE(MAP_FAILED, self->p);
+}
+
+FIXTURE_TEARDOWN(protect)
+{
+	close(self->fd);
+}
+
+/* give() - gives @n pages from page @i on a protection. */
+#define give(i, n, prot)							\
+	protect_pages(variant->kind, self->fd, self->p + (i) * self->page,	\
+		      (n) * self->page, prot)
+
+#define load(i)		ps_touch(self->p + (i) * self->page, false)
+#define store(i)	ps_touch(self->p + (i) * self->page, true)
+
+#define EXPECT_PROT(i, prot) do {						\
+	EXPECT_EQ((prot) & PROT_READ ? 0 : SIGSEGV, load(i));			\
+	EXPECT_EQ((prot) & PROT_WRITE ? 0 : SIGSEGV, store(i));			\
+} while (0)
+
+TEST_F(protect, a_read_only_page_is_loaded_but_not_stored_to)
+{
+	ASSERT_EQ(0, give(5, 1, PROT_READ));
+	EXPECT_PROT(4, RW);
+	EXPECT_PROT(5, PROT_READ);
+	EXPECT_PROT(6, RW);
+}
+
+TEST_F(protect, a_page_without_access_is_not_loaded)
+{
+	ASSERT_EQ(0, give(5, 1, PROT_NONE));
+	EXPECT_PROT(4, RW);
+	EXPECT_PROT(5, PROT_NONE);
+	EXPECT_PROT(6, RW);
+}
+
+TEST_F(protect, pages_that_were_stored_to_before_get_protections)
+{
+	for (int i = 0; i < N; i++)
+		ASSERT_EQ(0, store(i));
+	ASSERT_EQ(0, give(3, 1, PROT_READ));
+	ASSERT_EQ(0, give(4, 1, PROT_NONE));
+	EXPECT_PROT(2, RW);
+	EXPECT_PROT(3, PROT_READ);
+	EXPECT_PROT(4, PROT_NONE);
+	EXPECT_PROT(5, RW);
+}
+
+TEST_F(protect, a_refused_store_is_not_made)
+{
+	char old = self->p[5 * self->page];
+
+	ASSERT_EQ(0, give(5, 1, PROT_READ));
+	ASSERT_EQ(SIGSEGV, store(5));
+	EXPECT_EQ(old, self->p[5 * self->page]);
+}
+
+TEST_F(protect, protections_alternate)
+{
+	for (int i = 0; i < N; i += 2)
+		ASSERT_EQ(0, give(i, 1, PROT_READ));
+	for (int i = 0; i < N; i++)
+		EXPECT_PROT(i, i % 2 ? RW : PROT_READ);
+	for (int i = 0; i < N; i += 4)
+		ASSERT_EQ(0, give(i, 1, PROT_NONE));
+	for (int i = 0; i < N; i++)
+		EXPECT_PROT(i, i % 2 ? RW : i % 4 ? PROT_READ : PROT_NONE);
+}
+
+TEST_F(protect, a_page_gets_access_again)
+{
+	ASSERT_EQ(0, give(0, N, PROT_NONE));
+	ASSERT_EQ(SIGSEGV, load(7));
+	ASSERT_EQ(0, give(7, 1, PROT_READ));
+	EXPECT_PROT(7, PROT_READ);
+	ASSERT_EQ(0, give(7, 1, RW));
+	EXPECT_PROT(7, RW);
+	EXPECT_PROT(6, PROT_NONE);
+	EXPECT_PROT(8, PROT_NONE);
+}
+
+/* trace_child() - a child that stops at once, traced: its PID. */
+static pid_t trace_child(void (*then)(char *p), char *p)
+{
+	pid_t pid = ps_fork();
+	int status;
+
+	if (!pid) {
+		ptrace(PTRACE_TRACEME, 0, NULL, NULL);
+		raise(SIGSTOP);
+		if (then)
+			then(p);
+		_exit(0);
+	}
+	if (waitpid(pid, &status, 0) != pid || !WIFSTOPPED(status))
+		return -1;
+	return pid;
+}
+
+static void store_to(char *p)
+{
+	*(volatile char *)p = 1;
+}
+
+TEST_F(protect, the_signal_has_the_address)
+{
+	char *at = self->p + 5 * self->page + 123;
+	siginfo_t info;
+	int status;
+	pid_t pid;
+
+	ASSERT_EQ(0, give(5, 1, PROT_READ));
+	pid = trace_child(store_to, at);
+	ASSERT_LE(0, pid);
+	ASSERT_EQ(0, ptrace(PTRACE_CONT, pid, NULL, NULL));
+	ASSERT_EQ(pid, waitpid(pid, &status, 0));
+	ASSERT_TRUE(WIFSTOPPED(status));
+	EXPECT_EQ(SIGSEGV, WSTOPSIG(status));
+	ASSERT_EQ(0, ptrace(PTRACE_GETSIGINFO, pid, NULL, &info));
+	EXPECT_EQ(at, info.si_addr);
+	/* What VM_FAULT_SIGSEGV gives. */
+	EXPECT_EQ(variant->kind == MEMFD ? SEGV_ACCERR : SEGV_MAPERR, info.si_code);
+	ps_kill(pid);
+}
+
+/* A signal that is blocked or ignored kills: the access is not tried for ever. */
+TEST_F(protect, a_process_that_blocks_the_signal_dies)
+{
+	pid_t pid;
+
+	ASSERT_EQ(0, give(5, 1, PROT_READ));
+	pid = ps_fork();
+	if (!pid) {
+		sigset_t set;
+
+		sigemptyset(&set);
+		sigaddset(&set, SIGSEGV);
+		sigprocmask(SIG_BLOCK, &set, NULL);
+		self->p[5 * self->page] = 1;
+		_exit(0);
+	}
+	EXPECT_EQ(128 + SIGSEGV, ps_wait(pid));
+	pid = ps_fork();
+	if (!pid) {
+		signal(SIGSEGV, SIG_IGN);
+		self->p[5 * self->page] = 1;
+		_exit(0);
+	}
+	EXPECT_EQ(128 + SIGSEGV, ps_wait(pid));
+}
+
+TEST_F(protect, system_calls_get_efault)
+{
+	char *p = self->p + 5 * self->page, *none = p + self->page;
+	struct iovec remote = { p, 8 }, remote_none = { none, 8 }, local;
+	char buf[8] = "";
+	int pipes[2];
+
+	local = (struct iovec){ buf, sizeof(buf) };
+	ASSERT_EQ(0, pipe(pipes));
+	ASSERT_EQ(0, give(5, 1, PROT_READ));
+	ASSERT_EQ(0, give(6, 1, PROT_NONE));
+
+	EXPECT_EQ(8, sys(write(pipes[1], p, 8)));
+	EXPECT_EQ(-EFAULT, sys(read(pipes[0], p, 8)));
+	EXPECT_EQ(-EFAULT, sys(write(pipes[1], none, 8)));
+	EXPECT_EQ(-EFAULT, sys(read(pipes[0], none, 8)));
+
+	EXPECT_EQ(8, sys(process_vm_readv(getpid(), &local, 1, &remote, 1, 0)));
+	EXPECT_EQ(-EFAULT, sys(process_vm_writev(getpid(), &local, 1, &remote, 1, 0)));
+	EXPECT_EQ(-EFAULT, sys(process_vm_readv(getpid(), &local, 1, &remote_none, 1, 0)));
+	EXPECT_EQ(-EFAULT, sys(process_vm_writev(getpid(), &local, 1, &remote_none, 1, 0)));
+}
+
+TEST_F(protect, io_uring_gets_efault)
+{
+	char *p = self->p + 5 * self->page;
+	struct io_uring_cqe cqe;
+	struct uring u;
+	int pipes[2];
+	struct io_uring_sqe sqe = { .opcode = IORING_OP_READ };
+
+	ASSERT_EQ(0, pipe(pipes));
+	ASSERT_EQ(0, give(5, 1, PROT_READ));
+	ASSERT_EQ(0, uring_open(&u, 4, 0));
+	ASSERT_EQ(8, write(pipes[1], "12345678", 8));
+	sqe.fd = pipes[0];
+	sqe.addr = (uintptr_t)p;
+	sqe.len = 8;
+	ASSERT_EQ(0, uring_submit(&u, &sqe));
+	ASSERT_EQ(0, uring_wait(&u, &cqe));
+	EXPECT_EQ(-EFAULT, cqe.res);
+	/* Registered buffers are pinned for writing. */
+	EXPECT_EQ(-EFAULT, uring_register_buffer(&u, p, self->page));
+	uring_close(&u);
+}
+
+/* With FOLL_FORCE a shared mapping can be read, but not written. */
+TEST_F(protect, a_debugger_reads_but_does_not_write)
+{
+	long *none = (long *)(self->p + 5 * self->page);
+	long *read_only = (long *)(self->p + 6 * self->page);
+	long expected = *none;
+	pid_t pid;
+
+	ASSERT_EQ(0, give(5, 1, PROT_NONE));
+	ASSERT_EQ(0, give(6, 1, PROT_READ));
+	pid = trace_child(NULL, NULL);
+	ASSERT_LE(0, pid);
+	EXPECT_EQ(expected, ptrace(PTRACE_PEEKDATA, pid, none, NULL));
+	EXPECT_EQ(-EIO, sys(ptrace(PTRACE_POKEDATA, pid, none, 0)));
+	EXPECT_EQ(*read_only, ptrace(PTRACE_PEEKDATA, pid, read_only, NULL));
+	EXPECT_EQ(-EIO, sys(ptrace(PTRACE_POKEDATA, pid, read_only, 0)));
+	ps_kill(pid);
+}
+
+TEST_F(protect, protections_outlive_the_page_table)
+{
+	ASSERT_EQ(0, give(5, 1, PROT_READ));
+	ASSERT_EQ(0, give(6, 1, PROT_NONE));
+	ASSERT_EQ(0, madvise(self->p, N * self->page, MADV_DONTNEED));
+	EXPECT_PROT(4, RW);
+	EXPECT_PROT(5, PROT_READ);
+	EXPECT_PROT(6, PROT_NONE);
+	ASSERT_EQ(0, obj_fallocate(self->fd, PUNCH, 0, N * self->page));
+	EXPECT_PROT(4, RW);
+	EXPECT_PROT(5, PROT_READ);
+	EXPECT_PROT(6, PROT_NONE);
+	ASSERT_EQ(0, obj_resize(self->fd, 0));
+	ASSERT_EQ(0, obj_resize(self->fd, N * self->page));
+	EXPECT_PROT(4, RW);
+	EXPECT_PROT(5, PROT_READ);
+	EXPECT_PROT(6, PROT_NONE);
+}
+
+TEST_F(protect, a_child_has_the_same)
+{
+	pid_t pid;
+
+	ASSERT_EQ(0, give(5, 1, PROT_READ));
+	ASSERT_EQ(0, give(6, 1, PROT_NONE));
+	pid = ps_fork();
+	if (!pid) {
+		_exit(!(load(4) == 0 && store(4) == 0 && load(5) == 0 && store(5) == SIGSEGV &&
+			load(6) == SIGSEGV && store(6) == SIGSEGV));
+	}
+	EXPECT_EQ(0, ps_wait(pid));
+}
+
+TEST_F(protect, a_child_changes_its_own)
+{
+	pid_t pid;
+
+	ASSERT_EQ(0, give(5, 1, PROT_READ));
+	pid = ps_fork();
+	if (!pid) {
+		bool ok = !give(5, 1, PROT_NONE) && !give(7, 1, PROT_READ);
+
+		_exit(!(ok && load(5) == SIGSEGV && store(7) == SIGSEGV));
+	}
+	EXPECT_EQ(0, ps_wait(pid));
+	EXPECT_PROT(5, PROT_READ);
+	EXPECT_PROT(7, RW);
+}
+
+TEST_F(protect, a_parent_changes_its_own)
+{
+	int go[2];
+	pid_t pid;
+	char c;
+
+	ASSERT_EQ(0, pipe(go));
+	ASSERT_EQ(0, give(5, 1, PROT_READ));
+	pid = ps_fork();
+	if (!pid) {
+		if (read(go[0], &c, 1) != 1)
+			_exit(2);
+		_exit(!(load(5) == 0 && store(5) == SIGSEGV && store(7) == 0));
+	}
+	ASSERT_EQ(0, give(5, 1, RW));
+	ASSERT_EQ(0, give(7, 1, PROT_NONE));
+	ASSERT_EQ(1, write(go[1], "g", 1));
+	EXPECT_EQ(0, ps_wait(pid));
+	EXPECT_PROT(5, RW);
+	EXPECT_PROT(7, PROT_NONE);
+}
+
+TEST_F(protect, partial_unmapping_keeps_the_rest)
+{
+	ASSERT_EQ(0, give(3, 1, PROT_READ));
+	ASSERT_EQ(0, give(12, 1, PROT_NONE));
+	ASSERT_EQ(0, munmap(self->p + 6 * self->page, 2 * self->page));
+	EXPECT_PROT(2, RW);
+	EXPECT_PROT(3, PROT_READ);
+	EXPECT_PROT(11, RW);
+	EXPECT_PROT(12, PROT_NONE);
+	ASSERT_EQ(0, give(12, 1, PROT_READ));
+	EXPECT_PROT(12, PROT_READ);
+	EXPECT_PROT(3, PROT_READ);
+}
+
+TEST_F(protect, what_is_mapped_again_has_none)
+{
+	size_t at = 5 * self->page;
+
+	ASSERT_EQ(0, give(5, 1, PROT_NONE));
+	ASSERT_EQ(0, munmap(self->p + at, self->page));
+	ASSERT_EQ(self->p + at, mmap(self->p + at, self->page, RW, MAP_SHARED | MAP_FIXED,
+				     self->fd, at));
+	EXPECT_PROT(4, RW);
+	EXPECT_PROT(5, RW);
+	EXPECT_PROT(6, RW);
+}
+
+TEST_F(protect, protections_move_with_the_mapping)
+{
+	char *q = mmap(NULL, N * self->page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	ASSERT_NE(MAP_FAILED, q);
+	ASSERT_EQ(0, give(5, 1, PROT_READ));
+	ASSERT_EQ(0, give(6, 1, PROT_NONE));
+	if (variant->kind == MEMFD)	/* One VMA at a time. */
+		return;
+	ASSERT_EQ(q, mremap(self->p, N * self->page, N * self->page,
+			    MREMAP_MAYMOVE | MREMAP_FIXED, q));
+	self->p = q;
+	EXPECT_PROT(4, RW);
+	EXPECT_PROT(5, PROT_READ);
+	EXPECT_PROT(6, PROT_NONE);
+	EXPECT_PROT(7, RW);
+}
+
+TEST_F(protect, advice_that_splits_the_mapping_keeps_protections)
+{
+	ASSERT_EQ(0, give(5, 1, PROT_READ));
+	ASSERT_EQ(0, madvise(self->p + 4 * self->page, 3 * self->page, MADV_RANDOM));
+	EXPECT_PROT(5, PROT_READ);
+	ASSERT_EQ(0, give(6, 1, PROT_NONE));
+	ASSERT_EQ(0, madvise(self->p + 4 * self->page, 3 * self->page, MADV_NORMAL));
+	EXPECT_PROT(4, RW);
+	EXPECT_PROT(5, PROT_READ);
+	EXPECT_PROT(6, PROT_NONE);
+}
+
+TEST_F(protect, mprotect_wins_in_its_range)
+{
+	ASSERT_EQ(0, give(3, 6, PROT_READ));
+	ASSERT_EQ(0, mprotect(self->p + 5 * self->page, self->page, RW));
+	EXPECT_PROT(4, PROT_READ);
+	EXPECT_PROT(5, RW);
+	EXPECT_PROT(6, PROT_READ);
+	ASSERT_EQ(0, mprotect(self->p + 6 * self->page, self->page, PROT_NONE));
+	EXPECT_PROT(6, PROT_NONE);
+	ASSERT_EQ(0, mprotect(self->p + 6 * self->page, self->page, RW));
+	EXPECT_PROT(6, RW);
+	EXPECT_PROT(7, PROT_READ);
+	ASSERT_EQ(0, give(5, 2, PROT_NONE));
+	EXPECT_PROT(5, PROT_NONE);
+	EXPECT_PROT(6, PROT_NONE);
+}
+
+TEST_F(protect, another_mapping_is_not_changed)
+{
+	char *q = ps_map(self->fd, N * self->page, RW, MAP_SHARED);
+
+	ASSERT_NE(MAP_FAILED, q);
+	ASSERT_EQ(0, give(5, 1, PROT_NONE));
+	EXPECT_EQ(0, ps_touch(q + 5 * self->page, true));
+	EXPECT_EQ(8, sys(pwrite(self->fd, "12345678", 8, 5 * self->page)));
+	EXPECT_PROT(5, PROT_NONE);
+}
+
+TEST_F(protect, a_large_folio_is_mapped_page_by_page)
+{
+	size_t size = large_folio_size();
+	char *p;
+	int fd;
+
+	if (!size)
+		SKIP(return, "no large folios");
+	fd = obj_create(variant->kind, size);
+	ASSERT_LE(0, fd);
+	ASSERT_EQ(0, make_large_folio(fd, size));
+	p = map_aligned(fd, size, size, RW);
+	ASSERT_NE(NULL, p);
+	ASSERT_EQ(0, ps_touch(p, true));
+	ASSERT_EQ(0, protect_pages(variant->kind, fd, p + 5 * self->page, self->page, PROT_READ));
+	ASSERT_EQ(0, protect_pages(variant->kind, fd, p + 6 * self->page, self->page, PROT_NONE));
+	for (int round = 0; round < 2; round++) {
+		EXPECT_EQ(0, ps_touch(p + 4 * self->page, true));
+		EXPECT_EQ(0, ps_touch(p + 5 * self->page, false));
+		EXPECT_EQ(SIGSEGV, ps_touch(p + 5 * self->page, true));
+		EXPECT_EQ(SIGSEGV, ps_touch(p + 6 * self->page, false));
+		EXPECT_EQ(0, ps_touch(p + 7 * self->page, true));
+		ASSERT_EQ(0, madvise(p, size, MADV_DONTNEED));
+	}
+	munmap(p, size);
+	close(fd);
+}
+
+TEST_F(protect, a_protection_only_narrows)
+{
+	char *p = ps_map(self->fd, self->page, PROT_READ, MAP_SHARED);
+
+	ASSERT_NE(MAP_FAILED, p);
+	if (variant->kind == MEMFD)
+		return;
+	EXPECT_EQ(-EACCES, ps_protect(self->fd, p, self->page, RW));
+	EXPECT_EQ(-EACCES, ps_protect(self->fd, p, self->page, PROT_READ | PROT_EXEC));
+	EXPECT_EQ(0, ps_protect(self->fd, p, self->page, PROT_NONE));
+	EXPECT_EQ(SIGSEGV, ps_touch(p, false));
+}
+
+/* The commands, which only objects have. */
+FIXTURE(protect_command) {
+	int fd;
+	size_t page;
+	char *p;
+};
+
+FIXTURE_VARIANT(protect_command) { enum object_kind kind; };
+FIXTURE_VARIANT_ADD(protect_command, pinseal) { .kind = PINSEAL };
+FIXTURE_VARIANT_ADD(protect_command, imported) { .kind = IMPORTED };
+FIXTURE_VARIANT_ADD(protect_command, created) { .kind = CREATED };
+
+FIXTURE_SETUP(protect_command)
+{
+	self->page = page_size();
+	self->fd = obj_create(variant->kind, N * self->page);
+	ASSERT_LE(0, self->fd);
+	self->p = ps_map(self->fd, N * self->page, RW, MAP_SHARED);
+	ASSERT_NE(MAP_FAILED, self->p);
+}
+
+FIXTURE_TEARDOWN(protect_command)
+{
+	close(self->fd);
+}
+
+#define at(i)	(self->p + (i) * self->page)
+
+TEST_F(protect_command, several_ranges_change_in_one_call)
+{
+	const struct pinseal_protect_range ranges[] = {
+		a_range(at(1), 2 * self->page, PROT_READ),
+		a_range(at(2), 1 * self->page, PROT_NONE),
+		a_range(at(9), 3 * self->page, PROT_READ),
+	};
+
+	ASSERT_EQ(0, ps_protect_ranges(self->fd, ranges, 3));
+	EXPECT_PROT(0, RW);
+	EXPECT_PROT(1, PROT_READ);
+	EXPECT_PROT(2, PROT_NONE);
+	EXPECT_PROT(3, RW);
+	EXPECT_PROT(10, PROT_READ);
+	EXPECT_PROT(12, RW);
+}
+
+TEST_F(protect_command, all_or_none_of_the_ranges_change)
+{
+	char *read_only = ps_map(self->fd, self->page, PROT_READ, MAP_SHARED);
+	const struct pinseal_protect_range refused[] = {
+		a_range(at(1), self->page, PROT_NONE),
+		a_range(read_only, self->page, RW),
+	};
+	const struct pinseal_protect_range unmapped[] = {
+		a_range(at(1), self->page, PROT_NONE),
+		a_range(at(N - 1), 2 * self->page, PROT_NONE),
+	};
+
+	ASSERT_NE(MAP_FAILED, read_only);
+	ASSERT_EQ(0, munmap(at(N - 1), self->page));
+	EXPECT_EQ(-EACCES, ps_protect_ranges(self->fd, refused, 2));
+	EXPECT_EQ(-ENOMEM, ps_protect_ranges(self->fd, unmapped, 2));
+	EXPECT_EQ(0, ps_protections(self->fd, self->p, N * self->page, NULL, 0));
+	EXPECT_PROT(1, RW);
+}
+
+TEST_F(protect_command, it_costs_no_mapping)
+{
+	long before = count_mappings();
+
+	for (int i = 0; i < N; i += 2)
+		ASSERT_EQ(0, ps_protect(self->fd, at(i), self->page, PROT_READ));
+	EXPECT_EQ(before, count_mappings());
+}
+
+TEST_F(protect_command, protections_can_be_asked_for)
+{
+	struct pinseal_protect_range got[4];
+
+	ASSERT_EQ(0, ps_protect(self->fd, at(1), 2 * self->page, PROT_READ));
+	ASSERT_EQ(0, ps_protect(self->fd, at(3), 1 * self->page, PROT_NONE));
+	ASSERT_EQ(0, ps_protect(self->fd, at(9), 4 * self->page, PROT_READ));
+	EXPECT_EQ(3, ps_protections(self->fd, self->p, N * self->page, NULL, 0));
+	memset(got, 0xcc, sizeof(got));
+	ASSERT_EQ(3, ps_protections(self->fd, self->p, N * self->page, got, 4));
+	EXPECT_EQ((uintptr_t)at(1), got[0].addr);
+	EXPECT_EQ(2 * self->page, got[0].len);
+	EXPECT_EQ(1, got[0].pgoff);
+	EXPECT_EQ(PROT_READ, got[0].prot);
+	EXPECT_EQ(0, got[0].flags);
+	EXPECT_EQ((uintptr_t)at(3), got[1].addr);
+	EXPECT_EQ(PROT_NONE, got[1].prot);
+	EXPECT_EQ(9, got[2].pgoff);
+	EXPECT_EQ(4 * self->page, got[2].len);
+	/* From the middle of one to the middle of another, and no more than there is room for. */
+	ASSERT_EQ(1, ps_protections(self->fd, at(2), 8 * self->page, got, 1));
+	EXPECT_EQ((uintptr_t)at(2), got[0].addr);
+	EXPECT_EQ(self->page, got[0].len);
+	/* All of the address space but its last page. */
+	EXPECT_EQ(3, ps_protections(self->fd, NULL, SIZE_MAX - 2 * self->page + 1, got, 4));
+}
+
+static int fdinfo_protections(int fd)
+{
+	char value[32];
+
+	return fdinfo_value(fd, "protections", value, sizeof(value)) ? -1 : atoi(value);
+}
+
+TEST_F(protect_command, fdinfo_counts_ranges)
+{
+	pid_t pid;
+
+	EXPECT_EQ(0, fdinfo_protections(self->fd));
+	ASSERT_EQ(0, ps_protect(self->fd, at(1), 2 * self->page, PROT_READ));
+	ASSERT_EQ(0, ps_protect(self->fd, at(9), 4 * self->page, PROT_READ));
+	EXPECT_EQ(2, fdinfo_protections(self->fd));
+	pid = ps_fork();
+	if (!pid)
+		_exit(ps_protect(self->fd, at(1), self->page, PROT_NONE) ||
+		      fdinfo_protections(self->fd) != 5);
+	EXPECT_EQ(0, ps_wait(pid));
+	EXPECT_EQ(2, fdinfo_protections(self->fd));
+	ASSERT_EQ(0, munmap(self->p, N * self->page));
+	EXPECT_EQ(0, fdinfo_protections(self->fd));
+}
+
+TEST_F(protect_command, without_protections_the_mapping_is_as_before)
+{
+	ASSERT_FALSE(mapping_has_flag(self->p, " de"));
+	ASSERT_EQ(0, ps_protect(self->fd, at(1), self->page, PROT_READ));
+	ASSERT_TRUE(mapping_has_flag(self->p, " de"));
+	ASSERT_EQ(0, ps_protect(self->fd, at(1), self->page, RW));
+	EXPECT_FALSE(mapping_has_flag(self->p, " de"));
+	EXPECT_PROT(1, RW);
+	EXPECT_NE(MAP_FAILED, mremap(self->p, N * self->page, (N + 1) * self->page,
+				     MREMAP_MAYMOVE));
+}
+
+TEST_F(protect_command, a_mapping_with_protections_is_special)
+{
+	ASSERT_EQ(0, ps_protect(self->fd, at(1), self->page, PROT_READ));
+	EXPECT_EQ(-EFAULT, sys(mremap(self->p, N * self->page, (N + 1) * self->page,
+				      MREMAP_MAYMOVE)));
+	EXPECT_EQ(-EFAULT, sys(mremap(self->p, 0, N * self->page, MREMAP_MAYMOVE)));
+	ASSERT_EQ(0, mlock(self->p, N * self->page));
+	EXPECT_FALSE(mapping_has_flag(self->p, " lo"));
+}
+
+TEST_F(protect_command, a_mapping_that_cannot_be_written_to_is_narrowed)
+{
+	char *p = ps_map(self->fd, self->page, PROT_READ, MAP_SHARED);
+
+	ASSERT_NE(MAP_FAILED, p);
+	EXPECT_EQ(-EACCES, ps_protect(self->fd, p, self->page, RW));
+	EXPECT_EQ(-EACCES, ps_protect(self->fd, p, self->page, PROT_READ | PROT_EXEC));
+	EXPECT_EQ(0, ps_protect(self->fd, p, self->page, PROT_NONE));
+	EXPECT_EQ(SIGSEGV, ps_touch(p, false));
+}
+
+TEST_F(protect_command, pages_of_an_executable_mapping_keep_read_and_exec)
+{
+	char *p = ps_map(self->fd, 2 * self->page, RW | PROT_EXEC, MAP_SHARED);
+
+	ASSERT_NE(MAP_FAILED, p);
+	EXPECT_EQ(-EOPNOTSUPP, ps_protect(self->fd, p, self->page, PROT_READ));
+	EXPECT_EQ(-EOPNOTSUPP, ps_protect(self->fd, p, self->page, RW));
+	EXPECT_EQ(-EOPNOTSUPP, ps_protect(self->fd, p, self->page, PROT_EXEC));
+	EXPECT_EQ(0, ps_protect(self->fd, p, self->page, PROT_READ | PROT_EXEC));
+	EXPECT_EQ(SIGSEGV, ps_touch(p, true));
+	EXPECT_EQ(0, ps_protect(self->fd, p, self->page, PROT_NONE));
+	EXPECT_EQ(SIGSEGV, ps_touch(p, false));
+}
+
+TEST_F(protect_command, what_can_be_written_to_can_be_read)
+{
+	ASSERT_EQ(0, ps_protect(self->fd, at(1), self->page, PROT_READ));
+	ASSERT_EQ(0, ps_protect(self->fd, at(1), self->page, PROT_WRITE));
+	EXPECT_PROT(1, RW);
+	EXPECT_EQ(0, ps_protections(self->fd, self->p, N * self->page, NULL, 0));
+}
+
+TEST_F(protect_command, a_mapping_by_other_means_is_not_the_objects)
+{
+	int other = ps_create(self->page), exported = ps_export(self->fd, 0);
+	char *p = ps_map(self->fd, self->page, RW, MAP_PRIVATE);
+	char *q, *r;
+
+	ASSERT_LE(0, other);
+	ASSERT_LE(0, exported);
+	q = ps_map(exported, self->page, RW, MAP_SHARED);
+	r = ps_map(other, self->page, RW, MAP_SHARED);
+	ASSERT_NE(MAP_FAILED, p);
+	ASSERT_NE(MAP_FAILED, q);
+	ASSERT_NE(MAP_FAILED, r);
+	EXPECT_EQ(-EINVAL, ps_protect(self->fd, p, self->page, PROT_READ));
+	EXPECT_EQ(-ENOMEM, ps_protect(self->fd, q, self->page, PROT_READ));
+	EXPECT_EQ(-ENOMEM, ps_protect(self->fd, r, self->page, PROT_READ));
+	EXPECT_EQ(0, ps_protect(other, r, self->page, PROT_READ));
+	close(other);
+	close(exported);
+}
+
+TEST_F(protect_command, another_descriptor_of_the_object_may_ask)
+{
+	int again = ps_reopen(self->fd, O_RDONLY);
+
+	ASSERT_LE(0, again);
+	ASSERT_EQ(0, ps_protect(again, at(1), self->page, PROT_READ));
+	EXPECT_PROT(1, PROT_READ);
+	close(again);
+}
+
+TEST_F(protect_command, locked_mappings_are_refused)
+{
+	ASSERT_EQ(0, mlock(at(0), self->page));
+	EXPECT_EQ(-EOPNOTSUPP, ps_protect(self->fd, at(0), 2 * self->page, PROT_READ));
+	ASSERT_EQ(0, munlock(at(0), self->page));
+	EXPECT_EQ(0, ps_protect(self->fd, at(0), 2 * self->page, PROT_READ));
+}
+
+TEST_F(protect_command, bad_arguments)
+{
+	struct pinseal_protect good = {
+		.addr = (uintptr_t)at(1),
+		.len = self->page,
+		.prot = PROT_READ,
+	};
+	struct pinseal_protect_range range = a_range(at(1), self->page, PROT_READ);
+
+#define EXPECT_REFUSED(error, field, value) do {				\
+	struct pinseal_protect arg = good;					\
+										\
+	arg.field = value;							\
+	EXPECT_EQ(error, ps_ioctl(self->fd, PINSEAL_IOC_PROTECT, &arg))		\
+		TH_LOG("%s", #field " = " #value);				\
+} while (0)
+
+	EXPECT_REFUSED(-EINVAL, addr, (uintptr_t)at(1) + 1);
+	EXPECT_REFUSED(-EINVAL, len, 0);
+	EXPECT_REFUSED(-EINVAL, len, self->page - 1);
+	EXPECT_REFUSED(-EOVERFLOW, len, -self->page);
+	EXPECT_REFUSED(-ENOMEM, len, N * self->page);
+	EXPECT_REFUSED(-ENOMEM, addr, 0);
+	EXPECT_REFUSED(-EINVAL, pgoff, 1);
+	EXPECT_REFUSED(-EINVAL, prot, 8);
+	EXPECT_REFUSED(-EINVAL, prot, 1U << 31);
+	EXPECT_REFUSED(-EINVAL, flags, 8);
+	EXPECT_REFUSED(-EINVAL, flags, 1U << 31);
+	EXPECT_REFUSED(-EINVAL, ranges, 1);
+	EXPECT_REFUSED(-EINVAL, nr, 1);
+
+	good = (struct pinseal_protect){
+		.flags = PINSEAL_PROTECT_RANGES,
+		.ranges = (uintptr_t)&range,
+		.nr = 1,
+	};
+	EXPECT_REFUSED(-EINVAL, addr, self->page);
+	EXPECT_REFUSED(-EINVAL, len, self->page);
+	EXPECT_REFUSED(-EINVAL, pgoff, 1);
+	EXPECT_REFUSED(-EINVAL, prot, PROT_READ);
+	EXPECT_REFUSED(-EINVAL, nr, PINSEAL_PROTECT_MAX + 1);
+	EXPECT_REFUSED(-EINVAL, flags, PINSEAL_PROTECT_RANGES | PINSEAL_PROTECT_QUERY);
+	EXPECT_REFUSED(-EFAULT, ranges, 8);
+	EXPECT_REFUSED(0, nr, 0);
+	range.flags = 1;
+	EXPECT_REFUSED(-EINVAL, nr, 1);
+	range.flags = 0;
+	range.pgoff = 1;
+	EXPECT_REFUSED(-EINVAL, nr, 1);
+
+	good = (struct pinseal_protect){
+		.addr = (uintptr_t)self->p,
+		.len = N * self->page,
+		.flags = PINSEAL_PROTECT_QUERY,
+		.ranges = (uintptr_t)&range,
+		.nr = 1,
+	};
+	EXPECT_REFUSED(-EINVAL, prot, PROT_READ);
+	EXPECT_REFUSED(-EINVAL, pgoff, 1);
+	EXPECT_REFUSED(-EINVAL, len, 0);
+	EXPECT_EQ(0, ps_protections(self->fd, self->p, N * self->page, NULL, 0));
+	ASSERT_EQ(0, ps_protect(self->fd, at(1), self->page, PROT_READ));
+	EXPECT_REFUSED(-EFAULT, ranges, 8);
+}
+
+TEST_F(protect_command, a_seal_asks_the_mapping_not_its_pages)
+{
+	struct pinseal_seal seal = { .seals = F_SEAL_WRITE, .timeout_ns = NSEC_PER_MSEC };
+
+	ASSERT_EQ(0, ps_protect(self->fd, self->p, N * self->page, PROT_READ));
+	EXPECT_EQ(-EBUSY, ps_seal(self->fd, &seal));
+	EXPECT_EQ(PINSEAL_OUTCOME_WRITABLE_MAPPING, seal.outcome);
+	ASSERT_EQ(0, munmap(self->p, N * self->page));
+	EXPECT_EQ(0, ps_add_seals(self->fd, F_SEAL_WRITE));
+}
+
+TEST_F(protect_command, sealed_memory_is_narrowed_but_not_widened)
+{
+	char *p;
+
+	ASSERT_EQ(0, munmap(self->p, N * self->page));
+	ASSERT_EQ(0, ps_add_seals(self->fd, F_SEAL_WRITE));
+	p = ps_map(self->fd, N * self->page, PROT_READ, MAP_SHARED);
+	ASSERT_NE(MAP_FAILED, p);
+	EXPECT_EQ(-EACCES, ps_protect(self->fd, p, self->page, RW));
+	EXPECT_EQ(0, ps_protect(self->fd, p, self->page, PROT_NONE));
+	EXPECT_EQ(SIGSEGV, ps_touch(p, false));
+	EXPECT_EQ(-EACCES, ps_protect(self->fd, p, self->page, RW));
+	EXPECT_EQ(0, ps_protect(self->fd, p, self->page, PROT_READ));
+	EXPECT_EQ(0, ps_touch(p, false));
+	EXPECT_EQ(SIGSEGV, ps_touch(p, true));
+}
+
+TEST_HARNESS_MAIN

@@ -1,0 +1,267 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Loads, stores and kernel accesses of pages race changes of their protection, with the pages
+ * dropped, swapped out or collapsed meanwhile.
+ *
+ * One thread changes protections, and says before and after each change which page it is about.
+ * An access that began and ended while the page had one protection must have got just what that
+ * allows: neither more, nor less. Two threads that fault on one page with different accesses,
+ * which the design that this one grew from got wrong, are the usual case here.
+ *
+ * On a memfd, mprotect() changes the protections: that variant proves the test.
+ */
+#include <pthread.h>
+#include <sched.h>
+#include <sys/uio.h>
+
+#include "harness.h"
+#include "bytes.h"
+#include "large_folio.h"
+#include "protect.h"
+#include "random.h"
+
+#ifndef MADV_PAGEOUT
+#define MADV_PAGEOUT	21
+#endif
+
+#define PAGES		16
+#define ACCESSORS	4
+
+/* The protection of a page, and how often it has changed; odd while it does. */
+struct page_state {
+	uint64_t changes;
+	int prot;
+};
+
+struct race {
+	enum object_kind kind;
+	int fd;
+	char *p;
+	size_t page;
+	struct page_state states[PAGES];
+	bool quit;
+	/* What the accessors saw while the protection stayed. */
+	unsigned long allowed, refused;
+	unsigned long violations;
+};
+
+struct accessor {
+	struct race *race;
+	struct random random;
+	pthread_t thread;
+};
+
+static __thread sigjmp_buf refused;
+
+static void on_segv(int sig)
+{
+	siglongjmp(refused, 1);
+}
+
+enum access { LOAD, STORE, KERNEL_LOAD, KERNEL_STORE, N_ACCESSES };
+
+/* access_page() - whether it was let through. Stores @byte. */
+static bool access_page(volatile char *at, enum access access, char byte)
+{
+	struct iovec local = { &byte, 1 }, remote = { (void *)at, 1 };
+
+	switch (access) {
+	case KERNEL_LOAD:
+		return process_vm_readv(getpid(), &local, 1, &remote, 1, 0) == 1;
+	case KERNEL_STORE:
+		return process_vm_writev(getpid(), &local, 1, &remote, 1, 0) == 1;
+	default:
+		break;
+	}
+	if (sigsetjmp(refused, 1))
+		return false;
+	if (access == LOAD)
+		(void)*at;
+	else
+		*at = byte;
+	return true;
+}
+
+static void *accessor(void *data)
+{
+	struct accessor *a = data;
+	struct race *r = a->race;
+
+	while (!__atomic_load_n(&r->quit, __ATOMIC_ACQUIRE)) {
+		unsigned int page = random_below(&a->random, PAGES);
+		enum access access = random_below(&a->random, N_ACCESSES);
+		struct page_state *state = &r->states[page];
+		uint64_t before = __atomic_load_n(&state->changes, __ATOMIC_SEQ_CST);
+		int prot = __atomic_load_n(&state->prot, __ATOMIC_SEQ_CST);
+		bool got = access_page(r->p + page * r->page + random_below(&a->random, r->page),
+				       access, random_bits(&a->random));
+		bool is_store = access == STORE || access == KERNEL_STORE;
+
+		__atomic_thread_fence(__ATOMIC_SEQ_CST);
+		if (before % 2 ||
+		    __atomic_load_n(&state->changes, __ATOMIC_SEQ_CST) != before)
+			continue;
+		if (got != !!(prot & (is_store ? PROT_WRITE : PROT_READ)))
+			__atomic_add_fetch(&r->violations, 1, __ATOMIC_RELAXED);
+		__atomic_add_fetch(got ? &r->allowed : &r->refused, 1, __ATOMIC_RELAXED);
+	}
+	return NULL;
+}
+
+static int random_prot(struct random *random)
+{
+	return one_of(random, PROT_NONE, PROT_READ, RW);
+}
+
+static void announce(struct race *r, unsigned int first, unsigned int n)
+{
+	for (unsigned int i = first; i < first + n; i++)
+		__atomic_add_fetch(&r->states[i].changes, 1, __ATOMIC_SEQ_CST);
+}
+
+/* change() - gives some pages another protection: 0, or -errno. */
+static int change(struct race *r, struct random *random)
+{
+	unsigned int first = random_below(random, PAGES);
+	unsigned int n = once_in(random, 3) ? 1 + random_below(random, PAGES - first) : 1;
+	int prot = random_prot(random), ret;
+	void *p = r->p + first * r->page;
+
+	announce(r, first, n);
+	/* mprotect() by turns: it wins. */
+	if (once_in(random, 8)) {
+		ret = sys(mprotect(p, n * r->page, RW));
+		prot = RW;
+	} else {
+		ret = protect_pages(r->kind, r->fd, p, n * r->page, prot);
+	}
+	for (unsigned int i = first; i < first + n; i++)
+		__atomic_store_n(&r->states[i].prot, prot, __ATOMIC_SEQ_CST);
+	announce(r, first, n);
+	return ret;
+}
+
+FIXTURE(protect_race) {
+	struct race race;
+	struct accessor accessors[ACCESSORS];
+	struct sigaction before;
+	size_t len;
+};
+
+FIXTURE_VARIANT(protect_race) { enum object_kind kind; bool large; };
+FIXTURE_VARIANT_ADD(protect_race, memfd) { .kind = MEMFD };
+FIXTURE_VARIANT_ADD(protect_race, pinseal) { .kind = PINSEAL };
+FIXTURE_VARIANT_ADD(protect_race, created) { .kind = CREATED };
+FIXTURE_VARIANT_ADD(protect_race, large_memfd) { .kind = MEMFD, .large = true };
+FIXTURE_VARIANT_ADD(protect_race, large_pinseal) { .kind = PINSEAL, .large = true };
+FIXTURE_VARIANT_ADD(protect_race, large_created) { .kind = CREATED, .large = true };
+
+FIXTURE_SETUP(protect_race)
+{
+	struct sigaction sa = { .sa_handler = on_segv };
+	struct race *r = &self->race;
+
+	r->kind = variant->kind;
+	r->page = page_size();
+	self->len = variant->large ? large_folio_size() : PAGES * r->page;
+	if (!self->len)
+		SKIP(return, "no large folios");
+	r->fd = obj_create(r->kind, self->len);
+	ASSERT_LE(0, r->fd);
+	if (variant->large)
+		ASSERT_EQ(0, make_large_folio(r->fd, self->len));
+	r->p = map_aligned(r->fd, self->len, variant->large ? self->len : r->page, RW);
+	ASSERT_NE(NULL, r->p);
+	for (unsigned int i = 0; i < PAGES; i++)
+		r->states[i].prot = RW;
+	ASSERT_EQ(0, sigaction(SIGSEGV, &sa, &self->before));
+	for (unsigned int i = 0; i < ACCESSORS; i++) {
+		struct accessor *a = &self->accessors[i];
+
+		*a = (struct accessor){ r, random_for(1, i, 0, 0) };
+		ASSERT_EQ(0, pthread_create(&a->thread, NULL, accessor, a));
+	}
+}
+
+FIXTURE_TEARDOWN(protect_race)
+{
+	__atomic_store_n(&self->race.quit, true, __ATOMIC_RELEASE);
+	for (unsigned int i = 0; i < ACCESSORS; i++)
+		pthread_join(self->accessors[i].thread, NULL);
+	sigaction(SIGSEGV, &self->before, NULL);
+	munmap(self->race.p, self->len);
+	close(self->race.fd);
+}
+
+static bool is_enough(const struct race *r, unsigned long n)
+{
+	return __atomic_load_n(&r->allowed, __ATOMIC_RELAXED) >= n &&
+	       __atomic_load_n(&r->refused, __ATOMIC_RELAXED) >= n;
+}
+
+static unsigned long violations(const struct race *r)
+{
+	return __atomic_load_n(&r->violations, __ATOMIC_RELAXED);
+}
+
+/* Changes, with what else happens to the pages by turns. */
+TEST_F(protect_race, an_access_gets_just_what_is_allowed)
+{
+	unsigned long enough = test_rounds(5000, 200000);
+	struct race *r = &self->race;
+	struct random random = random_for(2, 0, 0, 0);
+
+	while (!is_enough(r, enough) && !violations(r)) {
+		ASSERT_EQ(0, change(r, &random));
+		switch (random_below(&random, 16)) {
+		case 0:
+			ASSERT_EQ(0, madvise(r->p, PAGES * r->page, MADV_DONTNEED));
+			break;
+		case 1:
+			madvise(r->p, PAGES * r->page, MADV_PAGEOUT);
+			break;
+		case 2:
+			if (variant->large && once_in(&random, 16))
+				madvise(r->p, self->len, MADV_COLLAPSE);
+			break;
+		case 3 ... 9:
+			sched_yield();
+			break;
+		case 10:
+			sleep_ns(NSEC_PER_MSEC / 10);
+			break;
+		}
+	}
+	EXPECT_EQ(0, violations(r));
+	TH_LOG("%lu allowed, %lu refused", r->allowed, r->refused);
+}
+
+/* A refused store is not made: not even by a thread that could store a moment before. */
+TEST_F(protect_race, a_page_without_write_access_does_not_change)
+{
+	unsigned long rounds = test_rounds(300, 20000);
+	struct race *r = &self->race;
+	struct random random = random_for(3, 0, 0, 0);
+	char *seen = malloc(r->page);
+	char *other = mmap(NULL, self->len, PROT_READ, MAP_SHARED, r->fd, 0);
+
+	ASSERT_NE(NULL, seen);
+	ASSERT_NE(MAP_FAILED, other);
+	for (unsigned long i = 0; i < rounds; i++) {
+		unsigned int page = random_below(&random, PAGES);
+		char *p = r->p + page * r->page, *q = other + page * r->page;
+
+		ASSERT_EQ(0, protect_pages(r->kind, r->fd, p, r->page,
+					   once_in(&random, 2) ? PROT_READ : PROT_NONE));
+		memcpy(seen, q, r->page);
+		sleep_ns(random_below(&random, 200) * 1000);
+		ASSERT_EQ(0, memcmp(seen, q, r->page)) TH_LOG("in round %lu", i);
+		ASSERT_EQ(0, protect_pages(r->kind, r->fd, p, r->page, RW));
+		/* The accessors' own checks are for the other test. */
+		announce(r, page, 1);
+	}
+	munmap(other, self->len);
+	free(seen);
+}
+
+TEST_HARNESS_MAIN
