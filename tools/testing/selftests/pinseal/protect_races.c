@@ -39,6 +39,11 @@ struct race {
 	char *p;
 	size_t page;
 	struct page_state states[PAGES];
+	/*
+	 * No stores of the kernel: it pins the page, and stores to it later, whatever the
+	 * protection is then. So it does with mprotect().
+	 */
+	bool no_kernel_stores;
 	bool quit;
 	/* What the accessors saw while the protection stayed. */
 	unsigned long allowed, refused;
@@ -47,6 +52,7 @@ struct race {
 
 struct accessor {
 	struct race *race;
+	unsigned long turns;
 	struct random random;
 	pthread_t thread;
 };
@@ -89,7 +95,9 @@ static void *accessor(void *data)
 
 	while (!__atomic_load_n(&r->quit, __ATOMIC_ACQUIRE)) {
 		unsigned int page = random_below(&a->random, PAGES);
-		enum access access = random_below(&a->random, N_ACCESSES);
+		bool no_kernel_stores = __atomic_load_n(&r->no_kernel_stores, __ATOMIC_ACQUIRE);
+		enum access access = random_below(&a->random,
+						  no_kernel_stores ? KERNEL_STORE : N_ACCESSES);
 		struct page_state *state = &r->states[page];
 		uint64_t before = __atomic_load_n(&state->changes, __ATOMIC_SEQ_CST);
 		int prot = __atomic_load_n(&state->prot, __ATOMIC_SEQ_CST);
@@ -98,6 +106,7 @@ static void *accessor(void *data)
 		bool is_store = access == STORE || access == KERNEL_STORE;
 
 		__atomic_thread_fence(__ATOMIC_SEQ_CST);
+		__atomic_add_fetch(&a->turns, 1, __ATOMIC_ACQ_REL);
 		if (before % 2 ||
 		    __atomic_load_n(&state->changes, __ATOMIC_SEQ_CST) != before)
 			continue;
@@ -106,6 +115,15 @@ static void *accessor(void *data)
 		__atomic_add_fetch(got ? &r->allowed : &r->refused, 1, __ATOMIC_RELAXED);
 	}
 	return NULL;
+}
+
+/* wait_for_turns() - until the accessor has ended @n more. */
+static void wait_for_turns(const struct accessor *a, unsigned long n)
+{
+	unsigned long end = __atomic_load_n(&a->turns, __ATOMIC_ACQUIRE) + n;
+
+	while (__atomic_load_n(&a->turns, __ATOMIC_ACQUIRE) < end)
+		sched_yield();
 }
 
 static int random_prot(struct random *random)
@@ -178,7 +196,7 @@ FIXTURE_SETUP(protect_race)
 	for (unsigned int i = 0; i < ACCESSORS; i++) {
 		struct accessor *a = &self->accessors[i];
 
-		*a = (struct accessor){ r, random_for(1, i, 0, 0) };
+		*a = (struct accessor){ .race = r, .random = random_for(1, i, 0, 0) };
 		ASSERT_EQ(0, pthread_create(&a->thread, NULL, accessor, a));
 	}
 }
@@ -247,6 +265,9 @@ TEST_F(protect_race, a_page_without_write_access_does_not_change)
 
 	ASSERT_NE(NULL, seen);
 	ASSERT_NE(MAP_FAILED, other);
+	__atomic_store_n(&r->no_kernel_stores, true, __ATOMIC_RELEASE);
+	for (unsigned int i = 0; i < ACCESSORS; i++)
+		wait_for_turns(&self->accessors[i], 2);
 	for (unsigned long i = 0; i < rounds; i++) {
 		unsigned int page = random_below(&random, PAGES);
 		char *p = r->p + page * r->page, *q = other + page * r->page;
