@@ -15,6 +15,7 @@
 #include "cpu.h"
 #include "fault_injection.h"
 #include "object.h"
+#include "protect.h"
 #include "state.h"
 #include "uring.h"
 
@@ -78,6 +79,7 @@ static void scene_end(struct scene *s)
 struct fingerprint {
 	struct state state;
 	uint64_t sum;
+	int protections;	/* of pages of the mapping */
 };
 
 static struct fingerprint fingerprint(const struct scene *s)
@@ -85,6 +87,8 @@ static struct fingerprint fingerprint(const struct scene *s)
 	struct fingerprint f = { .state = get_state(s->fd) };
 
 	f.sum = f.state.size > 0 ? checksum(s->fd, f.state.size) : 0;
+	if (s->map)
+		f.protections = ps_protections(s->fd, s->map, PAGES * s->page, NULL, 0);
 	return f;
 }
 
@@ -92,7 +96,8 @@ static bool same_fingerprint(const struct scene *s, const struct fingerprint *be
 {
 	struct fingerprint now = fingerprint(s);
 
-	return same_state(s->fd, &before->state) && now.sum == before->sum;
+	return same_state(s->fd, &before->state) && now.sum == before->sum &&
+	       now.protections == before->protections;
 }
 
 static int make_map(struct scene *s)
@@ -102,6 +107,28 @@ static int make_map(struct scene *s)
 		return 0;
 	s->map = NULL;
 	return -errno;
+}
+
+/* A mapping of which two pages have protections of their own. */
+static int make_protected(struct scene *s)
+{
+	return make_map(s) ?:
+	       ps_protect(s->fd, s->map + s->page, s->page, PROT_READ) ?:
+	       ps_protect(s->fd, s->map + 3 * s->page, s->page, PROT_NONE);
+}
+
+/* The same; it had a copy, which the kernel cannot know to be gone. */
+static int make_shared_protected(struct scene *s)
+{
+	int ret = make_protected(s);
+	pid_t pid;
+
+	if (ret)
+		return ret;
+	pid = fork();
+	if (!pid)
+		_exit(0);
+	return pid < 0 ? -errno : ps_wait(pid);
 }
 
 static int make_pipe(struct scene *s)
@@ -430,6 +457,35 @@ static int call_protect(struct scene *s)
 	return sys(mprotect(s->map + s->page, s->page, PROT_READ));
 }
 
+/* Outside of pages with protections, whose loss a failed mprotect() may cause. */
+static int call_protect_other(struct scene *s)
+{
+	return sys(mprotect(s->map + 2 * s->page, s->page, PROT_READ));
+}
+
+static int call_protect_pages(struct scene *s)
+{
+	const struct pinseal_protect_range ranges[] = {
+		a_range(s->map, s->page, PROT_READ),
+		a_range(s->map + s->page, 2 * s->page, PROT_NONE),
+	};
+
+	return ps_protect_ranges(s->fd, ranges, 2);
+}
+
+static int call_unprotect(struct scene *s)
+{
+	return ps_protect(s->fd, s->map, PAGES * s->page, RW);
+}
+
+static int call_protections(struct scene *s)
+{
+	struct pinseal_protect_range ranges[PAGES];
+	int ret = ps_protections(s->fd, s->map, PAGES * s->page, ranges, PAGES);
+
+	return ret < 0 ? ret : ret == 2 ? 0 : -EUCLEAN;
+}
+
 static int call_unmap_part(struct scene *s)
 {
 	return sys(munmap(s->map + s->page, s->page));
@@ -552,11 +608,29 @@ CALL(seek);
 CALL(map);
 CALL(map_private);
 CALL(protect, .before = make_map);
+CALL(protect_other, .before = make_protected);
+CALL(protect_pages, .before = make_map);
+CALL(unprotect, .before = make_protected);
+CALL(protections, .before = make_protected);
 CALL(unmap_part, .before = make_map);
 CALL(move, .before = make_map);
 CALL(fork, .before = make_map);
 CALL(touch, .before = make_map);
 CALL(store, .before = make_map);
+#define CALL_WITH(name, made) \
+	FIXTURE_VARIANT_ADD(faults, name##_with_##made) {			\
+		.call = call_##name,						\
+		.before = make_##made,						\
+	}
+
+CALL_WITH(protect_other, shared_protected);
+CALL_WITH(protect_pages, protected);
+CALL_WITH(protect_pages, shared_protected);
+CALL_WITH(unprotect, shared_protected);
+CALL_WITH(unmap_part, protected);
+CALL_WITH(move, protected);
+CALL_WITH(fork, protected);
+CALL_WITH(touch, protected);
 CALL(splice_out, .before = make_pipe);
 CALL(splice_in, .before = fill_pipe);
 CALL(fdinfo);

@@ -10,14 +10,13 @@
  *
  * On a memfd, mprotect() changes the protections: that variant proves the test.
  */
-#include <pthread.h>
-#include <sched.h>
 #include <sys/uio.h>
 
 #include "harness.h"
 #include "bytes.h"
 #include "large_folio.h"
 #include "protect.h"
+#include "racer.h"
 #include "random.h"
 
 #ifndef MADV_PAGEOUT
@@ -283,6 +282,80 @@ TEST_F(protect_race, a_page_without_write_access_does_not_change)
 	}
 	munmap(other, self->len);
 	free(seen);
+}
+
+/*
+ * One fault, and one change that refuses it: the window between the fault's question and its
+ * page table entry, as often as time allows.
+ */
+FIXTURE(protect_window) {
+	int fd;
+	size_t page;
+	char *p;
+	struct sigaction before;
+};
+
+FIXTURE_VARIANT(protect_window) { enum object_kind kind; bool mapped; };
+FIXTURE_VARIANT_ADD(protect_window, memfd) { .kind = MEMFD };
+FIXTURE_VARIANT_ADD(protect_window, pinseal) { .kind = PINSEAL };
+FIXTURE_VARIANT_ADD(protect_window, created) { .kind = CREATED };
+/* The page is mapped for loads already. */
+FIXTURE_VARIANT_ADD(protect_window, mapped_memfd) { .kind = MEMFD, .mapped = true };
+FIXTURE_VARIANT_ADD(protect_window, mapped_pinseal) { .kind = PINSEAL, .mapped = true };
+FIXTURE_VARIANT_ADD(protect_window, mapped_created) { .kind = CREATED, .mapped = true };
+
+FIXTURE_SETUP(protect_window)
+{
+	struct sigaction sa = { .sa_handler = on_segv };
+
+	self->page = page_size();
+	self->fd = obj_create(variant->kind, self->page);
+	ASSERT_LE(0, self->fd);
+	self->p = ps_map(self->fd, self->page, RW, MAP_SHARED);
+	ASSERT_NE(MAP_FAILED, self->p);
+	ASSERT_EQ(0, sigaction(SIGSEGV, &sa, &self->before));
+}
+
+FIXTURE_TEARDOWN(protect_window)
+{
+	sigaction(SIGSEGV, &self->before, NULL);
+	munmap(self->p, self->page);
+	close(self->fd);
+}
+
+static void store_once(void *p)
+{
+	access_page(p, STORE, 1);
+}
+
+TEST_F(protect_window, no_entry_is_left_behind)
+{
+	unsigned long rounds = test_rounds(1500, 100000), stored = 0;
+	struct random random = random_for(4, 0, 0, 0);
+	struct racer racer = {};
+
+	ASSERT_EQ(0, racer_start(&racer, store_once, self->p));
+	for (unsigned long i = 0; i < rounds; i++) {
+		volatile unsigned int delay = random_below(&random, 3000);
+		int prot = i % 2 ? PROT_READ : PROT_NONE;
+
+		ASSERT_EQ(0, madvise(self->p, self->page, MADV_DONTNEED));
+		if (variant->mapped)
+			access_page(self->p, LOAD, 0);
+		racer_go(&racer);
+		while (delay)
+			delay--;
+		ASSERT_EQ(0, protect_pages(variant->kind, self->fd, self->p, self->page, prot));
+		racer_wait(&racer);
+		ASSERT_FALSE(access_page(self->p, STORE, 2)) TH_LOG("in round %lu", i);
+		if (prot == PROT_NONE)
+			ASSERT_FALSE(access_page(self->p, LOAD, 0)) TH_LOG("in round %lu", i);
+		ASSERT_EQ(0, protect_pages(variant->kind, self->fd, self->p, self->page, RW));
+		stored += *self->p == 1;
+		*self->p = 0;
+	}
+	racer_stop(&racer);
+	TH_LOG("the store was first in %lu of %lu rounds", stored, rounds);
 }
 
 TEST_HARNESS_MAIN
