@@ -23,6 +23,7 @@ use crate::{
         },
     },
     ioctl,
+    mm::remapped_pages::RemappedPages,
     object::{
         HasSealExclusion,
         Object,
@@ -214,6 +215,10 @@ impl MappingOwner for OpenObject {
 
     fn wait_read_unblocked(&self) {
         self.exclusion().wait_read_unblocked();
+    }
+
+    fn remapped_pages(&self) -> &RemappedPages {
+        self.object().remapped_pages()
     }
 
     fn count_protections(&self, change: isize) {

@@ -306,9 +306,44 @@ bool pinseal_page_hwpoison(const struct page *page)
 	return PageHWPoison(page);
 }
 
+void pinseal_get_page(struct page *page)
+{
+	get_page(page);
+}
+
 void pinseal_put_page(struct page *page)
 {
 	put_page(page);
+}
+
+void pinseal_lock_page(struct page *page)
+{
+	lock_page(page);
+}
+
+unsigned long pinseal_page_to_pfn(struct page *page)
+{
+	return page_to_pfn(page);
+}
+
+struct address_space *pinseal_page_mapping(struct page *page)
+{
+	return page_folio(page)->mapping;
+}
+
+void pinseal_mark_page_dirty(struct page *page)
+{
+	folio_mark_dirty(page_folio(page));
+}
+
+struct page *pinseal_folio_file_page(struct folio *folio, unsigned long index)
+{
+	return folio_file_page(folio, index);
+}
+
+pgprot_t pinseal_vm_get_page_prot(vm_flags_t flags)
+{
+	return vm_get_page_prot(flags);
 }
 
 bool pinseal_userfaultfd_armed(struct vm_area_struct *vma)

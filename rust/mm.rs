@@ -15,7 +15,10 @@
 //! | `mlock`         | maps pages again in mlocked VMAs                                     |
 //! | `memlock`       | charges against `RLIMIT_MEMLOCK`                                     |
 //! | `mirror`        | mirrors of addresses of a process (HMM)                              |
+//! | `page_ref`      | references to pages of a file                                        |
 //! | `protections`   | protections of the pages of a mapping                                |
+//! | `remapped_pages` | pages of a file that are shown elsewhere than at their place        |
+//! | `targets`       | which pages a mapping shows elsewhere                                |
 
 pub(crate) mod address_space;
 pub(crate) mod folio;
@@ -27,4 +30,7 @@ pub(crate) mod memlock;
 #[cfg_attr(not(CONFIG_HMM_MIRROR), path = "mm/no_mirror.rs")]
 pub(crate) mod mirror;
 mod mlock;
+mod page_ref;
 pub(crate) mod protections;
+pub(crate) mod remapped_pages;
+pub(crate) mod targets;

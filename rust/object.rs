@@ -69,6 +69,7 @@ use crate::fs::{
         MemoryOwner, //
     },
 };
+use crate::mm::remapped_pages::RemappedPages;
 use kernel::{
     cred::Credential,
     new_mutex,
@@ -145,6 +146,8 @@ pub(crate) struct Object {
     exclusion: SealExclusion,
     #[pin]
     pins: PinTable,
+    #[pin]
+    remapped_pages: RemappedPages,
 }
 
 /// State shared by all open files of an object.
@@ -198,6 +201,7 @@ impl Object {
                 extra_seals: Atomic::new(0),
                 exclusion <- SealExclusion::new(),
                 pins <- PinTable::new(),
+                remapped_pages <- RemappedPages::new(),
             }),
             GFP_KERNEL_ACCOUNT,
         )
@@ -293,6 +297,8 @@ impl Object {
         }
         SealSet::from_kernel_bits(inode.seals()).check_addable()?;
         let _name = self.name.lock();
+        // The owner of the memfd may truncate it.
+        self.remapped_pages.forbid()?;
         match self.memory.populate(Memory {
             holding: Holding::File(file),
             seal_seal: SealSeal::Explicit,
@@ -305,6 +311,21 @@ impl Object {
     /// The pages that handles pin.
     pub(crate) fn pins(&self) -> &PinTable {
         &self.pins
+    }
+
+    /// The pages that mappings show elsewhere than at their place.
+    pub(crate) fn remapped_pages(&self) -> &RemappedPages {
+        &self.remapped_pages
+    }
+
+    /// Takes those pages away, so that no reference is left on their account. Returns whether all
+    /// mappings were zapped for that.
+    ///
+    /// Context: sleeps.
+    #[inline]
+    pub(crate) fn take_remapped_away(&self) -> bool {
+        self.used_memory()
+            .is_some_and(|memory| self.remapped_pages.take_away(memory.pages()))
     }
 
     /// Size in bytes.

@@ -106,7 +106,14 @@ pub(crate) fn remove_unpinned(
         guard.unblock_reads();
     }
     let removed = match outcome {
-        WaitOutcome::Unpinned => remove(),
+        WaitOutcome::Unpinned => {
+            let removed = remove();
+            // Mappings that show a removed page elsewhere.
+            if object.take_remapped_away() {
+                wait.zapped.add_all();
+            }
+            removed
+        }
         _ => Ok(()),
     };
     // Withdrawn before the exclusion is released: there is one requester at a time.
@@ -176,6 +183,9 @@ impl RangeWait<'_> {
             let scan = Scan::range(pages, self.pages.clone());
             let scan = if scan.may_be_readers() && self.policy.should_block_readers() {
                 guard.block_reads();
+                if self.object.take_remapped_away() {
+                    self.zapped.add_all();
+                }
                 scan.rescan_zapped(pages, &mut self.zapped)
             } else {
                 scan

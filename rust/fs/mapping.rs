@@ -10,6 +10,7 @@
 //! | `new`        | VMAs that are being set up                                         |
 //! | `operations` | the operations of VMAs                                             |
 //! | `protected`  | those of VMAs whose pages have protections of their own            |
+//! | `remapped`   | those of VMAs that show pages elsewhere than at their place        |
 //! | `own`        | the caller's mappings, and how pages get protections               |
 //!
 //! C header: [`include/linux/mm.h`](srctree/include/linux/mm.h)
@@ -18,6 +19,7 @@ mod new;
 mod operations;
 mod own;
 mod protected;
+mod remapped;
 
 pub(super) use self::new::NewMemfdVma;
 pub(crate) use self::{
@@ -26,9 +28,13 @@ pub(crate) use self::{
         NewDeviceVma, //
     },
     operations::ShmemVmOps,
-    own::OwnMappings,
+    own::{
+        OwnMapping,
+        OwnMappings, //
+    },
 };
 
+use crate::mm::remapped_pages::RemappedPages;
 use kernel::mm::virt::{
     flags,
     vm_flags_t, //
@@ -67,6 +73,9 @@ pub(crate) trait MappingOwner: Sized + Send + Sync + 'static {
     ///
     /// Context: may sleep, but briefly: the mmap lock is held.
     fn wait_read_unblocked(&self);
+
+    /// The pages that mappings show elsewhere than at their place.
+    fn remapped_pages(&self) -> &RemappedPages;
 
     /// Called when ranges of pages of a mapping got protections of their own, or lost them.
     fn count_protections(&self, change: isize);

@@ -93,6 +93,8 @@ pub(super) fn export(file: MemoryFile<'_, OpenObject>, arg: Argument) -> Result<
         file.access()
     };
     check_access(file, O_RDWR)?;
+    // Its holder may truncate the file.
+    file.owner().remapped_pages().forbid()?;
     new_descriptor(|| file.owner().file_of(file)?.reopen(access))
 }
 

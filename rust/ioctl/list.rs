@@ -46,6 +46,8 @@ pub(super) fn list(object: &Object, arg: Argument) -> Result {
     .writer();
     let max = (request.vec != 0).then_some(request.vec_len);
 
+    // References of ours are none that anybody waits for.
+    object.take_remapped_away();
     // A listing is no use: it does not create the memory.
     let summary = match object.used_memory() {
         Some(memory) => list_references(memory, request.start..end, max, |found| {

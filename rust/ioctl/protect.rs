@@ -20,7 +20,10 @@ use core::{
     ops::Range, //
 };
 use kernel::{
-    page::PAGE_SIZE,
+    page::{
+        PAGE_SHIFT,
+        PAGE_SIZE, //
+    },
     prelude::*,
     sync::ArcBorrow,
     uaccess::{
@@ -36,6 +39,9 @@ use zerocopy::{
 /// Size of the first version of `struct pinseal_protect`.
 const FIRST: usize = offset_of!(uapi::pinseal_protect, ranges);
 
+/// Maximum number of pages of an object.
+const MAX_PAGES: u64 = i64::MAX as u64 >> PAGE_SHIFT;
+
 /// What the bits of a protection in user space stand for.
 const ACCESSES: [(u32, PageAccess); 3] = [
     (uapi::PROT_READ, PageAccess::READ),
@@ -48,7 +54,7 @@ const ACCESSES: [(u32, PageAccess); 3] = [
 pub(super) fn protect(owner: ArcBorrow<'_, OpenObject>, arg: Argument) -> Result<isize> {
     let request: uapi::pinseal_protect = arg.read_grown(FIRST)?;
     match request.flags {
-        0 => protect_one(owner, &request),
+        0 | uapi::PINSEAL_PROTECT_REMAP => protect_one(owner, &request),
         uapi::PINSEAL_PROTECT_RANGES => protect_ranges(owner, &request),
         uapi::PINSEAL_PROTECT_QUERY => query(owner, &request),
         _ => Err(EINVAL),
@@ -64,7 +70,7 @@ fn protect_one(owner: ArcBorrow<'_, OpenObject>, request: &uapi::pinseal_protect
         len: request.len,
         pgoff: request.pgoff,
         prot: request.prot,
-        flags: 0,
+        flags: request.flags,
     })?;
     map::protect(owner, &[change])?;
     Ok(0)
@@ -118,7 +124,10 @@ fn query(owner: ArcBorrow<'_, OpenObject>, request: &uapi::pinseal_protect) -> R
             len: range.addresses.len() as u64,
             pgoff: range.page as u64,
             prot,
-            flags: 0,
+            flags: match range.is_remapped {
+                true => uapi::PINSEAL_PROTECT_REMAP,
+                false => 0,
+            },
         };
         writer.write_slice(entry.as_bytes())?;
     }
@@ -136,11 +145,21 @@ fn ranges_of_user(request: &uapi::pinseal_protect, nr: usize) -> Result<UserSlic
 
 fn change(range: &uapi::pinseal_protect_range) -> Result<Change> {
     let known = ACCESSES.iter().fold(0, |all, (bit, _)| all | bit);
-    check_zero(range.flags | (range.prot & !known))?;
-    if range.pgoff != 0 {
-        return Err(EINVAL);
-    }
+    check_zero((range.flags & !uapi::PINSEAL_PROTECT_REMAP) | (range.prot & !known))?;
     let addresses = addresses(range.addr, range.len)?;
+    let target = match range.flags {
+        0 if range.pgoff != 0 => return Err(EINVAL),
+        0 => None,
+        _ => {
+            let pages = (addresses.len() / PAGE_SIZE) as u64;
+            let end = range.pgoff.checked_add(pages).ok_or(EOVERFLOW)?;
+            if end > MAX_PAGES {
+                return Err(EOVERFLOW);
+            }
+            // CAST: In pages, a size fits.
+            Some(range.pgoff as usize)
+        }
+    };
     let access = ACCESSES
         .iter()
         .filter(|(bit, _)| range.prot & bit != 0)
@@ -149,6 +168,7 @@ fn change(range: &uapi::pinseal_protect_range) -> Result<Change> {
         start: addresses.start,
         end: addresses.end,
         access,
+        target,
     })
 }
 

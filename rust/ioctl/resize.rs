@@ -118,7 +118,9 @@ pub(super) fn resize(file: MemoryFile<'_, OpenObject>, arg: Argument) -> Result 
         object
             .exclusion()
             .wait_write_unblocked(file.is_nonblocking())?;
-        return object.file_of(file)?.resize(size);
+        let result = object.file_of(file)?.resize(size);
+        object.take_remapped_away();
+        return result;
     };
     let new_size = request.size;
     let removed = || match object.size() {
@@ -158,7 +160,9 @@ pub(super) fn fallocate(file: MemoryFile<'_, OpenObject>, arg: Argument) -> Resu
         object
             .exclusion()
             .wait_write_unblocked(file.is_nonblocking())?;
-        return object.file_of(file)?.fallocate(mode, offset, len);
+        let result = object.file_of(file)?.fallocate(mode, offset, len);
+        object.take_remapped_away();
+        return result;
     };
     let hole = pages_within(request.offset, request.offset + request.len);
     let removed = || match object.seals().forbid_writing() {

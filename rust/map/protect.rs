@@ -4,10 +4,16 @@
 
 use crate::{
     compat::eopnotsupp,
-    fs::mapping::OwnMappings,
-    mm::protections::{
-        PageAccess,
-        Protection, //
+    fs::mapping::{
+        OwnMapping,
+        OwnMappings, //
+    },
+    mm::{
+        protections::{
+            PageAccess,
+            Protection, //
+        },
+        targets::TargetsRoom, //
     },
     object::ObjectFile, //
 };
@@ -16,6 +22,7 @@ use core::ops::{
     Range, //
 };
 use kernel::{
+    page::PAGE_SHIFT,
     prelude::*,
     sync::ArcBorrow, //
 };
@@ -29,14 +36,19 @@ pub(crate) struct Change {
     pub(crate) end: usize,
     /// What they may be accessed for.
     pub(crate) access: PageAccess,
+    /// The page of the object that is shown at the first one, with those behind it. `None` for those
+    /// that are shown by now.
+    pub(crate) target: Option<usize>,
 }
 
 /// Pages of a mapping that do not have its protection.
 pub(crate) struct ProtectedRange {
     /// Their addresses.
     pub(crate) addresses: Range<usize>,
-    /// The first page.
+    /// The page that is shown at the first one.
     pub(crate) page: usize,
+    /// Whether that is not the one at its place.
+    pub(crate) is_remapped: bool,
     /// What they may be accessed for.
     pub(crate) access: PageAccess,
 }
@@ -77,7 +89,8 @@ fn protection(access: PageAccess, allowed: PageAccess) -> Result<Protection> {
 /// `ENOMEM` when no mapping of the object by its descriptors has some of the addresses, and for lack of
 /// memory. `EACCES` when a mapping does not allow an access. `EINVAL` when it is private, `EPERM` when
 /// it is sealed by `mseal()`. `EOPNOTSUPP` when it is mlocked or watched by userfaultfd, or when it is
-/// executable, and the access is neither none nor with that. `EINTR` for a fatal signal.
+/// executable, and the access is neither none nor with that. `EINTR` for a fatal signal. With a target
+/// also those of [`OwnMapping::prepare_remap`].
 pub(crate) fn protect<T: ObjectFile>(owner: ArcBorrow<'_, T>, changes: &[Change]) -> Result {
     let current = current!();
     let mut mappings = OwnMappings::lock(current.mm().ok_or(ENOMEM)?, owner)?;
@@ -88,9 +101,15 @@ pub(crate) fn protect<T: ObjectFile>(owner: ArcBorrow<'_, T>, changes: &[Change]
             protection(change.access, mapping.access()).map(|_| ())
         })?;
     }
+    let mut rooms = KVVec::new();
     let prepared = changes.iter().try_for_each(|change| {
         mappings.for_all(&(change.start..change.end), |mapping, addresses| {
-            mapping.prepare(&addresses)
+            mapping.prepare(&addresses)?;
+            if change.target.is_some() {
+                mapping.prepare_remap()?;
+                rooms.push(TargetsRoom::new()?, GFP_KERNEL_ACCOUNT)?;
+            }
+            Ok(())
         })
     });
     if prepared.is_ok() {
@@ -99,8 +118,13 @@ pub(crate) fn protect<T: ObjectFile>(owner: ArcBorrow<'_, T>, changes: &[Change]
             mappings.for_each(&(change.start..change.end), |mapping, addresses| {
                 if let Ok(protection) = protection(change.access, mapping.access()) {
                     mapping.protect(&addresses, protection);
+                    // There is one for each.
+                    if let (Some(target), Some(room)) = (change.target, rooms.pop()) {
+                        let first = (addresses.start - change.start) >> PAGE_SHIFT;
+                        mapping.remap(&addresses, target + first, room);
+                    }
                     // What is wider than before is noticed at the next fault.
-                    if protection.is_some() {
+                    if protection.is_some() || mapping.is_remapped() {
                         mapping.zap(&addresses);
                     }
                 }
@@ -115,8 +139,37 @@ pub(crate) fn protect<T: ObjectFile>(owner: ArcBorrow<'_, T>, changes: &[Change]
     prepared
 }
 
-/// Lists at most `max` ranges of pages that do not have the protection of the mapping, of the caller's
-/// mappings of an object, in ascending order.
+/// Calls `visit` for each range of pages of a mapping that do not have its protection, or are shown
+/// elsewhere than at their place, in ascending order, until it breaks.
+fn for_each_range<T: ObjectFile>(
+    mapping: &OwnMapping<'_, T>,
+    addresses: &Range<usize>,
+    mut visit: impl FnMut(ProtectedRange) -> ControlFlow<()>,
+) {
+    let Some(map) = mapping.map() else { return };
+    let pages = mapping.pages(addresses);
+    map.protections
+        .for_each_piece(&pages, |mut pages, protection| {
+            while !pages.is_empty() {
+                let end = map.targets.end_of_run(pages.start, pages.end);
+                let target = map.targets.get(pages.start);
+                let is_remapped = target != pages.start;
+                if protection.is_some() || is_remapped {
+                    visit(ProtectedRange {
+                        addresses: mapping.addresses(&(pages.start..end)),
+                        page: target,
+                        access: protection.unwrap_or(mapping.access()),
+                        is_remapped,
+                    })?;
+                }
+                pages.start = end;
+            }
+            ControlFlow::Continue(())
+        });
+}
+
+/// Lists at most `max` ranges of pages that do not have the protection of the mapping or are shown
+/// elsewhere, of the caller's mappings of an object, in ascending order.
 ///
 /// # Errors
 ///
@@ -131,16 +184,9 @@ pub(crate) fn query<T: ObjectFile>(
     let mut mappings = OwnMappings::lock(current.mm().ok_or(ENOMEM)?, owner)?;
 
     mappings.for_each(&addresses, |mapping, addresses| {
-        let Some(protections) = mapping.protections() else {
-            return;
-        };
-        protections.for_each_range(&mapping.pages(&addresses), |pages, access| {
-            // There is room for `max`.
-            match found.push_within_capacity(ProtectedRange {
-                addresses: mapping.addresses(&pages),
-                page: pages.start,
-                access,
-            }) {
+        // There is room for `max`.
+        for_each_range(mapping, &addresses, |range| {
+            match found.push_within_capacity(range) {
                 Ok(()) => ControlFlow::Continue(()),
                 Err(_) => ControlFlow::Break(()),
             }
@@ -163,10 +209,7 @@ pub(crate) fn count<T: ObjectFile>(
     OwnMappings::lock(current.mm().ok_or(ENOMEM)?, owner)?.for_each(
         &addresses,
         |mapping, addresses| {
-            let Some(protections) = mapping.protections() else {
-                return;
-            };
-            protections.for_each_range(&mapping.pages(&addresses), |_, _| {
+            for_each_range(mapping, &addresses, |_| {
                 count += 1;
                 ControlFlow::Continue(())
             });

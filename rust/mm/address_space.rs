@@ -155,6 +155,14 @@ impl AddressSpace {
         None
     }
 
+    /// Zaps all pages, also where a mapping shows them elsewhere than at their place.
+    ///
+    /// Context: sleeps.
+    pub(super) fn zap_everywhere(&self) {
+        // SAFETY: The mapping is alive by the type invariants. 0 pages are all.
+        unsafe { bindings::unmap_mapping_pages(self.as_ptr(), 0, 0, false) };
+    }
+
     /// Calls `visit` for each folio in the range, as [`AddressSpace::for_each_entry`] does.
     #[inline]
     pub(crate) fn for_each_folio(

@@ -319,12 +319,12 @@ impl Protections {
         }
     }
 
-    /// Calls `visit` for each range of pages in `pages` with the same protection that is not the
-    /// mapping's, in ascending order, until it breaks.
-    pub(crate) fn for_each_range(
+    /// Calls `visit` for each range of pages in `pages` with the same protection, in ascending order,
+    /// until it breaks.
+    pub(crate) fn for_each_piece(
         &self,
         pages: &Range<usize>,
-        mut visit: impl FnMut(Range<usize>, PageAccess) -> ControlFlow<()>,
+        mut visit: impl FnMut(Range<usize>, Protection) -> ControlFlow<()>,
     ) {
         if pages.is_empty() {
             return;
@@ -332,13 +332,12 @@ impl Protections {
         // The range that goes on.
         let mut begun = pages.start;
         let mut protection = None;
-        let mut end = |at: usize, begun: usize, protection: Protection| match protection {
-            Some(access) if at > begun => visit(begun..at, access),
-            _ => ControlFlow::Continue(()),
-        };
         let mut change = |at: usize, new: Protection| {
             let at = at.clamp(pages.start, pages.end);
-            let result = end(at, begun, protection);
+            let result = match at > begun {
+                true => visit(begun..at, protection),
+                false => ControlFlow::Continue(()),
+            };
             (begun, protection) = (at, new);
             result
         };
@@ -365,7 +364,7 @@ impl Protections {
             result
         });
         if !is_stopped {
-            // The last range, if it goes on to the end.
+            // The range that goes on to the end.
             let _ = change(pages.end, None);
         }
     }
@@ -579,11 +578,17 @@ mod tests {
 
         fn check_ranges(&self, within: Range<usize>) {
             let mut expected = self.ranges(within.clone());
-            self.map.for_each_range(&within, |pages, access| {
-                assert!(expected.next() == Some((pages.start, pages.end, access)));
+            let mut next = within.start;
+            self.map.for_each_piece(&within, |pages, protection| {
+                assert!(pages.start == next);
+                next = pages.end;
+                if let Some(access) = protection {
+                    assert!(expected.next() == Some((pages.start, pages.end, access)));
+                }
                 ControlFlow::Continue(())
             });
             assert!(expected.next().is_none());
+            assert!(next == within.end.max(within.start));
         }
 
         fn check(&self) {

@@ -199,6 +199,15 @@ impl SealCommit {
         Ok(Commit::Blocked(Outcome::Pinned))
     }
 
+    /// Blocks new readers, and takes the pages away that mappings show elsewhere than at their place.
+    #[cold]
+    fn block_reads(&mut self, guard: &Guard) {
+        guard.block_reads();
+        if guard.object().take_remapped_away() {
+            self.zapped.add_all();
+        }
+    }
+
     /// Rescans the pages that were not clean. Returns whether all are now.
     #[cold]
     fn candidates_are_clean(&mut self, memory: &MemfdInode, guard: &Guard) -> bool {
@@ -207,7 +216,7 @@ impl SealCommit {
         };
         let pages = memory.pages();
         let scan = if scan.may_be_readers() && self.policy.should_block_readers() {
-            guard.block_reads();
+            self.block_reads(guard);
             scan.rescan_zapped(pages, &mut self.zapped)
         } else {
             scan.rescan(pages)
@@ -232,7 +241,7 @@ impl SealCommit {
             // A batch is likelier than a reader then, and the other CPUs should start at once.
             self.policy.drain();
         } else if scan.may_be_readers() {
-            guard.block_reads();
+            self.block_reads(guard);
             scan = scan.rescan_zapped(pages, &mut self.zapped);
         }
         self.commit_if_clean(&locked, guard, scan)
@@ -316,7 +325,7 @@ impl SealCommit {
         memory: &MemfdInode,
         guard: &Guard,
     ) -> Result<Commit> {
-        guard.block_reads();
+        self.block_reads(guard);
         let pages = memory.pages();
         let Some(locked) = self.try_lock(memory, guard) else {
             return Ok(Commit::Blocked(Outcome::Pinned));
@@ -332,6 +341,8 @@ impl SealCommit {
             &mut self.isolated_pages,
             &mut self.zapped,
         );
+        // A fault that was under way may have shown a page that is replaced by now.
+        self.block_reads(guard);
         // The copies are in an LRU batch.
         drain_local();
         let scan = Scan::all(pages).rescan_zapped(pages, &mut self.zapped);

@@ -92,6 +92,11 @@ impl ZappedRange {
         });
     }
 
+    /// Extends the range to all pages.
+    pub(crate) fn add_all(&mut self) {
+        self.add(&ALL_PAGES);
+    }
+
     /// Maps the pages again in mlocked VMAs.
     ///
     /// Context: sleeps, and takes mmap locks.

@@ -39,7 +39,7 @@
  *
  * _MIRROR: PINSEAL_PIN_MIRROR is supported.
  * _CREATE: PINSEAL_IOC_CREATE is supported.
- * _PROTECT: PINSEAL_IOC_PROTECT is supported.
+ * _PROTECT: PINSEAL_IOC_PROTECT is supported, with PINSEAL_PROTECT_REMAP.
  */
 #define PINSEAL_FEATURE_MIRROR	(1U << 0)
 #define PINSEAL_FEATURE_CREATE	(1U << 1)
@@ -492,16 +492,22 @@ struct pinseal_create {
 };
 
 /*
- * Flags of struct pinseal_protect.
+ * Flags of struct pinseal_protect, and (PINSEAL_PROTECT_REMAP alone) of struct
+ * pinseal_protect_range.
+ *
+ * PINSEAL_PROTECT_REMAP: show the page @pgoff of the object at @addr, with those
+ * behind it. See PINSEAL_IOC_PROTECT.
  *
  * PINSEAL_PROTECT_RANGES: change all ranges of the array @ranges, in one call and
  * all or none. Where they overlap, the later one wins.
  *
  * PINSEAL_PROTECT_QUERY: change nothing, but fill @ranges with those in @addr,
- * @len whose pages do not have the protection of their mapping, in ascending
- * order, and return how many these are: at most @nr, or with @nr 0 how many there
- * are. Addresses where nothing of the object is mapped are skipped.
+ * @len whose pages do not have the protection of their mapping, or are shown
+ * elsewhere than at their place, in ascending order, and return how many these
+ * are: at most @nr, or with @nr 0 how many there are. Addresses where nothing of
+ * the object is mapped are skipped.
  */
+#define PINSEAL_PROTECT_REMAP	(1U << 0)
 #define PINSEAL_PROTECT_RANGES	(1U << 1)
 #define PINSEAL_PROTECT_QUERY	(1U << 2)
 
@@ -512,11 +518,11 @@ struct pinseal_create {
  * struct pinseal_protect_range - pages, and their protection
  * @addr: address of the first page
  * @len: length in bytes
- * @pgoff: the page of the object at @addr: out with %PINSEAL_PROTECT_QUERY, else
- *	must be 0
+ * @pgoff: the page of the object at @addr: out with %PINSEAL_PROTECT_QUERY, in
+ *	with %PINSEAL_PROTECT_REMAP, else must be 0
  * @prot: PROT_NONE, or a mask of PROT_READ, PROT_WRITE and PROT_EXEC, from
  *	<sys/mman.h>
- * @flags: must be 0; out: 0
+ * @flags: in/out: %PINSEAL_PROTECT_REMAP
  */
 struct pinseal_protect_range {
 	__u64 addr;
@@ -530,7 +536,7 @@ struct pinseal_protect_range {
  * struct pinseal_protect - give pages protections, or ask for them
  * @addr: in: address of the first page; 0 with %PINSEAL_PROTECT_RANGES
  * @len: in: length in bytes; 0 with %PINSEAL_PROTECT_RANGES
- * @pgoff: in: must be 0
+ * @pgoff: in: with %PINSEAL_PROTECT_REMAP, the page to show; else must be 0
  * @prot: in: as in &struct pinseal_protect_range; 0 with
  *	%PINSEAL_PROTECT_RANGES or %PINSEAL_PROTECT_QUERY
  * @flags: in: %PINSEAL_PROTECT_*
@@ -753,6 +759,8 @@ struct pinseal_protect {
  * Errors:
  *
  * EPERM: not opened for reading and writing.
+ * EBUSY: a mapping shows pages elsewhere than at their place
+ *	(PINSEAL_PROTECT_REMAP).
  * EMFILE, ENFILE, ENOMEM.
  * ETXTBSY: the file is being executed.
  * EAGAIN: a lease (F_SETLEASE) is held on it.
@@ -852,20 +860,36 @@ struct pinseal_protect {
  * For seals, the mapping counts: a writable one of which every page is read-only
  * is in the way of F_SEAL_WRITE.
  *
+ * With PINSEAL_PROTECT_REMAP the range shows the pages of the object from @pgoff on
+ * until it is given others, or its own. Any page may be shown several times. From
+ * the first such call on, until all of its pages are at their place again, the
+ * mapping has page table entries that are no pages to the kernel (VM_PFNMAP):
+ * system calls that pin pages of it (O_DIRECT, io_uring, process_vm_readv(),
+ * vmsplice()) get EFAULT, while read() and write() and the like work. Its pages are
+ * charged to the caller's RLIMIT_MEMLOCK and not moved or swapped out as long as it
+ * shows them; at the limit, they are taken away and shown anew at their next access.
+ * So does a seal, RESIZE or FALLOCATE take them away, and does not wait for them.
+ * Pages that others remove from the object (MADV_REMOVE) may be shown until then.
+ * Descriptors of created memfds cannot do that, nor objects that were imported or
+ * exported; and an object that has such a mapping cannot be exported.
+ *
  * Errors; nothing has changed then:
  *
  * EINVAL: an address or length is not page aligned, a length is 0, @prot has
  *	other bits than PROT_READ, PROT_WRITE and PROT_EXEC, the mapping is
  *	private, @nr is too large.
- * EOVERFLOW: @addr + @len.
+ * EOVERFLOW: @addr + @len, or @pgoff and the pages behind it.
  * ENOMEM: some of the addresses are not mapped, or by no descriptor of the object;
  *	also for lack of memory, which is charged to the caller's memory cgroup,
+ *	and, with PINSEAL_PROTECT_REMAP, for RLIMIT_MEMLOCK,
  *	and when a mapping has about a million ranges that are far apart.
  * EACCES: the mapping does not allow @prot.
  * EPERM: the mapping is sealed by mseal().
  * EOPNOTSUPP: the mapping is mlocked, or watched by userfaultfd; it is executable,
  *	and @prot is neither PROT_NONE nor readable and executable like it: page
- *	table entries have that from the mapping.
+ *	table entries have that from the mapping. With PINSEAL_PROTECT_REMAP: the
+ *	object is a created memfd.
+ * EBUSY: with PINSEAL_PROTECT_REMAP: the object was imported or exported.
  * EINTR: a fatal signal arrived.
  */
 #define PINSEAL_IOC_PROTECT	_IOW(PINSEAL_IOC_MAGIC, 0x0b, struct pinseal_protect)

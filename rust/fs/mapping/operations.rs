@@ -68,6 +68,19 @@ pub(super) struct Tables {
     pub(super) plain: VmOps,
     /// Their private data is a [`ProtectedMapping`].
     pub(super) protected: VmOps,
+    /// So is that of VMAs that show pages elsewhere, which those of memfds do not.
+    pub(super) remapped: Option<VmOps>,
+}
+
+/// Which of the operations of its kind a VMA has.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum State {
+    /// Its pages have its protection.
+    Plain,
+    /// Its pages have protections of their own.
+    Protected,
+    /// It shows pages elsewhere.
+    Remapped,
 }
 
 /// The operations of a VMA, and those of shmem's that they use.
@@ -146,6 +159,10 @@ impl<T: MemoryOwner> ShmemVmOps<T> {
                     close: Some(ProtectedMapping::<T>::close_device),
                     ..ProtectedMapping::<T>::operations(ops)
                 })?,
+                remapped: Some(VmOps::new(
+                    shmem_ops,
+                    ProtectedMapping::<T>::remapped_operations,
+                )?),
             })
         })
     }
@@ -167,21 +184,26 @@ impl<T: MemoryOwner> ShmemVmOps<T> {
                     close: Some(ProtectedMapping::<T>::close_memfd),
                     ..ProtectedMapping::<T>::operations(ops)
                 })?,
+                remapped: None,
             })
         })
     }
 
-    /// Returns the tables that a VMA has its operations from, if it is one of this type, and whether
-    /// they are those for pages with protections of their own.
-    pub(super) fn of(&'static self, vma: &VmaRef) -> Option<(&'static Tables, bool)> {
+    /// Returns the tables that a VMA has its operations from, if it is one of this type, and which it
+    /// has.
+    pub(super) fn of(&'static self, vma: &VmaRef) -> Option<(&'static Tables, State)> {
         // SAFETY: The VMA is valid, and its operations do not change while it is borrowed.
         let ops = unsafe { (*vma.as_ptr()).vm_ops };
         [&self.device, &self.memfd]
             .into_iter()
             .filter_map(SetOnce::as_ref)
             .find_map(|tables| match tables {
-                _ if ptr::eq(ops, &tables.plain.ops) => Some((tables, false)),
-                _ if ptr::eq(ops, &tables.protected.ops) => Some((tables, true)),
+                _ if ptr::eq(ops, &tables.plain.ops) => Some((tables, State::Plain)),
+                _ if ptr::eq(ops, &tables.protected.ops) => Some((tables, State::Protected)),
+                Tables {
+                    remapped: Some(remapped),
+                    ..
+                } if ptr::eq(ops, &remapped.ops) => Some((tables, State::Remapped)),
                 _ => None,
             })
     }
@@ -316,7 +338,7 @@ pub(super) unsafe fn owner_of_file<'a, T: MemoryOwner>(
 /// # Safety
 ///
 /// `vma` must be a VMA of this folder that is valid for `'a`.
-unsafe fn pages<'a>(vma: *mut bindings::vm_area_struct) -> &'a AddressSpace {
+pub(super) unsafe fn pages_of<'a>(vma: *mut bindings::vm_area_struct) -> &'a AddressSpace {
     // SAFETY: The VMA keeps its `vm_file` open, which is the shmem file.
     unsafe { AddressSpace::from_raw((*(*vma).vm_file).f_mapping) }
 }
@@ -330,7 +352,7 @@ pub(super) unsafe fn count_copy(vma: *mut bindings::vm_area_struct) {
     // SAFETY: By the safety requirements, the VMA is valid and its mmap lock held.
     if is_shared_maywrite(unsafe { VmaRef::from_raw(vma) }.flags()) {
         // SAFETY: By the safety requirements.
-        unsafe { pages(vma) }.dup_writable();
+        unsafe { pages_of(vma) }.dup_writable();
     }
 }
 
@@ -343,7 +365,7 @@ pub(super) unsafe fn uncount<T: MemoryOwner>(vma: *mut bindings::vm_area_struct,
     // SAFETY: By the safety requirements, the VMA is valid and has no other user.
     if is_shared_maywrite(unsafe { VmaRef::from_raw(vma) }.flags()) {
         // SAFETY: By the safety requirements; the core drops `vm_file` later.
-        unsafe { pages(vma) }.unmap_writable();
+        unsafe { pages_of(vma) }.unmap_writable();
         owner.notify_unmap();
     }
 }

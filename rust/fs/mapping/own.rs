@@ -6,11 +6,14 @@
 use super::{
     operations::{
         owner_of_file,
+        pages_of,
         Kind,
+        State,
         Tables, //
     },
     protected::{
         pages_at,
+        PageMap,
         ProtectedMapping, //
     }, //
 };
@@ -19,16 +22,15 @@ use crate::{
     compat::eopnotsupp,
     fs::memory_file::MemoryOwner,
     mm::{
-        address_space::AddressSpace,
         locked_mm::{
             is_shared,
             WriteLockedMm, //
         },
         protections::{
             PageAccess,
-            Protection,
-            Protections, //
-        }, //
+            Protection, //
+        },
+        targets::TargetsRoom, //
     }, //
 };
 use core::{
@@ -121,11 +123,11 @@ impl<'a, T: MemoryOwner> OwnMappings<'a, T> {
 
     /// Returns `vma` as a mapping of the owner, if it is one.
     fn own<'m>(&self, vma: &'m VmaRef) -> Option<OwnMapping<'m, T>> {
-        let (tables, is_protected) = T::vm_ops().of(vma)?;
+        let (tables, state) = T::vm_ops().of(vma)?;
         let mapping = OwnMapping {
             vma,
             tables,
-            is_protected,
+            state,
             _owner: PhantomData,
         };
         ptr::eq(&*mapping.owner(), &*self.owner).then_some(mapping)
@@ -136,12 +138,11 @@ impl<'a, T: MemoryOwner> OwnMappings<'a, T> {
 ///
 /// # Invariants
 ///
-/// The operations of `vma` are the protected ones of `tables` if `is_protected`, else the plain ones.
-/// The mmap lock is held for writing.
+/// The operations of `vma` are those of `tables` that `state` says. The mmap lock is held for writing.
 pub(crate) struct OwnMapping<'a, T> {
     vma: &'a VmaRef,
     tables: &'static Tables,
-    is_protected: bool,
+    state: State,
     _owner: PhantomData<fn() -> T>,
 }
 
@@ -195,13 +196,13 @@ impl<T: MemoryOwner> OwnMapping<'_, T> {
         address_of(pages.start)..address_of(pages.end)
     }
 
-    /// The protections of the mapping's pages, if they have some of their own.
-    pub(crate) fn protections(&self) -> Option<&Protections> {
-        if !self.is_protected {
-            return None;
+    /// What the mapping knows of its pages, if it has to know something.
+    pub(crate) fn map(&self) -> Option<&PageMap> {
+        match self.state {
+            State::Plain => None,
+            // SAFETY: By the type invariants.
+            _ => Some(unsafe { ProtectedMapping::<T>::of(self.vma.as_ptr()) }.pages()),
         }
-        // SAFETY: By the type invariants.
-        Some(unsafe { ProtectedMapping::<T>::of(self.vma.as_ptr()) }.protections())
     }
 
     /// Makes room for protections of pages, for a call of [`OwnMapping::protect`] with the same. No
@@ -214,14 +215,14 @@ impl<T: MemoryOwner> OwnMapping<'_, T> {
         let vma = self.vma.as_ptr();
         // SAFETY: By the type invariants, the mmap lock is held for writing.
         unsafe { bindings::pinseal_vma_start_write(vma) };
-        if !self.is_protected {
+        if self.state == State::Plain {
             self.make_protected()?;
         }
         let pages = self.pages(addresses);
         // SAFETY: By the type invariants and `make_protected`; the VMA was locked above.
         unsafe {
             ProtectedMapping::<T>::make_unshared(vma)?;
-            ProtectedMapping::<T>::of(vma).change(|protections| protections.carve(&pages))
+            ProtectedMapping::<T>::of(vma).change(|map| map.protections.carve(&pages))
         }
     }
 
@@ -232,23 +233,53 @@ impl<T: MemoryOwner> OwnMapping<'_, T> {
         // SAFETY: `prepare` has locked the VMA, and given it private data of its own.
         unsafe {
             ProtectedMapping::<T>::of(self.vma.as_ptr())
-                .change(|protections| protections.fill(&pages, protection));
+                .change(|map| map.protections.fill(&pages, protection));
         }
     }
 
-    /// Removes pages from the page table, so that their next access asks for their protection.
+    /// Makes the mapping one that can show pages elsewhere than at their place, as
+    /// [`OwnMapping::prepare`], which was called before.
+    ///
+    /// # Errors
+    ///
+    /// `EOPNOTSUPP` when it is one of a memfd, which others may truncate. `EBUSY` when the object has
+    /// given others access by which they may. `ENOMEM` for `RLIMIT_MEMLOCK`.
+    pub(crate) fn prepare_remap(&mut self) -> Result {
+        match self.state {
+            State::Remapped => Ok(()),
+            _ => self.make_remapped(),
+        }
+    }
+
+    /// Shows the pages from `target` on at `addresses`. [`OwnMapping::prepare_remap`] was called before,
+    /// under the same lock. The caller zaps the addresses.
+    pub(crate) fn remap(&mut self, addresses: &Range<usize>, target: usize, room: TargetsRoom) {
+        let pages = self.pages(addresses);
+        // SAFETY: `prepare` has locked the VMA, and given it private data of its own.
+        unsafe {
+            ProtectedMapping::<T>::of(self.vma.as_ptr())
+                .change(|map| map.targets.set(&pages, target, room));
+        }
+    }
+
+    /// Removes pages from the page table, so that their next access asks the map.
     pub(crate) fn zap(&self, addresses: &Range<usize>) {
-        // SAFETY: The VMA keeps its file open.
-        let file = unsafe { AddressSpace::from_raw((*(*self.vma.as_ptr()).vm_file).f_mapping) };
-        // What is not in the page cache is not mapped.
-        if file.next_page(self.pages(addresses), true).is_some() {
+        // SAFETY: By the type invariants.
+        let file = unsafe { pages_of(self.vma.as_ptr()) };
+        // What is not in the page cache is not mapped at its place.
+        if self.state == State::Remapped || file.next_page(self.pages(addresses), true).is_some() {
             self.vma.zap_vma_range(addresses.start, addresses.len());
         }
     }
 
+    /// Whether the mapping shows pages elsewhere than at their place, or is ready to.
+    pub(crate) fn is_remapped(&self) -> bool {
+        self.state == State::Remapped
+    }
+
     /// Drops what is not needed for the protections of pages or, if none is left, of the mapping.
     pub(crate) fn settle(&mut self, addresses: &Range<usize>) {
-        if !self.is_protected {
+        if self.state == State::Plain {
             return;
         }
         let vma = self.vma.as_ptr();
@@ -259,9 +290,12 @@ impl<T: MemoryOwner> OwnMapping<'_, T> {
         unsafe {
             let mapping = ProtectedMapping::<T>::of(vma);
             if !mapping.is_shared() {
-                mapping.change(|protections| protections.tidy(&pages));
+                mapping.change(|map| map.protections.tidy(&pages));
             }
-            if mapping.protections().is_empty() {
+            if self.state == State::Remapped && mapping.pages().targets.is_empty() {
+                self.make_unremapped();
+            }
+            if self.state == State::Protected && mapping.pages().is_empty() {
                 self.make_plain();
             }
         }
@@ -273,9 +307,9 @@ impl<T: MemoryOwner> OwnMapping<'_, T> {
         // SAFETY: By the type invariants. The private data of a plain mapping is the file. Neither is
         // being read at a locked position: it is not used for reading at all.
         unsafe {
-            match self.is_protected {
-                true => ProtectedMapping::<T>::of(vma).file(),
-                false => File::from_raw_file((*vma).vm_private_data.cast()),
+            match self.state {
+                State::Plain => File::from_raw_file((*vma).vm_private_data.cast()),
+                _ => ProtectedMapping::<T>::of(vma).file(),
             }
         }
     }
@@ -293,7 +327,7 @@ impl<T: MemoryOwner> OwnMapping<'_, T> {
         let vma = self.vma.as_ptr();
         let file = ARef::<File>::from(self.file());
         // SAFETY: It is a memory file of an owner of type `T`.
-        let mapping = unsafe { ProtectedMapping::<T>::new(file, Protections::new()) }?;
+        let mapping = unsafe { ProtectedMapping::<T>::new(file) }?;
         // SAFETY: By the type invariants; the VMA is locked for writing. A VMA of a device file has a
         // reference to it, which it does not use any more.
         unsafe {
@@ -308,15 +342,53 @@ impl<T: MemoryOwner> OwnMapping<'_, T> {
                 bindings::fput(old);
             }
         }
-        self.is_protected = true;
+        self.state = State::Protected;
         Ok(())
+    }
+
+    /// Gives the VMA, which is locked for writing and protected, the operations that show pages
+    /// elsewhere. What is mapped by now is mapped as pages of the file, and goes.
+    fn make_remapped(&mut self) -> Result {
+        let vma = self.vma.as_ptr();
+        let remapped = self.tables.remapped.as_ref().ok_or(eopnotsupp())?;
+        self.owner().remapped_pages().add_mapping()?;
+        self.zap_all();
+        // SAFETY: By the type invariants; the VMA is locked for writing, and maps nothing.
+        unsafe {
+            (*vma).vm_ops = &raw const remapped.ops;
+            bindings::pinseal_vma_mod_flags(vma, flags::PFNMAP, 0);
+        }
+        self.state = State::Remapped;
+        Ok(())
+    }
+
+    /// Undoes [`OwnMapping::make_remapped`].
+    ///
+    /// # Safety
+    ///
+    /// The state must be [`State::Remapped`], and the VMA locked for writing.
+    unsafe fn make_unremapped(&mut self) {
+        let vma = self.vma.as_ptr();
+        self.zap_all();
+        // SAFETY: By the safety requirements and the type invariants; the VMA maps nothing.
+        unsafe {
+            (*vma).vm_ops = &raw const self.tables.protected.ops;
+            bindings::pinseal_vma_mod_flags(vma, 0, flags::PFNMAP);
+        }
+        self.owner().remapped_pages().remove_mapping();
+        self.state = State::Protected;
+    }
+
+    fn zap_all(&self) {
+        let addresses = self.vma.start()..self.vma.end();
+        self.vma.zap_vma_range(addresses.start, addresses.len());
     }
 
     /// Gives the VMA, which is locked for writing and has no protections, the plain operations.
     ///
     /// # Safety
     ///
-    /// `is_protected` must be set.
+    /// The state must be [`State::Protected`].
     unsafe fn make_plain(&mut self) {
         let vma = self.vma.as_ptr();
         // SAFETY: By the safety requirements and the type invariants.
@@ -329,6 +401,6 @@ impl<T: MemoryOwner> OwnMapping<'_, T> {
             (*vma).vm_ops = &raw const self.tables.plain.ops;
             bindings::pinseal_vma_mod_flags(vma, 0, flags::DONTEXPAND);
         }
-        self.is_protected = false;
+        self.state = State::Plain;
     }
 }

@@ -24,9 +24,12 @@ use super::operations::{
 use crate::{
     bindings,
     fs::memory_file::MemoryOwner,
-    mm::protections::{
-        PageAccess,
-        Protections, //
+    mm::{
+        protections::{
+            PageAccess,
+            Protections, //
+        },
+        targets::Targets, //
     }, //
 };
 use core::{
@@ -59,6 +62,35 @@ use kernel::{
     }, //
 };
 
+/// What a mapping knows of its pages.
+pub(crate) struct PageMap {
+    /// What they may be accessed for.
+    pub(crate) protections: Protections,
+    /// Which pages are shown instead.
+    pub(crate) targets: Targets,
+}
+
+impl PageMap {
+    fn new() -> Self {
+        Self {
+            protections: Protections::new(),
+            targets: Targets::new(),
+        }
+    }
+
+    fn try_clone(&self, pages: Range<usize>) -> Result<Self> {
+        Ok(Self {
+            protections: self.protections.try_clone(pages.clone())?,
+            targets: self.targets.try_clone(pages)?,
+        })
+    }
+
+    /// Whether all pages have the mapping's protection, and are shown at their place.
+    pub(super) fn is_empty(&self) -> bool {
+        self.protections.is_empty() && self.targets.is_empty()
+    }
+}
+
 /// The private data of a VMA whose pages have protections of their own.
 ///
 /// Copies of a VMA, by `fork()`, `mremap()` or because it is split, share it until one of them gets
@@ -66,18 +98,18 @@ use kernel::{
 ///
 /// # Invariants
 ///
-/// `file` is a memory file of an owner of type `T`. `protections` is changed by the holder of the only
+/// `file` is a memory file of an owner of type `T`. `pages` is changed by the holder of the only
 /// VMA with this private data, which is locked for writing, and only while `is_shared` is not set.
 pub(super) struct ProtectedMapping<T: MemoryOwner> {
     /// The file by which the memory was mapped.
     file: ARef<File>,
     /// Whether another VMA has or had this private data.
     is_shared: Atomic<bool>,
-    protections: UnsafeCell<Protections>,
+    pages: UnsafeCell<PageMap>,
     _owner: PhantomData<fn() -> T>,
 }
 
-// SAFETY: By the type invariants, the protections do not change while another thread may use them.
+// SAFETY: By the type invariants, the map does not change while another thread may use them.
 unsafe impl<T: MemoryOwner> Sync for ProtectedMapping<T> {}
 // SAFETY: Any thread may drop the fields.
 unsafe impl<T: MemoryOwner> Send for ProtectedMapping<T> {}
@@ -92,30 +124,38 @@ impl<T: MemoryOwner> ProtectedMapping<T> {
     /// # Errors
     ///
     /// `ENOMEM`.
-    pub(super) unsafe fn new(file: ARef<File>, protections: Protections) -> Result<Arc<Self>> {
+    pub(super) unsafe fn new(file: ARef<File>) -> Result<Arc<Self>> {
+        // SAFETY: By the safety requirements.
+        unsafe { Self::with_pages(file, PageMap::new()) }
+    }
+
+    /// # Safety
+    ///
+    /// As for [`Self::new`].
+    unsafe fn with_pages(file: ARef<File>, pages: PageMap) -> Result<Arc<Self>> {
         // INVARIANT: By the safety requirements. No VMA has it yet.
         let new = Arc::new(
             Self {
                 file,
                 is_shared: Atomic::new(false),
-                protections: UnsafeCell::new(protections),
+                pages: UnsafeCell::new(pages),
                 _owner: PhantomData,
             },
             GFP_KERNEL_ACCOUNT,
         )?;
-        new.count(new.protections().ranges() as isize);
+        new.count(new.pages().protections.ranges() as isize);
         Ok(new)
     }
 
-    /// Creates private data with a copy of the protections of `pages`.
+    /// Creates private data with a copy of the map of `pages`.
     ///
     /// # Errors
     ///
     /// `ENOMEM`. `EINTR` for a fatal signal.
     pub(super) fn unshared(&self, pages: Range<usize>) -> Result<Arc<Self>> {
-        let protections = self.protections().try_clone(pages)?;
+        let pages = self.pages().try_clone(pages)?;
         // SAFETY: By the type invariants.
-        unsafe { Self::new(self.file.clone(), protections) }
+        unsafe { Self::with_pages(self.file.clone(), pages) }
     }
 
     /// Whether another VMA has or had this private data, so that it must not be changed.
@@ -130,25 +170,26 @@ impl<T: MemoryOwner> ProtectedMapping<T> {
         &self.file
     }
 
-    /// The protections.
-    pub(super) fn protections(&self) -> &Protections {
+    /// The map of the pages.
+    #[inline]
+    pub(super) fn pages(&self) -> &PageMap {
         // SAFETY: The caller has a VMA with this private data locked, so by the type invariants
-        // nothing changes them.
-        unsafe { &*self.protections.get() }
+        // nothing changes it.
+        unsafe { &*self.pages.get() }
     }
 
-    /// Changes the protections.
+    /// Changes the map of the pages.
     ///
     /// # Safety
     ///
     /// The caller must hold the only VMA with this private data locked for writing, and
     /// [`ProtectedMapping::is_shared`] must be false.
-    pub(super) unsafe fn change<R>(&self, change: impl FnOnce(&mut Protections) -> R) -> R {
-        // SAFETY: By the safety requirements, nothing else uses them.
-        let protections = unsafe { &mut *self.protections.get() };
-        let before = protections.ranges();
-        let result = change(protections);
-        let after = protections.ranges();
+    pub(super) unsafe fn change<R>(&self, change: impl FnOnce(&mut PageMap) -> R) -> R {
+        // SAFETY: By the safety requirements, nothing else uses it.
+        let pages = unsafe { &mut *self.pages.get() };
+        let before = pages.protections.ranges();
+        let result = change(pages);
+        let after = pages.protections.ranges();
         if before != after {
             // CAST: There are at most as many as pages.
             self.count(after as isize - before as isize);
@@ -156,9 +197,14 @@ impl<T: MemoryOwner> ProtectedMapping<T> {
         result
     }
 
-    fn count(&self, change: isize) {
+    /// The owner of the memory.
+    pub(super) fn owner(&self) -> ArcBorrow<'_, T> {
         // SAFETY: By the type invariants; the reference keeps the file open.
-        unsafe { owner_of_file::<T>(self.file.as_ptr()) }.count_protections(change);
+        unsafe { owner_of_file(self.file.as_ptr()) }
+    }
+
+    fn count(&self, change: isize) {
+        self.owner().count_protections(change);
     }
 
     /// Returns the private data of a VMA.
@@ -210,7 +256,7 @@ impl<T: MemoryOwner> ProtectedMapping<T> {
     /// # Safety
     ///
     /// `vma` must be a copy of a VMA with such private data, with the mmap lock held for writing.
-    unsafe fn share(vma: *mut bindings::vm_area_struct) {
+    pub(super) unsafe fn share(vma: *mut bindings::vm_area_struct) {
         // SAFETY: By the safety requirements, the private data is that of another VMA, which holds a
         // reference.
         let shared = unsafe { ArcBorrow::from_raw((*vma).vm_private_data.cast::<Self>()) };
@@ -246,7 +292,7 @@ impl<T: MemoryOwner> ProtectedMapping<T> {
         // SAFETY: By the safety requirements.
         unsafe {
             let mapping = Self::take(vma);
-            notify_unmap(vma, &*owner_of_file::<T>(mapping.file.as_ptr()));
+            notify_unmap(vma, &*mapping.owner());
         }
     }
 
@@ -257,7 +303,7 @@ impl<T: MemoryOwner> ProtectedMapping<T> {
         // SAFETY: By the safety requirements.
         unsafe {
             let mapping = Self::take(vma);
-            uncount(vma, &*owner_of_file::<T>(mapping.file.as_ptr()));
+            uncount(vma, &*mapping.owner());
         }
     }
 
@@ -275,12 +321,12 @@ impl<T: MemoryOwner> ProtectedMapping<T> {
     ) -> c_int {
         // SAFETY: By the safety requirements.
         let result = unsafe {
-            let owner = owner_of_file::<T>(Self::of(vma).file.as_ptr());
-            check_executable(vma, new_flags, &*owner).and_then(|()| {
+            check_executable(vma, new_flags, &*Self::of(vma).owner()).and_then(|()| {
                 bindings::pinseal_vma_start_write(vma);
                 Self::make_unshared(vma)?;
                 let pages = pages_at(VmaRef::from_raw(vma), &(start..end));
-                Self::of(vma).change(|protections| {
+                Self::of(vma).change(|map| {
+                    let protections = &mut map.protections;
                     protections.carve(&pages)?;
                     protections.fill(&pages, None);
                     protections.tidy(&pages);
@@ -321,14 +367,20 @@ impl<T: MemoryOwner> ProtectedMapping<T> {
 
     /// Whether the protections allow an access to a page.
     #[inline]
-    fn allows(&self, page: usize, is_allowed: impl FnOnce(PageAccess) -> bool) -> bool {
-        self.protections().get(page).is_none_or(is_allowed)
+    pub(super) fn allows(&self, page: usize, is_allowed: impl FnOnce(PageAccess) -> bool) -> bool {
+        self.pages().protections.get(page).is_none_or(is_allowed)
     }
 
+    /// Asks whether the access of a fault is allowed, and waits until it may take references. Returns
+    /// the private data of the VMA, and its owner, if it is.
+    ///
     /// # Safety
     ///
-    /// `vmf` must be a fault on a VMA with such private data, as the core passes it to `fault`.
-    unsafe extern "C" fn fault(vmf: *mut bindings::vm_fault) -> bindings::vm_fault_t {
+    /// As for [`Self::fault`].
+    #[inline]
+    pub(super) unsafe fn begin_fault<'a>(
+        vmf: *mut bindings::vm_fault,
+    ) -> Option<(&'a Self, ArcBorrow<'a, T>)> {
         // SAFETY: By the safety requirements, the VMA is valid and locked.
         let (mapping, page, fault_flags) = unsafe {
             let fault = &(*vmf).__bindgen_anon_1;
@@ -341,10 +393,21 @@ impl<T: MemoryOwner> ProtectedMapping<T> {
             false => access != PageAccess::NONE,
         });
         if !is_allowed {
+            return None;
+        }
+        let owner = mapping.owner();
+        owner.wait_read_unblocked();
+        Some((mapping, owner))
+    }
+
+    /// # Safety
+    ///
+    /// `vmf` must be a fault on a VMA with such private data, as the core passes it to `fault`.
+    unsafe extern "C" fn fault(vmf: *mut bindings::vm_fault) -> bindings::vm_fault_t {
+        // SAFETY: By the safety requirements.
+        if unsafe { Self::begin_fault(vmf) }.is_none() {
             return bindings::vm_fault_reason_VM_FAULT_SIGSEGV;
         }
-        // SAFETY: By the type invariants.
-        unsafe { owner_of_file::<T>(mapping.file.as_ptr()) }.wait_read_unblocked();
         // SAFETY: By the safety requirements; `vm_file` is a shmem file.
         let result = unsafe { (VmOps::of_fault(vmf).shmem_fault)(vmf) };
         if result & bindings::vm_fault_reason_VM_FAULT_LOCKED == 0 {
@@ -402,13 +465,14 @@ impl<T: MemoryOwner> ProtectedMapping<T> {
         // SAFETY: By the safety requirements, the VMA is valid and locked, and has the address.
         unsafe {
             let vma_ref = VmaRef::from_raw(vma);
+            let mapping = Self::of(vma);
             let page = pages_at(vma_ref, &(address..address)).start;
+            let page = mapping.pages().targets.get(page);
             let offset = address % PAGE_SIZE;
             // CAST: A length is never negative.
             let len = (len as usize).min(PAGE_SIZE - offset);
             let mut pos = ((page << PAGE_SHIFT) + offset) as i64;
-            let mapping = Self::of(vma);
-            owner_of_file::<T>(mapping.file.as_ptr()).wait_read_unblocked();
+            mapping.owner().wait_read_unblocked();
             // CAST: At most a page, or an errno.
             bindings::kernel_read((*vma).vm_file, buf, len, &mut pos) as c_int
         }
@@ -418,7 +482,7 @@ impl<T: MemoryOwner> ProtectedMapping<T> {
 impl<T: MemoryOwner> Drop for ProtectedMapping<T> {
     fn drop(&mut self) {
         // CAST: There are at most as many as pages.
-        let ranges = self.protections.get_mut().ranges() as isize;
+        let ranges = self.pages.get_mut().protections.ranges() as isize;
         self.count(-ranges);
     }
 }

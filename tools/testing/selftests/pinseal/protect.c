@@ -719,7 +719,7 @@ TEST_F(protect_command, bad_arguments)
 	EXPECT_REFUSED(-EINVAL, flags, PINSEAL_PROTECT_RANGES | PINSEAL_PROTECT_QUERY);
 	EXPECT_REFUSED(-EFAULT, ranges, 8);
 	EXPECT_REFUSED(0, nr, 0);
-	range.flags = 1;
+	range.flags = PINSEAL_PROTECT_QUERY;
 	EXPECT_REFUSED(-EINVAL, nr, 1);
 	range.flags = 0;
 	range.pgoff = 1;

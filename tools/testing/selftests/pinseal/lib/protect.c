@@ -12,6 +12,19 @@ int ps_protect(int fd, const void *p, size_t len, int prot)
 	return ps_ioctl(fd, PINSEAL_IOC_PROTECT, &arg);
 }
 
+int ps_remap(int fd, const void *p, size_t len, uint64_t pgoff, int prot)
+{
+	struct pinseal_protect arg = {
+		.addr = (uintptr_t)p,
+		.len = len,
+		.pgoff = pgoff,
+		.prot = prot,
+		.flags = PINSEAL_PROTECT_REMAP,
+	};
+
+	return ps_ioctl(fd, PINSEAL_IOC_PROTECT, &arg);
+}
+
 int ps_protect_ranges(int fd, const struct pinseal_protect_range *ranges, uint64_t nr)
 {
 	struct pinseal_protect arg = {

@@ -8,6 +8,9 @@
 /* ps_protect() - gives pages of a mapping of @fd a protection: 0, or -errno. */
 int ps_protect(int fd, const void *p, size_t len, int prot);
 
+/* ps_remap() - shows pages of the object from @pgoff on there: 0, or -errno. */
+int ps_remap(int fd, const void *p, size_t len, uint64_t pgoff, int prot);
+
 /* ps_protect_ranges() - gives each range its protection, in one call: 0, or -errno. */
 int ps_protect_ranges(int fd, const struct pinseal_protect_range *ranges, uint64_t nr);
 

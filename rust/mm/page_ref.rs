@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! References to pages of a file.
+//!
+//! C header: [`include/linux/pagemap.h`](srctree/include/linux/pagemap.h)
+
+use super::address_space::AddressSpace;
+use crate::bindings;
+use core::ptr::NonNull;
+use kernel::{
+    error::from_err_ptr,
+    prelude::*, //
+};
+
+/// A reference to a page. The page may be removed from its file meanwhile.
+///
+/// # Invariants
+///
+/// `self` owns a reference to `page`.
+pub(crate) struct PageRef {
+    page: NonNull<bindings::page>,
+}
+
+// SAFETY: Any thread may drop a reference to a page.
+unsafe impl Send for PageRef {}
+// SAFETY: `&self` gives access to what never changes, and to atomic state.
+unsafe impl Sync for PageRef {}
+
+impl PageRef {
+    /// The page at `index` of `file`, a shmem file, swapped in or allocated if necessary.
+    ///
+    /// Context: sleeps for swap and for memory. Does not invoke the OOM killer.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`, `EIO`. `EINVAL` beyond the end of the file.
+    pub(super) fn read(file: &AddressSpace, index: usize) -> Result<Self> {
+        // SAFETY: It is the mapping of a shmem file.
+        let folio = unsafe { bindings::pinseal_shmem_read_folio(file.as_ptr(), index) };
+        let folio = from_err_ptr(folio)?;
+        // SAFETY: The folio has the page at `index`.
+        let page = unsafe { bindings::pinseal_folio_file_page(folio, index) };
+        // INVARIANT: We own the reference that came with it.
+        Ok(Self {
+            page: NonNull::new(page).ok_or(ENOMEM)?,
+        })
+    }
+
+    /// Its frame number.
+    pub(super) fn frame(&self) -> usize {
+        // SAFETY: By the type invariants.
+        unsafe { bindings::pinseal_page_to_pfn(self.page.as_ptr()) }
+    }
+
+    /// Locks the page's folio.
+    ///
+    /// Context: sleeps.
+    pub(super) fn lock(self) -> LockedPage {
+        // SAFETY: By the type invariants.
+        unsafe { bindings::pinseal_lock_page(self.page.as_ptr()) };
+        // INVARIANT: The folio was locked above.
+        LockedPage(self)
+    }
+}
+
+impl Clone for PageRef {
+    fn clone(&self) -> Self {
+        // SAFETY: By the type invariants.
+        unsafe { bindings::pinseal_get_page(self.page.as_ptr()) };
+        // INVARIANT: The reference was taken above.
+        Self { page: self.page }
+    }
+}
+
+impl Drop for PageRef {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariants.
+        unsafe { bindings::pinseal_put_page(self.page.as_ptr()) };
+    }
+}
+
+/// A page whose folio is locked: it is not removed from its file.
+///
+/// # Invariants
+///
+/// The folio is locked, by the owner of `self`.
+pub(super) struct LockedPage(PageRef);
+
+impl LockedPage {
+    /// The page.
+    pub(super) fn page(&self) -> &PageRef {
+        &self.0
+    }
+
+    /// Whether the page is one of `file`.
+    pub(super) fn is_in(&self, file: &AddressSpace) -> bool {
+        // SAFETY: By the type invariants.
+        unsafe { bindings::pinseal_page_mapping(self.0.page.as_ptr()) == file.as_ptr() }
+    }
+
+    /// Marks the page dirty: its content differs from what is in swap.
+    pub(super) fn mark_dirty(&self) {
+        // SAFETY: By the type invariants.
+        unsafe { bindings::pinseal_mark_page_dirty(self.0.page.as_ptr()) };
+    }
+}
+
+impl Drop for LockedPage {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariants.
+        unsafe { bindings::unlock_page(self.0.page.as_ptr()) };
+    }
+}

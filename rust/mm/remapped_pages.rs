@@ -1,0 +1,221 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Pages of a file that mappings show elsewhere than at their place.
+//!
+//! The kernel finds the page table entries of a file's page by its place in the mapping, so such an
+//! entry must not be one of a file's. It is a bare frame number (`VM_PFNMAP`), and a reference of ours
+//! keeps the page: one for each page, however often it is shown, which lasts until the pages are
+//! taken away, or no such mapping is left.
+//!
+//! To take pages away means to zap all mappings of the file, and then to drop all references. Who waits
+//! for references does that, and not wait for these; the next access shows a page anew.
+//!
+//! # Lock order
+//!
+//! 1. the mmap lock, or a VMA's; the inode lock
+//! 2. a folio lock
+//! 3. `RemappedPages::state`
+//! 4. `i_mmap_rwsem`, the locks of page tables
+//!
+//! Entry and reference are made under 2 and 3: no page is shown without a reference, because who takes
+//! pages away holds 3; and none that is not the file's any more, because who removes it from the file
+//! holds 2, and takes pages away after that.
+
+use super::{
+    address_space::AddressSpace,
+    memlock::MemlockCharge,
+    page_ref::PageRef, //
+};
+use crate::bindings;
+use core::mem::take;
+use kernel::{
+    new_mutex,
+    prelude::*,
+    rbtree::{
+        RBTree,
+        RBTreeNodeReservation, //
+    },
+    sync::{
+        atomic::{
+            Atomic,
+            Relaxed, //
+        },
+        Mutex, //
+    }, //
+};
+
+struct State {
+    /// Number of mappings that show pages elsewhere.
+    mappings: usize,
+    /// Whether others may remove pages of the file, so that there must be no such mapping.
+    is_forbidden: bool,
+    /// The pages that may be shown, by their index.
+    pages: RBTree<usize, PageRef>,
+    held: usize,
+    /// While there are such mappings. For `held` pages at least.
+    charge: Option<MemlockCharge>,
+}
+
+/// The pages of a file that are shown elsewhere.
+#[pin_data]
+pub(crate) struct RemappedPages {
+    /// Whether there were such mappings. Never reset.
+    is_used: Atomic<bool>,
+    #[pin]
+    state: Mutex<State>,
+}
+
+impl RemappedPages {
+    /// Creates an empty set.
+    pub(crate) fn new() -> impl PinInit<Self> {
+        pin_init!(Self {
+            is_used: Atomic::new(false),
+            state <- new_mutex!(
+                State {
+                    mappings: 0,
+                    is_forbidden: false,
+                    pages: RBTree::new(),
+                    held: 0,
+                    charge: None,
+                },
+                "pinseal::RemappedPages::state"
+            ),
+        })
+    }
+
+    /// Counts a mapping that is to show pages elsewhere, and charges one page for it.
+    ///
+    /// # Errors
+    ///
+    /// `EBUSY` when that is forbidden. `ENOMEM` when it would exceed `RLIMIT_MEMLOCK`.
+    pub(crate) fn add_mapping(&self) -> Result {
+        let mut state = self.state.lock();
+        if state.is_forbidden {
+            return Err(EBUSY);
+        }
+        if state.charge.is_none() {
+            state.charge = Some(MemlockCharge::new(1)?);
+        }
+        self.is_used.store(true, Relaxed);
+        state.mappings += 1;
+        Ok(())
+    }
+
+    /// Counts a copy of such a mapping.
+    pub(crate) fn add_copy(&self) {
+        self.state.lock().mappings += 1;
+    }
+
+    /// Uncounts a mapping, which has no entries any more.
+    pub(crate) fn remove_mapping(&self) {
+        let mut state = self.state.lock();
+        state.mappings -= 1;
+        if state.mappings == 0 {
+            state.drop_pages();
+            state.charge = None;
+        }
+    }
+
+    /// Forbids such mappings, for good: others get access by which they may remove pages.
+    ///
+    /// # Errors
+    ///
+    /// `EBUSY` when there are some.
+    pub(crate) fn forbid(&self) -> Result {
+        let mut state = self.state.lock();
+        if state.mappings != 0 {
+            return Err(EBUSY);
+        }
+        state.is_forbidden = true;
+        Ok(())
+    }
+
+    /// Takes all pages away. Returns whether there were such mappings, so that all mappings were zapped.
+    ///
+    /// Context: sleeps. Takes `i_mmap_rwsem`.
+    #[inline]
+    pub(crate) fn take_away(&self, file: &AddressSpace) -> bool {
+        self.is_used.load(Relaxed) && self.take_away_used(file)
+    }
+
+    #[cold]
+    fn take_away_used(&self, file: &AddressSpace) -> bool {
+        let mut state = self.state.lock();
+        if state.mappings == 0 {
+            return false;
+        }
+        state.take_away(file);
+        true
+    }
+
+    /// Has `insert` show the page at `index` of `file` in a page table, as a frame number. With
+    /// `may_write`, the page may be stored to by the entry, now or later.
+    ///
+    /// Context: sleeps. In a fault.
+    pub(crate) fn show(
+        &self,
+        file: &AddressSpace,
+        index: usize,
+        may_write: bool,
+        insert: impl FnOnce(usize) -> bindings::vm_fault_t,
+    ) -> bindings::vm_fault_t {
+        let Ok(node) = RBTreeNodeReservation::new(GFP_KERNEL_ACCOUNT) else {
+            return bindings::vm_fault_reason_VM_FAULT_OOM;
+        };
+        let page = match PageRef::read(file, index) {
+            Ok(page) => page,
+            Err(ENOMEM) => return bindings::vm_fault_reason_VM_FAULT_OOM,
+            Err(_) => return bindings::vm_fault_reason_VM_FAULT_SIGBUS,
+        };
+        let frame = page.frame();
+        let locked = page.lock();
+        if !locked.is_in(file) {
+            // It was removed, or replaced. The access is tried again.
+            return bindings::vm_fault_reason_VM_FAULT_NOPAGE;
+        }
+        if may_write {
+            // Stores by such an entry do not make the page dirty.
+            locked.mark_dirty();
+        }
+        let mut state = self.state.lock();
+        let is_held = match state.pages.get(&index) {
+            Some(held) => held.frame() == frame,
+            None => false,
+        };
+        if !is_held {
+            // The page of before was replaced, and may still be shown.
+            if state.pages.get(&index).is_some() || !state.charge_one_more() {
+                state.take_away(file);
+                if !state.charge_one_more() {
+                    return bindings::vm_fault_reason_VM_FAULT_SIGBUS;
+                }
+            }
+            state
+                .pages
+                .insert(node.into_node(index, locked.page().clone()));
+            state.held += 1;
+        }
+        insert(frame)
+    }
+}
+
+impl State {
+    /// Charges one more page than are held. Returns whether it could.
+    fn charge_one_more(&mut self) -> bool {
+        let wanted = self.held + 1;
+        self.charge
+            .as_mut()
+            .is_some_and(|charge| charge.grow_to(wanted).is_ok())
+    }
+
+    fn take_away(&mut self, file: &AddressSpace) {
+        file.zap_everywhere();
+        self.drop_pages();
+    }
+
+    /// Drops the references to pages that no mapping shows.
+    fn drop_pages(&mut self) {
+        self.held = 0;
+        drop(take(&mut self.pages));
+    }
+}

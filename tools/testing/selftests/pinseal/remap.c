@@ -1,0 +1,546 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * PINSEAL_PROTECT_REMAP: pages that a mapping shows elsewhere than at their place.
+ */
+#include <sys/resource.h>
+#include <sys/uio.h>
+
+#include "harness.h"
+#include "bytes.h"
+#include "protect.h"
+#include "random.h"
+#include "racer.h"
+#include "zram_swap.h"
+
+#ifndef MADV_PAGEOUT
+#define MADV_PAGEOUT	21
+#endif
+
+/* Pages of the object, and of the mapping. */
+#define N	16
+
+/* A mapping of an object whose pages begin with their number. */
+FIXTURE(remap) {
+	int fd;
+	size_t page;
+	char *p;
+};
+
+#define at(i)		(self->p + (i) * self->page)
+#define number_at(i)	(*(volatile uint32_t *)at(i))
+#define remap(i, n, to, prot) \
+	ps_remap(self->fd, at(i), (n) * self->page, to, prot)
+#define load(i)		ps_touch(at(i), false)
+#define store(i)	ps_touch(at(i), true)
+
+static int number_pages(int fd, size_t page)
+{
+	for (uint32_t i = 0; i < N; i++)
+		if (pwrite(fd, &i, sizeof(i), i * page) != sizeof(i))
+			return -EIO;
+	return 0;
+}
+
+static uint32_t number_of(int fd, size_t page, unsigned int i)
+{
+	uint32_t number = UINT32_MAX;
+
+	return pread(fd, &number, sizeof(number), i * page) == sizeof(number) ? number : UINT32_MAX;
+}
+
+FIXTURE_SETUP(remap)
+{
+	self->page = page_size();
+	self->fd = ps_create(N * self->page);
+	ASSERT_LE(0, self->fd);
+	ASSERT_EQ(0, number_pages(self->fd, self->page));
+	self->p = ps_map(self->fd, N * self->page, RW, MAP_SHARED);
+	ASSERT_NE(MAP_FAILED, self->p);
+}
+
+FIXTURE_TEARDOWN(remap)
+{
+	close(self->fd);
+}
+
+TEST_F(remap, a_page_is_shown_elsewhere)
+{
+	ASSERT_EQ(0, remap(3, 1, 9, RW));
+	EXPECT_EQ(9, number_at(3));
+	EXPECT_EQ(9, number_at(9));
+	EXPECT_EQ(2, number_at(2));
+	EXPECT_EQ(4, number_at(4));
+	number_at(3) = 99;
+	EXPECT_EQ(99, number_at(9));
+	EXPECT_EQ(99, number_of(self->fd, self->page, 9));
+	EXPECT_EQ(3, number_of(self->fd, self->page, 3));
+}
+
+TEST_F(remap, all_pages_change_places)
+{
+	for (int i = 0; i < N; i++)
+		ASSERT_EQ(0, remap(i, 1, N - 1 - i, RW));
+	for (int i = 0; i < N; i++)
+		EXPECT_EQ(N - 1 - i, number_at(i));
+}
+
+TEST_F(remap, a_range_shows_pages_that_follow)
+{
+	ASSERT_EQ(0, remap(2, 4, 8, RW));
+	for (int i = 0; i < N; i++)
+		EXPECT_EQ(i >= 2 && i < 6 ? i + 6 : i, number_at(i));
+}
+
+TEST_F(remap, a_page_is_shown_several_times)
+{
+	for (int i = 0; i < N; i++)
+		ASSERT_EQ(0, remap(i, 1, 5, RW));
+	number_at(0) = 77;
+	for (int i = 0; i < N; i++)
+		EXPECT_EQ(77, number_at(i));
+}
+
+TEST_F(remap, a_remapped_page_has_its_own_protection)
+{
+	ASSERT_EQ(0, remap(3, 1, 9, PROT_READ));
+	ASSERT_EQ(0, remap(4, 1, 9, PROT_NONE));
+	ASSERT_EQ(0, remap(5, 1, 9, RW));
+	for (int round = 0; round < 2; round++) {
+		EXPECT_EQ(9, number_at(3));
+		EXPECT_EQ(SIGSEGV, store(3));
+		EXPECT_EQ(SIGSEGV, load(4));
+		EXPECT_EQ(0, store(5));
+	}
+	/* Without a target, the page that is shown stays. */
+	ASSERT_EQ(0, ps_protect(self->fd, at(3), self->page, RW));
+	EXPECT_EQ(0, store(3));
+	EXPECT_EQ(9, number_at(3));
+	ASSERT_EQ(0, ps_protect(self->fd, at(5), self->page, PROT_READ));
+	EXPECT_EQ(9, number_at(5));
+	EXPECT_EQ(SIGSEGV, store(5));
+}
+
+TEST_F(remap, mprotect_wins_but_the_page_stays)
+{
+	ASSERT_EQ(0, remap(3, 1, 9, PROT_READ));
+	ASSERT_EQ(9, number_at(3));
+	ASSERT_EQ(0, mprotect(at(3), self->page, RW));
+	EXPECT_EQ(0, store(3));
+	EXPECT_EQ(9, number_at(3));
+	ASSERT_EQ(0, mprotect(at(3), self->page, PROT_READ));
+	EXPECT_EQ(SIGSEGV, store(3));
+	EXPECT_EQ(9, number_at(3));
+}
+
+TEST_F(remap, back_at_their_places_the_mapping_is_as_before)
+{
+	ASSERT_EQ(0, remap(3, 2, 9, RW));
+	EXPECT_TRUE(mapping_has_flag(self->p, " pf"));
+	ASSERT_EQ(0, remap(3, 2, 3, RW));
+	EXPECT_FALSE(mapping_has_flag(self->p, " pf"));
+	EXPECT_FALSE(mapping_has_flag(self->p, " de"));
+	for (int i = 0; i < N; i++)
+		EXPECT_EQ(i, number_at(i));
+}
+
+TEST_F(remap, remapped_pages_are_listed)
+{
+	struct pinseal_protect_range got[4];
+
+	ASSERT_EQ(0, remap(3, 2, 9, RW));
+	ASSERT_EQ(0, remap(8, 1, 1, PROT_READ));
+	ASSERT_EQ(0, ps_protect(self->fd, at(12), self->page, PROT_NONE));
+	ASSERT_EQ(3, ps_protections(self->fd, self->p, N * self->page, got, 4));
+	EXPECT_EQ((uintptr_t)at(3), got[0].addr);
+	EXPECT_EQ(2 * self->page, got[0].len);
+	EXPECT_EQ(9, got[0].pgoff);
+	EXPECT_EQ(RW, got[0].prot);
+	EXPECT_EQ(PINSEAL_PROTECT_REMAP, got[0].flags);
+	EXPECT_EQ(1, got[1].pgoff);
+	EXPECT_EQ(PROT_READ, got[1].prot);
+	EXPECT_EQ(12, got[2].pgoff);
+	EXPECT_EQ(0, got[2].flags);
+	/* What was listed restores it. */
+	ASSERT_EQ(0, remap(0, N, 0, RW));
+	ASSERT_EQ(5, number_at(5));
+	got[2].pgoff = 0;
+	ASSERT_EQ(0, ps_protect_ranges(self->fd, got, 3));
+	EXPECT_EQ(9, number_at(3));
+	EXPECT_EQ(10, number_at(4));
+	EXPECT_EQ(1, number_at(8));
+	EXPECT_EQ(SIGSEGV, load(12));
+}
+
+TEST_F(remap, a_child_sees_the_same_and_changes_its_own)
+{
+	pid_t pid;
+
+	ASSERT_EQ(0, remap(3, 1, 9, RW));
+	ASSERT_EQ(9, number_at(3));
+	pid = ps_fork();
+	if (!pid) {
+		bool ok = number_at(3) == 9 && !remap(3, 1, 5, RW) && number_at(3) == 5 &&
+			  !remap(4, 1, 1, PROT_READ) && store(4) == SIGSEGV;
+
+		_exit(!ok);
+	}
+	EXPECT_EQ(0, ps_wait(pid));
+	EXPECT_EQ(9, number_at(3));
+	EXPECT_EQ(4, number_at(4));
+	EXPECT_EQ(0, store(4));
+	/* The child's mapping is gone, and this one still known. */
+	ASSERT_EQ(0, ps_fallocate(self->fd, PUNCH, 9 * self->page, self->page));
+	EXPECT_EQ(0, number_at(3));
+}
+
+TEST_F(remap, pages_past_the_end_are_sigbus)
+{
+	ASSERT_EQ(0, remap(3, 2, N - 1, RW));
+	EXPECT_EQ(N - 1, number_at(3));
+	EXPECT_EQ(SIGBUS, load(4));
+	ASSERT_EQ(0, ps_resize(self->fd, (N + 1) * self->page));
+	EXPECT_EQ(0, number_at(4));
+}
+
+TEST_F(remap, removed_pages_are_not_shown_any_more)
+{
+	ASSERT_EQ(0, remap(3, 1, 9, RW));
+	ASSERT_EQ(0, remap(4, 1, 10, PROT_READ));
+	ASSERT_EQ(9, number_at(3));
+	ASSERT_EQ(10, number_at(4));
+	ASSERT_EQ(0, ps_fallocate(self->fd, PUNCH, 10 * self->page, self->page));
+	EXPECT_EQ(0, number_at(4));
+	ASSERT_EQ(0, ps_resize(self->fd, 9 * self->page));
+	EXPECT_EQ(SIGBUS, load(3));
+	ASSERT_EQ(0, ps_resize(self->fd, N * self->page));
+	EXPECT_EQ(0, number_at(3));
+	number_at(3) = 5;
+	EXPECT_EQ(5, number_of(self->fd, self->page, 9));
+}
+
+TEST_F(remap, who_waits_for_references_does_not_wait_for_these)
+{
+	struct pinseal_resize resize = {
+		.size = 8 * self->page,
+		.flags = PINSEAL_RESIZE_WAIT,
+		.timeout_ns = LONG_NS,
+	};
+	uint64_t start = now_ns();
+
+	ASSERT_EQ(0, remap(3, 1, 9, RW));
+	ASSERT_EQ(9, number_at(3));
+	EXPECT_EQ(0, ps_ioctl(self->fd, PINSEAL_IOC_RESIZE, &resize));
+	EXPECT_GT(LATE_NS, now_ns() - start);
+	EXPECT_EQ(SIGBUS, load(3));
+}
+
+/* extra_references() - to all pages: those of LRU batches, but for ours. */
+static long extra_references(int fd)
+{
+	struct pinseal_page vec[N];
+	struct pinseal_pins arg;
+	long extra = 0;
+
+	if (ps_pins(fd, 0, vec, N, &arg))
+		return -1;
+	for (unsigned int i = 0; i < arg.found; i++)
+		extra += vec[i].extra;
+	return extra;
+}
+
+TEST_F(remap, references_are_not_listed)
+{
+	long before = extra_references(self->fd);
+
+	ASSERT_LE(0, before);
+	for (int i = 0; i < N; i++)
+		ASSERT_EQ(0, remap(i, 1, N - 1 - i, RW));
+	for (int i = 0; i < N; i++)
+		ASSERT_EQ(N - 1 - i, number_at(i));
+	EXPECT_GE(before, extra_references(self->fd));
+	for (int i = 0; i < N; i++)
+		EXPECT_EQ(N - 1 - i, number_at(i));
+}
+
+/* By a read-only descriptor, whose mappings are in no seal's way. */
+static char *map_read_only(int fd, size_t len)
+{
+	int read_only = ps_reopen(fd, O_RDONLY);
+	char *p;
+
+	if (read_only < 0)
+		return MAP_FAILED;
+	p = ps_map(read_only, len, PROT_READ, MAP_SHARED);
+	close(read_only);
+	return p;
+}
+
+TEST_F(remap, a_seal_takes_the_pages_away)
+{
+	char *q = map_read_only(self->fd, N * self->page);
+
+	ASSERT_NE(MAP_FAILED, q);
+	ASSERT_EQ(0, munmap(self->p, N * self->page));
+	self->p = q;
+	for (int i = 0; i < N; i++)
+		ASSERT_EQ(0, remap(i, 1, N - 1 - i, PROT_READ));
+	for (int i = 0; i < N; i++)
+		ASSERT_EQ(N - 1 - i, number_at(i));
+	EXPECT_EQ(0, ps_add_seals(self->fd, F_SEAL_WRITE));
+	for (int i = 0; i < N; i++)
+		EXPECT_EQ(N - 1 - i, number_at(i));
+	EXPECT_EQ(SIGSEGV, store(1));
+	EXPECT_EQ(-EACCES, remap(1, 1, 5, RW));
+}
+
+TEST_F(remap, an_isolated_page_is_shown_as_the_objects)
+{
+	struct pinseal_seal seal = {
+		.seals = F_SEAL_WRITE,
+		.flags = PINSEAL_SEAL_ISOLATE | PINSEAL_SEAL_NOWAIT,
+	};
+	char *q = map_read_only(self->fd, N * self->page);
+	int pin = ps_pin(self->fd, 9, 1, 0);
+	uint32_t changed = 1234;
+
+	ASSERT_NE(MAP_FAILED, q);
+	ASSERT_LE(0, pin);
+	ASSERT_EQ(0, munmap(self->p, N * self->page));
+	self->p = q;
+	ASSERT_EQ(0, remap(3, 1, 9, PROT_READ));
+	ASSERT_EQ(9, number_at(3));
+	ASSERT_EQ(0, ps_seal(self->fd, &seal));
+	EXPECT_EQ(1, seal.isolated_pages);
+	ASSERT_EQ(sizeof(changed), sys(pwrite(pin, &changed, sizeof(changed), 0)));
+	EXPECT_EQ(9, number_at(3));
+	EXPECT_EQ(9, number_at(9));
+	close(pin);
+}
+
+TEST_F(remap, system_calls_that_pin_get_efault)
+{
+	uint32_t number;
+	struct iovec local = { &number, sizeof(number) }, remote = { at(3), sizeof(number) };
+	int pipes[2];
+
+	ASSERT_EQ(0, pipe(pipes));
+	ASSERT_EQ(0, remap(3, 1, 9, RW));
+	EXPECT_EQ(sizeof(number), sys(write(pipes[1], at(3), sizeof(number))));
+	EXPECT_EQ(sizeof(number), sys(read(pipes[0], &number, sizeof(number))));
+	EXPECT_EQ(9, number);
+	EXPECT_EQ(-EFAULT, sys(process_vm_readv(getpid(), &local, 1, &remote, 1, 0)));
+	EXPECT_EQ(-EFAULT, sys(process_vm_writev(getpid(), &local, 1, &remote, 1, 0)));
+}
+
+TEST_F(remap, the_mapping_is_split_moved_and_partly_unmapped)
+{
+	char *q = mmap(NULL, N * self->page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	ASSERT_NE(MAP_FAILED, q);
+	for (int i = 0; i < N; i++)
+		ASSERT_EQ(0, remap(i, 1, N - 1 - i, RW));
+	for (int i = 0; i < N; i++)
+		ASSERT_EQ(N - 1 - i, number_at(i));
+	ASSERT_EQ(0, munmap(at(4), 2 * self->page));
+	EXPECT_EQ(N - 1 - 3, number_at(3));
+	EXPECT_EQ(N - 1 - 6, number_at(6));
+	ASSERT_EQ(q + 6 * self->page, mremap(at(6), 4 * self->page, 4 * self->page,
+					     MREMAP_MAYMOVE | MREMAP_FIXED, q + 6 * self->page));
+	EXPECT_EQ(N - 1 - 3, number_at(3));
+	EXPECT_EQ(N - 1 - 12, number_at(12));
+	self->p = q;
+	EXPECT_EQ(N - 1 - 6, number_at(6));
+	ASSERT_EQ(0, remap(7, 1, 1, PROT_READ));
+	EXPECT_EQ(1, number_at(7));
+	EXPECT_EQ(SIGSEGV, store(7));
+}
+
+TEST_F(remap, memory_that_others_may_truncate_is_refused)
+{
+	int memfd = memfd_open(), imported = import_open(memfd);
+	int created = obj_create(CREATED, self->page);
+	int export;
+	char *p;
+
+	ASSERT_LE(0, imported);
+	ASSERT_LE(0, created);
+	ASSERT_EQ(0, ps_resize(imported, self->page));
+	p = ps_map(imported, self->page, RW, MAP_SHARED);
+	ASSERT_NE(MAP_FAILED, p);
+	EXPECT_EQ(-EBUSY, ps_remap(imported, p, self->page, 1, RW));
+	EXPECT_EQ(0, ps_protections(imported, p, self->page, NULL, 0));
+	EXPECT_FALSE(mapping_has_flag(p, " de"));
+	p = ps_map(created, self->page, RW, MAP_SHARED);
+	ASSERT_NE(MAP_FAILED, p);
+	EXPECT_EQ(-EOPNOTSUPP, ps_remap(created, p, self->page, 1, RW));
+	EXPECT_FALSE(mapping_has_flag(p, " de"));
+
+	ASSERT_EQ(0, remap(3, 1, 9, RW));
+	EXPECT_EQ(-EBUSY, ps_export(self->fd, 0));
+	ASSERT_EQ(0, munmap(self->p, N * self->page));
+	export = ps_export(self->fd, 0);
+	ASSERT_LE(0, export);
+	close(export);
+	self->p = ps_map(self->fd, N * self->page, RW, MAP_SHARED);
+	ASSERT_NE(MAP_FAILED, self->p);
+	EXPECT_EQ(-EBUSY, remap(3, 1, 9, RW));
+	close(imported);
+	close(memfd);
+	close(created);
+}
+
+TEST_F(remap, targets_that_overflow_are_refused)
+{
+	EXPECT_EQ(-EOVERFLOW, remap(3, 1, UINT64_MAX, RW));
+	EXPECT_EQ(-EOVERFLOW, remap(3, 1, INT64_MAX / self->page, RW));
+	EXPECT_EQ(-EOVERFLOW, remap(3, 2, INT64_MAX / self->page - 1, RW));
+	EXPECT_EQ(0, remap(3, 1, INT64_MAX / self->page - 1, RW));
+	EXPECT_EQ(SIGBUS, load(3));
+}
+
+/* At the limit of locked memory, pages are taken away and shown anew. */
+TEST_F(remap, more_pages_than_may_be_locked_are_shown_in_turns)
+{
+	pid_t pid = ps_fork();
+
+	if (!pid) {
+		struct rlimit none = {};
+
+		_exit(!(!setrlimit(RLIMIT_MEMLOCK, &none) && !setuid(65534) &&
+			remap(1, 1, 5, RW) == -ENOMEM && number_at(1) == 1));
+	}
+	EXPECT_EQ(0, ps_wait(pid));
+	pid = ps_fork();
+	if (!pid) {
+		struct rlimit some = { 4 * self->page, 4 * self->page };
+
+		if (setrlimit(RLIMIT_MEMLOCK, &some) || setuid(65534))
+			_exit(1);
+		for (int i = 0; i < N; i++)
+			if (remap(i, 1, N - 1 - i, RW))
+				_exit(2);
+		for (int round = 0; round < 3; round++)
+			for (int i = 0; i < N; i++)
+				if (number_at(i) != N - 1 - i)
+					_exit(3);
+		_exit(0);
+	}
+	EXPECT_EQ(0, ps_wait(pid));
+}
+
+/* Threads load and store by one place while it shows one page or another. */
+struct switcher {
+	char *place;
+	bool quit;
+	unsigned long loads, wrong;
+};
+
+static void *load_on(void *data)
+{
+	struct switcher *s = data;
+
+	while (!__atomic_load_n(&s->quit, __ATOMIC_ACQUIRE)) {
+		uint32_t number = *(volatile uint32_t *)s->place;
+
+		if (number >= N)
+			s->wrong++;
+		s->loads++;
+	}
+	return NULL;
+}
+
+TEST_F(remap, a_switch_is_over_when_the_call_returns)
+{
+	unsigned long rounds = test_rounds(1000, 50000);
+	struct switcher s = { .place = at(3) };
+	struct random random = random_for(5, 0, 0, 0);
+	pthread_t threads[2];
+
+	for (int i = 0; i < 2; i++)
+		ASSERT_EQ(0, pthread_create(&threads[i], NULL, load_on, &s));
+	for (unsigned long i = 0; i < rounds; i++) {
+		uint32_t to = random_below(&random, N);
+		struct pinseal_pins pins;
+
+		ASSERT_EQ(0, remap(3, 1, to, once_in(&random, 2) ? RW : PROT_READ));
+		ASSERT_EQ(to, number_at(3)) TH_LOG("in round %lu", i);
+		switch (random_below(&random, 8)) {
+		case 0:
+			/* Takes all pages away. */
+			ASSERT_EQ(0, ps_pins(self->fd, 0, NULL, 0, &pins));
+			break;
+		case 1:
+			ASSERT_EQ(0, ps_resize(self->fd, (N + i % 2) * self->page));
+			break;
+		case 2:
+			sched_yield();
+			break;
+		}
+		ASSERT_EQ(to, number_at(3)) TH_LOG("in round %lu", i);
+	}
+	__atomic_store_n(&s.quit, true, __ATOMIC_RELEASE);
+	for (int i = 0; i < 2; i++)
+		pthread_join(threads[i], NULL);
+	EXPECT_EQ(0, s.wrong);
+	EXPECT_LT(0, s.loads);
+}
+
+/*
+ * A page is removed while a fault is about to show it: afterwards no place shows the removed one,
+ * which would be memory of nobody's.
+ */
+static void load_once(void *place)
+{
+	(void)*(volatile uint32_t *)place;
+}
+
+TEST_F(remap, no_removed_page_is_left_in_a_page_table)
+{
+	unsigned long rounds = test_rounds(1500, 100000);
+	struct random random = random_for(6, 0, 0, 0);
+	struct racer racer = {};
+
+	ASSERT_EQ(0, remap(3, 1, 9, RW));
+	ASSERT_EQ(0, racer_start(&racer, load_once, at(3)));
+	for (unsigned long i = 0; i < rounds; i++) {
+		volatile unsigned int delay = random_below(&random, 3000);
+		uint32_t old = 1000 + i;
+
+		ASSERT_EQ(sizeof(old), sys(pwrite(self->fd, &old, sizeof(old), 9 * self->page)));
+		racer_go(&racer);
+		while (delay)
+			delay--;
+		ASSERT_EQ(0, ps_fallocate(self->fd, PUNCH, 9 * self->page, self->page));
+		racer_wait(&racer);
+		ASSERT_EQ(0, number_at(3)) TH_LOG("in round %lu", i);
+		number_at(3) = i + 1;
+		ASSERT_EQ(i + 1, number_of(self->fd, self->page, 9)) TH_LOG("in round %lu", i);
+	}
+	racer_stop(&racer);
+}
+
+/* Swapped out and back: stores by a bare frame number make no page dirty, and are not lost. */
+TEST_F(remap, stores_survive_reclaim)
+{
+	char *q = ps_map(self->fd, N * self->page, RW, MAP_SHARED);
+	struct zram_swap swap;
+
+	ASSERT_NE(MAP_FAILED, q);
+	if (!zram_is_there())
+		SKIP(return, "no zram");
+	ASSERT_EQ(0, zram_swap_begin(&swap, 16 << 20));
+	for (int round = 1; round < 20; round++) {
+		for (int i = 0; i < N; i++)
+			ASSERT_EQ(0, remap(i, 1, N - 1 - i, RW));
+		for (int i = 0; i < N; i++)
+			number_at(i) = 1000 * round + i;
+		ASSERT_EQ(0, remap(0, N, 0, RW));
+		madvise(q, N * self->page, MADV_PAGEOUT);
+		for (int i = 0; i < N; i++)
+			EXPECT_EQ(1000 * round + i, number_at(N - 1 - i));
+	}
+	munmap(q, N * self->page);
+	zram_swap_end(&swap);
+}
+
+TEST_HARNESS_MAIN
