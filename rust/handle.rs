@@ -75,6 +75,8 @@ fn admit<T: ObjectFile>(
     object
         .exclusion()
         .wait_write_unblocked(file.is_nonblocking())?;
+    // With our own references, pages could not be moved before they are pinned.
+    object.take_remapped_away();
     Ok(object.clone())
 }
 

@@ -15,6 +15,8 @@
 //!
 //! 1. the mmap lock
 //! 2. `Object::name`, under which the memory is created
+//! 3. a folio lock
+//! 4. `RemappedPages::state`
 //!
 //! Sealing and writing:
 //!
