@@ -316,24 +316,20 @@ void pinseal_put_page(struct page *page)
 	put_page(page);
 }
 
-void pinseal_lock_page(struct page *page)
-{
-	lock_page(page);
-}
-
 unsigned long pinseal_page_to_pfn(struct page *page)
 {
 	return page_to_pfn(page);
 }
 
-struct address_space *pinseal_page_mapping(struct page *page)
-{
-	return page_folio(page)->mapping;
-}
-
 void pinseal_mark_page_dirty(struct page *page)
 {
 	folio_mark_dirty(page_folio(page));
+}
+
+int pinseal_shmem_get_folio(struct address_space *mapping, unsigned long index,
+			    struct folio **folio)
+{
+	return shmem_get_folio(mapping->host, index, 0, folio, SGP_CACHE);
 }
 
 struct page *pinseal_folio_file_page(struct folio *folio, unsigned long index)

@@ -113,10 +113,10 @@ bool pinseal_page_compound(const struct page *page);
 bool pinseal_page_hwpoison(const struct page *page);
 void pinseal_get_page(struct page *page);
 void pinseal_put_page(struct page *page);
-void pinseal_lock_page(struct page *page);
 unsigned long pinseal_page_to_pfn(struct page *page);
-struct address_space *pinseal_page_mapping(struct page *page);
 void pinseal_mark_page_dirty(struct page *page);
+int pinseal_shmem_get_folio(struct address_space *mapping, unsigned long index,
+			    struct folio **folio);
 struct page *pinseal_folio_file_page(struct folio *folio, unsigned long index);
 pgprot_t pinseal_vm_get_page_prot(vm_flags_t flags);
 void pinseal_i_mmap_lock_read(struct address_space *mapping);

@@ -6,9 +6,12 @@
 
 use super::address_space::AddressSpace;
 use crate::bindings;
-use core::ptr::NonNull;
+use core::ptr::{
+    null_mut,
+    NonNull, //
+};
 use kernel::{
-    error::from_err_ptr,
+    error::to_result,
     prelude::*, //
 };
 
@@ -27,39 +30,10 @@ unsafe impl Send for PageRef {}
 unsafe impl Sync for PageRef {}
 
 impl PageRef {
-    /// The page at `index` of `file`, a shmem file, swapped in or allocated if necessary.
-    ///
-    /// Context: sleeps for swap and for memory. Does not invoke the OOM killer.
-    ///
-    /// # Errors
-    ///
-    /// `ENOMEM`, `EIO`. `EINVAL` beyond the end of the file.
-    pub(super) fn read(file: &AddressSpace, index: usize) -> Result<Self> {
-        // SAFETY: It is the mapping of a shmem file.
-        let folio = unsafe { bindings::pinseal_shmem_read_folio(file.as_ptr(), index) };
-        let folio = from_err_ptr(folio)?;
-        // SAFETY: The folio has the page at `index`.
-        let page = unsafe { bindings::pinseal_folio_file_page(folio, index) };
-        // INVARIANT: We own the reference that came with it.
-        Ok(Self {
-            page: NonNull::new(page).ok_or(ENOMEM)?,
-        })
-    }
-
     /// Its frame number.
     pub(super) fn frame(&self) -> usize {
         // SAFETY: By the type invariants.
         unsafe { bindings::pinseal_page_to_pfn(self.page.as_ptr()) }
-    }
-
-    /// Locks the page's folio.
-    ///
-    /// Context: sleeps.
-    pub(super) fn lock(self) -> LockedPage {
-        // SAFETY: By the type invariants.
-        unsafe { bindings::pinseal_lock_page(self.page.as_ptr()) };
-        // INVARIANT: The folio was locked above.
-        LockedPage(self)
     }
 }
 
@@ -87,15 +61,28 @@ impl Drop for PageRef {
 pub(super) struct LockedPage(PageRef);
 
 impl LockedPage {
+    /// The page at `index` of `file`, a shmem file, swapped in or allocated if necessary.
+    ///
+    /// Context: sleeps for swap and for memory.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`, `EIO`. `EINVAL` beyond the end of the file.
+    pub(super) fn read(file: &AddressSpace, index: usize) -> Result<Self> {
+        let mut folio = null_mut();
+        // SAFETY: It is the mapping of a shmem file.
+        to_result(unsafe { bindings::pinseal_shmem_get_folio(file.as_ptr(), index, &mut folio) })?;
+        // SAFETY: The folio has the page at `index`.
+        let page = unsafe { bindings::pinseal_folio_file_page(folio, index) };
+        // INVARIANT: The folio came locked, and with a reference that we own.
+        Ok(Self(PageRef {
+            page: NonNull::new(page).ok_or(ENOMEM)?,
+        }))
+    }
+
     /// The page.
     pub(super) fn page(&self) -> &PageRef {
         &self.0
-    }
-
-    /// Whether the page is one of `file`.
-    pub(super) fn is_in(&self, file: &AddressSpace) -> bool {
-        // SAFETY: By the type invariants.
-        unsafe { bindings::pinseal_page_mapping(self.0.page.as_ptr()) == file.as_ptr() }
     }
 
     /// Marks the page dirty: its content differs from what is in swap.

@@ -24,7 +24,10 @@
 use super::{
     address_space::AddressSpace,
     memlock::MemlockCharge,
-    page_ref::PageRef, //
+    page_ref::{
+        LockedPage,
+        PageRef, //
+    }, //
 };
 use crate::bindings;
 use core::mem::take;
@@ -162,17 +165,12 @@ impl RemappedPages {
         let Ok(node) = RBTreeNodeReservation::new(GFP_KERNEL_ACCOUNT) else {
             return bindings::vm_fault_reason_VM_FAULT_OOM;
         };
-        let page = match PageRef::read(file, index) {
-            Ok(page) => page,
+        let locked = match LockedPage::read(file, index) {
+            Ok(locked) => locked,
             Err(ENOMEM) => return bindings::vm_fault_reason_VM_FAULT_OOM,
             Err(_) => return bindings::vm_fault_reason_VM_FAULT_SIGBUS,
         };
-        let frame = page.frame();
-        let locked = page.lock();
-        if !locked.is_in(file) {
-            // It was removed, or replaced. The access is tried again.
-            return bindings::vm_fault_reason_VM_FAULT_NOPAGE;
-        }
+        let frame = locked.page().frame();
         if may_write {
             // Stores by such an entry do not make the page dirty.
             locked.mark_dirty();
