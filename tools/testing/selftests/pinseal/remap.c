@@ -519,6 +519,49 @@ TEST_F(remap, no_removed_page_is_left_in_a_page_table)
 	racer_stop(&racer);
 }
 
+/* A pinned page is replaced by a copy while a fault is about to show it. */
+static void load_place(void *place)
+{
+	load_once(*(void **)place);
+}
+
+TEST_F(remap, no_replaced_page_is_left_in_a_page_table)
+{
+	unsigned long rounds = test_rounds(300, 20000);
+	struct random random = random_for(7, 0, 0, 0);
+	struct racer racer = {};
+	char *p = self->p;
+
+	ASSERT_EQ(0, racer_start(&racer, load_place, &p));
+	for (unsigned long i = 0; i < rounds; i++) {
+		struct pinseal_seal seal = {
+			.seals = F_SEAL_WRITE,
+			.flags = PINSEAL_SEAL_ISOLATE | PINSEAL_SEAL_NOWAIT,
+		};
+		volatile unsigned int delay = random_below(&random, 3000);
+		int fd = ps_create(2 * self->page), pin;
+		uint32_t changed = 1234;
+
+		ASSERT_LE(0, fd);
+		pin = ps_pin(fd, 1, 1, 0);
+		ASSERT_LE(0, pin);
+		p = map_read_only(fd, 2 * self->page);
+		ASSERT_NE(MAP_FAILED, p);
+		ASSERT_EQ(0, ps_remap(fd, p, self->page, 1, PROT_READ));
+		racer_go(&racer);
+		while (delay)
+			delay--;
+		ASSERT_EQ(0, ps_seal(fd, &seal));
+		racer_wait(&racer);
+		ASSERT_EQ(sizeof(changed), sys(pwrite(pin, &changed, sizeof(changed), 0)));
+		ASSERT_EQ(0, *(volatile uint32_t *)p) TH_LOG("in round %lu", i);
+		munmap(p, 2 * self->page);
+		close(pin);
+		close(fd);
+	}
+	racer_stop(&racer);
+}
+
 /* Swapped out and back: stores by a bare frame number make no page dirty, and are not lost. */
 TEST_F(remap, stores_survive_reclaim)
 {
