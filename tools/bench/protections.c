@@ -207,7 +207,7 @@ static void million(void)
 		add_sample(&lines[kind], count_mappings() - lines_before);
 		mapping_end(&m);
 	}
-	result_number("protect_million_ranges", "1,000,000 pages: ranges, of 500,000", "ranges",
+	result_number("protect_million_ranges", "1,000,000 pages: ranges that fit, of 500,000", "ranges",
 		      done[MEMFD], done[PINSEAL]);
 	medians("protect_million_time", "    time for a range", time);
 	result_number("protect_million_memory", "    memory for a range, bytes", "bytes",

@@ -4,6 +4,10 @@
 
 static const struct table columns = { 4, { 44, 12, 12, 12 } };
 
+/* The head of a table without rows yet, which is not shown. */
+static const char *head[TABLE_COLUMNS];
+static bool is_begun;
+
 static char **wanted;
 static unsigned int n_wanted;
 
@@ -46,12 +50,14 @@ bool is_any_wanted(const char *prefix)
 
 void columns_begin(const char *memfd, const char *pinseal)
 {
-	table_begin(&columns, (const char *[]){ "", memfd, pinseal, "ratio" });
+	memcpy(head, (const char *[]){ "", memfd, pinseal, "ratio" }, sizeof(head));
+	is_begun = false;
 }
 
 void columns_end(void)
 {
-	table_end(&columns);
+	if (is_begun)
+		table_end(&columns);
 }
 
 /* A result, and its row with the numbers as @text. */
@@ -67,6 +73,9 @@ static void add_result(const char *name, const char *what, const char *unit,
 	results[n_results].unit = unit;
 	memcpy(results[n_results].value, value, sizeof(results[0].value));
 	n_results++;
+	if (!is_begun)
+		table_begin(&columns, head);
+	is_begun = true;
 	table_row(&columns, (const char *[]){ what, text[MEMFD].s, text[PINSEAL].s, ratio.s });
 }
 

@@ -13,7 +13,10 @@ bool is_wanted(const char *name);
 /* is_any_wanted() - whether any name that begins with @prefix may be wanted. */
 bool is_any_wanted(const char *prefix);
 
-/* columns_begin() - a table, with what is compared in place of memfd and of pinseal. */
+/*
+ * columns_begin() - a table, with what is compared in place of memfd and of pinseal. Without rows
+ * it is not shown.
+ */
 void columns_begin(const char *memfd, const char *pinseal);
 
 void columns_end(void);

@@ -87,8 +87,10 @@ static int heap_watch(struct heap *h)
 	if (h->uffd < 0)
 		return -errno;
 	ret = uffd_register(h->uffd, h->p, PAGES * h->page, UFFDIO_REGISTER_MODE_WP);
-	if (ret)
+	if (ret) {
+		close(h->uffd);
 		return ret;
+	}
 	h->stop = must(sys(eventfd(0, EFD_CLOEXEC)), "eventfd");
 	must(-pthread_create(&h->thread, NULL, uffd_thread, h), "thread");
 	return 0;
