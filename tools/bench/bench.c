@@ -7,11 +7,12 @@
  *   bench NAME...	only those whose names begin with one of these
  *
  * A line for programs: bench <TAB> name <TAB> unit <TAB> memfd <TAB> pinseal <TAB> ratio.
- * Times are in nanoseconds. A ratio below 1 means that pinseal takes less.
+ * Times are in nanoseconds (ns). A ratio below 1 means that pinseal takes less.
  *
  * Names that begin with wake_ are of pinseal only: in place of memfd a waiter that polls for
  * the release, in place of pinseal one that is woken up. Names that begin with crowd_ are of
- * asynchronous seals: alone, and in or beside a crowd of them.
+ * asynchronous seals: alone, and in or beside a crowd of them. Names that begin with protect_ are
+ * of mprotect() against PINSEAL_IOC_PROTECT: protections.c.
  */
 #include <sys/eventfd.h>
 #include <sys/utsname.h>
@@ -20,10 +21,9 @@
 #include "contest.h"
 #include "crowd.h"
 #include "holders.h"
+#include "protections.h"
 #include "reader.h"
-#include "table.h"
-
-static const struct table columns = { 4, { 44, 12, 12, 12 } };
+#include "report.h"
 
 /* In place of memfd and pinseal. */
 enum wakeup {
@@ -38,77 +38,6 @@ enum wakeup {
 #define HELD_OBJECT	128
 #define HELD_FIRST	100
 #define HELD_PAGES	16
-
-static char **wanted;
-static unsigned int n_wanted;
-
-/* Lines for programs, printed at the end. */
-static struct {
-	char name[48];
-	double value[KINDS];
-} results[64];
-static unsigned int n_results;
-
-static bool is_wanted(const char *name)
-{
-	unsigned int i;
-
-	for (i = 0; i < n_wanted; i++)
-		if (!strncmp(name, wanted[i], strlen(wanted[i])))
-			return true;
-	return !n_wanted;
-}
-
-/* Whether any name that begins with @prefix may be wanted. */
-static bool is_any_wanted(const char *prefix)
-{
-	unsigned int i;
-
-	for (i = 0; i < n_wanted; i++) {
-		size_t len = strlen(wanted[i]);
-
-		if (!strncmp(prefix, wanted[i], len < strlen(prefix) ? len : strlen(prefix)))
-			return true;
-	}
-	return !n_wanted;
-}
-
-static void result(const char *name, const char *what, double memfd, double pinseal)
-{
-	const char *cells[TABLE_COLUMNS];
-	struct text a = format_time(memfd), b = format_time(pinseal);
-	struct text ratio = format_text(pinseal / memfd < 0.1 ? "%.4f" : "%.3f", pinseal / memfd);
-
-	if (n_results == ARRAY_SIZE(results))
-		die("too many results");
-	snprintf(results[n_results].name, sizeof(results[0].name), "%s", name);
-	results[n_results].value[MEMFD] = memfd;
-	results[n_results].value[PINSEAL] = pinseal;
-	n_results++;
-
-	cells[0] = what;
-	cells[1] = a.s;
-	cells[2] = b.s;
-	cells[3] = ratio.s;
-	table_row(&columns, cells);
-}
-
-static void medians(const char *name, const char *what, struct samples *time)
-{
-	result(name, what, median(&time[MEMFD]), median(&time[PINSEAL]));
-}
-
-static void percentiles(const char *name, const char *what, struct samples *time)
-{
-	static const unsigned int percents[] = { 50, 99 };
-	unsigned int i;
-
-	for (i = 0; i < ARRAY_SIZE(percents); i++)
-		result(format_text("%s_p%u", name, percents[i]).s,
-		       format_text("%s, p%u", what, percents[i]).s,
-		       percentile(&time[MEMFD], percents[i]),
-		       percentile(&time[PINSEAL], percents[i]));
-}
 
 /* An object filled on CPU @cpu. */
 static int filled_object(enum object_kind kind, uint64_t size, int cpu)
@@ -668,20 +597,18 @@ static void crowds(void)
 int main(int argc, char **argv)
 {
 	struct utsname u;
-	unsigned int i;
 	int fd = ps_open(O_RDWR);
 
 	if (fd < 0)
 		die(PINSEAL_DEV ": %s (is the module loaded?)", strerror(-fd));
 	close(fd);
-	wanted = argv + 1;
-	n_wanted = argc - 1;
+	want(argv + 1, argc - 1);
 
 	uname(&u);
 	printf("Linux %s, %s, %ld CPUs, pages of %zu KiB; ratio below 1: pinseal takes less\n\n",
 	       u.release, u.machine, sysconf(_SC_NPROCESSORS_ONLN), page_size() / 1024);
 
-	table_begin(&columns, (const char *[]){ "", "memfd", "pinseal", "ratio" });
+	columns_begin("memfd", "pinseal");
 	calls();
 	objects();
 	clean_seals("seal", "filled here", 0, 256 * MIB);
@@ -704,11 +631,11 @@ int main(int argc, char **argv)
 	faults("fault_read", "read fault, page there", false, false);
 	faults("fault_write", "write fault, page there", false, true);
 	faults("fault_new", "write fault, new page", true, true);
-	table_end(&columns);
+	columns_end();
 
 	if (is_any_wanted("wake_")) {
 		printf("\nPinseal only; ratio below 1: being woken up takes less\n\n");
-		table_begin(&columns, (const char *[]){ "", "polled", "woken up", "ratio" });
+		columns_begin("polled", "woken up");
 		in_turns("wake_eventfd", "return after an eventfd's write", woken_readers,
 			 (struct trial){ 0 });
 		in_turns("wake_handle", "return after a handle's release", woken_sealers,
@@ -721,20 +648,23 @@ int main(int argc, char **argv)
 			 (struct trial){ HOLD_HANDLE, seal_asynchronously });
 		in_turns("wake_lease", "return after a request, eventfd or lease", woken_requesters,
 			 (struct trial){ 0 });
-		table_end(&columns);
+		columns_end();
 	}
 
 	if (is_any_wanted("crowd_")) {
 		printf("\nAsynchronous seals whose pages stay pinned\n\n");
-		table_begin(&columns, (const char *[]){ "", "alone", "crowd", "ratio" });
+		columns_begin("alone", "crowd");
 		crowds();
-		table_end(&columns);
+		columns_end();
 	}
 
-	printf("\n");
-	for (i = 0; i < n_results; i++)
-		printf("bench\t%s\tns\t%.1f\t%.1f\t%.4f\n", results[i].name,
-		       results[i].value[MEMFD], results[i].value[PINSEAL],
-		       results[i].value[PINSEAL] / results[i].value[MEMFD]);
+	if (is_any_wanted("protect_")) {
+		printf("\nProtections of single pages; ratio below 1: PROTECT takes less\n\n");
+		columns_begin("mprotect()", "PROTECT");
+		protections();
+		columns_end();
+	}
+
+	result_lines();
 	return 0;
 }

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The programs of samples/pinseal, run against each other. */
+/* The programs of samples/pinseal: run against each other, and the write barrier alone. */
 #define main lease_holder_main
 #include "../../../../samples/pinseal/lease_holder.c"
 #undef main
 #define main sealer_main
 #include "../../../../samples/pinseal/sealer.c"
+#undef main
+#define main write_barrier_main
+#include "../../../../samples/pinseal/write_barrier.c"
 #undef main
 
 #include "pinseal_test.h"
@@ -94,6 +97,22 @@ TEST_F(examples, holder_is_revoked)
 	EXPECT_EQ(0, program_end(&self->sealer));
 	EXPECT_SAYS(&self->holder, "lost the pages");
 	EXPECT_SAYS(&self->sealer, "; 4 pages were revoked");
+}
+
+static int collector_main(int argc, char **argv)
+{
+	return write_barrier_main();
+}
+
+TEST(write_barrier)
+{
+	struct program collector;
+
+	ASSERT_EQ(0, program_start(&collector, collector_main, NULL));
+	EXPECT_EQ(0, program_end(&collector)) {
+		TH_LOG("%s", collector.text);
+	}
+	EXPECT_SAYS(&collector, " of 4096 old pages, kept ");
 }
 
 TEST_HARNESS_MAIN

@@ -33,3 +33,13 @@ int uffd_copy(int uffd, void *to, void *from, size_t len)
 
 	return ioctl(uffd, UFFDIO_COPY, &copy) ? -errno : 0;
 }
+
+int uffd_write_protect(int uffd, void *p, size_t len, bool is_protected)
+{
+	struct uffdio_writeprotect change = {
+		.range = { (uintptr_t)p, len },
+		.mode = is_protected ? UFFDIO_WRITEPROTECT_MODE_WP : 0,
+	};
+
+	return sys(ioctl(uffd, UFFDIO_WRITEPROTECT, &change));
+}

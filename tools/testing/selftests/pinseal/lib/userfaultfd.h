@@ -15,4 +15,7 @@ int uffd_register(int uffd, void *p, size_t len, uint64_t mode);
 
 int uffd_copy(int uffd, void *to, void *from, size_t len);
 
+/* uffd_write_protect() - write-protects pages, or lets who waits store to them. */
+int uffd_write_protect(int uffd, void *p, size_t len, bool is_protected);
+
 #endif /* USERFAULTFD_H */
