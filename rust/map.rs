@@ -11,6 +11,5 @@ mod protect;
 pub(crate) use self::protect::{
     count,
     protect,
-    query,
-    Change, //
+    query, //
 };

@@ -29,6 +29,7 @@ pub(crate) use self::{
     },
     operations::ShmemVmOps,
     own::{
+        Change,
         OwnMapping,
         OwnMappings, //
     },

@@ -7,10 +7,8 @@ use super::argument::{
     Argument, //
 };
 use crate::{
-    map::{
-        self,
-        Change, //
-    },
+    fs::mapping::Change,
+    map,
     mm::protections::PageAccess,
     open_object::OpenObject,
     uapi, //
@@ -89,13 +87,16 @@ fn protect_ranges(
     }
     // CAST: Bounded above.
     let nr = request.nr as usize;
+    let zeroed = uapi::pinseal_protect_range::new_zeroed();
+    let mut ranges = KVVec::from_elem(zeroed, nr, GFP_KERNEL_ACCOUNT)?;
+    ranges_of_user(request, nr)?
+        .reader()
+        .read_slice(ranges.as_mut_slice().as_mut_bytes())?;
     let mut changes = KVVec::with_capacity(nr, GFP_KERNEL_ACCOUNT)?;
-    let mut reader = ranges_of_user(request, nr)?.reader();
-    let mut range = uapi::pinseal_protect_range::new_zeroed();
-    for _ in 0..nr {
-        reader.read_slice(range.as_mut_bytes())?;
-        changes.push(change(&range)?, GFP_KERNEL_ACCOUNT)?;
+    for range in &ranges {
+        changes.push(change(range)?, GFP_KERNEL_ACCOUNT)?;
     }
+    drop(ranges);
     map::protect(owner, &changes)?;
     Ok(0)
 }

@@ -3,18 +3,12 @@
 //! Protections of single pages of a mapping.
 
 use crate::{
-    compat::eopnotsupp,
     fs::mapping::{
+        Change,
         OwnMapping,
         OwnMappings, //
     },
-    mm::{
-        protections::{
-            PageAccess,
-            Protection, //
-        },
-        targets::TargetsRoom, //
-    },
+    mm::protections::PageAccess,
     object::ObjectFile, //
 };
 use core::ops::{
@@ -22,24 +16,9 @@ use core::ops::{
     Range, //
 };
 use kernel::{
-    page::PAGE_SHIFT,
     prelude::*,
     sync::ArcBorrow, //
 };
-
-/// A new protection of pages.
-#[derive(Clone, Copy)]
-pub(crate) struct Change {
-    /// Address of the first page.
-    pub(crate) start: usize,
-    /// Address after the last page.
-    pub(crate) end: usize,
-    /// What they may be accessed for.
-    pub(crate) access: PageAccess,
-    /// The page of the object that is shown at the first one, with those behind it. `None` for those
-    /// that are shown by now.
-    pub(crate) target: Option<usize>,
-}
 
 /// Pages of a mapping that do not have its protection.
 pub(crate) struct ProtectedRange {
@@ -51,31 +30,6 @@ pub(crate) struct ProtectedRange {
     pub(crate) is_remapped: bool,
     /// What they may be accessed for.
     pub(crate) access: PageAccess,
-}
-
-/// The protection that gives a page of a mapping `access`, of a mapping that allows `allowed`.
-///
-/// # Errors
-///
-/// `EACCES` when the mapping does not allow it. `EOPNOTSUPP` when an executable mapping's page is to be
-/// accessible, but not executable or not readable: page table entries have these from the mapping.
-fn protection(access: PageAccess, allowed: PageAccess) -> Result<Protection> {
-    let read_exec = PageAccess::READ.with(PageAccess::EXEC);
-    // Page tables know no page that can be written to, but not read.
-    let access = match access.contains(PageAccess::WRITE) {
-        true => access.with(PageAccess::READ.and(allowed)),
-        false => access,
-    };
-    if !allowed.contains(access) {
-        return Err(EACCES);
-    }
-    if access != PageAccess::NONE
-        && allowed.contains(PageAccess::EXEC)
-        && access.and(read_exec) != allowed.and(read_exec)
-    {
-        return Err(eopnotsupp());
-    }
-    Ok((access != allowed).then_some(access))
 }
 
 /// Gives pages of the caller's mappings of an object protections: all, or none of them.
@@ -90,52 +44,27 @@ fn protection(access: PageAccess, allowed: PageAccess) -> Result<Protection> {
 /// memory. `EACCES` when a mapping does not allow an access. `EINVAL` when it is private, `EPERM` when
 /// it is sealed by `mseal()`. `EOPNOTSUPP` when it is mlocked or watched by userfaultfd, or when it is
 /// executable, and the access is neither none nor with that. `EINTR` for a fatal signal. With a target
-/// also those of [`OwnMapping::prepare_remap`].
+/// also those of [`OwnMapping::prepare`].
 pub(crate) fn protect<T: ObjectFile>(owner: ArcBorrow<'_, T>, changes: &[Change]) -> Result {
     let current = current!();
     let mut mappings = OwnMappings::lock(current.mm().ok_or(ENOMEM)?, owner)?;
 
-    for change in changes {
-        mappings.for_all(&(change.start..change.end), |mapping, _| {
-            mapping.check_protectable()?;
-            protection(change.access, mapping.access()).map(|_| ())
+    mappings.for_all(changes, |mapping, changes| mapping.check(changes))?;
+    let mut rooms = KVVec::new();
+    let prepared = mappings.for_all(changes, |mapping, changes| {
+        mapping.prepare(changes, &mut rooms)
+    });
+    // From here on nothing fails.
+    if prepared.is_ok() {
+        mappings.for_all(changes, |mapping, changes| {
+            mapping.change(changes, &mut rooms);
+            Ok(())
         })?;
     }
-    let mut rooms = KVVec::new();
-    let prepared = changes.iter().try_for_each(|change| {
-        mappings.for_all(&(change.start..change.end), |mapping, addresses| {
-            mapping.prepare(&addresses)?;
-            if change.target.is_some() {
-                mapping.prepare_remap()?;
-                rooms.push(TargetsRoom::new()?, GFP_KERNEL_ACCOUNT)?;
-            }
-            Ok(())
-        })
-    });
-    if prepared.is_ok() {
-        // From here on nothing fails.
-        for change in changes {
-            mappings.for_each(&(change.start..change.end), |mapping, addresses| {
-                if let Ok(protection) = protection(change.access, mapping.access()) {
-                    mapping.protect(&addresses, protection);
-                    // There is one for each.
-                    if let (Some(target), Some(room)) = (change.target, rooms.pop()) {
-                        let first = (addresses.start - change.start) >> PAGE_SHIFT;
-                        mapping.remap(&addresses, target + first, room);
-                    }
-                    // What is wider than before is noticed at the next fault.
-                    if protection.is_some() || mapping.is_remapped() {
-                        mapping.zap(&addresses);
-                    }
-                }
-            });
-        }
-    }
-    for change in changes {
-        mappings.for_each(&(change.start..change.end), |mapping, addresses| {
-            mapping.settle(&addresses);
-        });
-    }
+    mappings.for_all(changes, |mapping, changes| {
+        mapping.settle(changes);
+        Ok(())
+    })?;
     prepared
 }
 

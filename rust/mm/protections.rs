@@ -10,7 +10,10 @@
 //! may fail, but changes no protection. [`Protections::fill`] changes them, and cannot fail. So
 //! several changes are made all or not at all.
 
-use crate::sync::sleep::fatal_signal_pending;
+use crate::{
+    compat::eopnotsupp,
+    sync::sleep::fatal_signal_pending, //
+};
 use core::ops::{
     ControlFlow,
     Range,
@@ -62,6 +65,34 @@ impl PageAccess {
 
 /// What a page may be accessed for: `None` for whatever the mapping allows.
 pub(crate) type Protection = Option<PageAccess>;
+
+impl PageAccess {
+    /// The protection that gives a page this access, of a mapping that allows `allowed`.
+    ///
+    /// # Errors
+    ///
+    /// `EACCES` when the mapping does not allow it. `EOPNOTSUPP` when an executable mapping's page is to
+    /// be accessible, but not executable or not readable: page table entries have these from the
+    /// mapping.
+    pub(crate) fn within(self, allowed: Self) -> Result<Protection> {
+        let read_exec = Self::READ.with(Self::EXEC);
+        // Page tables know no page that can be written to, but not read.
+        let access = match self.contains(Self::WRITE) {
+            true => self.with(Self::READ.and(allowed)),
+            false => self,
+        };
+        if !allowed.contains(access) {
+            return Err(EACCES);
+        }
+        if access != Self::NONE
+            && allowed.contains(Self::EXEC)
+            && access.and(read_exec) != allowed.and(read_exec)
+        {
+            return Err(eopnotsupp());
+        }
+        Ok((access != allowed).then_some(access))
+    }
+}
 
 /// The bit of [`to_bits`] that is set where a page does not have the mapping's protection.
 const RESTRICTED: u8 = 8;
@@ -261,6 +292,9 @@ impl Protections {
         if pages.is_empty() {
             return;
         }
+        if self.fill_within_chunk(pages, protection) {
+            return;
+        }
         // The page after them may be the first of a range from now on, or no more.
         let affected = pages.start..pages.end.saturating_add(1);
         let before = self.count_ranges(&affected);
@@ -280,42 +314,85 @@ impl Protections {
         self.ranges = self.ranges + self.count_ranges(&affected) - before;
     }
 
-    /// Drops nodes in and around `pages` that are not needed.
+    /// Does what [`Protections::fill`] does, if neither the pages nor the one after them are the first
+    /// of a chunk, so that nothing else is affected. Returns whether it has.
+    #[inline]
+    fn fill_within_chunk(&mut self, pages: &Range<usize>, protection: Protection) -> bool {
+        let chunk = pages.start / CHUNK;
+        if pages.start % CHUNK == 0 || pages.end / CHUNK != chunk {
+            return false;
+        }
+        let Some(mut at) = self.runs.cursor_lower_bound_mut(&chunk) else {
+            return false;
+        };
+        let (_, run) = at.current_mut();
+        let Content::Pages(content) = &mut run.content else {
+            return false;
+        };
+        if run.first != chunk {
+            return false;
+        }
+        let affected = mask(chunk, &(pages.start..pages.end.saturating_add(1)));
+        // What is before the chunk does not matter: its first page is not affected.
+        let begins = |content: &Chunk| content.changes(None) & content.restricted() & affected;
+        let before = begins(content).count_ones();
+        content.set(mask(chunk, pages), protection);
+        let after = begins(content).count_ones();
+        self.ranges = self.ranges + after as usize - before as usize;
+        true
+    }
+
+    /// Drops nodes of `pages` that are not needed, or can be one with a neighbour.
     pub(crate) fn tidy(&mut self, pages: &Range<usize>) {
         if pages.is_empty() {
             return;
         }
         let (first, last) = chunks_of(pages).into_inner();
-        let mut next = first.saturating_sub(1);
+        let mut next = first;
         while let Some((key, run)) = self.run_from(next) {
-            if run.first > last.saturating_add(1) {
+            if run.first > last {
                 break;
             }
             next = key + 1;
-            let protection = match run.content {
-                Content::Uniform(protection) => protection,
-                Content::Pages(chunk) => match chunk.uniform() {
-                    Some(protection) => protection,
-                    None => continue,
-                },
-            };
-            if protection.is_none() {
-                self.remove(key);
-                continue;
-            }
-            let mut from = run.first;
-            if let Some((before, previous)) = from.checked_sub(1).and_then(|at| self.run_at(at)) {
-                if matches!(previous.content, Content::Uniform(other) if other == protection) {
-                    self.remove(before);
-                    from = previous.first;
+            match run.content {
+                Content::Uniform(protection) => self.simplify(key, run.first, protection),
+                Content::Pages(chunk) => {
+                    if let Some(protection) = chunk.uniform() {
+                        self.simplify(key, run.first, protection);
+                    }
                 }
             }
-            if let Some(run) = self.runs.get_mut(&key) {
-                *run = Run {
-                    first: from,
-                    content: Content::Uniform(protection),
-                };
+        }
+    }
+
+    /// Drops the node of a run whose pages have one protection, or unites it with its neighbours.
+    fn simplify(&mut self, last: usize, first: usize, protection: Protection) {
+        if protection.is_none() {
+            self.remove(last);
+            return;
+        }
+        let is_same = |run: &Run| match run.content {
+            Content::Uniform(other) => other == protection,
+            Content::Pages(_) => false,
+        };
+        let (mut from, mut key) = (first, last);
+        if let Some((before, run)) = first.checked_sub(1).and_then(|at| self.run_at(at)) {
+            if is_same(&run) {
+                self.remove(before);
+                from = run.first;
             }
+        }
+        if let Some((after, run)) = self.run_at(last + 1) {
+            if is_same(&run) {
+                self.remove(last);
+                key = after;
+            }
+        }
+        if let Some(run) = self.runs.get_mut(&key) {
+            *run = Run {
+                first: from,
+                content: Content::Uniform(protection),
+            };
         }
     }
 
@@ -629,6 +706,24 @@ mod tests {
                 _ => range,
             }
         }
+    }
+
+    #[test]
+    fn an_access_must_be_within_the_mappings() {
+        let (read, write, exec) = (PageAccess::READ, PageAccess::WRITE, PageAccess::EXEC);
+        let read_write = read.with(write);
+        let all = read_write.with(exec);
+
+        assert!(read.within(read_write) == Ok(Some(read)));
+        assert!(read_write.within(read_write) == Ok(None));
+        assert!(write.within(read_write) == Ok(None));
+        assert!(PageAccess::NONE.within(all) == Ok(Some(PageAccess::NONE)));
+        assert!(read_write.within(read) == Err(EACCES));
+        assert!(exec.within(read_write) == Err(EACCES));
+        assert!(read.with(exec).within(all) == Ok(Some(read.with(exec))));
+        assert!(read.within(all) == Err(eopnotsupp()));
+        assert!(exec.within(all) == Err(eopnotsupp()));
+        assert!(read_write.within(all) == Err(eopnotsupp()));
     }
 
     #[test]

@@ -26,17 +26,17 @@ use crate::{
             is_shared,
             WriteLockedMm, //
         },
-        protections::{
-            PageAccess,
-            Protection, //
-        },
+        protections::PageAccess,
         targets::TargetsRoom, //
     }, //
 };
 use core::{
     marker::PhantomData,
     ops::Range,
-    ptr, //
+    ptr::{
+        self,
+        NonNull, //
+    }, //
 };
 use kernel::{
     fs::File,
@@ -55,10 +55,42 @@ use kernel::{
     }, //
 };
 
+/// A change of pages of a mapping.
+#[derive(Clone, Copy)]
+pub(crate) struct Change {
+    /// Address of the first page.
+    pub(crate) start: usize,
+    /// Address after the last page.
+    pub(crate) end: usize,
+    /// What they may be accessed for.
+    pub(crate) access: PageAccess,
+    /// The page of the object that is shown at the first one, with those behind it. `None` for those
+    /// that are shown by now.
+    pub(crate) target: Option<usize>,
+}
+
+impl Change {
+    fn addresses(&self) -> Range<usize> {
+        self.start..self.end
+    }
+
+    /// Takes the part before address `end`.
+    fn take(&mut self, end: usize) -> Self {
+        let mut part = *self;
+        part.end = self.end.min(end);
+        self.start = part.end;
+        let pages = (part.end - part.start) >> PAGE_SHIFT;
+        self.target = self.target.map(|target| target + pages);
+        part
+    }
+}
+
 /// The mappings of an owner in an address space, locked for writing.
 pub(crate) struct OwnMappings<'a, T> {
     mm: WriteLockedMm<'a>,
     owner: ArcBorrow<'a, T>,
+    /// Addresses of the last mapping that was visited, and its VMA: the next range likely has the same.
+    last: Option<(Range<usize>, NonNull<bindings::vm_area_struct>)>,
 }
 
 impl<'a, T: MemoryOwner> OwnMappings<'a, T> {
@@ -71,54 +103,85 @@ impl<'a, T: MemoryOwner> OwnMappings<'a, T> {
         Ok(Self {
             mm: WriteLockedMm::lock(mm)?,
             owner,
+            last: None,
         })
     }
 
-    /// Calls `visit` for each mapping that has some of `addresses`, with those that it has, until one
-    /// fails.
+    /// Calls `visit` for each mapping that `changes` concern, with those that follow each other in it,
+    /// in the order of `changes`, until one fails. A change of several mappings is split.
     ///
     /// # Errors
     ///
     /// `ENOMEM` when no mapping of the owner has some of the addresses; those of `visit`.
     pub(crate) fn for_all(
         &mut self,
-        addresses: &Range<usize>,
-        mut visit: impl FnMut(&mut OwnMapping<'_, T>, Range<usize>) -> Result,
+        changes: &[Change],
+        mut visit: impl FnMut(&mut OwnMapping<'_, T>, &[Change]) -> Result,
     ) -> Result {
-        let mut next = addresses.start;
-        while next < addresses.end {
-            let mut mapping = self
-                .mm
-                .vma(next)
-                .and_then(|vma| self.own(vma))
-                .ok_or(ENOMEM)?;
-            let end = mapping.vma.end().min(addresses.end);
-            visit(&mut mapping, next..end)?;
-            next = end;
+        let mut rest = changes;
+        while let Some(first) = rest.first() {
+            let mut mapping = self.at(first.start).ok_or(ENOMEM)?;
+            let is_within =
+                |change: &&Change| mapping.has(change.start) && mapping.has(change.end - 1);
+            let within = rest.iter().take_while(is_within).count();
+            if within != 0 {
+                visit(&mut mapping, &rest[..within])?;
+                rest = &rest[within..];
+                continue;
+            }
+            let mut left = *first;
+            while left.start < left.end {
+                let mut mapping = self.at(left.start).ok_or(ENOMEM)?;
+                let part = left.take(mapping.vma.end());
+                visit(&mut mapping, &[part])?;
+            }
+            rest = &rest[1..];
         }
         Ok(())
     }
 
-    /// Calls `visit` as [`OwnMappings::for_all`], and skips addresses without such a mapping.
+    /// Calls `visit` for each mapping that has some of `addresses`, with those that it has.
     pub(crate) fn for_each(
         &mut self,
         addresses: &Range<usize>,
-        mut visit: impl FnMut(&mut OwnMapping<'_, T>, Range<usize>),
+        mut visit: impl FnMut(&OwnMapping<'_, T>, Range<usize>),
     ) {
         let mut next = addresses.start;
-        while let Some(vma) = self.mm.vma_from(next) {
+        while next < addresses.end {
+            let Some(vma) = self.mm.vma_from(next) else {
+                return;
+            };
             if vma.start() >= addresses.end {
                 return;
             }
-            if let Some(mut mapping) = self.own(vma) {
+            if let Some(mapping) = self.own(vma) {
                 let within = vma.start().max(next)..vma.end().min(addresses.end);
-                visit(&mut mapping, within);
+                visit(&mapping, within);
             }
             next = vma.end();
-            if next >= addresses.end {
-                return;
+        }
+    }
+
+    /// Returns the owner's mapping at an address.
+    fn at(&mut self, address: usize) -> Option<OwnMapping<'_, T>> {
+        if let Some((addresses, vma)) = &self.last {
+            if addresses.contains(&address) {
+                // SAFETY: The mmap lock has been held since it was found.
+                let vma = unsafe { VmaRef::from_raw(vma.as_ptr()) };
+                let (tables, state) = T::vm_ops().of(vma)?;
+                // INVARIANT: `of` has looked at the operations. The lock is held.
+                return Some(OwnMapping {
+                    vma,
+                    tables,
+                    state,
+                    _owner: PhantomData,
+                });
             }
         }
+        let vma = self.mm.vma(address)?;
+        let mapping = self.own(vma)?;
+        self.last = Some((vma.start()..vma.end(), NonNull::new(vma.as_ptr())?));
+        Some(mapping)
     }
 
     /// Returns `vma` as a mapping of the owner, if it is one.
@@ -161,13 +224,7 @@ impl<T: MemoryOwner> OwnMapping<'_, T> {
     }
 
     /// Checks whether pages of the mapping can have protections of their own.
-    ///
-    /// # Errors
-    ///
-    /// `EINVAL` when it is private, `EPERM` when it is sealed by `mseal()`. `EOPNOTSUPP` when it is
-    /// mlocked, because the core does not support that for mappings that are not merged, and when
-    /// userfaultfd watches it.
-    pub(crate) fn check_protectable(&self) -> Result {
+    fn check_protectable(&self) -> Result {
         if !is_shared(self.vma) {
             return Err(EINVAL);
         }
@@ -205,92 +262,125 @@ impl<T: MemoryOwner> OwnMapping<'_, T> {
         }
     }
 
-    /// Makes room for protections of pages, for a call of [`OwnMapping::protect`] with the same. No
-    /// protection changes. If they are not changed, [`OwnMapping::settle`] is to be called.
+    /// Whether the mapping has an address.
+    fn has(&self, address: usize) -> bool {
+        (self.vma.start()..self.vma.end()).contains(&address)
+    }
+
+    /// Checks changes.
     ///
     /// # Errors
     ///
-    /// `ENOMEM`. `EINTR` for a fatal signal.
-    pub(crate) fn prepare(&mut self, addresses: &Range<usize>) -> Result {
+    /// Those of [`PageAccess::within`]. `EINVAL` when the mapping is private, `EPERM` when it is sealed by
+    /// `mseal()`. `EOPNOTSUPP` when it is mlocked, because the core does not support that for mappings
+    /// that are not merged, and when userfaultfd watches it.
+    pub(crate) fn check(&self, changes: &[Change]) -> Result {
+        self.check_protectable()?;
+        let allowed = self.access();
+        changes
+            .iter()
+            .try_for_each(|change| change.access.within(allowed).map(|_| ()))
+    }
+
+    /// Makes room for changes, which [`OwnMapping::check`] has found right, in the mapping and in
+    /// `rooms`. No page changes. If none is to be changed, [`OwnMapping::settle`] is to be called.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`. `EINTR` for a fatal signal. For pages that are to be shown elsewhere: `EOPNOTSUPP` when
+    /// the mapping is one of a memfd, which others may truncate; `EBUSY` when the object has given others
+    /// access by which they may; `ENOMEM` for `RLIMIT_MEMLOCK`.
+    pub(crate) fn prepare(&mut self, changes: &[Change], rooms: &mut KVVec<TargetsRoom>) -> Result {
         let vma = self.vma.as_ptr();
         // SAFETY: By the type invariants, the mmap lock is held for writing.
         unsafe { bindings::pinseal_vma_start_write(vma) };
         if self.state == State::Plain {
             self.make_protected()?;
         }
-        let pages = self.pages(addresses);
         // SAFETY: By the type invariants and `make_protected`; the VMA was locked above.
         unsafe {
             ProtectedMapping::<T>::make_unshared(vma)?;
-            ProtectedMapping::<T>::of(vma).change(|map| map.protections.carve(&pages))
+            ProtectedMapping::<T>::of(vma).change(|map| {
+                changes
+                    .iter()
+                    .try_for_each(|change| map.protections.carve(&self.pages(&change.addresses())))
+            })?;
         }
+        for _ in changes.iter().filter(|change| change.target.is_some()) {
+            if self.state != State::Remapped {
+                self.make_remapped()?;
+            }
+            rooms.push(TargetsRoom::new()?, GFP_KERNEL_ACCOUNT)?;
+        }
+        Ok(())
     }
 
-    /// Gives pages a protection. [`OwnMapping::prepare`] was called for them, under the same lock. The
-    /// caller zaps them.
-    pub(crate) fn protect(&mut self, addresses: &Range<usize>, protection: Protection) {
-        let pages = self.pages(addresses);
+    /// Makes changes. [`OwnMapping::prepare`] was called with the same, under the same lock.
+    pub(crate) fn change(&mut self, changes: &[Change], rooms: &mut KVVec<TargetsRoom>) {
+        let allowed = self.access();
         // SAFETY: `prepare` has locked the VMA, and given it private data of its own.
         unsafe {
-            ProtectedMapping::<T>::of(self.vma.as_ptr())
-                .change(|map| map.protections.fill(&pages, protection));
+            ProtectedMapping::<T>::of(self.vma.as_ptr()).change(|map| {
+                for change in changes {
+                    let pages = self.pages(&change.addresses());
+                    if let Ok(protection) = change.access.within(allowed) {
+                        map.protections.fill(&pages, protection);
+                    }
+                    // There is one for each.
+                    if let (Some(target), Some(room)) = (change.target, rooms.pop()) {
+                        map.targets.set(&pages, target, room);
+                    }
+                }
+            });
         }
+        self.zap(changes, allowed);
     }
 
-    /// Makes the mapping one that can show pages elsewhere than at their place, as
-    /// [`OwnMapping::prepare`], which was called before.
-    ///
-    /// # Errors
-    ///
-    /// `EOPNOTSUPP` when it is one of a memfd, which others may truncate. `EBUSY` when the object has
-    /// given others access by which they may. `ENOMEM` for `RLIMIT_MEMLOCK`.
-    pub(crate) fn prepare_remap(&mut self) -> Result {
-        match self.state {
-            State::Remapped => Ok(()),
-            _ => self.make_remapped(),
-        }
-    }
-
-    /// Shows the pages from `target` on at `addresses`. [`OwnMapping::prepare_remap`] was called before,
-    /// under the same lock. The caller zaps the addresses.
-    pub(crate) fn remap(&mut self, addresses: &Range<usize>, target: usize, room: TargetsRoom) {
-        let pages = self.pages(addresses);
-        // SAFETY: `prepare` has locked the VMA, and given it private data of its own.
-        unsafe {
-            ProtectedMapping::<T>::of(self.vma.as_ptr())
-                .change(|map| map.targets.set(&pages, target, room));
-        }
-    }
-
-    /// Removes pages from the page table, so that their next access asks the map.
-    pub(crate) fn zap(&self, addresses: &Range<usize>) {
+    /// Removes pages from the page table, so that their next access asks the map. What is wider than
+    /// before is noticed at the next fault, where the page is one of the file.
+    fn zap(&self, changes: &[Change], allowed: PageAccess) {
         // SAFETY: By the type invariants.
         let file = unsafe { pages_of(self.vma.as_ptr()) };
-        // What is not in the page cache is not mapped at its place.
-        if self.state == State::Remapped || file.next_page(self.pages(addresses), true).is_some() {
+        let end = self.pages(&(self.vma.start()..self.vma.end())).end;
+        // Pages that are not in the page cache are not mapped at their place.
+        let mut holes = 0..0;
+        for change in changes {
+            let addresses = change.addresses();
+            if self.state != State::Remapped {
+                let pages = self.pages(&addresses);
+                if change.access.contains(allowed)
+                    || holes.start <= pages.start && pages.end <= holes.end
+                {
+                    continue;
+                }
+                let next = file.next_page(pages.start..end, true).unwrap_or(end);
+                holes = pages.start..next;
+                if next >= pages.end {
+                    continue;
+                }
+            }
             self.vma.zap_vma_range(addresses.start, addresses.len());
         }
     }
 
-    /// Whether the mapping shows pages elsewhere than at their place, or is ready to.
-    pub(crate) fn is_remapped(&self) -> bool {
-        self.state == State::Remapped
-    }
-
-    /// Drops what is not needed for the protections of pages or, if none is left, of the mapping.
-    pub(crate) fn settle(&mut self, addresses: &Range<usize>) {
+    /// Drops what is not needed for the protections of changed pages or, if no page has one, of the
+    /// mapping.
+    pub(crate) fn settle(&mut self, changes: &[Change]) {
         if self.state == State::Plain {
             return;
         }
         let vma = self.vma.as_ptr();
-        let pages = self.pages(addresses);
         // SAFETY: By the type invariants, the mmap lock is held for writing.
         unsafe { bindings::pinseal_vma_start_write(vma) };
         // SAFETY: By the type invariants; the VMA was locked above.
         unsafe {
             let mapping = ProtectedMapping::<T>::of(vma);
             if !mapping.is_shared() {
-                mapping.change(|map| map.protections.tidy(&pages));
+                mapping.change(|map| {
+                    for change in changes {
+                        map.protections.tidy(&self.pages(&change.addresses()));
+                    }
+                });
             }
             if self.state == State::Remapped && mapping.pages().targets.is_empty() {
                 self.make_unremapped();
