@@ -5,7 +5,9 @@
 #include "log.h"
 #include "mirror.h"
 #include "model.h"
+#include "page_rights.h"
 #include "pinseal_test.h"
+#include "protect_pages.h"
 #include "random.h"
 #include "seal.h"
 #include "worker.h"
@@ -17,6 +19,18 @@ static void count_for_all(bool comes)
 		count_up(*(comes ? &fuzz->target[i].maps : &fuzz->target[i].unmaps));
 }
 
+static void child_store_by_mapping(struct worker *w, struct mapping *map, unsigned char byte)
+{
+	char *at = map->at + random_below(&w->r, map->len);
+	int sig;
+
+	if (!map->dontfork && once_in(&w->r, 8))
+		child_protect(w, map);
+	sig = copy_with_faults(w, at, &byte, 1);
+	if (!map->dontfork)
+		check_access(w, map, at, 1, STORE, sig);
+}
+
 /* Stores through all inherited mappings and handles until it must stop, but not for ever. */
 static void __attribute__((noreturn)) child_store(struct worker *w)
 {
@@ -25,7 +39,7 @@ static void __attribute__((noreturn)) child_store(struct worker *w)
 		unsigned char byte = 1 + i % 255;
 
 		if (map->t && map->shared)
-			copy_with_faults(w, map->at + random_below(&w->r, map->len), &byte, 1);
+			child_store_by_mapping(w, map, byte);
 		child_store_by_handle(w, &w->ref[i % EXTRA_REFS]);
 		child_store_by_mirror(w, &w->mirror[i % MIRRORS]);
 		if (i % 64 == 63)

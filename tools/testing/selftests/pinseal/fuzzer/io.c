@@ -7,6 +7,7 @@
 #include "io.h"
 #include "log.h"
 #include "model.h"
+#include "page_rights.h"
 #include "pinseal_test.h"
 #include "random.h"
 #include "worker.h"
@@ -79,6 +80,7 @@ void op_read(struct worker *w, struct target *t)
 		ret = sys(pread(w->fd, memory, len, at));
 	}
 	call_end(w, ret);
+	check_call_access(w, memory, len, ret, STORE, true);
 	if (!w->inner)
 		call_allows(w, ret, EFAULT, EINVAL, EBADF, EOPNOTSUPP);
 	if (ret > 0 && how && memory == w->buf && image)
@@ -115,6 +117,7 @@ void op_write(struct worker *w, struct target *t)
 	}
 	call_end(w, ret);
 	sizing_ends(t);
+	check_call_access(w, memory, len, ret, LOAD, true);
 	/* A sealer does not block writes through the inner file, so their errors differ. */
 	if (!w->inner)
 		call_allows(w, ret, EFAULT, EINVAL, EBADF, EFBIG, EPERM, EINTR, EAGAIN, ENOSPC,
@@ -196,6 +199,8 @@ void op_splice(struct worker *w, struct target *t)
 	}
 	call_end(w, ret);
 	sizing_ends(t);
+	if (way == 0)
+		check_call_access(w, iov.iov_base, iov.iov_len, ret, LOAD, false);
 	if (way == 4) {
 		call_forbidden_by(w, ret, WRITE_SEALS | F_SEAL_GROW);
 		if (ret > 0)

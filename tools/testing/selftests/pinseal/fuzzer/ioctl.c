@@ -31,6 +31,8 @@ static size_t first_size(unsigned int cmd)
 		return offsetof(struct pinseal_fallocate, waited_ns);
 	case PINSEAL_IOC_PIN:
 		return offsetof(struct pinseal_pin, address);
+	case PINSEAL_IOC_PROTECT:
+		return offsetof(struct pinseal_protect, ranges);
 	default:
 		return _IOC_SIZE(cmd);
 	}
@@ -134,7 +136,7 @@ void op_info(struct worker *w, struct target *t)
 	log_note(w->log, "size %#llx", info.size);
 	check_size(t, &w->before, info.size);
 	if (info.version != PINSEAL_VERSION || !info.default_timeout_ns ||
-	    info.features != (PINSEAL_FEATURE_CREATE |
+	    info.features != (PINSEAL_FEATURE_CREATE | PINSEAL_FEATURE_PROTECT |
 			      (fuzz->mirrors ? PINSEAL_FEATURE_MIRROR : 0)) ||
 	    info.seals != (ALL_SEALS | F_SEAL_EXEC | PINSEAL_F_SEAL_FUTURE_EXEC) ||
 	    info.seal_flags != (PINSEAL_SEAL_NOWAIT | PINSEAL_SEAL_ISOLATE | PINSEAL_SEAL_REVOKE |
@@ -245,7 +247,7 @@ void op_create(struct worker *w, struct target *t)
 void op_unknown(struct worker *w, struct target *t)
 {
 	/* 0x20 is a command of pin handles only. */
-	unsigned int nr = one_of(&w->r, 0x0b, 0x0c, 0x10, 0x20, 0x7f, 0xff);
+	unsigned int nr = one_of(&w->r, 0x0c, 0x10, 0x20, 0x7f, 0xff);
 	unsigned int type = PINSEAL_IOC_MAGIC;
 	unsigned int cmd;
 	int ret;

@@ -45,6 +45,7 @@ static const char *const rules[RULES] = {
 	[RULE_WRITERS]		= "sealed objects have no writers",
 	[RULE_STATE]		= "seals and sizes change only as permitted",
 	[RULE_LEASES]		= "leases are revoked as agreed",
+	[RULE_RIGHTS]		= "pages are accessed as their protections allow",
 	[RULE_RESULTS]		= "results are consistent",
 	[RULE_TIME]		= "calls return in time",
 	[RULE_RELEASE]		= "released objects can be sealed",
@@ -78,6 +79,10 @@ static const char *const counters[COUNTERS] = {
 	[N_MIRRORS]		= "mirrors",
 	[N_MIRRORED]		= "writes through mirrors",
 	[N_CREATED]		= "created objects",
+	[N_PROTECTED]		= "protections given to pages",
+	[N_PROTECT_REFUSED]	= "protections not given",
+	[N_PROTECTIONS_LISTED]	= "protections listed",
+	[N_ACCESSES_REFUSED]	= "loads and stores refused by protections",
 };
 
 /* Size of an object of two large folios, or 0 if there are none or it exceeds LARGE_MAX. */

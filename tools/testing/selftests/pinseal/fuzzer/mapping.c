@@ -6,6 +6,7 @@
 #include "large_folio.h"
 #include "log.h"
 #include "model.h"
+#include "page_rights.h"
 #include "pinseal_test.h"
 #include "random.h"
 #include "worker.h"
@@ -62,7 +63,7 @@ static void classify(struct worker *w, struct mapping *map)
 {
 	/* Without a seal, even a read-only shared mapping can be made writable. */
 	map->writable = map->shared && map->t->access == O_RDWR &&
-		      (map->prot & PROT_WRITE || !may_have(map->t, &w->before, WRITE_SEALS));
+		      (mapping_prot(map) & PROT_WRITE || !may_have(map->t, &w->before, WRITE_SEALS));
 	map->after_future = w->before.known & F_SEAL_FUTURE_WRITE;
 }
 
@@ -74,8 +75,8 @@ struct mapping *make_mapping(struct worker *w, struct target *t)
 		.t = t,
 		.offset = once_in(&w->r, 2) ? 0 : random_below(&w->r, pages) * page,
 		.shared = !once_in(&w->r, 4),
-		.prot = one_of(&w->r, PROT_NONE, PROT_READ, PROT_READ, RW, RW, RW, PROT_WRITE),
 	};
+	int prot = one_of(&w->r, PROT_NONE, PROT_READ, PROT_READ, RW, RW, RW, PROT_WRITE);
 	int flags = new.shared ? MAP_SHARED : MAP_PRIVATE;
 	long long ret;
 	bool writes;
@@ -88,12 +89,12 @@ struct mapping *make_mapping(struct worker *w, struct target *t)
 	if (once_in(&w->r, 8))
 		flags |= MAP_NORESERVE;
 	choose_fd(w, t, true);
-	writes = new.shared && new.prot & PROT_WRITE;
+	writes = new.shared && prot & PROT_WRITE;
 	if (new.shared)
 		count_up(t->maps);
 	call_begin(w, t, "mmap(%lld, %#llx at %#llx, prot %lld, flags %#llx)", t->number,
-		   new.len, new.offset, new.prot, flags);
-	new.at = mmap(NULL, new.len, new.prot, flags, w->fd, new.offset);
+		   new.len, new.offset, prot, flags);
+	new.at = mmap(NULL, new.len, prot, flags, w->fd, new.offset);
 	ret = call_end(w, map_error(new.at));
 	call_allows(w, ret, EPERM, EBUSY, EACCES, ENOMEM, EINVAL);
 	if (ret == -EPERM || ret == -EBUSY) {
@@ -113,6 +114,8 @@ struct mapping *make_mapping(struct worker *w, struct target *t)
 	write_once(t->used, true);
 	if (writes)
 		call_wrote_bytes(w, "a shared writable mapping was made");
+	new.by_object = !w->inner || t->inner_is_object ? YES : NO;
+	rights_init(&new, prot);
 	classify(w, &new);
 	/* MAP_POPULATE copies the pages of a private writable mapping. */
 	new.own_bytes = !new.shared && flags & MAP_POPULATE;
@@ -159,13 +162,11 @@ void store(struct worker *w, struct mapping *map, unsigned int times)
 		at = random_below(&w->r, map->len - len + 1);
 		memset(bytes, 1 + random_below(&w->r, 255), len);
 		sig = copy_with_faults(w, map->at + at, bytes, len);
+		check_access(w, map, map->at + at, len, STORE, sig);
 	}
 	call_end(w, 0);
 	log_note(w->log, "last store: %zu bytes at %#zx%s", len, at, fault_name(sig));
 	map->own_bytes |= !map->shared;
-	if (sig == SIGSEGV && map->prot & PROT_WRITE)
-		break_rule(RULE_RESULTS, "object %lld: a writable mapping is not writable",
-			   map->t->number);
 	if (!sig && len)
 		mapping_was_written(w, map);
 }
@@ -178,23 +179,33 @@ void op_store(struct worker *w, struct target *t)
 		store(w, map, 1 + random_below(&w->r, 20));
 }
 
-void op_load(struct worker *w, struct target *t)
+void load(struct worker *w, struct mapping *map)
 {
-	struct mapping *map = find_mapping(w, t);
+	struct target *t = map->t;
+	size_t len = map->len < t->span ? map->len : t->span, at = 0;
 	bool image = has_image(t);
 	int sig;
 
-	if (!map || !(map->prot & PROT_READ))
-		return;
-	call_begin(w, t, "load(%lld, %#llx)", t->number, address(map->at));
-	sig = copy_with_faults(w, w->buf, map->at, map->len < t->span ? map->len : t->span);
+	/* Pages of a mapping may have different protections. */
+	if (once_in(&w->r, 2)) {
+		at = random_below(&w->r, len);
+		len = 1 + random_below(&w->r, len - at < page_size() ? len - at : page_size());
+	}
+	call_begin(w, t, "load(%lld, %#llx, %lld at %#llx)", t->number, address(map->at), len, at);
+	sig = copy_with_faults(w, w->buf, map->at + at, len);
 	call_end(w, 0);
 	log_note(w->log, "%s", fault_name(sig));
-	if (sig == SIGSEGV)
-		break_rule(RULE_RESULTS, "object %lld: a mapping cannot be read", t->number);
+	check_access(w, map, map->at + at, len, LOAD, sig);
 	if (!sig && image && !map->own_bytes && map->offset < t->span)
-		check_bytes(t, map->offset, w->buf, map->len < t->span ? map->len : t->span,
-			    "load");
+		check_bytes(t, map->offset + at, w->buf, len, "load");
+}
+
+void op_load(struct worker *w, struct target *t)
+{
+	struct mapping *map = find_mapping(w, t);
+
+	if (map)
+		load(w, map);
 }
 
 void op_map_and_store(struct worker *w, struct target *t)
@@ -212,17 +223,21 @@ void op_map_and_store(struct worker *w, struct target *t)
  * Changes of a mapping
  */
 
-static void change_prot(struct worker *w, struct mapping *map)
+void change_prot(struct worker *w, struct mapping *map)
 {
 	int prot = one_of(&w->r, PROT_NONE, PROT_READ, RW, RW, PROT_WRITE);
 	struct target *t = map->t;
-	/* A part only splits the mapping. */
-	size_t len = once_in(&w->r, 4) ? page_size() : map->len;
+	size_t page = page_size(), first = 0, n = map->len / page;
 	int ret;
 
-	call_begin(w, t, "mprotect(%lld, %#llx, %#llx, %lld)", t->number, address(map->at), len,
-		   prot);
-	ret = call_end(w, sys(mprotect(map->at, len, prot)));
+	/* A part only splits the mapping. */
+	if (once_in(&w->r, 4)) {
+		first = random_below(&w->r, n);
+		n = 1 + random_below(&w->r, n - first);
+	}
+	call_begin(w, t, "mprotect(%lld, %#llx, page %lld, %lld pages, %lld)", t->number,
+		   address(map->at), first, n, prot);
+	ret = call_end(w, sys(mprotect(map->at + first * page, n * page, prot)));
 	if (!ret && map->shared && prot & PROT_WRITE &&
 	    (w->before.known & F_SEAL_WRITE || map->after_future))
 		break_rule(RULE_WRITERS, "worker %u made a mapping of object %lld writable, sealed "
@@ -230,10 +245,11 @@ static void change_prot(struct worker *w, struct mapping *map)
 	if (ret == -EACCES && map->writable)
 		break_rule(RULE_RESULTS, "object %lld: a mapping cannot be made writable again",
 			   t->number);
+	/* Otherwise some parts may have it. No part can be made writable if one cannot. */
+	map->unsure |= ret && ret != -EACCES;
 	if (ret)
 		return;
-	/* After a split, what both parts allow. */
-	map->prot = len < map->len ? map->prot & prot : prot;
+	rights_mprotect(map, first, n, prot);
 	/* The call proves that it can be made writable. */
 	map->writable |= map->shared && prot & PROT_WRITE;
 }
@@ -256,6 +272,7 @@ void move(struct worker *w, struct mapping *map)
 	/* The old mapping stays, without pages. */
 	if (flags & MREMAP_DONTUNMAP)
 		munmap(map->at, map->len);
+	rights_resize(map, len);
 	map->at = at;
 	map->len = len;
 }
@@ -264,15 +281,20 @@ void cut(struct worker *w, struct mapping *map)
 {
 	size_t page = page_size(), pages = map->len / page;
 	size_t len = page * random_below(&w->r, pages);
+	bool at_end = once_in(&w->r, 2);
+	char *at = at_end ? map->at + map->len - len : map->at;
 
 	if (!len)
 		return;
 	call_begin(w, map->t, "munmap(%lld, %#llx, %#llx of %#llx)", map->t->number,
-		   address(map->at), len, map->len);
-	call_end(w, sys(munmap(map->at, len)));
-	map->at += len;
+		   address(at), len, map->len);
+	call_end(w, sys(munmap(at, len)));
+	if (!at_end) {
+		rights_cut(map, len / page);
+		map->at += len;
+		map->offset += len;
+	}
 	map->len -= len;
-	map->offset += len;
 }
 
 static void remap(struct worker *w, struct mapping *map)
@@ -292,9 +314,12 @@ static void remap(struct worker *w, struct mapping *map)
 	}
 	if (ret < 0)
 		return;
-	if (map->prot & PROT_WRITE)
+	if (map->rights[0].mapping & PROT_WRITE)
 		call_wrote_bytes(w, "a shared writable mapping was made");
-	/* The kernel replaced the mapping by a new one. */
+	/* The kernel replaced the mapping by a new one, of the file that it has for it. */
+	rights_init(map, map->rights[0].mapping);
+	if (!t->created && map->by_object == YES)
+		map->by_object = MAYBE;
 	classify(w, map);
 	map->offset = first * page_size();
 }
@@ -328,7 +353,26 @@ static void advise(struct worker *w, struct mapping *map)
 		map->dontfork = advice == MADV_DONTFORK;
 }
 
-/* Stores through process_vm_writev(), or through /proc/self/mem, which ignores protection. */
+/* Loads through process_vm_readv(), or through /proc/self/mem, which ignores pages' protections. */
+static void peek(struct worker *w, struct mapping *map)
+{
+	size_t len = 1 + random_below(&w->r, 64), at = random_below(&w->r, map->len - len + 1);
+	struct iovec to = { w->buf, len }, from = { map->at + at, len };
+	bool forced = once_in(&w->r, 2);
+	long long ret;
+
+	call_begin(w, map->t, forced ? "/proc/self/mem(%lld, %#llx, %lld to read)" :
+		   "process_vm_readv(%lld, %#llx, %lld)", map->t->number,
+		   address(from.iov_base), len);
+	if (forced)
+		ret = sys(pread(w->mem, w->buf, len, (uintptr_t)from.iov_base));
+	else
+		ret = sys(process_vm_readv(getpid(), &to, 1, &from, 1, 0));
+	call_end(w, ret);
+	check_exact_access(w, map, map->at + at, len, ret, forced ? PEEK : PIN_TO_LOAD);
+}
+
+/* Stores through process_vm_writev(), or through /proc/self/mem. */
 static void poke(struct worker *w, struct mapping *map)
 {
 	size_t len = 1 + random_below(&w->r, 64), at = random_below(&w->r, map->len - len + 1);
@@ -346,8 +390,22 @@ static void poke(struct worker *w, struct mapping *map)
 	else
 		ret = sys(process_vm_writev(getpid(), &from, 1, &to, 1, 0));
 	call_end(w, ret);
+	check_exact_access(w, map, map->at + at, len, ret, forced ? POKE : PIN_TO_STORE);
 	if (ret > 0)
 		mapping_was_written(w, map);
+}
+
+static void lock(struct worker *w, struct mapping *map)
+{
+	bool locks = once_in(&w->r, 2);
+	int ret;
+
+	map->own_bytes |= !map->shared;
+	call_begin(w, map->t, locks ? "mlock(%lld, %#llx, %#llx)" : "munlock(%lld, %#llx, %#llx)",
+		   map->t->number, address(map->at), map->len);
+	ret = call_end(w, sys(locks ? mlock(map->at, map->len) : munlock(map->at, map->len)));
+	/* It fails as well if pages cannot be loaded. */
+	map->locked = ret || (locks && map->was_protected) ? MAYBE : locks ? YES : NO;
 }
 
 void op_change_mapping(struct worker *w, struct target *t)
@@ -356,7 +414,7 @@ void op_change_mapping(struct worker *w, struct target *t)
 
 	if (!map)
 		return;
-	switch (random_below(&w->r, 12)) {
+	switch (random_below(&w->r, 13)) {
 	case 0:
 	case 1:
 		change_prot(w, map);
@@ -375,13 +433,12 @@ void op_change_mapping(struct worker *w, struct target *t)
 		poke(w, map);
 		break;
 	case 7:
-		map->own_bytes |= !map->shared;
-		call_begin(w, t, "mlock(%lld, %#llx, %#llx)", t->number, address(map->at),
-			   map->len);
-		call_end(w, sys(once_in(&w->r, 2) ? mlock(map->at, map->len) :
-						    munlock(map->at, map->len)));
+		lock(w, map);
 		break;
 	case 8:
+		peek(w, map);
+		break;
+	case 9:
 		call_begin(w, t, "msync(%lld, %#llx, %#llx)", t->number, address(map->at),
 			   map->len);
 		call_end(w, sys(msync(map->at, map->len, MS_SYNC)));

@@ -31,7 +31,7 @@ void store(struct worker *w, struct mapping *map, unsigned int times);
 /* Stores through a mapping of @t, if the worker has one. */
 void op_store(struct worker *w, struct target *t);
 
-/* Reads through a mapping of @t and compares the bytes with the image, if both exist. */
+/* Loads through a mapping of @t and compares the bytes with the image, if both exist. */
 void op_load(struct worker *w, struct target *t);
 
 /*
@@ -43,7 +43,13 @@ void op_map_and_store(struct worker *w, struct target *t);
 /* Moves or resizes @map with mremap(). */
 void move(struct worker *w, struct mapping *map);
 
-/* Unmaps some pages at the start of @map. */
+/* Changes the protection of @map, or of a part. */
+void change_prot(struct worker *w, struct mapping *map);
+
+/* Loads what @map shows, or some pages of it. */
+void load(struct worker *w, struct mapping *map);
+
+/* Unmaps some pages at the start or the end of @map. */
 void cut(struct worker *w, struct mapping *map);
 
 /* Changes a mapping of @t in one random way: protection, place, extent, advice, bytes. */

@@ -7,6 +7,7 @@
 #include "log.h"
 #include "mapping.h"
 #include "model.h"
+#include "page_rights.h"
 #include "pinseal_test.h"
 #include "random.h"
 #include "transfer.h"
@@ -48,6 +49,7 @@ static struct mirror *make_mirror(struct worker *w, struct mapping *map)
 		.t = t,
 		.from = arg.start * page,
 		.to = (arg.start + arg.count) * page,
+		.at = map->at + first * page,
 		.readonly = arg.flags & PINSEAL_PIN_READONLY,
 	};
 	enum form form = random_form(w);
@@ -99,6 +101,8 @@ static void read_mirror(struct worker *w, struct mirror *m)
 		break_rule(RULE_RESULTS, "object %lld: a mirror gave EPERM to a read",
 			   m->t->number);
 	check_mirrored(w, m, x.ret, x.room);
+	if (x.ret > 0)
+		check_mirrored_access(w, m->t, m->from + x.at, m->at + x.at, x.ret, LOAD);
 	if (x.ret > 0 && x.image && x.memory == w->buf)
 		check_bytes(m->t, m->from + x.at, x.memory, x.ret, "read through a mirror");
 }
@@ -114,6 +118,7 @@ static void write_mirror(struct worker *w, struct mirror *m)
 	if (x.ret <= 0)
 		return;
 	note(N_MIRRORED);
+	check_mirrored_access(w, m->t, m->from + x.at, m->at + x.at, x.ret, STORE);
 	if (w->before.known & F_SEAL_WRITE)
 		break_rule(RULE_WRITERS, "worker %u wrote through a mirror to object %lld, "
 			   "sealed with %#x", w->number, m->t->number, w->before.known);

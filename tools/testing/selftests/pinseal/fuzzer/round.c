@@ -16,6 +16,7 @@
 #include "object.h"
 #include "pins.h"
 #include "pinseal_test.h"
+#include "protect_pages.h"
 #include "random.h"
 #include "seal.h"
 #include "share.h"
@@ -66,7 +67,10 @@ static const struct operation operations[] = {
 	{ op_pin,		{ 4,	2,	1,	7,	4,	2 } },
 	{ op_use_handle,	{ 5,	2,	1,	10,	4,	3 } },
 	{ op_mirror,		{ 4,	4,	5,	1,	3,	5 } },
+	{ op_protect,		{ 6,	3,	10,	2,	3,	6 } },
 };
+
+_Static_assert(LARGE_MAX / 4096 <= MAPPING_PAGES, "rights of all pages");
 
 #define OPERATIONS	(sizeof(operations) / sizeof(operations[0]))
 
@@ -207,7 +211,8 @@ int new_object(struct target *t, struct random *r, size_t span)
 		return 0;
 	if (created) {
 		/* Calls for the inner file are for the object's own, or for a plain memfd. */
-		t->inner = once_in(r, 2) ? dup(fd) : open_by_proc(fd, O_RDWR);
+		t->inner_is_object = once_in(r, 2);
+		t->inner = t->inner_is_object ? dup(fd) : open_by_proc(fd, O_RDWR);
 		t->owner_seals = owner_seals;
 		if (t->inner < 0)
 			return -EIO;

@@ -3,6 +3,7 @@
 #include "io.h"
 #include "log.h"
 #include "model.h"
+#include "page_rights.h"
 #include "pinseal_test.h"
 #include "random.h"
 #include "worker.h"
@@ -28,6 +29,7 @@ struct transfer read_by(struct worker *w, const char *what, struct target *t, in
 	mapping_was_filled(w, x.memory);
 	call_begin(w, t, what, t->number, from, address(x.memory), x.len, x.at);
 	x.ret = call_end(w, sys(pread(fd, x.memory, x.len, x.at)));
+	check_call_access(w, x.memory, x.len, x.ret, STORE, false);
 	if (x.ret == -ENOSPC)
 		break_rule(RULE_RESULTS, "object %lld: a read failed with ENOSPC", t->number);
 	return x;
@@ -42,6 +44,7 @@ struct transfer write_by(struct worker *w, const char *what, struct target *t,
 		memset(x.memory, 1 + random_below(&w->r, 255), x.len);
 	call_begin(w, t, what, t->number, from, address(x.memory), x.len, x.at);
 	x.ret = call_end(w, sys(pwrite(fd, x.memory, x.len, x.at)));
+	check_call_access(w, x.memory, x.len, x.ret, LOAD, false);
 	if (readonly && x.ret != -EBADF)
 		break_rule(RULE_RESULTS, "object %lld: a write to a read-only descriptor returned "
 			   "%lld", t->number, (long long)x.ret);

@@ -14,18 +14,37 @@
 #include "model.h"
 #include "random.h"
 
+/* Pages of the largest mapping: an object of large folios. */
+#define MAPPING_PAGES	1024
+
+/* A page without a protection of its own. */
+#define NOT_OWN		0xff
+
+/* What a page of a mapping may be accessed for: PROT_*. */
+struct page_rights {
+	unsigned char mapping;		/* by mmap() and mprotect() ... */
+	unsigned char own;		/* ... and by PROTECT, which is never more; or NOT_OWN */
+	bool split;			/* a VMA may begin here */
+};
+
+enum certainty { NO, YES, MAYBE };
+
 /* A worker's mapping of an object. */
 struct mapping {
 	struct target *t;		/* NULL: none */
 	char *at;
 	size_t len;
 	uint64_t offset;
-	int prot;
 	bool shared;
 	bool writable;			/* shared, and certainly writable or can be made so */
 	bool after_future;		/* created when F_SEAL_FUTURE_WRITE was known */
 	bool own_bytes;			/* private with copied pages, or its pages reordered */
 	bool dontfork;			/* MADV_DONTFORK: not inherited by children */
+	enum certainty by_object;	/* made with a descriptor of the object: has PROTECT */
+	enum certainty locked;		/* by mlock() */
+	bool was_protected;		/* by PROTECT: mlock() may have had no effect */
+	bool unsure;			/* @rights are not known */
+	struct page_rights rights[MAPPING_PAGES];
 };
 
 #define MAPPINGS	4
@@ -57,6 +76,7 @@ struct mirror {
 	struct target *t;		/* NULL: none */
 	int fd;
 	uint64_t from, to;		/* bytes */
+	char *at;			/* where they were mapped */
 	bool readonly;
 };
 
