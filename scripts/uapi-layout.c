@@ -117,6 +117,22 @@ FIELD(pinseal_reopen, pad, 4, 4);
 SIZE(pinseal_name, 64);
 FIELD(pinseal_name, name, 0, 64);
 
+SIZE(pinseal_protect_range, 32);
+FIELD(pinseal_protect_range, addr, 0, 8);
+FIELD(pinseal_protect_range, len, 8, 8);
+FIELD(pinseal_protect_range, pgoff, 16, 8);
+FIELD(pinseal_protect_range, prot, 24, 4);
+FIELD(pinseal_protect_range, flags, 28, 4);
+
+SIZE(pinseal_protect, 48);
+FIELD(pinseal_protect, addr, 0, 8);
+FIELD(pinseal_protect, len, 8, 8);
+FIELD(pinseal_protect, pgoff, 16, 8);
+FIELD(pinseal_protect, prot, 24, 4);
+FIELD(pinseal_protect, flags, 28, 4);
+FIELD(pinseal_protect, ranges, 32, 8);
+FIELD(pinseal_protect, nr, 40, 8);
+
 SIZE(pinseal_create, 72);
 FIELD(pinseal_create, flags, 0, 4);
 FIELD(pinseal_create, pad, 4, 4);

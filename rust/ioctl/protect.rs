@@ -3,6 +3,7 @@
 //! `PINSEAL_IOC_PROTECT`.
 
 use super::argument::{
+    check_unused,
     check_zero,
     Argument, //
 };
@@ -60,9 +61,7 @@ pub(super) fn protect(owner: ArcBorrow<'_, OpenObject>, arg: Argument) -> Result
 }
 
 fn protect_one(owner: ArcBorrow<'_, OpenObject>, request: &uapi::pinseal_protect) -> Result<isize> {
-    if request.ranges | request.nr != 0 {
-        return Err(EINVAL);
-    }
+    check_unused(&[request.ranges, request.nr])?;
     let change = change(&uapi::pinseal_protect_range {
         addr: request.addr,
         len: request.len,

@@ -878,6 +878,7 @@ struct pinseal_protect {
  * EINVAL: an address or length is not page aligned, a length is 0, @prot has
  *	other bits than PROT_READ, PROT_WRITE and PROT_EXEC, the mapping is
  *	private, @nr is too large.
+ * E2BIG: @ranges or @nr is not 0, without a flag that uses them.
  * EOVERFLOW: @addr + @len, or @pgoff and the pages behind it.
  * ENOMEM: some of the addresses are not mapped, or by no descriptor of the object;
  *	also for lack of memory, which is charged to the caller's memory cgroup,

@@ -326,9 +326,11 @@ impl<T: MemoryOwner> OwnMapping<'_, T> {
                     if let Ok(protection) = change.access.within(allowed) {
                         map.protections.fill(&pages, protection);
                     }
-                    // There is one for each.
-                    if let (Some(target), Some(room)) = (change.target, rooms.pop()) {
-                        map.targets.set(&pages, target, room);
+                    if let Some(target) = change.target {
+                        // There is one for each of these.
+                        if let Some(room) = rooms.pop() {
+                            map.targets.set(&pages, target, room);
+                        }
                     }
                 }
             });

@@ -117,6 +117,20 @@ static void fill_pin(void *p)
 	arg->pad = 0;
 }
 
+/* Where an object is mapped whose mapping the command needs. Aligned for all sizes of pages. */
+static char place[1 << 16] __attribute__((aligned(1 << 16)));
+
+static void fill_protect(void *p)
+{
+	struct pinseal_protect *arg = p;
+
+	arg->addr = (uintptr_t)place;
+	arg->len = page_size();
+	arg->pgoff = 0;
+	arg->prot = PROT_READ;
+	arg->flags = 0;
+}
+
 /* Rules of every command, tried on each. */
 FIXTURE(command) {
 	int fd;
@@ -133,6 +147,7 @@ FIXTURE_VARIANT(command) {
 	bool out;	/* the kernel writes the struct */
 	bool makes_fd;	/* it returns a descriptor */
 	bool needs_a_page;	/* of the object */
+	bool needs_a_mapping;	/* of it, at place */
 	void (*fill)(void *arg);
 };
 
@@ -177,6 +192,11 @@ FIXTURE_VARIANT_ADD(command, reopen) {
 	.nr = 0x09, .size = 8, .in = true, .makes_fd = true, .fill = fill_reopen,
 };
 
+FIXTURE_VARIANT_ADD(command, protect) {
+	.nr = 0x0b, .size = 32, .in = true, .needs_a_page = true, .needs_a_mapping = true,
+	.fill = fill_protect,
+};
+
 FIXTURE_VARIANT_ADD(command, set_name) {
 	.nr = 0x0a, .size = 64, .in = true, .fill = fill_set_name,
 };
@@ -188,7 +208,11 @@ FIXTURE_VARIANT_ADD(command, create) {
 /* An object that the command can work on. */
 static int open_for(const FIXTURE_VARIANT(command) *variant)
 {
-	return variant->needs_a_page ? ps_create(page_size()) : ps_open(O_RDWR);
+	int fd = variant->needs_a_page ? ps_create(page_size()) : ps_open(O_RDWR);
+
+	if (variant->needs_a_mapping)
+		mmap(place, page_size(), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0);
+	return fd;
 }
 
 FIXTURE_SETUP(command)
@@ -496,6 +520,9 @@ TEST(structs_have_the_layout_of_the_contract)
 	EXPECT_EQ(72, sizeof(struct pinseal_pins));
 	EXPECT_EQ(64, offsetof(struct pinseal_pins, flags));
 	EXPECT_EQ(64, sizeof(struct pinseal_name));
+	EXPECT_EQ(48, sizeof(struct pinseal_protect));
+	EXPECT_EQ(32, offsetof(struct pinseal_protect, ranges));
+	EXPECT_EQ(32, sizeof(struct pinseal_protect_range));
 	EXPECT_EQ(72, sizeof(struct pinseal_create));
 	EXPECT_EQ(8, offsetof(struct pinseal_create, name));
 }
@@ -526,7 +553,7 @@ TEST_F(object, unknown_numbers_are_enotty)
 	char arg[MAX_SIZE] = { 0 };
 
 	for (unsigned int nr = 0; nr <= 0xff; nr++) {
-		if (nr <= 0x0a || nr == 0x0d)
+		if (nr <= 0x0b || nr == 0x0d)
 			continue;
 		for (unsigned int dir = 0; dir <= ALL_DIRS; dir++) {
 			for (size_t i = 0; i < ARRAY_SIZE(sizes); i++) {

@@ -40,7 +40,8 @@ TEST_F(object, info_overwrites_every_field)
 	memset(&info, JUNK, sizeof(info));
 	ASSERT_EQ(0, ps_ioctl(self->fd, PINSEAL_IOC_INFO, &info));
 	EXPECT_EQ(PINSEAL_VERSION, info.version);
-	EXPECT_EQ(0, info.features & ~(PINSEAL_FEATURE_MIRROR | PINSEAL_FEATURE_CREATE));
+	EXPECT_EQ(0, info.features & ~(PINSEAL_FEATURE_MIRROR | PINSEAL_FEATURE_CREATE |
+				       PINSEAL_FEATURE_PROTECT));
 	EXPECT_EQ(4 * self->page, info.size);
 	EXPECT_EQ(150 * NSEC_PER_MSEC, info.default_timeout_ns);
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The programs of samples/pinseal: run against each other, and the write barrier alone. */
+/* The programs of samples/pinseal: run against each other, the write barrier and the guests alone. */
 #define main lease_holder_main
 #include "../../../../samples/pinseal/lease_holder.c"
 #undef main
@@ -8,6 +8,10 @@
 #undef main
 #define main write_barrier_main
 #include "../../../../samples/pinseal/write_barrier.c"
+#undef main
+
+#define main guest_pages_main
+#include "../../../../samples/pinseal/guest_pages.c"
 #undef main
 
 #include "pinseal_test.h"
@@ -113,6 +117,22 @@ TEST(write_barrier)
 		TH_LOG("%s", collector.text);
 	}
 	EXPECT_SAYS(&collector, " of 4096 old pages, kept ");
+}
+
+static int guests_main(int argc, char **argv)
+{
+	return guest_pages_main();
+}
+
+TEST(guest_pages)
+{
+	struct program guests;
+
+	ASSERT_EQ(0, program_start(&guests, guests_main, NULL));
+	EXPECT_EQ(0, program_end(&guests)) {
+		TH_LOG("%s", guests.text);
+	}
+	EXPECT_SAYS(&guests, "guests: 1000 switches of 203 pages by ");
 }
 
 TEST_HARNESS_MAIN

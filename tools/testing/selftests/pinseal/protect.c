@@ -703,8 +703,8 @@ TEST_F(protect_command, bad_arguments)
 	EXPECT_REFUSED(-EINVAL, prot, 1U << 31);
 	EXPECT_REFUSED(-EINVAL, flags, 8);
 	EXPECT_REFUSED(-EINVAL, flags, 1U << 31);
-	EXPECT_REFUSED(-EINVAL, ranges, 1);
-	EXPECT_REFUSED(-EINVAL, nr, 1);
+	EXPECT_REFUSED(-E2BIG, ranges, 1);
+	EXPECT_REFUSED(-E2BIG, nr, 1);
 
 	good = (struct pinseal_protect){
 		.flags = PINSEAL_PROTECT_RANGES,

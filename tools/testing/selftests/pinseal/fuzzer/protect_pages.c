@@ -204,14 +204,17 @@ static void protect(struct worker *w, struct target *t, const struct change *c, 
 	}
 	if (once_in(&w->r, 32)) {
 		if (once_in(&w->r, 2))
-			arg.flags |= one_of(&w->r, 1, PINSEAL_PROTECT_QUERY | PINSEAL_PROTECT_RANGES,
+			arg.flags |= one_of(&w->r, PINSEAL_PROTECT_QUERY | PINSEAL_PROTECT_RANGES,
 					    8, 1U << 31);
 		else
 			arg.nr = one_of(&w->r, PINSEAL_PROTECT_MAX + 1, 1ULL << 32, UINT64_MAX);
 		/* Neither is read from an old struct. */
 		if (form == OLD)
 			form = PLAIN;
-		e = (struct expected){ .ret = -EINVAL };
+		/* An array that a single range does not have. */
+		e = (struct expected){
+			.ret = arg.flags || !arg.nr ? -EINVAL : -E2BIG,
+		};
 	} else if (!single && n && once_in(&w->r, 32)) {
 		arg.ranges = one_of(&w->r, 0, 8, 1ULL << 63);
 		e = (struct expected){ .ret = -EFAULT };
