@@ -54,18 +54,17 @@ pub(crate) fn protect<T: ObjectFile>(owner: ArcBorrow<'_, T>, changes: &[Change]
     let prepared = mappings.for_all(changes, |mapping, changes| {
         mapping.prepare(changes, &mut rooms)
     });
-    // From here on nothing fails.
-    if prepared.is_ok() {
+    // From here on nothing fails, unless the task is killed: then some changes are made.
+    let changed = prepared.and_then(|()| {
         mappings.for_all(changes, |mapping, changes| {
-            mapping.change(changes, &mut rooms);
-            Ok(())
-        })?;
-    }
+            mapping.change(changes, &mut rooms)
+        })
+    });
     mappings.for_all(changes, |mapping, changes| {
         mapping.settle(changes);
         Ok(())
     })?;
-    prepared
+    changed
 }
 
 /// Calls `visit` for each range of pages of a mapping that do not have its protection, or are shown

@@ -28,7 +28,8 @@ use crate::{
         },
         protections::PageAccess,
         targets::TargetsRoom, //
-    }, //
+    },
+    sync::sleep::fatal_signal_pending, //
 };
 use core::{
     marker::PhantomData,
@@ -82,6 +83,16 @@ impl Change {
         let pages = (part.end - part.start) >> PAGE_SHIFT;
         self.target = self.target.map(|target| target + pages);
         part
+    }
+}
+
+/// # Errors
+///
+/// `EINTR` when the task is being killed.
+fn check_killed() -> Result {
+    match fatal_signal_pending() {
+        true => Err(EINTR),
+        false => Ok(()),
     }
 }
 
@@ -301,9 +312,10 @@ impl<T: MemoryOwner> OwnMapping<'_, T> {
         unsafe {
             ProtectedMapping::<T>::make_unshared(vma)?;
             ProtectedMapping::<T>::of(vma).change(|map| {
-                changes
-                    .iter()
-                    .try_for_each(|change| map.protections.carve(&self.pages(&change.addresses())))
+                changes.iter().try_for_each(|change| {
+                    check_killed()?;
+                    map.protections.carve(&self.pages(&change.addresses()))
+                })
             })?;
         }
         for _ in changes.iter().filter(|change| change.target.is_some()) {
@@ -316,12 +328,17 @@ impl<T: MemoryOwner> OwnMapping<'_, T> {
     }
 
     /// Makes changes. [`OwnMapping::prepare`] was called with the same, under the same lock.
-    pub(crate) fn change(&mut self, changes: &[Change], rooms: &mut KVVec<TargetsRoom>) {
+    ///
+    /// # Errors
+    ///
+    /// `EINTR` for a fatal signal, with some of them made: each may take as long as the map is large.
+    pub(crate) fn change(&mut self, changes: &[Change], rooms: &mut KVVec<TargetsRoom>) -> Result {
         let allowed = self.access();
         // SAFETY: `prepare` has locked the VMA, and given it private data of its own.
-        unsafe {
+        let result = unsafe {
             ProtectedMapping::<T>::of(self.vma.as_ptr()).change(|map| {
                 for change in changes {
+                    check_killed()?;
                     let pages = self.pages(&change.addresses());
                     if let Ok(protection) = change.access.within(allowed) {
                         map.protections.fill(&pages, protection);
@@ -333,9 +350,12 @@ impl<T: MemoryOwner> OwnMapping<'_, T> {
                         }
                     }
                 }
-            });
-        }
+                Ok(())
+            })
+        };
+        // Also what was changed before a signal.
         self.zap(changes, allowed);
+        result
     }
 
     /// Removes pages from the page table, so that their next access asks the map. What is wider than
@@ -347,6 +367,10 @@ impl<T: MemoryOwner> OwnMapping<'_, T> {
         // Pages that are not in the page cache are not mapped at their place.
         let mut holes = 0..0;
         for change in changes {
+            if fatal_signal_pending() {
+                // In one go.
+                return self.zap_all();
+            }
             let addresses = change.addresses();
             if self.state != State::Remapped {
                 let pages = self.pages(&addresses);
@@ -379,7 +403,7 @@ impl<T: MemoryOwner> OwnMapping<'_, T> {
             let mapping = ProtectedMapping::<T>::of(vma);
             if !mapping.is_shared() {
                 mapping.change(|map| {
-                    for change in changes {
+                    for change in changes.iter().take_while(|_| !fatal_signal_pending()) {
                         map.protections.tidy(&self.pages(&change.addresses()));
                     }
                 });

@@ -768,4 +768,38 @@ TEST_F(protect_command, sealed_memory_is_narrowed_but_not_widened)
 	EXPECT_EQ(SIGSEGV, ps_touch(p, true));
 }
 
+/* An array of changes of a large map: hours of work. */
+TEST_F(protect_command, a_call_that_takes_long_can_be_killed)
+{
+	const size_t n = 30000, stride = 128, len = n * stride * self->page;
+	struct pinseal_protect_range *ranges = calloc(PINSEAL_PROTECT_MAX, sizeof(*ranges));
+	uint64_t killed;
+	pid_t pid;
+	char *p;
+
+	ASSERT_NE(NULL, ranges);
+	ASSERT_EQ(0, obj_resize(self->fd, len));
+	p = ps_map(self->fd, len, RW, MAP_SHARED);
+	ASSERT_NE(MAP_FAILED, p);
+	for (size_t i = 0; i < n; i++)
+		ranges[i] = a_range(p + i * stride * self->page, self->page, PROT_READ);
+	ASSERT_EQ(0, ps_protect_ranges(self->fd, ranges, n));
+	for (size_t i = 0; i < PINSEAL_PROTECT_MAX; i++)
+		ranges[i] = a_range(p, len, i % 2 ? PROT_READ : PROT_NONE);
+	pid = ps_fork();
+	if (!pid) {
+		ps_protect_ranges(self->fd, ranges, PINSEAL_PROTECT_MAX);
+		_exit(0);
+	}
+	sleep_ns(NSEC_PER_SEC);
+	EXPECT_EQ(0, waitpid(pid, NULL, WNOHANG));
+	killed = now_ns();
+	ps_kill(pid);
+	EXPECT_GT(LATE_NS, now_ns() - killed);
+	/* The parent's map is as it was. */
+	EXPECT_EQ(n, ps_protections(self->fd, p, len, NULL, 0));
+	munmap(p, len);
+	free(ranges);
+}
+
 TEST_HARNESS_MAIN
