@@ -7,8 +7,9 @@
 //! keeps the page: one for each page, however often it is shown, which lasts until the pages are
 //! taken away, or no such mapping is left.
 //!
-//! To take pages away means to zap all mappings of the file, and then to drop all references. Who waits
-//! for references does that, and not wait for these; the next access shows a page anew.
+//! To take pages away is to zap all mappings of the file, and then to drop all references. A sealer, or
+//! another waiter for references, takes pages away and does not wait for these. The next access shows a
+//! page anew.
 //!
 //! # Lock order
 //!
@@ -17,9 +18,9 @@
 //! 3. `RemappedPages::state`
 //! 4. `i_mmap_rwsem`, the locks of page tables
 //!
-//! Entry and reference are made under 2 and 3: no page is shown without a reference, because who takes
-//! pages away holds 3; and none that is not the file's any more, because who removes it from the file
-//! holds 2, and takes pages away after that.
+//! Entry and reference are made under 2 and 3: no page is shown without a reference, because taking
+//! pages away holds 3; and none that is not the file's any more, because removal from the file holds 2,
+//! and pages are taken away after that.
 
 use super::{
     address_space::AddressSpace,
