@@ -300,12 +300,15 @@ impl Object {
         SealSet::from_kernel_bits(inode.seals()).check_addable()?;
         let _name = self.name.lock();
         // The owner of the memfd may truncate it.
-        self.remapped_pages.forbid()?;
+        let ban = self.remapped_pages.forbid()?;
         match self.memory.populate(Memory {
             holding: Holding::File(file),
             seal_seal: SealSeal::Explicit,
         }) {
-            true => Ok(()),
+            true => {
+                ban.keep();
+                Ok(())
+            }
             false => Err(EBUSY),
         }
     }

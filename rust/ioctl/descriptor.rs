@@ -94,8 +94,11 @@ pub(super) fn export(file: MemoryFile<'_, OpenObject>, arg: Argument) -> Result<
     };
     check_access(file, O_RDWR)?;
     // Its holder may truncate the file.
-    file.owner().remapped_pages().forbid()?;
-    new_descriptor(|| file.owner().file_of(file)?.reopen(access))
+    let owner = file.owner();
+    let ban = owner.remapped_pages().forbid()?;
+    let descriptor = new_descriptor(|| owner.file_of(file)?.reopen(access))?;
+    ban.keep();
+    Ok(descriptor)
 }
 
 /// `PINSEAL_IOC_IMPORT`.

@@ -31,7 +31,10 @@ use super::{
     }, //
 };
 use crate::bindings;
-use core::mem::take;
+use core::mem::{
+    forget,
+    take, //
+};
 use kernel::{
     new_mutex,
     prelude::*,
@@ -51,13 +54,30 @@ use kernel::{
 struct State {
     /// Number of mappings that show pages elsewhere.
     mappings: usize,
-    /// Whether others may remove pages of the file, so that there must be no such mapping.
-    is_forbidden: bool,
+    /// Reasons why there must be no such mapping: others may remove pages of the file.
+    bans: usize,
     /// The pages that may be shown, by their index.
     pages: RBTree<usize, PageRef>,
     held: usize,
     /// While there are such mappings. For `held` pages at least.
     charge: Option<MemlockCharge>,
+}
+
+/// Forbids mappings that show pages elsewhere, until it is dropped.
+#[must_use]
+pub(crate) struct Ban<'a>(&'a RemappedPages);
+
+impl Ban<'_> {
+    /// Forbids them for good.
+    pub(crate) fn keep(self) {
+        forget(self);
+    }
+}
+
+impl Drop for Ban<'_> {
+    fn drop(&mut self) {
+        self.0.state.lock().bans -= 1;
+    }
 }
 
 /// The pages of a file that are shown elsewhere.
@@ -77,7 +97,7 @@ impl RemappedPages {
             state <- new_mutex!(
                 State {
                     mappings: 0,
-                    is_forbidden: false,
+                    bans: 0,
                     pages: RBTree::new(),
                     held: 0,
                     charge: None,
@@ -94,7 +114,7 @@ impl RemappedPages {
     /// `EBUSY` when that is forbidden. `ENOMEM` when it would exceed `RLIMIT_MEMLOCK`.
     pub(crate) fn add_mapping(&self) -> Result {
         let mut state = self.state.lock();
-        if state.is_forbidden {
+        if state.bans != 0 {
             return Err(EBUSY);
         }
         if state.charge.is_none() {
@@ -120,18 +140,18 @@ impl RemappedPages {
         }
     }
 
-    /// Forbids such mappings, for good: others get access by which they may remove pages.
+    /// Forbids such mappings: others are about to get access by which they may remove pages.
     ///
     /// # Errors
     ///
     /// `EBUSY` when there are some.
-    pub(crate) fn forbid(&self) -> Result {
+    pub(crate) fn forbid(&self) -> Result<Ban<'_>> {
         let mut state = self.state.lock();
         if state.mappings != 0 {
             return Err(EBUSY);
         }
-        state.is_forbidden = true;
-        Ok(())
+        state.bans += 1;
+        Ok(Ban(self))
     }
 
     /// Takes all pages away. Returns whether there were such mappings, so that all mappings were zapped.

@@ -425,6 +425,23 @@ TEST_F(remap, memory_that_others_may_truncate_is_refused)
 	close(created);
 }
 
+TEST_F(remap, calls_that_fail_to_give_others_access_forbid_nothing)
+{
+	int memfd = memfd_open();
+	struct rlimit all, none;
+
+	ASSERT_LE(0, memfd);
+	EXPECT_EQ(-EBUSY, ps_import(self->fd, memfd));
+	ASSERT_EQ(0, getrlimit(RLIMIT_NOFILE, &all));
+	none = (struct rlimit){ 0, all.rlim_max };
+	ASSERT_EQ(0, setrlimit(RLIMIT_NOFILE, &none));
+	EXPECT_EQ(-EMFILE, ps_export(self->fd, 0));
+	ASSERT_EQ(0, setrlimit(RLIMIT_NOFILE, &all));
+	EXPECT_EQ(0, remap(3, 1, 9, RW));
+	EXPECT_EQ(9, number_at(3));
+	close(memfd);
+}
+
 TEST_F(remap, targets_that_overflow_are_refused)
 {
 	EXPECT_EQ(-EOVERFLOW, remap(3, 1, UINT64_MAX, RW));

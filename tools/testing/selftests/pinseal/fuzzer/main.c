@@ -83,6 +83,9 @@ static const char *const counters[COUNTERS] = {
 	[N_PROTECT_REFUSED]	= "protections not given",
 	[N_PROTECTIONS_LISTED]	= "protections listed",
 	[N_ACCESSES_REFUSED]	= "loads and stores refused by protections",
+	[N_REMAPPED]		= "pages shown elsewhere",
+	[N_REMAP_REFUSED]	= "pages not shown elsewhere",
+	[N_SHOWN]		= "accesses to pages shown elsewhere",
 };
 
 /* Size of an object of two large folios, or 0 if there are none or it exceeds LARGE_MAX. */

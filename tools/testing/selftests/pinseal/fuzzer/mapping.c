@@ -179,25 +179,31 @@ void op_store(struct worker *w, struct target *t)
 		store(w, map, 1 + random_below(&w->r, 20));
 }
 
-void load(struct worker *w, struct mapping *map)
+void load_at(struct worker *w, struct mapping *map, size_t at, size_t len)
 {
 	struct target *t = map->t;
-	size_t len = map->len < t->span ? map->len : t->span, at = 0;
 	bool image = has_image(t);
 	int sig;
+
+	call_begin(w, t, "load(%lld, %#llx, %lld at %#llx)", t->number, address(map->at), len, at);
+	sig = copy_with_faults(w, w->buf, map->at + at, len);
+	call_end(w, 0);
+	log_note(w->log, "%s", fault_name(sig));
+	check_access(w, map, map->at + at, len, LOAD, sig);
+	if (!sig && image && !map->own_bytes)
+		check_shown_bytes(map, map->at + at, w->buf, len, "load");
+}
+
+void load(struct worker *w, struct mapping *map)
+{
+	size_t len = map->len < map->t->span ? map->len : map->t->span, at = 0;
 
 	/* Pages of a mapping may have different protections. */
 	if (once_in(&w->r, 2)) {
 		at = random_below(&w->r, len);
 		len = 1 + random_below(&w->r, len - at < page_size() ? len - at : page_size());
 	}
-	call_begin(w, t, "load(%lld, %#llx, %lld at %#llx)", t->number, address(map->at), len, at);
-	sig = copy_with_faults(w, w->buf, map->at + at, len);
-	call_end(w, 0);
-	log_note(w->log, "%s", fault_name(sig));
-	check_access(w, map, map->at + at, len, LOAD, sig);
-	if (!sig && image && !map->own_bytes && map->offset < t->span)
-		check_bytes(t, map->offset + at, w->buf, len, "load");
+	load_at(w, map, at, len);
 }
 
 void op_load(struct worker *w, struct target *t)
@@ -317,11 +323,11 @@ static void remap(struct worker *w, struct mapping *map)
 	if (map->rights[0].mapping & PROT_WRITE)
 		call_wrote_bytes(w, "a shared writable mapping was made");
 	/* The kernel replaced the mapping by a new one, of the file that it has for it. */
+	map->offset = first * page_size();
 	rights_init(map, map->rights[0].mapping);
 	if (!t->created && map->by_object == YES)
 		map->by_object = MAYBE;
 	classify(w, map);
-	map->offset = first * page_size();
 }
 
 static void advise(struct worker *w, struct mapping *map)

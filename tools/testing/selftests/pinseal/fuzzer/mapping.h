@@ -46,6 +46,9 @@ void move(struct worker *w, struct mapping *map);
 /* Changes the protection of @map, or of a part. */
 void change_prot(struct worker *w, struct mapping *map);
 
+/* Loads @len bytes that @map shows, from its byte @at on. */
+void load_at(struct worker *w, struct mapping *map, size_t at, size_t len);
+
 /* Loads what @map shows, or some pages of it. */
 void load(struct worker *w, struct mapping *map);
 

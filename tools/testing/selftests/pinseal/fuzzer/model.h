@@ -45,6 +45,9 @@ struct target {
 	/* Monotonic */
 	uint32_t known;			/* seals that are certainly set */
 	bool used;			/* it has memory */
+	bool may_remap;			/* calls began to show its pages elsewhere ... */
+	bool may_be_shared;		/* ... or to give others its file, so that none may ... */
+	bool is_shared;			/* ... and one has */
 	bool nonblock;			/* O_NONBLOCK may have been set */
 	uint64_t size_min, size_max;	/* while F_SEAL_SHRINK, F_SEAL_GROW are known */
 	uint64_t lowest;		/* least size of all calls that began to set one */
@@ -88,6 +91,7 @@ enum counter {
 	N_ISOLATED, N_PENDING, N_ASYNC_SEALED, N_CANCELLED, N_BY_OWNER, N_LEASES,
 	N_BREAK_REQUESTED, N_REVOKED, N_WAIT_TIMED_OUT, N_MIRRORS, N_MIRRORED, N_CREATED,
 	N_PROTECTED, N_PROTECT_REFUSED, N_PROTECTIONS_LISTED, N_ACCESSES_REFUSED,
+	N_REMAPPED, N_REMAP_REFUSED, N_SHOWN,
 	COUNTERS,
 };
 

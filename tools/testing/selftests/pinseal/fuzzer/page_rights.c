@@ -11,10 +11,26 @@ static size_t pages_of(const struct mapping *map)
 	return map->len / page_size();
 }
 
+/* The page of the object at the place of a page of @map. */
+static uint64_t place(const struct mapping *map, size_t page)
+{
+	return map->offset / page_size() + page;
+}
+
+/* The pages from @first to @end are new. */
+static void new_rights(struct mapping *map, size_t first, size_t end, int prot)
+{
+	for (size_t i = first; i < end; i++)
+		map->rights[i] = (struct page_rights){
+			.mapping = prot,
+			.own = NOT_OWN,
+			.shown = place(map, i),
+		};
+}
+
 void rights_init(struct mapping *map, int prot)
 {
-	for (size_t i = 0; i < pages_of(map); i++)
-		map->rights[i] = (struct page_rights){ .mapping = prot, .own = NOT_OWN };
+	new_rights(map, 0, pages_of(map), prot);
 }
 
 void rights_mprotect(struct mapping *map, size_t first, size_t n, int prot)
@@ -37,11 +53,7 @@ void rights_resize(struct mapping *map, size_t len)
 {
 	size_t pages = pages_of(map);
 
-	for (size_t i = pages; i < len / page_size(); i++)
-		map->rights[i] = (struct page_rights){
-			.mapping = map->rights[pages - 1].mapping,
-			.own = NOT_OWN,
-		};
+	new_rights(map, pages, len / page_size(), map->rights[pages - 1].mapping);
 }
 
 int mapping_prot(const struct mapping *map)
@@ -71,10 +83,37 @@ int page_prot(const struct mapping *map, size_t page)
 	return rights->own == NOT_OWN ? rights->mapping : rights->own;
 }
 
+bool is_remapped(const struct mapping *map, size_t page)
+{
+	return map->rights[page].shown != place(map, page);
+}
+
+bool shows_elsewhere(struct worker *w, const struct target *t)
+{
+	for (int i = 0; i < MAPPINGS; i++) {
+		const struct mapping *map = &w->mapping[i];
+
+		if (map->t != t || map->unsure)
+			continue;
+		for (size_t page = 0; page < pages_of(map); page++)
+			if (is_remapped(map, page))
+				return true;
+	}
+	return false;
+}
+
+/* Whether an access by @access needs a struct page, which no entry of such a mapping has. */
+static bool is_pinning(enum page_access access)
+{
+	return access == PIN_TO_LOAD || access == PIN_TO_STORE || access == POKE;
+}
+
 static bool is_allowed(const struct mapping *map, size_t page, enum page_access access)
 {
 	int prot = page_prot(map, page);
 
+	if (is_pinning(access) && is_remapped(map, page))
+		return false;
 	switch (access) {
 	case LOAD:
 		/* Page tables know no page that can be stored to, but not loaded. */
@@ -115,10 +154,30 @@ static bool all_allowed(const struct mapping *map, const char *at, size_t len,
 	return bytes_before(map, at, len, access, true) == len;
 }
 
-/* Whether the object certainly has these pages, so that no access is SIGBUS. */
+/* Whether the object certainly has the pages that are shown, so that no access is SIGBUS. */
 static bool has_pages(const struct mapping *map, const char *at, size_t len)
 {
-	return map->t->keeps_pages && map->offset + (at - map->at) + len <= map->t->span;
+	uint64_t pages = map->t->span / page_size();
+
+	for (size_t i = page_at(map, at); i <= page_at(map, at + len - 1); i++)
+		if (map->rights[i].shown >= pages)
+			return false;
+	return map->t->keeps_pages;
+}
+
+void check_shown_bytes(const struct mapping *map, const char *at, const unsigned char *bytes,
+		       size_t len, const char *how)
+{
+	size_t size = page_size(), n;
+
+	for (size_t done = 0; done < len; done += n) {
+		size_t within = (at - map->at + done) % size;
+		uint64_t shown = map->rights[page_at(map, at + done)].shown;
+
+		n = len - done < size - within ? len - done : size - within;
+		if (shown < map->t->span / size)
+			check_bytes(map->t, shown * size + within, bytes + done, n, how);
+	}
 }
 
 static void wrong_access(struct worker *w, const struct mapping *map, const char *at, size_t len,
@@ -130,9 +189,11 @@ static void wrong_access(struct worker *w, const struct mapping *map, const char
 	};
 	size_t first = page_at(map, at), last = page_at(map, at + len - 1);
 
-	break_rule(RULE_RIGHTS, "worker %u, object %lld: a %s of %zu bytes at %p, pages %zu (%#x) "
-		   "to %zu (%#x) of the mapping: %s", w->number, map->t->number, names[access], len,
-		   at, first, page_prot(map, first), last, page_prot(map, last), what);
+	break_rule(RULE_RIGHTS, "worker %u, object %lld: a %s of %zu bytes at %p, pages %zu (%#x, "
+		   "shows %lld) to %zu (%#x, shows %lld) of the mapping: %s", w->number,
+		   map->t->number, names[access], len, at, first, page_prot(map, first),
+		   (long long)map->rights[first].shown, last, page_prot(map, last),
+		   (long long)map->rights[last].shown, what);
 }
 
 void check_access(struct worker *w, struct mapping *map, const char *at, size_t len,
@@ -145,6 +206,8 @@ void check_access(struct worker *w, struct mapping *map, const char *at, size_t 
 	all = all_allowed(map, at, len, access);
 	if (sig == SIGSEGV && !all)
 		note(N_ACCESSES_REFUSED);
+	if (!sig && is_remapped(map, page_at(map, at)))
+		note(N_SHOWN);
 	if (!sig && !all)
 		wrong_access(w, map, at, len, access, "was let through");
 	if (sig == SIGSEGV && all)
@@ -194,6 +257,9 @@ void check_mirrored_access(struct worker *w, struct target *t, uint64_t offset, 
 	if (!map || map->t != t || !map->shared || map->offset + (at - map->at) != offset ||
 	    at + len > map->at + map->len)
 		return;
+	for (size_t i = page_at(map, at); i <= page_at(map, at + len - 1); i++)
+		if (is_remapped(map, i))
+			wrong_access(w, map, at, len, access, "a mirror made it, of another page");
 	if (!all_allowed(map, at, len, access))
 		wrong_access(w, map, at, len, access, "a mirror made it");
 }
@@ -209,6 +275,9 @@ void check_exact_access(struct worker *w, struct mapping *map, const char *at, s
 	allowed = bytes_before(map, at, len, access, true);
 	if (ret > allowed && access != PEEK)
 		wrong_access(w, map, at, len, access, "more was accessed than allowed");
+	/* Whether a mapping shows all pages at their places again is known by VMAs only. */
+	if (map->was_remapped && is_pinning(access))
+		return;
 	if ((ret > 0 ? ret : 0) < allowed && has_pages(map, at, len))
 		wrong_access(w, map, at, len, access, "less was accessed than allowed");
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What each page of a worker's mapping may be accessed for.
+ * What each page of a worker's mapping may be accessed for, and which page of the object it shows.
  *
  * Only the worker itself changes its mappings, so this is known exactly, other than the size of
  * the objects: each access must get just what the rights allow. A child has its own copies, of the
@@ -41,6 +41,16 @@ int own_prot(const struct mapping *map, size_t page, int prot);
 
 /* What a page may be accessed for. */
 int page_prot(const struct mapping *map, size_t page);
+
+/* Whether a page of @map shows another page of the object than that at its place. */
+bool is_remapped(const struct mapping *map, size_t page);
+
+/* Whether a mapping of @t certainly has such pages. */
+bool shows_elsewhere(struct worker *w, const struct target *t);
+
+/* Compares @bytes, loaded at @at, with the image of the object, which exists. */
+void check_shown_bytes(const struct mapping *map, const char *at, const unsigned char *bytes,
+		       size_t len, const char *how);
 
 /* Checks loads or stores of [@at, @at + @len) that ended with the signal @sig, or 0. */
 void check_access(struct worker *w, struct mapping *map, const char *at, size_t len,

@@ -27,6 +27,7 @@ struct expected {
 	int ret;
 	bool maybe_enomem;		/* or that: a mapping may not be the object's ... */
 	bool maybe_eopnotsupp;		/* ... or be locked */
+	bool maybe_ebusy;		/* the object's file may have been given to others */
 	bool maybe_any;
 };
 
@@ -60,6 +61,27 @@ static struct change change_of(struct worker *w, struct mapping *map, int prot)
 	};
 }
 
+/* Pages of an object, at most. */
+static uint64_t most_pages(void)
+{
+	return INT64_MAX / page_size();
+}
+
+/* Has a change show other pages of the object, at times, and where that is possible usually. */
+static void choose_target(struct worker *w, struct change *c)
+{
+	const struct target *t = c->map->t;
+	uint64_t pages = t->span / page_size(), place = c->map->offset / page_size() + c->first;
+
+	if (!once_in(&w->r, t->created || read_once(t->is_shared) ? 24 : 3))
+		return;
+	c->range.flags = PINSEAL_PROTECT_REMAP;
+	c->range.pgoff = once_in(&w->r, 4) ? place : random_below(&w->r, pages);
+	if (once_in(&w->r, 24))
+		c->range.pgoff = once_in(&w->r, 2) ? pages - 1 + random_below(&w->r, 2) :
+				 most_pages() - c->n;
+}
+
 /* Makes the arguments of a change bad. */
 static void spoil_change(struct worker *w, struct change *c)
 {
@@ -81,6 +103,11 @@ static void spoil_change(struct worker *w, struct change *c)
 		break;
 	case 4:
 		c->range.pgoff = 1 + random_bits(&w->r) / 2;
+		if (c->range.flags) {
+			c->range.pgoff = once_in(&w->r, 2) ? most_pages() - c->n + 1 :
+					 UINT64_MAX - random_below(&w->r, 2);
+			c->error = -EOVERFLOW;
+		}
 		break;
 	case 5:
 		c->range.len = -page;
@@ -125,6 +152,25 @@ static struct expected expect_change(const struct change *c, const struct target
 	return e;
 }
 
+static bool has_targets(const struct change *c, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (c[i].range.flags)
+			return true;
+	return false;
+}
+
+/* Changes of protections would be made, but pages of @t are to be shown elsewhere. */
+static void expect_remap(const struct target *t, struct expected *e)
+{
+	if (t->created)
+		e->ret = -EOPNOTSUPP;
+	else if (read_once(t->is_shared))
+		e->ret = -EBUSY;
+	else
+		e->maybe_ebusy = read_once(t->may_be_shared);
+}
+
 static struct expected expect_changes(const struct change *c, size_t n, const struct target *t)
 {
 	struct expected e = { 0 };
@@ -141,6 +187,8 @@ static struct expected expect_changes(const struct change *c, size_t n, const st
 		e.maybe_enomem |= of_one.maybe_enomem;
 		e.maybe_eopnotsupp |= of_one.maybe_eopnotsupp;
 	}
+	if (!e.ret && has_targets(c, n))
+		expect_remap(t, &e);
 	return e;
 }
 
@@ -157,8 +205,11 @@ static void changes_made(const struct change *c, size_t n)
 
 			if (own >= 0)
 				map->rights[page].own = own;
+			if (c[i].range.flags)
+				map->rights[page].shown = c[i].range.pgoff + page - c[i].first;
 		}
 		map->was_protected = true;
+		map->was_remapped |= c[i].range.flags;
 		map->by_object = YES;
 	}
 }
@@ -173,6 +224,8 @@ static void check_changes(struct worker *w, struct target *t, const struct chang
 	if (ret == e.ret || e.maybe_any || (ret == -ENOMEM && e.maybe_enomem) ||
 	    (ret == -EOPNOTSUPP && e.maybe_eopnotsupp))
 		return;
+	if (ret == -EBUSY && (e.maybe_ebusy || read_once(t->may_be_shared)) && has_targets(c, n))
+		return;
 	break_rule(RULE_RIGHTS, "worker %u, object %lld: PROTECT of %zu ranges returned %d instead "
 		   "of %d", w->number, t->number, n, ret, e.ret);
 }
@@ -185,6 +238,7 @@ static void protect(struct worker *w, struct target *t, const struct change *c, 
 	struct pinseal_protect arg = { 0 };
 	struct expected e = expect_changes(c, n, t);
 	enum form form = random_form(w);
+	bool remaps;
 	int ret;
 
 	if (single) {
@@ -192,6 +246,7 @@ static void protect(struct worker *w, struct target *t, const struct change *c, 
 		arg.len = c->range.len;
 		arg.pgoff = c->range.pgoff;
 		arg.prot = c->range.prot;
+		arg.flags = c->range.flags;
 	} else {
 		for (size_t i = 0; i < n; i++)
 			ranges[i] = c[i].range;
@@ -213,22 +268,24 @@ static void protect(struct worker *w, struct target *t, const struct change *c, 
 			form = PLAIN;
 		/* An array that a single range does not have. */
 		e = (struct expected){
-			.ret = arg.flags || !arg.nr ? -EINVAL : -E2BIG,
+			.ret = arg.flags & ~PINSEAL_PROTECT_REMAP || !arg.nr ? -EINVAL : -E2BIG,
 		};
 	} else if (!single && n && once_in(&w->r, 32)) {
 		arg.ranges = one_of(&w->r, 0, 8, 1ULL << 63);
 		e = (struct expected){ .ret = -EFAULT };
 	}
+	remaps = has_targets(c, n);
+	if (remaps)
+		write_once(t->may_remap, true);
 	choose_fd(w, t, false);
-	call_begin(w, t, "PROTECT(%lld, %#llx, %#llx, prot %lld, flags %lld; %lld ranges, first of "
-		   "page %lld)", t->number, c->range.addr, c->range.len, c->range.prot, arg.flags, n,
-		   c->first);
+	call_begin(w, t, "PROTECT(%lld, %#llx, %#llx, prot %lld, shows %lld, flags %lld; %lld ranges)",
+		   t->number, c->range.addr, c->range.len, c->range.prot, c->range.pgoff, arg.flags, n);
 	ret = ioctl_as(w, form, PINSEAL_IOC_PROTECT, &arg);
 	if (!ret) {
-		note(N_PROTECTED);
+		note(remaps ? N_REMAPPED : N_PROTECTED);
 		changes_made(c, n);
 	} else {
-		note(N_PROTECT_REFUSED);
+		note(remaps ? N_REMAP_REFUSED : N_PROTECT_REFUSED);
 	}
 	if (ret == -EBADF && w->doomed)
 		return;
@@ -242,6 +299,7 @@ static void protect_one(struct worker *w, struct mapping *map, int prot)
 	struct change c = change_of(w, map, prot);
 	bool single = !once_in(&w->r, 4);
 
+	choose_target(w, &c);
 	if (once_in(&w->r, 16)) {
 		spoil_change(w, &c);
 	} else if (once_in(&w->r, 24)) {
@@ -250,6 +308,8 @@ static void protect_one(struct worker *w, struct mapping *map, int prot)
 		return;
 	}
 	protect(w, map->t, &c, 1, single);
+	if (c.range.flags)
+		load_at(w, map, (c.first + random_below(&w->r, c.n)) * page_size(), page_size());
 }
 
 /* Many ranges, of all mappings of the object; one of them is bad at times. */
@@ -264,6 +324,7 @@ static void protect_many(struct worker *w, struct mapping *map)
 		if (!is_protectable(of) && !once_in(&w->r, 8))
 			of = map;
 		c[i] = change_of(w, of, random_prot(w, of));
+		choose_target(w, &c[i]);
 	}
 	if (once_in(&w->r, 4)) {
 		struct change *bad = &c[random_below(&w->r, n)];
@@ -314,6 +375,12 @@ static void protect_past_end(struct worker *w, struct mapping *map)
 	munmap(end, len);
 }
 
+/* Whether a page has a protection of its own, or is shown elsewhere than at its place. */
+static bool is_listed(const struct mapping *map, size_t page)
+{
+	return map->rights[page].own != NOT_OWN || is_remapped(map, page);
+}
+
 /* The list of protections of some pages is the model's. */
 static void check_list(struct worker *w, const struct mapping *map, const struct change *asked,
 		       const struct pinseal_protect_range *ranges, size_t n, bool complete)
@@ -323,28 +390,32 @@ static void check_list(struct worker *w, const struct mapping *map, const struct
 	for (size_t i = 0; i < n; i++) {
 		const struct pinseal_protect_range *r = &ranges[i];
 		size_t first = (r->addr - (uintptr_t)map->at) / size, last = first + r->len / size;
-		bool wrong = r->addr % size || r->len % size || !r->len || r->flags ||
-			     first < page || last > end || last <= first ||
-			     r->pgoff != map->offset / size + first;
+		bool wrong = r->addr % size || r->len % size || !r->len ||
+			     r->flags & ~PINSEAL_PROTECT_REMAP || first < page || last > end ||
+			     last <= first;
 
 		for (; !wrong && page < first; page++)
-			wrong = map->rights[page].own != NOT_OWN;
-		/* Ranges of one mapping are joined. */
-		wrong |= !wrong && i && r->addr == r[-1].addr + r[-1].len &&
-			 r->prot == r[-1].prot && !map->rights[first].split;
+			wrong = is_listed(map, page);
+		/* Ranges of one mapping are joined, if their pages are at their places. */
+		wrong |= !wrong && i && r->addr == r[-1].addr + r[-1].len && !r->flags &&
+			 !r[-1].flags && r->prot == r[-1].prot && !map->rights[first].split;
 		for (; !wrong && page < last; page++)
-			wrong = map->rights[page].own != r->prot;
+			wrong = !is_listed(map, page) || page_prot(map, page) != (int)r->prot ||
+				map->rights[page].shown != r->pgoff + page - first ||
+				is_remapped(map, page) != !!r->flags;
 		if (wrong) {
+			const struct page_rights *rights = &map->rights[page < MAPPING_PAGES ? page : 0];
+
 			break_rule(RULE_RIGHTS, "worker %u, object %lld: range %zu of %zu that PROTECT "
-				   "lists, %#llx, %#llx, page %llu, prot %u, is not what page %zu "
-				   "(%#x) of the mapping has", w->number, map->t->number, i, n,
-				   r->addr, r->len, r->pgoff, r->prot, page,
-				   map->rights[page < MAPPING_PAGES ? page : 0].own);
+				   "lists, %#llx, %#llx, page %llu, prot %u, flags %u, is not what page "
+				   "%zu (%#x, shows %llu) of the mapping has", w->number,
+				   map->t->number, i, n, r->addr, r->len, r->pgoff, r->prot, r->flags,
+				   page, rights->own, (unsigned long long)rights->shown);
 			return;
 		}
 	}
 	for (; complete && page < end; page++)
-		if (map->rights[page].own != NOT_OWN) {
+		if (is_listed(map, page)) {
 			break_rule(RULE_RIGHTS, "worker %u, object %lld: PROTECT does not list page %zu "
 				   "of the mapping, which has %#x", w->number, map->t->number, page,
 				   map->rights[page].own);
@@ -359,12 +430,14 @@ static void count_ranges(const struct mapping *map, const struct change *asked, 
 	*least = *most = 0;
 	for (size_t page = asked->first; page < asked->first + asked->n; page++) {
 		const struct page_rights *rights = &map->rights[page];
-		bool joined = page > asked->first && rights->own == rights[-1].own;
+		bool joined = page > asked->first && is_listed(map, page - 1) &&
+			      rights->own == rights[-1].own && rights->shown == rights[-1].shown + 1;
 
-		if (rights->own == NOT_OWN)
+		if (!is_listed(map, page))
 			continue;
 		*least += !joined;
-		*most += !joined || rights->split;
+		/* Remapped ranges are listed as they were made. */
+		*most += !joined || rights->split || is_remapped(map, page);
 	}
 }
 
@@ -472,11 +545,13 @@ void child_protect(struct worker *w, struct mapping *map)
 	struct expected e;
 	int ret;
 
+	choose_target(w, &c);
+	if (c.range.flags)
+		write_once(map->t->may_remap, true);
 	/* Locks are not inherited. */
 	map->locked = NO;
-	e = expect_change(&c, map->t);
-	ret = ps_protect(map->t->fd, map->at + c.first * page_size(), c.n * page_size(),
-			 c.range.prot);
+	e = expect_changes(&c, 1, map->t);
+	ret = ps_protect_ranges(map->t->fd, &c.range, 1);
 	if (!ret)
 		changes_made(&c, 1);
 	check_changes(w, map->t, &c, 1, e, ret);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The fuzzer's PROTECT: protections of pages of a worker's mappings, of one range or of many, also
- * where it must be refused and then changes nothing; and the list of them.
+ * The fuzzer's PROTECT: protections of pages of a worker's mappings and which pages of the object
+ * they show, of one range or of many, also where it must be refused and then changes nothing; and
+ * the list of them.
  */
 #ifndef FUZZER_PROTECT_PAGES_H
 #define FUZZER_PROTECT_PAGES_H

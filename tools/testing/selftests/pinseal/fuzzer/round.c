@@ -219,6 +219,7 @@ int new_object(struct target *t, struct random *r, size_t span)
 	} else if (access == O_RDWR && once_in(r, 4)) {
 		t->inner = memfd_open();
 		t->owner_seals = true;
+		t->may_be_shared = t->is_shared = true;
 		if (t->inner < 0 || ps_import(fd, t->inner))
 			return -EIO;
 	}

@@ -3,6 +3,7 @@
 #include "bytes.h"
 #include "log.h"
 #include "model.h"
+#include "page_rights.h"
 #include "pinseal_test.h"
 #include "random.h"
 #include "worker.h"
@@ -31,14 +32,16 @@ void op_share(struct worker *w, struct target *t)
 	int fd;
 
 	choose_fd(w, t, false);
+	if (export)
+		write_once(t->may_be_shared, true);
 	call_begin(w, t, export ? "EXPORT(%lld, %lld)" : "REOPEN(%lld, %lld)", t->number, readonly);
 	if (export)
 		fd = ps_export(w->fd, readonly ? PINSEAL_EXPORT_RDONLY : 0);
 	else
 		fd = ps_reopen(w->fd, readonly ? O_RDONLY : O_RDWR);
 	call_end(w, fd);
-	/* EPERM here is about access, not about seals. */
-	if (fd != -EPERM)
+	/* EPERM here is about access, not about seals. EBUSY: pages may be shown elsewhere. */
+	if (fd != -EPERM && !(fd == -EBUSY && export && read_once(t->may_remap)))
 		call_allows(w, fd, EBADF);
 	may = t->access == O_RDWR || (t->access == O_RDONLY && !export && readonly);
 	if (fd == -EPERM && may && !w->doomed)
@@ -47,8 +50,13 @@ void op_share(struct worker *w, struct target *t)
 		break_rule(RULE_STATE, "object %lld returned more access than its own", t->number);
 	if (fd < 0)
 		return;
-	if (export)
+	if (export) {
+		if (shows_elsewhere(w, t))
+			break_rule(RULE_STATE, "object %lld was exported while worker %u had "
+				   "a mapping that shows its pages elsewhere", t->number, w->number);
 		write_once(t->used, true);
+		write_once(t->is_shared, true);
+	}
 	check_descriptor(w, t, fd);
 	close(fd);
 }
@@ -58,6 +66,8 @@ void op_import(struct worker *w, struct target *t)
 	int files[] = { t->inner, t->fd, -1, w->source[0] };
 	int file = files[random_below(&w->r, 4)], ret;
 
+	/* As long as the call lasts; the model does not know that so exactly. */
+	write_once(t->may_be_shared, true);
 	choose_fd(w, t, false);
 	call_begin(w, t, "IMPORT(%lld, %lld)", t->number, file);
 	ret = call_end(w, ps_import(w->fd, file));

@@ -20,11 +20,12 @@
 /* A page without a protection of its own. */
 #define NOT_OWN		0xff
 
-/* What a page of a mapping may be accessed for: PROT_*. */
+/* What a page of a mapping may be accessed for: PROT_*; and what it shows. */
 struct page_rights {
 	unsigned char mapping;		/* by mmap() and mprotect() ... */
 	unsigned char own;		/* ... and by PROTECT, which is never more; or NOT_OWN */
 	bool split;			/* a VMA may begin here */
+	uint64_t shown;			/* the page of the object; by REMAP, not that at its place */
 };
 
 enum certainty { NO, YES, MAYBE };
@@ -43,6 +44,7 @@ struct mapping {
 	enum certainty by_object;	/* made with a descriptor of the object: has PROTECT */
 	enum certainty locked;		/* by mlock() */
 	bool was_protected;		/* by PROTECT: mlock() may have had no effect */
+	bool was_remapped;		/* by REMAP: nothing can be pinned, maybe */
 	bool unsure;			/* @rights are not known */
 	struct page_rights rights[MAPPING_PAGES];
 };
