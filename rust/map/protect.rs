@@ -119,7 +119,7 @@ pub(crate) fn query<T: ObjectFile>(
                 Err(_) => ControlFlow::Break(()),
             }
         });
-    });
+    })?;
     Ok(found)
 }
 
@@ -127,7 +127,7 @@ pub(crate) fn query<T: ObjectFile>(
 ///
 /// # Errors
 ///
-/// `EINTR` for a fatal signal.
+/// `ENOMEM`. `EINTR` for a fatal signal.
 pub(crate) fn count<T: ObjectFile>(
     owner: ArcBorrow<'_, T>,
     addresses: Range<usize>,
@@ -142,6 +142,6 @@ pub(crate) fn count<T: ObjectFile>(
                 ControlFlow::Continue(())
             });
         },
-    );
+    )?;
     Ok(count)
 }

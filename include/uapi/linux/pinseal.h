@@ -842,8 +842,7 @@ struct pinseal_protect {
  * mapping is split, partly unmapped or moved, and when the page is swapped out,
  * migrated or dropped (MADV_DONTNEED). A child (fork()) has the same until one of
  * the two is changed. mprotect() wins: pages in its range lose their own
- * protection. (If mprotect() fails for lack of memory, they may have lost it as
- * well.)
+ * protection, if it succeeds.
  *
  * An access that the protection refuses is SIGSEGV (with si_code SEGV_MAPERR: the
  * kernel lets a module raise no other), or EFAULT where the kernel accesses the
@@ -854,8 +853,9 @@ struct pinseal_protect {
  * While pages have protections of their own, the mapping is one that the kernel
  * calls special (VM_DONTEXPAND, "de" in smaps): it is not merged with others,
  * mremap() does not extend or copy it (EFAULT), mlock() and MADV_* for huge pages have no
- * effect on it, userfaultfd does not watch it, and pages of it are not pinned for
- * writing for long (FOLL_LONGTERM: EFAULT) unless they were written to just before.
+ * effect on it, userfaultfd does not watch it, guard regions (MADV_GUARD_INSTALL) stay but
+ * are not made or removed (EINVAL), and pages of it are not pinned for writing for long
+ * (FOLL_LONGTERM: EFAULT) unless they were written to just before.
  *
  * For seals, the mapping counts: a writable one of which every page is read-only
  * is in the way of F_SEAL_WRITE.

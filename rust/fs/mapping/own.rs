@@ -152,25 +152,31 @@ impl<'a, T: MemoryOwner> OwnMappings<'a, T> {
     }
 
     /// Calls `visit` for each mapping that has some of `addresses`, with those that it has.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`. `EINTR` for a fatal signal.
     pub(crate) fn for_each(
         &mut self,
         addresses: &Range<usize>,
         mut visit: impl FnMut(&OwnMapping<'_, T>, Range<usize>),
-    ) {
+    ) -> Result {
         let mut next = addresses.start;
         while next < addresses.end {
             let Some(vma) = self.mm.vma_from(next) else {
-                return;
+                break;
             };
             if vma.start() >= addresses.end {
-                return;
+                break;
             }
             if let Some(mapping) = self.own(vma) {
+                mapping.finish_reset()?;
                 let within = vma.start().max(next)..vma.end().min(addresses.end);
                 visit(&mapping, within);
             }
             next = vma.end();
         }
+        Ok(())
     }
 
     /// Returns the owner's mapping at an address.
@@ -273,6 +279,25 @@ impl<T: MemoryOwner> OwnMapping<'_, T> {
         }
     }
 
+    /// Brings the map up to date with an `mprotect()`.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`. `EINTR` for a fatal signal.
+    fn finish_reset(&self) -> Result {
+        if !self.map().is_some_and(PageMap::has_reset) {
+            return Ok(());
+        }
+        let vma = self.vma.as_ptr();
+        // SAFETY: By the type invariants, the mmap lock is held for writing. With a map, the VMA has such
+        // private data.
+        unsafe {
+            bindings::pinseal_vma_start_write(vma);
+            ProtectedMapping::<T>::make_unshared(vma)?;
+            ProtectedMapping::<T>::of(vma).change(|map| map.finish_reset(self.vma.flags()))
+        }
+    }
+
     /// Whether the mapping has an address.
     fn has(&self, address: usize) -> bool {
         (self.vma.start()..self.vma.end()).contains(&address)
@@ -312,6 +337,7 @@ impl<T: MemoryOwner> OwnMapping<'_, T> {
         unsafe {
             ProtectedMapping::<T>::make_unshared(vma)?;
             ProtectedMapping::<T>::of(vma).change(|map| {
+                map.finish_reset(self.vma.flags())?;
                 changes.iter().try_for_each(|change| {
                     check_killed()?;
                     map.protections.carve(&self.pages(&change.addresses()))

@@ -27,6 +27,7 @@ use crate::{
     mm::{
         protections::{
             PageAccess,
+            Protection,
             Protections, //
         },
         targets::Targets, //
@@ -45,7 +46,10 @@ use kernel::{
         c_void, //
     },
     fs::File,
-    mm::virt::VmaRef,
+    mm::virt::{
+        vm_flags_t,
+        VmaRef, //
+    },
     page::{
         PAGE_SHIFT,
         PAGE_SIZE, //
@@ -62,12 +66,32 @@ use kernel::{
     }, //
 };
 
+/// Pages that get the protection of the mapping if an `mprotect()` succeeds that has begun.
+///
+/// The core tells a VMA's operations that it begins, but not whether it then fails, because the VMA
+/// cannot be split, say. The flags of the VMA tell.
+#[derive(Clone)]
+struct Reset {
+    pages: Range<usize>,
+    /// The flags of the VMA that change, and those of them that are set then.
+    changing: vm_flags_t,
+    set: vm_flags_t,
+}
+
+impl Reset {
+    /// Whether `mprotect()` has succeeded for a VMA that has the pages, and `vma_flags`.
+    fn is_done(&self, vma_flags: vm_flags_t) -> bool {
+        vma_flags & self.changing == self.set
+    }
+}
+
 /// What a mapping knows of its pages.
 pub(crate) struct PageMap {
-    /// What they may be accessed for.
+    /// What they may be accessed for, but for `reset`.
     pub(crate) protections: Protections,
     /// Which pages are shown instead.
     pub(crate) targets: Targets,
+    reset: Option<Reset>,
 }
 
 impl PageMap {
@@ -75,6 +99,7 @@ impl PageMap {
         Self {
             protections: Protections::new(),
             targets: Targets::new(),
+            reset: None,
         }
     }
 
@@ -82,7 +107,40 @@ impl PageMap {
         Ok(Self {
             protections: self.protections.try_clone(pages.clone())?,
             targets: self.targets.try_clone(pages)?,
+            reset: self.reset.clone(),
         })
+    }
+
+    /// The protection of a page of a VMA that has `vma_flags`.
+    #[inline]
+    pub(super) fn protection(&self, page: usize, vma_flags: vm_flags_t) -> Protection {
+        match &self.reset {
+            Some(reset) if reset.pages.contains(&page) && reset.is_done(vma_flags) => None,
+            _ => self.protections.get(page),
+        }
+    }
+
+    /// Whether an `mprotect()` has begun, and [`PageMap::finish_reset`] was not called since.
+    pub(super) fn has_reset(&self) -> bool {
+        self.reset.is_some()
+    }
+
+    /// Gives pages the protection of the mapping, which has `vma_flags`, if `mprotect()` has succeeded.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    pub(super) fn finish_reset(&mut self, vma_flags: vm_flags_t) -> Result {
+        if let Some(Reset { pages, .. }) = self.reset.take_if(|reset| reset.is_done(vma_flags)) {
+            let carved = self.protections.carve(&pages);
+            if carved.is_ok() {
+                self.protections.fill(&pages, None);
+            }
+            self.protections.tidy(&pages);
+            carved?;
+        }
+        self.reset = None;
+        Ok(())
     }
 
     /// Whether all pages have the mapping's protection, and are shown at their place.
@@ -322,15 +380,28 @@ impl<T: MemoryOwner> ProtectedMapping<T> {
         // SAFETY: By the safety requirements.
         let result = unsafe {
             check_executable(vma, new_flags, &*Self::of(vma).owner()).and_then(|()| {
+                // The core asks that later.
+                if bindings::pinseal_vma_is_mseal_sealed(vma) {
+                    return Err(EPERM);
+                }
                 bindings::pinseal_vma_start_write(vma);
                 Self::make_unshared(vma)?;
-                let pages = pages_at(VmaRef::from_raw(vma), &(start..end));
+                let vma_ref = VmaRef::from_raw(vma);
+                let old_flags = vma_ref.flags();
+                // CAST: The kernel crate's type of the flags.
+                let new_flags = new_flags as vm_flags_t;
                 Self::of(vma).change(|map| {
-                    let protections = &mut map.protections;
-                    protections.carve(&pages)?;
-                    protections.fill(&pages, None);
-                    protections.tidy(&pages);
-                    Ok(())
+                    map.finish_reset(old_flags)?;
+                    map.reset = Some(Reset {
+                        pages: pages_at(vma_ref, &(start..end)),
+                        changing: old_flags ^ new_flags,
+                        set: new_flags & !old_flags,
+                    });
+                    match old_flags == new_flags {
+                        // From here on, it cannot fail.
+                        true => map.finish_reset(new_flags),
+                        false => Ok(()),
+                    }
                 })
             })
         };
@@ -365,10 +436,33 @@ impl<T: MemoryOwner> ProtectedMapping<T> {
         Ok(())
     }
 
-    /// Whether the protections allow an access to a page.
+    /// Whether the protections allow an access to a page of a VMA that has `vma_flags`.
     #[inline]
-    pub(super) fn allows(&self, page: usize, is_allowed: impl FnOnce(PageAccess) -> bool) -> bool {
-        self.pages().protections.get(page).is_none_or(is_allowed)
+    pub(super) fn allows(
+        &self,
+        page: usize,
+        vma_flags: vm_flags_t,
+        is_allowed: impl FnOnce(PageAccess) -> bool,
+    ) -> bool {
+        self.pages()
+            .protection(page, vma_flags)
+            .is_none_or(is_allowed)
+    }
+
+    /// Whether the protections allow a store to the page of a fault.
+    ///
+    /// # Safety
+    ///
+    /// `vmf` must be a fault on a VMA with such private data.
+    #[inline]
+    pub(super) unsafe fn allows_store(vmf: *mut bindings::vm_fault) -> bool {
+        // SAFETY: By the safety requirements, the VMA is valid and locked.
+        let (mapping, vma_flags, page) = unsafe {
+            let fault = &(*vmf).__bindgen_anon_1;
+            let vma_flags = VmaRef::from_raw(fault.vma).flags();
+            (Self::of(fault.vma), vma_flags, fault.pgoff)
+        };
+        mapping.allows(page, vma_flags, |access| access.contains(PageAccess::WRITE))
     }
 
     /// Asks whether the access of a fault is allowed, and waits until it may take references. Returns
@@ -382,13 +476,14 @@ impl<T: MemoryOwner> ProtectedMapping<T> {
         vmf: *mut bindings::vm_fault,
     ) -> Option<(&'a Self, ArcBorrow<'a, T>)> {
         // SAFETY: By the safety requirements, the VMA is valid and locked.
-        let (mapping, page, fault_flags) = unsafe {
+        let (mapping, vma_flags, page, fault_flags) = unsafe {
             let fault = &(*vmf).__bindgen_anon_1;
-            (Self::of(fault.vma), fault.pgoff, (*vmf).flags)
+            let vma_flags = VmaRef::from_raw(fault.vma).flags();
+            (Self::of(fault.vma), vma_flags, fault.pgoff, (*vmf).flags)
         };
         let is_write = fault_flags & bindings::fault_flag_FAULT_FLAG_WRITE != 0;
         // What can be stored to or executed can be loaded: so do the page tables see it.
-        let is_allowed = mapping.allows(page, |access| match is_write {
+        let is_allowed = mapping.allows(page, vma_flags, |access| match is_write {
             true => access.contains(PageAccess::WRITE),
             false => access != PageAccess::NONE,
         });
@@ -433,11 +528,8 @@ impl<T: MemoryOwner> ProtectedMapping<T> {
     /// As for [`Self::fault`], as the core passes it to `page_mkwrite`.
     unsafe extern "C" fn page_mkwrite(vmf: *mut bindings::vm_fault) -> bindings::vm_fault_t {
         // SAFETY: By the safety requirements, the VMA is valid and locked.
-        let (mapping, page) = unsafe {
-            let fault = &(*vmf).__bindgen_anon_1;
-            (Self::of(fault.vma), fault.pgoff)
-        };
-        match mapping.allows(page, |access| access.contains(PageAccess::WRITE)) {
+        let is_allowed = unsafe { Self::allows_store(vmf) };
+        match is_allowed {
             // It sets the time of modification, and locks the page.
             //
             // SAFETY: By the safety requirements.

@@ -83,7 +83,7 @@ impl<T: MemoryOwner> ProtectedMapping<T> {
         // SAFETY: As above.
         let vma_flags = unsafe { VmaRef::from_raw(vma) }.flags();
         let map = mapping.pages();
-        let entry_flags = match map.protections.get(page) {
+        let entry_flags = match map.protection(page, vma_flags) {
             None => vma_flags,
             Some(access) => vma_flags & !ACCESS_FLAGS | flags_of(access),
         };
@@ -107,12 +107,8 @@ impl<T: MemoryOwner> ProtectedMapping<T> {
     ///
     /// `vmf` must be a fault on such a VMA, as the core passes it to `pfn_mkwrite`.
     unsafe extern "C" fn pfn_mkwrite(vmf: *mut bindings::vm_fault) -> bindings::vm_fault_t {
-        // SAFETY: By the safety requirements, the VMA is valid and locked.
-        let (mapping, page) = unsafe {
-            let fault = &(*vmf).__bindgen_anon_1;
-            (Self::of(fault.vma), fault.pgoff)
-        };
-        match mapping.allows(page, |access| access.contains(PageAccess::WRITE)) {
+        // SAFETY: By the safety requirements.
+        match unsafe { Self::allows_store(vmf) } {
             true => 0,
             false => bindings::vm_fault_reason_VM_FAULT_SIGSEGV,
         }

@@ -14,7 +14,18 @@
 #include "large_folio.h"
 #include "protect.h"
 #include "state.h"
+#include "sysfile.h"
 #include "uring.h"
+#include "userfaultfd.h"
+
+#ifndef __NR_mseal
+#define __NR_mseal		462
+#endif
+
+#ifndef MADV_GUARD_INSTALL
+#define MADV_GUARD_INSTALL	102
+#define MADV_GUARD_REMOVE	103
+#endif
 
 /* Pages of the mapping. */
 #define N	16
@@ -676,6 +687,104 @@ TEST_F(protect_command, locked_mappings_are_refused)
 	EXPECT_EQ(-EOPNOTSUPP, ps_protect(self->fd, at(0), 2 * self->page, PROT_READ));
 	ASSERT_EQ(0, munlock(at(0), self->page));
 	EXPECT_EQ(0, ps_protect(self->fd, at(0), 2 * self->page, PROT_READ));
+}
+
+TEST_F(protect_command, sealed_mappings_are_refused)
+{
+	ASSERT_EQ(0, ps_protect(self->fd, at(1), self->page, PROT_READ));
+	if (sys(syscall(__NR_mseal, at(0), self->page, 0)))
+		SKIP(return, "no mseal(): %s", strerror(errno));
+	EXPECT_EQ(-EPERM, ps_protect(self->fd, at(0), self->page, PROT_NONE));
+	EXPECT_EQ(-EPERM, ps_remap(self->fd, at(0), self->page, 5, RW));
+	/* All or none. */
+	EXPECT_EQ(-EPERM, ps_protect(self->fd, at(0), 3 * self->page, PROT_NONE));
+	EXPECT_PROT(0, RW);
+	EXPECT_PROT(1, PROT_READ);
+	EXPECT_PROT(2, RW);
+	EXPECT_EQ(0, ps_protect(self->fd, at(2), self->page, PROT_NONE));
+	/* Until the process ends, it stays as it was when it was sealed. */
+	ASSERT_EQ(0, sys(syscall(__NR_mseal, at(1), 2 * self->page, 0)));
+	EXPECT_EQ(-EPERM, ps_protect(self->fd, at(1), self->page, RW));
+	EXPECT_EQ(-EPERM, sys(mprotect(at(1), self->page, RW)));
+	EXPECT_PROT(1, PROT_READ);
+}
+
+#define MAP_LIMIT	"/proc/sys/vm/max_map_count"
+
+static int limit_mappings(long limit)
+{
+	char text[24];
+
+	snprintf(text, sizeof(text), "%ld", limit);
+	return write_text(MAP_LIMIT, text);
+}
+
+/* It begins by asking the mapping, and fails later, when the mapping must be split. */
+TEST_F(protect_command, mprotect_that_fails_changes_no_protection)
+{
+	long few = count_mappings() - 2, all = read_number(MAP_LIMIT);
+	int ret = -ENOMEM, failed = 0;
+
+	if (all <= 0)
+		SKIP(return, "no " MAP_LIMIT);
+	ASSERT_EQ(0, ps_protect(self->fd, at(1), 2 * self->page, PROT_READ));
+	ASSERT_EQ(0, ps_protect(self->fd, at(3), self->page, PROT_NONE));
+	/* It splits the mapping twice. The first may succeed. */
+	for (long limit = few; ret == -ENOMEM; limit++) {
+		ASSERT_EQ(0, limit_mappings(limit));
+		ret = sys(mprotect(at(2), self->page, PROT_NONE));
+		ASSERT_EQ(0, limit_mappings(all));
+		if (ret)
+			failed++;
+		EXPECT_PROT(0, RW);
+		EXPECT_PROT(1, PROT_READ);
+		EXPECT_PROT(2, ret ? PROT_READ : PROT_NONE);
+		EXPECT_PROT(3, PROT_NONE);
+		EXPECT_LE(2, ps_protections(self->fd, self->p, N * self->page, NULL, 0));
+	}
+	EXPECT_LT(1, failed);
+	ASSERT_EQ(0, ret);
+	ASSERT_EQ(0, mprotect(at(2), self->page, RW));
+	EXPECT_PROT(1, PROT_READ);
+	EXPECT_PROT(2, RW);
+	EXPECT_PROT(3, PROT_NONE);
+	EXPECT_EQ(2, ps_protections(self->fd, self->p, N * self->page, NULL, 0));
+}
+
+TEST_F(protect_command, mappings_watched_by_userfaultfd_are_refused)
+{
+	int uffd = uffd_open();
+
+	if (uffd < 0)
+		SKIP(return, "no userfaultfd: %s", strerror(errno));
+	ASSERT_EQ(0, uffd_register(uffd, at(0), 2 * self->page, UFFDIO_REGISTER_MODE_WP));
+	EXPECT_EQ(-EOPNOTSUPP, ps_protect(self->fd, at(0), self->page, PROT_READ));
+	EXPECT_EQ(-EOPNOTSUPP, ps_remap(self->fd, at(1), self->page, 5, RW));
+	/* The other way round as well. */
+	ASSERT_EQ(0, ps_protect(self->fd, at(4), self->page, PROT_READ));
+	EXPECT_EQ(-EINVAL, uffd_register(uffd, at(4), self->page, UFFDIO_REGISTER_MODE_WP));
+	close(uffd);
+	EXPECT_EQ(0, ps_protect(self->fd, at(0), self->page, PROT_READ));
+	EXPECT_PROT(0, PROT_READ);
+}
+
+TEST_F(protect_command, guard_regions_stay)
+{
+	if (sys(madvise(at(1), 2 * self->page, MADV_GUARD_INSTALL)))
+		SKIP(return, "no guard regions: %s", strerror(errno));
+	ASSERT_EQ(0, ps_protect(self->fd, at(0), 4 * self->page, PROT_READ));
+	EXPECT_PROT(0, PROT_READ);
+	EXPECT_PROT(1, PROT_NONE);
+	EXPECT_PROT(3, PROT_READ);
+	ASSERT_EQ(0, ps_protect(self->fd, at(0), 4 * self->page, RW));
+	EXPECT_PROT(0, RW);
+	EXPECT_PROT(2, PROT_NONE);
+	/* As in any special mapping, they are not removed while there are protections. */
+	ASSERT_EQ(0, ps_protect(self->fd, at(0), self->page, PROT_READ));
+	EXPECT_EQ(-EINVAL, sys(madvise(at(1), 2 * self->page, MADV_GUARD_REMOVE)));
+	ASSERT_EQ(0, ps_protect(self->fd, at(0), self->page, RW));
+	ASSERT_EQ(0, sys(madvise(at(1), 2 * self->page, MADV_GUARD_REMOVE)));
+	EXPECT_PROT(1, RW);
 }
 
 TEST_F(protect_command, bad_arguments)
