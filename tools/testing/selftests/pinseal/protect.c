@@ -709,6 +709,33 @@ TEST_F(protect_command, sealed_mappings_are_refused)
 	EXPECT_PROT(1, PROT_READ);
 }
 
+/* Parts of a mapping share what is known of its pages, until one of them is changed. */
+TEST_F(protect_command, what_mprotect_took_back_does_not_return)
+{
+	int pid;
+
+	ASSERT_EQ(0, ps_protect(self->fd, at(0), 8 * self->page, PROT_NONE));
+	ASSERT_EQ(0, mprotect(at(2), 3 * self->page, PROT_READ));
+	pid = ps_fork();
+	if (!pid)
+		_exit(load(2) || ps_protect(self->fd, at(3), self->page, PROT_NONE) ||
+		      load(2) || load(3) != SIGSEGV || load(1) != SIGSEGV);
+	EXPECT_EQ(0, ps_wait(pid));
+	EXPECT_PROT(3, PROT_READ);
+	ASSERT_EQ(0, ps_protect(self->fd, at(3), self->page, PROT_NONE));
+	EXPECT_PROT(1, PROT_NONE);
+	EXPECT_PROT(2, PROT_READ);
+	EXPECT_PROT(3, PROT_NONE);
+	EXPECT_PROT(4, PROT_READ);
+	EXPECT_PROT(5, PROT_NONE);
+	/* Nor by another protection of the whole mapping. */
+	ASSERT_EQ(0, mprotect(at(0), N * self->page, RW));
+	EXPECT_PROT(1, RW);
+	EXPECT_PROT(3, RW);
+	EXPECT_PROT(5, RW);
+	EXPECT_EQ(0, ps_protections(self->fd, self->p, N * self->page, NULL, 0));
+}
+
 #define MAP_LIMIT	"/proc/sys/vm/max_map_count"
 
 static int limit_mappings(long limit)
@@ -744,6 +771,7 @@ TEST_F(protect_command, mprotect_that_fails_changes_no_protection)
 	}
 	EXPECT_LT(1, failed);
 	ASSERT_EQ(0, ret);
+	EXPECT_EQ(2, ps_protections(self->fd, self->p, N * self->page, NULL, 0));
 	ASSERT_EQ(0, mprotect(at(2), self->page, RW));
 	EXPECT_PROT(1, PROT_READ);
 	EXPECT_PROT(2, RW);

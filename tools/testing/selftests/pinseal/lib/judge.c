@@ -12,16 +12,23 @@ static void path_beside(char *path, size_t len, const char *name)
 	snprintf(path, len, "%s/%s", dirname(exe), name);
 }
 
-/* In the child: executes this program, for one check. */
-static void __attribute__((noreturn)) check_exec(const char *name, const char *arg,
-						 bool preload)
+/* Whether programs that are executed from now on have the library. Complains if not. */
+static bool preload_library(void)
 {
 	char lib[PATH_MAX];
 
 	path_beside(lib, sizeof(lib), "libpinseal-memfd.so");
-	if (preload && (access(lib, R_OK) || setenv("LD_PRELOAD", lib, 1)))
-		fprintf(stderr, "%s: %s\n", lib, strerror(errno));
-	else
+	if (!access(lib, R_OK) && !setenv("LD_PRELOAD", lib, 1))
+		return true;
+	fprintf(stderr, "%s: %s\n", lib, strerror(errno));
+	return false;
+}
+
+/* In the child: executes this program, for one check. */
+static void __attribute__((noreturn)) check_exec(const char *name, const char *arg,
+						 bool preload)
+{
+	if (!preload || preload_library())
 		execl("/proc/self/exe", "judge", "--check", name, arg, NULL);
 	_exit(127);
 }
@@ -73,6 +80,18 @@ static bool memfds_are_objects(void)
 
 	close(fd);
 	return are;
+}
+
+void judge_preloaded(char **argv)
+{
+	if (getenv("LD_PRELOAD")) {
+		if (memfds_are_objects())
+			return;
+		fprintf(stderr, "memfd_create() makes no objects\n");
+	} else if (preload_library()) {
+		execv("/proc/self/exe", argv);
+	}
+	exit(1);
 }
 
 void check_main(const struct check *checks, size_t n, int argc, char **argv)
