@@ -7,6 +7,7 @@
 #include <linux/cred.h>
 #include <linux/highmem.h>
 #include <linux/hugetlb.h>
+#include <linux/interval_tree_generic.h>
 #include <linux/memcontrol.h>
 #include <linux/mmap_lock.h>
 #include <linux/module.h>
@@ -291,6 +292,11 @@ void pinseal_vma_mod_flags(struct vm_area_struct *vma, vm_flags_t set, vm_flags_
 	vm_flags_mod(vma, set, clear);
 }
 
+bool pinseal_vma_is_soft_dirty(const struct vm_area_struct *vma)
+{
+	return !VM_SOFTDIRTY || vma->vm_flags & VM_SOFTDIRTY;
+}
+
 void pinseal_vma_set_page_prot(struct vm_area_struct *vma, vm_flags_t flags)
 {
 	WRITE_ONCE(vma->vm_page_prot, vm_get_page_prot(flags));
@@ -355,6 +361,32 @@ void pinseal_i_mmap_lock_read(struct address_space *mapping)
 void pinseal_i_mmap_unlock_read(struct address_space *mapping)
 {
 	i_mmap_unlock_read(mapping);
+}
+
+void pinseal_i_mmap_lock_write(struct address_space *mapping)
+{
+	i_mmap_lock_write(mapping);
+}
+
+void pinseal_i_mmap_unlock_write(struct address_space *mapping)
+{
+	i_mmap_unlock_write(mapping);
+}
+
+/* The tree of address_space::i_mmap, as in mm/interval_tree.c. */
+#define VMA_FIRST(vma) ((vma)->vm_pgoff)
+#define VMA_LAST(vma) ((vma)->vm_pgoff + vma_pages(vma) - 1)
+INTERVAL_TREE_DEFINE(struct vm_area_struct, shared.rb, unsigned long, shared.rb_subtree_last,
+		     VMA_FIRST, VMA_LAST, static inline, rmap_tree)
+
+void pinseal_rmap_tree_remove(struct vm_area_struct *vma, struct address_space *mapping)
+{
+	rmap_tree_remove(vma, &mapping->i_mmap);
+}
+
+void pinseal_rmap_tree_insert(struct vm_area_struct *vma, struct address_space *mapping)
+{
+	rmap_tree_insert(vma, &mapping->i_mmap);
 }
 
 void pinseal_xas_init(struct xa_state *xas, struct xarray *xa, unsigned long index)

@@ -107,6 +107,7 @@ bool pinseal_vma_is_mlocked_on_fault(const struct vm_area_struct *vma);
 bool pinseal_vma_is_mseal_sealed(const struct vm_area_struct *vma);
 void pinseal_vma_start_write(struct vm_area_struct *vma);
 void pinseal_vma_mod_flags(struct vm_area_struct *vma, vm_flags_t set, vm_flags_t clear);
+bool pinseal_vma_is_soft_dirty(const struct vm_area_struct *vma);
 void pinseal_vma_set_page_prot(struct vm_area_struct *vma, vm_flags_t flags);
 bool pinseal_userfaultfd_armed(struct vm_area_struct *vma);
 bool pinseal_page_compound(const struct page *page);
@@ -121,6 +122,10 @@ struct page *pinseal_folio_file_page(struct folio *folio, unsigned long index);
 pgprot_t pinseal_vm_get_page_prot(vm_flags_t flags);
 void pinseal_i_mmap_lock_read(struct address_space *mapping);
 void pinseal_i_mmap_unlock_read(struct address_space *mapping);
+void pinseal_i_mmap_lock_write(struct address_space *mapping);
+void pinseal_i_mmap_unlock_write(struct address_space *mapping);
+void pinseal_rmap_tree_remove(struct vm_area_struct *vma, struct address_space *mapping);
+void pinseal_rmap_tree_insert(struct vm_area_struct *vma, struct address_space *mapping);
 
 /* linux/xarray.h */
 void pinseal_xas_init(struct xa_state *xas, struct xarray *xa, unsigned long index);

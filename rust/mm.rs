@@ -8,6 +8,7 @@
 //! |-----------------|----------------------------------------------------------------------|
 //! | `address_space` | the page cache of a file                                             |
 //! | `folio`         | folios of the page cache, and their references                       |
+//! | `hidden_vma`    | VMAs that the kernel does not find by a page of their file           |
 //! | `locked_mm`     | address spaces whose mmap lock is held                               |
 //! | `locked_folio`  | locked folios, and their replacement by a copy                       |
 //! | `lru`           | draining of the LRU batches                                          |
@@ -22,6 +23,7 @@
 
 pub(crate) mod address_space;
 pub(crate) mod folio;
+pub(crate) mod hidden_vma;
 pub(crate) mod locked_folio;
 pub(crate) mod locked_mm;
 pub(crate) mod lru;

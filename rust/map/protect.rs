@@ -9,7 +9,8 @@ use crate::{
         OwnMappings, //
     },
     mm::protections::PageAccess,
-    object::ObjectFile, //
+    object::ObjectFile,
+    sync::sleep::fatal_signal_pending, //
 };
 use core::ops::{
     ControlFlow,
@@ -139,9 +140,15 @@ pub(crate) fn count<T: ObjectFile>(
         |mapping, addresses| {
             for_each_range(mapping, &addresses, |_| {
                 count += 1;
-                ControlFlow::Continue(())
+                match fatal_signal_pending() {
+                    true => ControlFlow::Break(()),
+                    false => ControlFlow::Continue(()),
+                }
             });
         },
     )?;
-    Ok(count)
+    match fatal_signal_pending() {
+        true => Err(EINTR),
+        false => Ok(count),
+    }
 }

@@ -85,6 +85,12 @@ impl LockedPage {
         &self.0
     }
 
+    /// Whether the page's memory is broken.
+    pub(super) fn is_poisoned(&self) -> bool {
+        // SAFETY: By the type invariants.
+        unsafe { bindings::pinseal_page_hwpoison(self.0.page.as_ptr()) }
+    }
+
     /// Marks the page dirty: its content differs from what is in swap.
     pub(super) fn mark_dirty(&self) {
         // SAFETY: By the type invariants.

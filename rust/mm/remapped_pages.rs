@@ -3,9 +3,10 @@
 //! Pages of a file that mappings show elsewhere than at their place.
 //!
 //! The kernel finds the page table entries of a file's page by its place in the mapping, so such an
-//! entry must not be one of a file's. It is a bare frame number (`VM_PFNMAP`), and a reference of ours
-//! keeps the page: one for each page, however often it is shown, which lasts until the pages are
-//! taken away, or no such mapping is left.
+//! entry must not be one of a file's. It is a bare frame number (`VM_PFNMAP`) in a VMA that the kernel
+//! does not find by a page ([`hidden_vma`](super::hidden_vma)), and a reference of ours keeps the page:
+//! one for each page, however often it is shown, which lasts until the pages are taken away, or no such
+//! mapping is left.
 //!
 //! To take pages away is to zap all mappings of the file, and then to drop all references. A sealer, or
 //! another waiter for references, takes pages away and does not wait for these. The next access shows a
@@ -50,6 +51,10 @@ use kernel::{
         Mutex, //
     }, //
 };
+
+/// Pages that are charged at least: as many as one instruction may access, which would fault for ever
+/// if one of them were taken away for another.
+const LEAST_PAGES: usize = 8;
 
 struct State {
     /// Number of mappings that show pages elsewhere.
@@ -107,7 +112,7 @@ impl RemappedPages {
         })
     }
 
-    /// Counts a mapping that is to show pages elsewhere, and charges one page for it.
+    /// Counts a mapping that is to show pages elsewhere, and charges some pages for it.
     ///
     /// # Errors
     ///
@@ -118,7 +123,7 @@ impl RemappedPages {
             return Err(EBUSY);
         }
         if state.charge.is_none() {
-            state.charge = Some(MemlockCharge::new(1)?);
+            state.charge = Some(MemlockCharge::new(LEAST_PAGES)?);
         }
         self.is_used.store(true, Relaxed);
         state.mappings += 1;
@@ -191,6 +196,9 @@ impl RemappedPages {
             Err(ENOMEM) => return bindings::vm_fault_reason_VM_FAULT_OOM,
             Err(_) => return bindings::vm_fault_reason_VM_FAULT_SIGBUS,
         };
+        if locked.is_poisoned() {
+            return bindings::vm_fault_reason_VM_FAULT_HWPOISON;
+        }
         let frame = locked.page().frame();
         if may_write {
             // Stores by such an entry do not make the page dirty.

@@ -14,6 +14,9 @@ use kernel::{
     }, //
 };
 
+/// Limit of ranges, some 100 bytes each.
+const MAX_RANGES: usize = 1 << 20;
+
 /// A node of the tree. Its key is the last page of the range.
 #[derive(Clone, Copy)]
 struct Shown {
@@ -34,6 +37,7 @@ impl Shown {
 pub(crate) struct Targets {
     /// By their last page. Ranges do not overlap.
     ranges: RBTree<usize, Shown>,
+    nodes: usize,
 }
 
 /// Memory for one change of [`Targets`].
@@ -58,6 +62,19 @@ impl Targets {
     pub(crate) fn new() -> Self {
         Self {
             ranges: RBTree::new(),
+            nodes: 0,
+        }
+    }
+
+    /// Checks whether there may be as many ranges as `changes` make.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    pub(crate) fn check_room(&self, changes: usize) -> Result {
+        match self.nodes.saturating_add(2 * changes) > MAX_RANGES {
+            true => Err(ENOMEM),
+            false => Ok(()),
         }
     }
 
@@ -78,6 +95,7 @@ impl Targets {
             }
             let node = RBTreeNode::new(last, shown, GFP_KERNEL_ACCOUNT)?;
             clone.ranges.insert(node);
+            clone.nodes += 1;
             next = last + 1;
         }
         Ok(clone)
@@ -119,6 +137,7 @@ impl Targets {
             let Some(node) = self.ranges.remove_node(&last) else {
                 break;
             };
+            self.nodes -= 1;
             // What is left of it, on either side. Only the first range found has a left part.
             if last >= pages.end {
                 let rest = Shown {
@@ -127,10 +146,12 @@ impl Targets {
                 };
                 self.ranges
                     .insert(node.into_reservation().into_node(last, rest));
+                self.nodes += 1;
             }
             if shown.first < pages.start {
                 if let Some(room) = left.take() {
                     self.ranges.insert(room.into_node(pages.start - 1, shown));
+                    self.nodes += 1;
                 }
             }
         }
@@ -140,6 +161,7 @@ impl Targets {
                 target,
             };
             self.ranges.insert(own.into_node(pages.end - 1, shown));
+            self.nodes += 1;
         }
     }
 

@@ -22,6 +22,7 @@ use crate::{
     compat::eopnotsupp,
     fs::memory_file::MemoryOwner,
     mm::{
+        hidden_vma,
         locked_mm::{
             is_shared,
             WriteLockedMm, //
@@ -350,7 +351,8 @@ impl<T: MemoryOwner> OwnMapping<'_, T> {
             }
             rooms.push(TargetsRoom::new()?, GFP_KERNEL_ACCOUNT)?;
         }
-        Ok(())
+        self.map()
+            .map_or(Ok(()), |map| map.targets.check_room(rooms.len()))
     }
 
     /// Makes changes. [`OwnMapping::prepare`] was called with the same, under the same lock.
@@ -389,8 +391,9 @@ impl<T: MemoryOwner> OwnMapping<'_, T> {
     fn zap(&self, changes: &[Change], allowed: PageAccess) {
         // SAFETY: By the type invariants.
         let file = unsafe { pages_of(self.vma.as_ptr()) };
-        let end = self.pages(&(self.vma.start()..self.vma.end())).end;
-        // Pages that are not in the page cache are not mapped at their place.
+        let end = changes.iter().map(|change| change.end).max().unwrap_or(0);
+        let end = self.pages(&(end..end)).end;
+        // Pages that are not in the page cache, and so not mapped at their place.
         let mut holes = 0..0;
         for change in changes {
             if fatal_signal_pending() {
@@ -405,11 +408,21 @@ impl<T: MemoryOwner> OwnMapping<'_, T> {
                 {
                     continue;
                 }
-                let next = file.next_page(pages.start..end, true).unwrap_or(end);
-                holes = pages.start..next;
-                if next >= pages.end {
-                    continue;
-                }
+                // No page is looked for twice, whatever the order of the changes is.
+                let known = match pages.start < holes.start {
+                    true => holes.start,
+                    false => end,
+                };
+                let next = file.next_page(pages.start..known, true).unwrap_or(known);
+                // Reclaim may have removed a page from the page table and the page cache, but not yet
+                // from all TLBs. To zap where nothing is mapped waits for that.
+                let hole = self.addresses(&(pages.start..next.max(pages.end)));
+                self.vma.zap_vma_range(hole.start, hole.len());
+                holes = pages.start..match next == holes.start {
+                    true => holes.end,
+                    false => next,
+                };
+                continue;
             }
             self.vma.zap_vma_range(addresses.start, addresses.len());
         }
@@ -495,8 +508,10 @@ impl<T: MemoryOwner> OwnMapping<'_, T> {
         let remapped = self.tables.remapped.as_ref().ok_or(eopnotsupp())?;
         self.owner().remapped_pages().add_mapping()?;
         self.zap_all();
-        // SAFETY: By the type invariants; the VMA is locked for writing, and maps nothing.
+        // SAFETY: By the type invariants; the VMA is locked for writing, and maps nothing. It is not hidden
+        // in another state.
         unsafe {
+            hidden_vma::hide(vma, pages_of(vma));
             (*vma).vm_ops = &raw const remapped.ops;
             bindings::pinseal_vma_mod_flags(vma, flags::PFNMAP, 0);
         }
@@ -512,8 +527,10 @@ impl<T: MemoryOwner> OwnMapping<'_, T> {
     unsafe fn make_unremapped(&mut self) {
         let vma = self.vma.as_ptr();
         self.zap_all();
-        // SAFETY: By the safety requirements and the type invariants; the VMA maps nothing.
+        // SAFETY: By the safety requirements and the type invariants; the VMA maps nothing. It is hidden in
+        // this state.
         unsafe {
+            hidden_vma::unhide(vma, pages_of(vma));
             (*vma).vm_ops = &raw const self.tables.protected.ops;
             bindings::pinseal_vma_mod_flags(vma, 0, flags::PFNMAP);
         }
@@ -542,6 +559,10 @@ impl<T: MemoryOwner> OwnMapping<'_, T> {
             (*vma).vm_private_data = mapping.file().as_ptr().cast();
             (*vma).vm_ops = &raw const self.tables.plain.ops;
             bindings::pinseal_vma_mod_flags(vma, 0, flags::DONTEXPAND);
+            // Unless user space wants to know of stores, they need no fault any more.
+            if bindings::pinseal_vma_is_soft_dirty(vma) {
+                bindings::pinseal_vma_set_page_prot(vma, self.vma.flags());
+            }
         }
         self.state = State::Plain;
     }

@@ -25,6 +25,7 @@ use crate::{
     bindings,
     fs::memory_file::MemoryOwner,
     mm::{
+        hidden_vma::page_at_offset,
         protections::{
             PageAccess,
             Protection,
@@ -460,7 +461,7 @@ impl<T: MemoryOwner> ProtectedMapping<T> {
         let (mapping, vma_flags, page) = unsafe {
             let fault = &(*vmf).__bindgen_anon_1;
             let vma_flags = VmaRef::from_raw(fault.vma).flags();
-            (Self::of(fault.vma), vma_flags, fault.pgoff)
+            (Self::of(fault.vma), vma_flags, page_at_offset(fault.pgoff))
         };
         mapping.allows(page, vma_flags, |access| access.contains(PageAccess::WRITE))
     }
@@ -479,7 +480,8 @@ impl<T: MemoryOwner> ProtectedMapping<T> {
         let (mapping, vma_flags, page, fault_flags) = unsafe {
             let fault = &(*vmf).__bindgen_anon_1;
             let vma_flags = VmaRef::from_raw(fault.vma).flags();
-            (Self::of(fault.vma), vma_flags, fault.pgoff, (*vmf).flags)
+            let page = page_at_offset(fault.pgoff);
+            (Self::of(fault.vma), vma_flags, page, (*vmf).flags)
         };
         let is_write = fault_flags & bindings::fault_flag_FAULT_FLAG_WRITE != 0;
         // What can be stored to or executed can be loaded: so do the page tables see it.
@@ -582,7 +584,7 @@ impl<T: MemoryOwner> Drop for ProtectedMapping<T> {
 /// The pages of the memory that `vma` maps at addresses that it has.
 pub(super) fn pages_at(vma: &VmaRef, addresses: &Range<usize>) -> Range<usize> {
     // SAFETY: The VMA is valid, and locked while it is borrowed.
-    let first = unsafe { (*vma.as_ptr()).vm_pgoff };
+    let first = page_at_offset(unsafe { (*vma.as_ptr()).vm_pgoff });
     let page_at = |address: usize| first + ((address - vma.start()) >> PAGE_SHIFT);
     page_at(addresses.start)..page_at(addresses.end)
 }

@@ -19,7 +19,10 @@ use super::{
 use crate::{
     bindings,
     fs::memory_file::MemoryOwner,
-    mm::protections::PageAccess, //
+    mm::{
+        hidden_vma::page_at_offset,
+        protections::PageAccess, //
+    }, //
 };
 use kernel::mm::virt::{
     flags,
@@ -78,7 +81,7 @@ impl<T: MemoryOwner> ProtectedMapping<T> {
         // SAFETY: By the safety requirements, the VMA is valid and locked.
         let (vma, page, address) = unsafe {
             let fault = &(*vmf).__bindgen_anon_1;
-            (fault.vma, fault.pgoff, fault.address)
+            (fault.vma, page_at_offset(fault.pgoff), fault.address)
         };
         // SAFETY: As above.
         let vma_flags = unsafe { VmaRef::from_raw(vma) }.flags();
@@ -88,9 +91,7 @@ impl<T: MemoryOwner> ProtectedMapping<T> {
             Some(access) => vma_flags & !ACCESS_FLAGS | flags_of(access),
         };
         // SAFETY: There are no requirements.
-        let protection = unsafe {
-            bindings::pinseal_vm_get_page_prot(entry_flags & ACCESS_FLAGS | flags::SHARED)
-        };
+        let protection = unsafe { bindings::pinseal_vm_get_page_prot(entry_flags | flags::SHARED) };
         // SAFETY: As above.
         let file = unsafe { pages_of(vma) };
         let may_write = vma_flags & flags::MAYWRITE != 0;

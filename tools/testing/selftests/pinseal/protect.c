@@ -785,12 +785,12 @@ TEST_F(protect_command, mappings_watched_by_userfaultfd_are_refused)
 
 	if (uffd < 0)
 		SKIP(return, "no userfaultfd: %s", strerror(errno));
-	ASSERT_EQ(0, uffd_register(uffd, at(0), 2 * self->page, UFFDIO_REGISTER_MODE_WP));
+	ASSERT_EQ(0, uffd_register(uffd, at(0), 2 * self->page, UFFDIO_REGISTER_MODE_MISSING));
 	EXPECT_EQ(-EOPNOTSUPP, ps_protect(self->fd, at(0), self->page, PROT_READ));
 	EXPECT_EQ(-EOPNOTSUPP, ps_remap(self->fd, at(1), self->page, 5, RW));
 	/* The other way round as well. */
 	ASSERT_EQ(0, ps_protect(self->fd, at(4), self->page, PROT_READ));
-	EXPECT_EQ(-EINVAL, uffd_register(uffd, at(4), self->page, UFFDIO_REGISTER_MODE_WP));
+	EXPECT_EQ(-EINVAL, uffd_register(uffd, at(4), self->page, UFFDIO_REGISTER_MODE_MISSING));
 	close(uffd);
 	EXPECT_EQ(0, ps_protect(self->fd, at(0), self->page, PROT_READ));
 	EXPECT_PROT(0, PROT_READ);

@@ -7,9 +7,11 @@
 
 #include "harness.h"
 #include "bytes.h"
+#include "large_folio.h"
 #include "protect.h"
 #include "random.h"
 #include "racer.h"
+#include "sysfile.h"
 #include "zram_swap.h"
 
 #ifndef MADV_PAGEOUT
@@ -368,6 +370,47 @@ TEST_F(remap, system_calls_that_pin_get_efault)
 	EXPECT_EQ(-EFAULT, sys(process_vm_writev(getpid(), &local, 1, &remote, 1, 0)));
 }
 
+TEST_F(remap, protection_keys_hold)
+{
+	int key = pkey_alloc(0, 0);
+
+	if (key < 0)
+		SKIP(return, "no protection keys: %s", strerror(errno));
+	ASSERT_EQ(0, remap(3, 1, 9, RW));
+	ASSERT_EQ(0, pkey_mprotect(self->p, N * self->page, RW, key));
+	EXPECT_EQ(9, number_at(3));
+	EXPECT_EQ(5, number_at(5));
+	ASSERT_EQ(0, pkey_set(key, PKEY_DISABLE_ACCESS));
+	EXPECT_EQ(SIGSEGV, load(3));
+	EXPECT_EQ(SIGSEGV, load(5));
+	ASSERT_EQ(0, pkey_set(key, PKEY_DISABLE_WRITE));
+	EXPECT_EQ(9, number_at(3));
+	EXPECT_EQ(SIGSEGV, store(3));
+	ASSERT_EQ(0, pkey_set(key, 0));
+	EXPECT_EQ(0, store(3));
+	pkey_free(key);
+}
+
+TEST_F(remap, a_poisoned_page_is_not_shown)
+{
+	pid_t pid = ps_fork();
+	uint32_t number;
+
+	if (!pid) {
+		char *q = ps_map(self->fd, N * self->page, RW, MAP_SHARED);
+
+		/* The kernel may kill who poisons it. */
+		madvise(q + 9 * self->page, self->page, MADV_HWPOISON);
+		_exit(0);
+	}
+	ps_wait(pid);
+	if (pread(self->fd, &number, sizeof(number), 9 * self->page) >= 0 || errno != EIO)
+		SKIP(return, "no MADV_HWPOISON");
+	ASSERT_EQ(0, remap(3, 1, 9, RW));
+	EXPECT_EQ(SIGBUS, load(3));
+	EXPECT_EQ(0, load(4));
+}
+
 TEST_F(remap, the_mapping_is_split_moved_and_partly_unmapped)
 {
 	char *q = mmap(NULL, N * self->page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -473,7 +516,7 @@ TEST_F(remap, more_pages_than_may_be_locked_are_shown_in_turns)
 	EXPECT_EQ(0, ps_wait(pid));
 	pid = ps_fork();
 	if (!pid) {
-		struct rlimit some = { 4 * self->page, 4 * self->page };
+		struct rlimit some = { 8 * self->page, 8 * self->page };
 		long before;
 
 		if (setrlimit(RLIMIT_MEMLOCK, &some) || setuid(65534))
@@ -627,6 +670,89 @@ TEST_F(remap, no_replaced_page_is_left_in_a_page_table)
 		close(fd);
 	}
 	racer_stop(&racer);
+}
+
+/*
+ * Reclaim and migration find the entries of a page by its place in every mapping, and compare frame
+ * numbers: they must not take a bare one for theirs, which holds neither count nor reference. It
+ * would be removed instead of the entry of an ordinary mapping, with the reference of that.
+ */
+static void reclaim_by(char *p, size_t len)
+{
+	madvise(p, len, MADV_PAGEOUT);
+	write_text("/proc/sys/vm/compact_memory", "1");
+}
+
+/* Whether a load makes no fault. */
+static bool is_mapped(const volatile char *p)
+{
+	long before = faults();
+
+	(void)*p;
+	return faults() == before;
+}
+
+/* stays_shown() - whether @shown, where page @number of @fd is shown, outlives that. */
+static bool stays_shown(int fd, char *shown, size_t page, size_t number)
+{
+	size_t len = (number + 1) * page;
+	char *q = ps_map(fd, len, RW, MAP_SHARED), *ordinary = q + number * page;
+	bool stays = true;
+
+	if (q == MAP_FAILED)
+		return false;
+	for (char round = 0; stays && round < 3; round++) {
+		*ordinary = round;
+		reclaim_by(ordinary, page);
+		stays = is_mapped(shown) && *shown == round;
+	}
+	/* The kernel would notice here that a count is wrong ... */
+	munmap(q, len);
+	/* ... or give the page to others, without a reference. */
+	*shown = 's';
+	reclaim_by(shown, page);
+	return stays && is_mapped(shown) && *shown == 's';
+}
+
+TEST_F(remap, a_page_at_its_place_is_not_taken_for_a_page_of_the_file)
+{
+	struct zram_swap swap;
+
+	if (!zram_is_there())
+		SKIP(return, "no zram");
+	ASSERT_EQ(0, zram_swap_begin(&swap, 16 << 20));
+	ASSERT_EQ(0, remap(3, 1, 9, RW));
+	number_at(5) = 55;
+	EXPECT_TRUE(stays_shown(self->fd, at(5), self->page, 5));
+	number_at(9) = 99;
+	EXPECT_TRUE(stays_shown(self->fd, at(9), self->page, 9));
+	zram_swap_end(&swap);
+}
+
+TEST_F(remap, nor_is_one_that_is_shown_where_another_of_its_folio_belongs)
+{
+	size_t size = large_folio_size();
+	struct zram_swap swap;
+	int fd, ret;
+	char *p;
+
+	if (!size)
+		SKIP(return, "no large folios");
+	if (!zram_is_there())
+		SKIP(return, "no zram");
+	fd = ps_create(size);
+	ASSERT_LE(0, fd);
+	ret = make_large_folio(fd, size);
+	if (ret)
+		SKIP(return, "no large folio: %s", strerror(-ret));
+	ASSERT_EQ(0, zram_swap_begin(&swap, 16 << 20));
+	p = map_aligned(fd, size, size, RW);
+	ASSERT_NE(MAP_FAILED, p);
+	ASSERT_EQ(0, ps_remap(fd, p + 3 * self->page, self->page, 5, RW));
+	p[3 * self->page] = 'p';
+	EXPECT_TRUE(stays_shown(fd, p + 3 * self->page, self->page, 5));
+	zram_swap_end(&swap);
+	close(fd);
 }
 
 /* Swapped out and back: stores by a bare frame number make no page dirty, and are not lost. */
