@@ -78,7 +78,7 @@ impl Targets {
         }
     }
 
-    /// Copies the map, as far as it has `pages`.
+    /// Copies the part of the map that has `pages`.
     ///
     /// # Errors
     ///
@@ -93,7 +93,13 @@ impl Targets {
             if fatal_signal_pending() {
                 return Err(EINTR);
             }
-            let node = RBTreeNode::new(last, shown, GFP_KERNEL_ACCOUNT)?;
+            let first = shown.first.max(pages.start);
+            let part = Shown {
+                first,
+                target: shown.at(first),
+            };
+            let end = pages.end.min(last + 1);
+            let node = RBTreeNode::new(end - 1, part, GFP_KERNEL_ACCOUNT)?;
             clone.ranges.insert(node);
             clone.nodes += 1;
             next = last + 1;
@@ -247,10 +253,12 @@ mod tests {
         modelled.set(10..20, 100);
         modelled.set(30..40, 200);
 
-        let clone = modelled.map.try_clone(25..50);
+        let clone = modelled.map.try_clone(15..35);
         assert!(clone.is_ok());
         let Ok(clone) = clone else { return };
-        assert!(clone.get(10) == 10);
-        assert!(clone.get(39) == 209);
+        assert!(clone.get(14) == 14);
+        assert!(clone.get(15) == 105);
+        assert!(clone.get(34) == 204);
+        assert!(clone.get(35) == 35);
     }
 }

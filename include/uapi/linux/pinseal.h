@@ -882,8 +882,9 @@ struct pinseal_protect {
  * EOVERFLOW: @addr + @len, or @pgoff and the pages behind it.
  * ENOMEM: some of the addresses are not mapped, or by no descriptor of the object;
  *	also for lack of memory, which is charged to the caller's memory cgroup,
- *	and, with PINSEAL_PROTECT_REMAP, for RLIMIT_MEMLOCK,
- *	and when a mapping has about a million ranges that are far apart.
+ *	and, with PINSEAL_PROTECT_REMAP, for RLIMIT_MEMLOCK (of 8 pages at least),
+ *	and when a mapping has about a million ranges that are far apart, or are shown
+ *	elsewhere.
  * EACCES: the mapping does not allow @prot.
  * EPERM: the mapping is sealed by mseal().
  * EOPNOTSUPP: the mapping is mlocked, or watched by userfaultfd; it is executable,

@@ -256,6 +256,33 @@ TEST_F(remap, a_page_that_was_removed_by_a_mapping_goes_when_another_is_shown)
 	munmap(q, N * self->page);
 }
 
+/* For the core, such a mapping begins far behind the file; but not in bytes. */
+TEST_F(remap, offsets_in_the_file_stay_right)
+{
+	char *p = mmap(NULL, N * self->page / 2, RW, MAP_SHARED, self->fd, 4 * self->page);
+	unsigned long long start, offset;
+	bool found = false;
+	char line[256];
+	FILE *maps;
+
+	ASSERT_NE(MAP_FAILED, p);
+	ASSERT_EQ(0, ps_remap(self->fd, p + self->page, self->page, 9, RW));
+	maps = fopen("/proc/self/maps", "r");
+	ASSERT_NE(NULL, maps);
+	while (!found && fgets(line, sizeof(line), maps))
+		found = sscanf(line, "%llx-%*x %*s %llx", &start, &offset) == 2 &&
+			start == (uintptr_t)p;
+	fclose(maps);
+	EXPECT_TRUE(found);
+	EXPECT_EQ(4 * self->page, offset);
+	/* Page 6 of the object, which is at its place. */
+	ASSERT_EQ(0, madvise(p + 2 * self->page, self->page, MADV_REMOVE));
+	EXPECT_EQ(0, number_of(self->fd, self->page, 6));
+	EXPECT_EQ(9, number_of(self->fd, self->page, 9));
+	EXPECT_EQ(0, msync(p, N * self->page / 2, MS_SYNC));
+	munmap(p, N * self->page / 2);
+}
+
 TEST_F(remap, who_waits_for_references_does_not_wait_for_these)
 {
 	struct pinseal_resize resize = {
