@@ -782,6 +782,72 @@ TEST_F(remap, nor_is_one_that_is_shown_where_another_of_its_folio_belongs)
 	close(fd);
 }
 
+/* Pages of an ordinary mapping are reclaimed all the time. */
+struct reclaimer {
+	char *p;
+	size_t page;
+	bool quit;
+	unsigned long rounds;
+};
+
+static void *reclaim_on(void *data)
+{
+	struct reclaimer *r = data;
+
+	for (; !__atomic_load_n(&r->quit, __ATOMIC_ACQUIRE); r->rounds++) {
+		for (int i = 0; i < N; i++)
+			(void)*(volatile char *)(r->p + i * r->page);
+		madvise(r->p, N * r->page, MADV_PAGEOUT);
+	}
+	return NULL;
+}
+
+/* Meanwhile a mapping begins and ends to show pages elsewhere, and is copied and split so. */
+TEST_F(remap, reclaim_may_look_for_pages_at_any_time)
+{
+	unsigned long rounds = test_rounds(400, 20000);
+	struct random random = random_for(8, 0, 0, 0);
+	struct reclaimer r = { .page = self->page };
+	struct zram_swap swap;
+	pthread_t thread;
+
+	if (!zram_is_there())
+		SKIP(return, "no zram");
+	ASSERT_EQ(0, zram_swap_begin(&swap, 16 << 20));
+	r.p = ps_map(self->fd, N * self->page, RW, MAP_SHARED);
+	ASSERT_NE(MAP_FAILED, r.p);
+	ASSERT_EQ(0, pthread_create(&thread, NULL, reclaim_on, &r));
+	for (unsigned long i = 0; i < rounds; i++) {
+		uint32_t to = random_below(&random, N), here = random_below(&random, N);
+		pid_t pid = 0;
+
+		ASSERT_EQ(0, remap(3, 1, to, RW));
+		number_at(3) = i;
+		if (once_in(&random, 16)) {
+			pid = ps_fork();
+			if (!pid)
+				_exit(number_at(3) != i || munmap(at(8), self->page));
+		}
+		if (once_in(&random, 4))
+			ASSERT_EQ(0, mprotect(at(8), self->page, PROT_READ));
+		if (here != 3 && here != to && here != 8)
+			number_at(here) = ~i;
+		ASSERT_EQ(i, number_at(3)) TH_LOG("in round %lu", i);
+		if (pid > 0)
+			ASSERT_EQ(0, ps_wait(pid));
+		ASSERT_EQ(0, mprotect(self->p, N * self->page, RW));
+		ASSERT_EQ(0, remap(0, N, 0, RW));
+		ASSERT_EQ(i, number_at(to)) TH_LOG("in round %lu", i);
+		if (here != 3 && here != to && here != 8)
+			ASSERT_EQ((uint32_t)~i, number_at(here)) TH_LOG("in round %lu", i);
+	}
+	__atomic_store_n(&r.quit, true, __ATOMIC_RELEASE);
+	pthread_join(thread, NULL);
+	EXPECT_LT(0, r.rounds);
+	munmap(r.p, N * self->page);
+	zram_swap_end(&swap);
+}
+
 /* Swapped out and back: stores by a bare frame number make no page dirty, and are not lost. */
 TEST_F(remap, stores_survive_reclaim)
 {
