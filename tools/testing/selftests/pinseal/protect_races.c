@@ -229,11 +229,11 @@ static unsigned long violations(const struct race *r)
 /* Changes, with what else happens to the pages by turns. */
 TEST_F(protect_race, an_access_gets_just_what_is_allowed)
 {
-	unsigned long enough = test_rounds(5000, 200000);
+	uint64_t until = now_ns() + test_rounds(1000, 8000) * NSEC_PER_MSEC;
 	struct race *r = &self->race;
 	struct random random = random_for(2, 0, 0, 0);
 
-	while (!is_enough(r, enough) && !violations(r)) {
+	while ((!is_enough(r, 1000) || now_ns() < until) && !violations(r)) {
 		ASSERT_EQ(0, change(r, &random));
 		switch (random_below(&random, 16)) {
 		case 0:
@@ -261,7 +261,7 @@ TEST_F(protect_race, an_access_gets_just_what_is_allowed)
 /* A refused store is not made: not even by a thread that could store a moment before. */
 TEST_F(protect_race, a_page_without_write_access_does_not_change)
 {
-	unsigned long rounds = test_rounds(300, 20000);
+	uint64_t until = now_ns() + test_rounds(1000, 8000) * NSEC_PER_MSEC;
 	struct race *r = &self->race;
 	struct random random = random_for(3, 0, 0, 0);
 	char *seen = malloc(r->page);
@@ -272,7 +272,7 @@ TEST_F(protect_race, a_page_without_write_access_does_not_change)
 	__atomic_store_n(&r->no_kernel_stores, true, __ATOMIC_RELEASE);
 	for (unsigned int i = 0; i < ACCESSORS; i++)
 		wait_for_turns(&self->accessors[i], 2);
-	for (unsigned long i = 0; i < rounds; i++) {
+	for (unsigned long i = 0; i < 20 || now_ns() < until; i++) {
 		unsigned int page = random_below(&random, PAGES);
 		char *p = r->p + page * r->page, *q = other + page * r->page;
 
@@ -335,14 +335,15 @@ static void store_once(void *p)
 
 TEST_F(protect_window, no_entry_is_left_behind)
 {
-	unsigned long rounds = test_rounds(1500, 100000), stored = 0;
+	uint64_t until = now_ns() + test_rounds(1500, 10000) * NSEC_PER_MSEC;
+	unsigned long rounds = 0, stored = 0;
 	struct random random = random_for(4, 0, 0, 0);
 	struct racer racer = {};
 
 	ASSERT_EQ(0, racer_start(&racer, store_once, self->p));
-	for (unsigned long i = 0; i < rounds; i++) {
+	for (; rounds < 100 || now_ns() < until; rounds++) {
 		volatile unsigned int delay = random_below(&random, 3000);
-		int prot = i % 2 ? PROT_READ : PROT_NONE;
+		int prot = rounds % 2 ? PROT_READ : PROT_NONE;
 
 		ASSERT_EQ(0, madvise(self->p, self->page, MADV_DONTNEED));
 		if (variant->mapped)
@@ -352,9 +353,9 @@ TEST_F(protect_window, no_entry_is_left_behind)
 			delay--;
 		ASSERT_EQ(0, protect_pages(variant->kind, self->fd, self->p, self->page, prot));
 		racer_wait(&racer);
-		ASSERT_FALSE(access_page(self->p, STORE, 2)) TH_LOG("in round %lu", i);
+		ASSERT_FALSE(access_page(self->p, STORE, 2)) TH_LOG("in round %lu", rounds);
 		if (prot == PROT_NONE)
-			ASSERT_FALSE(access_page(self->p, LOAD, 0)) TH_LOG("in round %lu", i);
+			ASSERT_FALSE(access_page(self->p, LOAD, 0)) TH_LOG("in round %lu", rounds);
 		ASSERT_EQ(0, protect_pages(variant->kind, self->fd, self->p, self->page, RW));
 		stored += *self->p == 1;
 		*self->p = 0;

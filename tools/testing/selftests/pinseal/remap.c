@@ -588,14 +588,14 @@ static void *load_on(void *data)
 
 TEST_F(remap, a_switch_is_over_when_the_call_returns)
 {
-	unsigned long rounds = test_rounds(1000, 50000);
+	uint64_t until = now_ns() + test_rounds(1000, 8000) * NSEC_PER_MSEC;
 	struct switcher s = { .place = at(3) };
 	struct random random = random_for(5, 0, 0, 0);
 	pthread_t threads[2];
 
 	for (int i = 0; i < 2; i++)
 		ASSERT_EQ(0, pthread_create(&threads[i], NULL, load_on, &s));
-	for (unsigned long i = 0; i < rounds; i++) {
+	for (unsigned long i = 0; i < 50 || now_ns() < until; i++) {
 		uint32_t to = random_below(&random, N);
 		struct pinseal_pins pins;
 
@@ -633,13 +633,13 @@ static void load_once(void *place)
 
 TEST_F(remap, no_removed_page_is_left_in_a_page_table)
 {
-	unsigned long rounds = test_rounds(1500, 100000);
+	uint64_t until = now_ns() + test_rounds(1500, 10000) * NSEC_PER_MSEC;
 	struct random random = random_for(6, 0, 0, 0);
 	struct racer racer = {};
 
 	ASSERT_EQ(0, remap(3, 1, 9, RW));
 	ASSERT_EQ(0, racer_start(&racer, load_once, at(3)));
-	for (unsigned long i = 0; i < rounds; i++) {
+	for (unsigned long i = 0; i < 100 || now_ns() < until; i++) {
 		volatile unsigned int delay = random_below(&random, 3000);
 		uint32_t old = 1000 + i;
 
@@ -664,13 +664,13 @@ static void load_place(void *place)
 
 TEST_F(remap, no_replaced_page_is_left_in_a_page_table)
 {
-	unsigned long rounds = test_rounds(300, 20000);
+	uint64_t until = now_ns() + test_rounds(1500, 10000) * NSEC_PER_MSEC;
 	struct random random = random_for(7, 0, 0, 0);
 	struct racer racer = {};
 	char *p = self->p;
 
 	ASSERT_EQ(0, racer_start(&racer, load_place, &p));
-	for (unsigned long i = 0; i < rounds; i++) {
+	for (unsigned long i = 0; i < 20 || now_ns() < until; i++) {
 		struct pinseal_seal seal = {
 			.seals = F_SEAL_WRITE,
 			.flags = PINSEAL_SEAL_ISOLATE | PINSEAL_SEAL_NOWAIT,
@@ -805,7 +805,7 @@ static void *reclaim_on(void *data)
 /* Meanwhile a mapping begins and ends to show pages elsewhere, and is copied and split so. */
 TEST_F(remap, reclaim_may_look_for_pages_at_any_time)
 {
-	unsigned long rounds = test_rounds(400, 20000);
+	uint64_t until = now_ns() + test_rounds(1500, 10000) * NSEC_PER_MSEC;
 	struct random random = random_for(8, 0, 0, 0);
 	struct reclaimer r = { .page = self->page };
 	struct zram_swap swap;
@@ -817,7 +817,7 @@ TEST_F(remap, reclaim_may_look_for_pages_at_any_time)
 	r.p = ps_map(self->fd, N * self->page, RW, MAP_SHARED);
 	ASSERT_NE(MAP_FAILED, r.p);
 	ASSERT_EQ(0, pthread_create(&thread, NULL, reclaim_on, &r));
-	for (unsigned long i = 0; i < rounds; i++) {
+	for (unsigned long i = 0; i < 20 || now_ns() < until; i++) {
 		uint32_t to = random_below(&random, N), here = random_below(&random, N);
 		pid_t pid = 0;
 
