@@ -327,6 +327,12 @@ unsigned long pinseal_page_to_pfn(struct page *page)
 	return page_to_pfn(page);
 }
 
+void pinseal_flush_icache_page(const struct page *page)
+{
+	flush_icache_range((unsigned long)page_address(page),
+			   (unsigned long)page_address(page) + PAGE_SIZE);
+}
+
 void pinseal_mark_page_dirty(struct page *page)
 {
 	folio_mark_dirty(page_folio(page));

@@ -115,6 +115,7 @@ bool pinseal_page_hwpoison(const struct page *page);
 void pinseal_get_page(struct page *page);
 void pinseal_put_page(struct page *page);
 unsigned long pinseal_page_to_pfn(struct page *page);
+void pinseal_flush_icache_page(const struct page *page);
 void pinseal_mark_page_dirty(struct page *page);
 int pinseal_shmem_get_folio(struct address_space *mapping, unsigned long index,
 			    struct folio **folio);

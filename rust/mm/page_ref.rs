@@ -91,6 +91,12 @@ impl LockedPage {
         unsafe { bindings::pinseal_page_hwpoison(self.0.page.as_ptr()) }
     }
 
+    /// Has instruction caches see the page's contents.
+    pub(super) fn flush_icache(&self) {
+        // SAFETY: By the type invariants. The kernel maps all memory.
+        unsafe { bindings::pinseal_flush_icache_page(self.0.page.as_ptr()) };
+    }
+
     /// Marks the page dirty: its content differs from what is in swap.
     pub(super) fn mark_dirty(&self) {
         // SAFETY: By the type invariants.

@@ -182,6 +182,21 @@ fn mask(chunk: usize, pages: &Range<usize>) -> u64 {
     }
 }
 
+/// The chunks all of whose pages are in `pages`.
+fn whole_chunks(pages: &Range<usize>) -> Range<usize> {
+    pages.start.div_ceil(CHUNK)..pages.end / CHUNK
+}
+
+/// The chunks some of whose pages, but not all, are in `pages`: two at most.
+fn chunks_in_part(pages: &Range<usize>) -> impl Iterator<Item = usize> {
+    let (first, last) = (pages.start / CHUNK, pages.end / CHUNK);
+    let has_first = pages.start % CHUNK != 0 && !pages.is_empty();
+    let has_last = pages.end % CHUNK != 0 && !pages.is_empty() && (last != first || !has_first);
+    [(first, has_first), (last, has_last)]
+        .into_iter()
+        .filter_map(|(chunk, is_part)| is_part.then_some(chunk))
+}
+
 /// The chunks of `pages`, which is not empty.
 fn chunks_of(pages: &Range<usize>) -> RangeInclusive<usize> {
     pages.start / CHUNK..=(pages.end - 1) / CHUNK
@@ -271,20 +286,46 @@ impl Protections {
         if pages.is_empty() {
             return Ok(());
         }
-        let (first, last) = chunks_of(pages).into_inner();
-        let whole = pages.start.div_ceil(CHUNK)..pages.end / CHUNK;
-        if first != whole.start {
-            self.isolate(first)?;
+        for chunk in chunks_in_part(pages) {
+            self.isolate(chunk)?;
         }
-        if last >= whole.end && (last != first || first == whole.start) {
-            self.isolate(last)?;
+        let whole = whole_chunks(pages);
+        self.split_around(&whole)?;
+        self.fill_gaps(whole)
+    }
+
+    /// Gives pages the mapping's protection.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`. No protection has changed then.
+    pub(crate) fn clear(&mut self, pages: &Range<usize>) -> Result {
+        let carved = self.carve_runs(pages);
+        if carved.is_ok() {
+            self.fill(pages, None);
         }
-        if whole.is_empty() {
+        self.tidy(pages);
+        carved
+    }
+
+    /// Does what [`Protections::carve`] does, where pages do not have the mapping's protection: enough to
+    /// give them that.
+    fn carve_runs(&mut self, pages: &Range<usize>) -> Result {
+        for chunk in chunks_in_part(pages) {
+            if self.run_at(chunk).is_some() {
+                self.isolate(chunk)?;
+            }
+        }
+        self.split_around(&whole_chunks(pages))
+    }
+
+    /// Has no run be in `chunks` in part only.
+    fn split_around(&mut self, chunks: &Range<usize>) -> Result {
+        if chunks.is_empty() {
             return Ok(());
         }
-        self.split_before(whole.start)?;
-        self.split_before(whole.end)?;
-        self.fill_gaps(whole)
+        self.split_before(chunks.start)?;
+        self.split_before(chunks.end)
     }
 
     /// Gives pages another protection. [`Protections::carve`] was called for them before.
@@ -636,6 +677,14 @@ mod tests {
             self.check();
         }
 
+        fn clear(&mut self, pages: Range<usize>) {
+            assert!(self.map.carve_runs(&pages).is_ok());
+            self.check();
+            assert!(self.map.clear(&pages).is_ok());
+            self.model[pages].fill(None);
+            self.check();
+        }
+
         /// The ranges of the model: where they begin and end, with what protection.
         fn ranges(&self, within: Range<usize>) -> impl Iterator<Item = (usize, usize, PageAccess)> {
             let model = self.model;
@@ -745,12 +794,25 @@ mod tests {
             for _ in 0..40 {
                 let (pages, protection) = (numbers.pages(), numbers.protection());
                 modelled.set(pages, protection);
+                modelled.clear(numbers.pages());
                 modelled.check_ranges(numbers.pages());
             }
             modelled.set(0..PAGES, None);
             assert!(modelled.map.is_empty());
             assert!(modelled.map.nodes == 0);
         }
+    }
+
+    #[test]
+    fn clearing_makes_no_node_for_pages_without_one() {
+        let mut modelled = Modelled::new();
+        modelled.set(3 * CHUNK..4 * CHUNK, Some(PageAccess::READ));
+        let nodes = modelled.map.nodes;
+
+        assert!(modelled.map.carve_runs(&(5..8 * CHUNK)).is_ok());
+        assert!(modelled.map.nodes == nodes);
+        modelled.clear(5..PAGES - 1);
+        assert!(modelled.map.nodes == 0);
     }
 
     #[test]

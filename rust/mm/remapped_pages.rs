@@ -178,7 +178,7 @@ impl RemappedPages {
     }
 
     /// Has `insert` show the page at `index` of `file` in a page table, as a frame number. With
-    /// `may_write`, the page may be stored to by the entry, now or later.
+    /// `may_write`, the page may be stored to by the entry, now or later; with `executes`, be executed.
     ///
     /// Context: sleeps. In a fault.
     pub(crate) fn show(
@@ -186,6 +186,7 @@ impl RemappedPages {
         file: &AddressSpace,
         index: usize,
         may_write: bool,
+        executes: bool,
         insert: impl FnOnce(usize) -> bindings::vm_fault_t,
     ) -> bindings::vm_fault_t {
         let Ok(node) = RBTreeNodeReservation::new(GFP_KERNEL_ACCOUNT) else {
@@ -203,6 +204,10 @@ impl RemappedPages {
         if may_write {
             // Stores by such an entry do not make the page dirty.
             locked.mark_dirty();
+        }
+        if executes {
+            // For a bare frame number the core does not.
+            locked.flush_icache();
         }
         let mut state = self.state.lock();
         let is_held = match state.pages.get(&index) {

@@ -870,6 +870,8 @@ struct pinseal_protect {
  * shows them; at the limit, they are taken away and shown anew at their next access.
  * So does a seal, RESIZE or FALLOCATE take them away, and does not wait for them.
  * Pages that others remove from the object (MADV_REMOVE) may be shown until then.
+ * What asks for pages of the object by such a mapping finds none: mincore(), mbind(),
+ * MADV_WILLNEED, the file offsets of a core dump.
  * Descriptors of created memfds cannot do that, nor objects that were imported or
  * exported; and an object that has such a mapping cannot be exported.
  *

@@ -345,14 +345,15 @@ impl<T: MemoryOwner> OwnMapping<'_, T> {
                 })
             })?;
         }
-        for _ in changes.iter().filter(|change| change.target.is_some()) {
+        let remaps = changes.iter().filter(|change| change.target.is_some());
+        for _ in remaps.clone() {
             if self.state != State::Remapped {
                 self.make_remapped()?;
             }
             rooms.push(TargetsRoom::new()?, GFP_KERNEL_ACCOUNT)?;
         }
         self.map()
-            .map_or(Ok(()), |map| map.targets.check_room(rooms.len()))
+            .map_or(Ok(()), |map| map.targets.check_room(remaps.count()))
     }
 
     /// Makes changes. [`OwnMapping::prepare`] was called with the same, under the same lock.

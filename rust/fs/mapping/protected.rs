@@ -132,13 +132,11 @@ impl PageMap {
     ///
     /// `ENOMEM`.
     pub(super) fn finish_reset(&mut self, vma_flags: vm_flags_t) -> Result {
-        if let Some(Reset { pages, .. }) = self.reset.take_if(|reset| reset.is_done(vma_flags)) {
-            let carved = self.protections.carve(&pages);
-            if carved.is_ok() {
-                self.protections.fill(&pages, None);
+        if let Some(reset) = &self.reset {
+            if reset.is_done(vma_flags) {
+                // If that fails, it is still to be done.
+                self.protections.clear(&reset.pages)?;
             }
-            self.protections.tidy(&pages);
-            carved?;
         }
         self.reset = None;
         Ok(())

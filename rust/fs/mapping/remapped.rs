@@ -41,6 +41,11 @@ impl<T: MemoryOwner> ProtectedMapping<T> {
             fault: Some(Self::fault_remapped),
             pfn_mkwrite: Some(Self::pfn_mkwrite),
             page_mkwrite: None,
+            // They would be for the pages that the core takes this VMA to have.
+            #[cfg(CONFIG_NUMA)]
+            set_policy: None,
+            #[cfg(CONFIG_NUMA)]
+            get_policy: None,
             ..Self::operations(shmem_ops)
         }
     }
@@ -88,16 +93,18 @@ impl<T: MemoryOwner> ProtectedMapping<T> {
         let map = mapping.pages();
         let entry_flags = match map.protection(page, vma_flags) {
             None => vma_flags,
-            Some(access) => vma_flags & !ACCESS_FLAGS | flags_of(access),
+            Some(access) => vma_flags & (!ACCESS_FLAGS | flags_of(access)),
         };
         // SAFETY: There are no requirements.
         let protection = unsafe { bindings::pinseal_vm_get_page_prot(entry_flags | flags::SHARED) };
         // SAFETY: As above.
         let file = unsafe { pages_of(vma) };
         let may_write = vma_flags & flags::MAYWRITE != 0;
+        let executes = entry_flags & flags::EXEC != 0;
+        let target = map.targets.get(page);
         owner
             .remapped_pages()
-            .show(file, map.targets.get(page), may_write, |frame| {
+            .show(file, target, may_write, executes, |frame| {
                 // SAFETY: The VMA is locked, has `VM_PFNMAP`, and is no private one. The caller keeps
                 // the page as long as it may be shown.
                 unsafe { bindings::vmf_insert_pfn_prot(vma, address, frame, protection) }
