@@ -324,8 +324,9 @@ TEST_F(async, is_cancelled)
 	arg = seal_async(F_SEAL_WRITE, FOR_EVER);
 	ASSERT_EQ(0, async_wait_scan(self->fd, &arg));
 	ASSERT_EQ(0, async_cancel(self->fd, &arg));
-	EXPECT_EQ(1, arg.pinned_pages);
-	EXPECT_EQ(HELD, arg.first_pinned);
+	/* The first scan may meet others, in LRU batches. */
+	EXPECT_LE(1, arg.pinned_pages);
+	EXPECT_GE(HELD, arg.first_pinned);
 	ASSERT_EQ(0, release_page(self));
 	/* No worker is left that could seal it now. */
 	sleep_ns(20 * NSEC_PER_MSEC);
