@@ -6,6 +6,7 @@
 //! |-----------------|----------------------------------------------------------------------|
 //! | `memfd_inode`   | inodes of shmem files: page cache, seals, the inode lock              |
 //! | `memfd_file`    | shmem files                                                          |
+//! | `stacked`       | shmem files that are stacked on a lower file                         |
 //! | `pinned`        | long-term pins of the pages of a shmem file                          |
 //! | `memory_file`   | open files that behave like memory, and their owners                 |
 //! | `memory_device` | misc devices with such files, which forward to a shmem file          |
@@ -21,3 +22,4 @@ pub(crate) mod memfd_inode;
 pub(crate) mod memory_device;
 pub(crate) mod memory_file;
 pub(crate) mod pinned;
+pub(crate) mod stacked;

@@ -5,6 +5,7 @@
 
 #include <linux/cpumask.h>
 #include <linux/cred.h>
+#include <linux/errseq.h>
 #include <linux/highmem.h>
 #include <linux/hugetlb.h>
 #include <linux/interval_tree_generic.h>
@@ -13,6 +14,7 @@
 #include <linux/module.h>
 #include <linux/pagemap.h>
 #include <linux/pid_namespace.h>
+#include <linux/rmap.h>
 #include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
 #include <linux/sched/user.h>
@@ -131,6 +133,11 @@ bool pinseal_iov_iter_is_user(const struct iov_iter *iter)
 vm_flags_t pinseal_vma_desc_flags(const struct vm_area_desc *desc)
 {
 	return vma_flags_to_legacy(desc->vma_flags);
+}
+
+void pinseal_vma_desc_set_dontexpand(struct vm_area_desc *desc)
+{
+	vma_desc_set_flags(desc, VMA_DONTEXPAND_BIT);
 }
 
 void pinseal_vma_desc_clear_mayexec(struct vm_area_desc *desc)
@@ -342,6 +349,59 @@ int pinseal_shmem_get_folio(struct address_space *mapping, unsigned long index,
 			    struct folio **folio)
 {
 	return shmem_get_folio(mapping->host, index, 0, folio, SGP_CACHE);
+}
+
+int pinseal_shmem_get_folio_to_write(struct address_space *mapping, unsigned long index,
+				     struct folio **folio)
+{
+	return shmem_get_folio(mapping->host, index, 0, folio, SGP_WRITE);
+}
+
+int pinseal_shmem_get_folio_to_read(struct address_space *mapping, unsigned long index,
+				    struct folio **folio)
+{
+	return shmem_get_folio(mapping->host, index, 0, folio, SGP_READ);
+}
+
+struct folio *pinseal_page_folio(struct page *page)
+{
+	return page_folio(page);
+}
+
+size_t pinseal_iov_iter_count(const struct iov_iter *iter)
+{
+	return iov_iter_count(iter);
+}
+
+int pinseal_folio_mkclean(struct folio *folio)
+{
+	return folio_mkclean(folio);
+}
+
+unsigned long pinseal_largest_folio(void)
+{
+	return 1UL << MAX_PAGECACHE_ORDER;
+}
+
+void pinseal_filemap_set_wb_err(struct address_space *mapping, int err)
+{
+	filemap_set_wb_err(mapping, err);
+}
+
+int pinseal_check_and_advance_wb_err(struct file *file, struct address_space *mapping)
+{
+	guard(spinlock)(&file->f_lock);
+	return errseq_check_and_advance(&mapping->wb_err, &file->f_wb_err);
+}
+
+void *pinseal_page_address(const struct page *page)
+{
+	return page_address(page);
+}
+
+bool pinseal_folio_maybe_dma_pinned(struct folio *folio)
+{
+	return folio_maybe_dma_pinned(folio);
 }
 
 struct page *pinseal_folio_file_page(struct folio *folio, unsigned long index)

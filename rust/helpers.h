@@ -7,6 +7,7 @@
 #define PINSEAL_HELPERS_H
 
 #include <linux/anon_inodes.h>
+#include <linux/falloc.h>
 #include <linux/fs.h>
 #include <linux/hmm.h>
 #include <linux/magic.h>
@@ -29,6 +30,8 @@ unsigned int *pinseal_hugetlb_seals(struct inode *inode);
 
 /* linux/fs.h */
 static const int pinseal_IOCB_NOWAIT = (__force int)IOCB_NOWAIT;
+static const u32 pinseal_FALLOC_FL_PUNCH_HOLE = FALLOC_FL_PUNCH_HOLE;
+static const int pinseal_IOCB_APPEND = (__force int)IOCB_APPEND;
 void pinseal_file_set_seekable(struct file *file);
 void pinseal_file_clear_atomic_pos(struct file *file);
 long pinseal_file_truncate(struct file *file, loff_t size);
@@ -55,6 +58,7 @@ struct file *pinseal_anon_inode_getfile(const char *name, const struct file_oper
 
 /* linux/mm.h */
 vm_flags_t pinseal_vma_desc_flags(const struct vm_area_desc *desc);
+void pinseal_vma_desc_set_dontexpand(struct vm_area_desc *desc);
 void pinseal_vma_desc_clear_mayexec(struct vm_area_desc *desc);
 struct page *pinseal_folio_page(struct folio *folio, unsigned long n);
 bool pinseal_page_is_poisoned(const struct page *page);
@@ -119,6 +123,18 @@ void pinseal_flush_icache_page(const struct page *page);
 void pinseal_mark_page_dirty(struct page *page);
 int pinseal_shmem_get_folio(struct address_space *mapping, unsigned long index,
 			    struct folio **folio);
+int pinseal_shmem_get_folio_to_write(struct address_space *mapping, unsigned long index,
+				     struct folio **folio);
+int pinseal_shmem_get_folio_to_read(struct address_space *mapping, unsigned long index,
+				    struct folio **folio);
+struct folio *pinseal_page_folio(struct page *page);
+size_t pinseal_iov_iter_count(const struct iov_iter *iter);
+int pinseal_folio_mkclean(struct folio *folio);
+unsigned long pinseal_largest_folio(void);
+void pinseal_filemap_set_wb_err(struct address_space *mapping, int err);
+int pinseal_check_and_advance_wb_err(struct file *file, struct address_space *mapping);
+void *pinseal_page_address(const struct page *page);
+bool pinseal_folio_maybe_dma_pinned(struct folio *folio);
 struct page *pinseal_folio_file_page(struct folio *folio, unsigned long index);
 pgprot_t pinseal_vm_get_page_prot(vm_flags_t flags);
 void pinseal_i_mmap_lock_read(struct address_space *mapping);

@@ -10,7 +10,7 @@
 //! | `list`       | `PINSEAL_IOC_PINS`                                               |
 //! | `pin`        | `PINSEAL_IOC_PIN`, and the commands of handles                   |
 //! | `protect`    | `PINSEAL_IOC_PROTECT`                                            |
-//! | `descriptor` | `PINSEAL_IOC_CREATE`, `_REOPEN`, `_EXPORT` and `_IMPORT`         |
+//! | `descriptor` | `PINSEAL_IOC_CREATE`, `_REOPEN`, `_EXPORT`, `_IMPORT`, `_ATTACH` |
 //!
 //! The first comment of `include/uapi/linux/pinseal.h` has the rules for all commands. The form is
 //! checked here: sizes, flags, padding, ranges that overflow. The meaning is for the modules below.
@@ -47,6 +47,7 @@ use zerocopy::IntoBytes;
 /// Features of this build.
 const FEATURES: u32 = uapi::PINSEAL_FEATURE_CREATE
     | uapi::PINSEAL_FEATURE_PROTECT
+    | uapi::PINSEAL_FEATURE_ATTACH
     | match Mirror::IS_SUPPORTED {
         true => uapi::PINSEAL_FEATURE_MIRROR,
         false => 0,
@@ -75,6 +76,7 @@ pub(crate) fn dispatch(file: MemoryFile<'_, OpenObject>, cmd: u32, arg: usize) -
         0x09 => return descriptor::reopen(file, arg),
         0x0a => set_name(file, arg)?,
         0x0b => return protect::protect(file.owner(), arg),
+        0x0c => descriptor::attach(file, arg)?,
         0x0d => return descriptor::create(file, arg),
         _ => return Err(ENOTTY),
     }

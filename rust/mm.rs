@@ -17,8 +17,10 @@
 //! | `memlock`       | charges against `RLIMIT_MEMLOCK`                                     |
 //! | `mirror`        | mirrors of addresses of a process (HMM)                              |
 //! | `page_ref`      | references to pages of a file                                        |
+//! | `page_set`      | sets of pages                                                        |
 //! | `protections`   | protections of the pages of a mapping                                |
 //! | `remapped_pages` | pages of a file that are shown elsewhere than at their place        |
+//! | `stacked_folio` | folios whose contents come from another file                         |
 //! | `targets`       | which pages a mapping shows elsewhere                                |
 
 pub(crate) mod address_space;
@@ -33,6 +35,8 @@ pub(crate) mod memlock;
 pub(crate) mod mirror;
 mod mlock;
 mod page_ref;
+pub(crate) mod page_set;
 pub(crate) mod protections;
 pub(crate) mod remapped_pages;
+pub(crate) mod stacked_folio;
 pub(crate) mod targets;

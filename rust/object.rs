@@ -70,8 +70,18 @@ use crate::fs::{
         MemoryFile,
         MemoryOwner, //
     },
+    stacked::{
+        FillState,
+        LowerFile,
+        Stack, //
+    }, //
 };
-use crate::mm::remapped_pages::RemappedPages;
+use crate::mm::{
+    address_space::AddressSpace,
+    page_set::PageSetRoom,
+    remapped_pages::RemappedPages, //
+};
+use core::ops::Range;
 use kernel::{
     cred::Credential,
     new_mutex,
@@ -85,6 +95,7 @@ use kernel::{
             Release, //
         },
         Arc,
+        ArcBorrow,
         Mutex,
         SetOnce, //
     }, //
@@ -310,6 +321,81 @@ impl Object {
                 Ok(())
             }
             false => Err(EBUSY),
+        }
+    }
+
+    /// Makes a new file the memory that is stacked on `lower`. It keeps the module of `like` loaded.
+    ///
+    /// # Errors
+    ///
+    /// `EBUSY` when the object has memory. `ENOMEM`, `ENFILE`.
+    pub(crate) fn attach<T: MemoryOwner>(
+        &self,
+        lower: LowerFile,
+        like: MemoryFile<'_, T>,
+    ) -> Result {
+        let name = self.name.lock();
+        if self.memory.as_ref().is_some() {
+            return Err(EBUSY);
+        }
+        // Stores by pages that are shown elsewhere could not be noticed.
+        let ban = self.remapped_pages.forbid()?;
+        let label = match &*name {
+            Some(label) => CStr::from_bytes_with_nul(label).map_err(|_| EINVAL)?,
+            None => c"pinseal",
+        };
+        let file = MemfdFile::new_stacked(label, &self.owner, Stack::new(lower)?, like)?;
+        self.memory.populate(Memory {
+            holding: Holding::File(file),
+            seal_seal: SealSeal::Implicit,
+        });
+        ban.keep();
+        Ok(())
+    }
+
+    /// The stack, if the memory is stacked on a file, and the pages.
+    fn stack(&self) -> Option<(ArcBorrow<'_, Stack>, &AddressSpace)> {
+        match &self.memory.as_ref()?.holding {
+            Holding::File(file) => Some((file.stack()?, file.inode().pages())),
+            Holding::Inode(_) => None,
+        }
+    }
+
+    /// Whether the memory is stacked on a file.
+    pub(crate) fn is_stacked(&self) -> bool {
+        self.stack().is_some()
+    }
+
+    /// Fills pages as far as they come from a lower file. If they are to be written to by others, that is
+    /// noted.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Stack::fill`].
+    pub(crate) fn fill(&self, pages: Range<usize>, will_be_written: bool) -> Result {
+        let Some((stack, upper)) = self.stack() else {
+            return Ok(());
+        };
+        stack.fill(upper, pages.clone(), FillState::Interruptible)?;
+        if will_be_written {
+            stack.mark_dirty(pages, PageSetRoom::new()?);
+        }
+        Ok(())
+    }
+
+    /// Has nothing come from a lower file any more, and writes what changed to it, if it may.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Stack::fill`] and [`Stack::sync`].
+    pub(crate) fn fill_and_sync(&self) -> Result {
+        let Some((stack, upper)) = self.stack() else {
+            return Ok(());
+        };
+        stack.fill_all(upper)?;
+        match stack.is_writable() {
+            true => stack.sync(upper, self.size(), 0..usize::MAX, false),
+            false => Ok(()),
         }
     }
 

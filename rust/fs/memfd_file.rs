@@ -9,9 +9,20 @@
 
 use crate::{
     bindings,
-    fs::memfd_inode::{
-        MemfdInode,
-        MAX_SIZE, //
+    fs::{
+        memfd_inode::{
+            MemfdInode,
+            MAX_SIZE, //
+        },
+        memory_file::{
+            MemoryFile,
+            MemoryOwner, //
+        },
+        stacked::{
+            make_stacked,
+            stack_of,
+            Stack, //
+        },
     }, //
 };
 use core::ptr::NonNull;
@@ -41,9 +52,13 @@ use kernel::{
         IovIterSource, //
     },
     prelude::*,
-    sync::aref::{
-        ARef,
-        AlwaysRefCounted, //
+    sync::{
+        aref::{
+            ARef,
+            AlwaysRefCounted, //
+        },
+        Arc,
+        ArcBorrow, //
     },
     types::{
         ForeignOwnable,
@@ -131,6 +146,40 @@ impl MemfdFile {
     ///
     /// `ENOMEM`, `ENFILE`.
     pub(crate) fn new(name: &CStr, owner: &Credential) -> Result<ARef<Self>> {
+        let file = Self::new_unshared(name, owner)?;
+        // INVARIANT: `setup` creates a regular shmem file. `Self` is transparent.
+        //
+        // SAFETY: The reference is that of `file`.
+        Ok(unsafe { ARef::from_raw(ARef::into_raw(file.share()).cast()) })
+    }
+
+    /// Creates a file as [`MemfdFile::new`] does, stacked on another one, with its size. It keeps the
+    /// module of `like` loaded.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`, `ENFILE`; those of setting the size.
+    pub(crate) fn new_stacked<T: MemoryOwner>(
+        name: &CStr,
+        owner: &Credential,
+        stack: Arc<Stack>,
+        like: MemoryFile<'_, T>,
+    ) -> Result<ARef<Self>> {
+        let size = stack.initial_size();
+        let file = Self::new_unshared(name, owner)?;
+        // SAFETY: The file was just created, as a regular shmem file.
+        unsafe {
+            // CAST: The size of a file.
+            Self::of(&file).resize(size as i64)?;
+            make_stacked(&file, stack, like.module())?;
+        }
+        // INVARIANT: `setup` creates a regular shmem file. `Self` is transparent.
+        //
+        // SAFETY: The reference is that of `file`.
+        Ok(unsafe { ARef::from_raw(ARef::into_raw(file.share()).cast()) })
+    }
+
+    fn new_unshared(name: &CStr, owner: &Credential) -> Result<NewFile> {
         // SAFETY: The credentials of the current task are restored.
         let file = unsafe {
             let old = bindings::pinseal_override_creds(owner.as_ptr());
@@ -143,10 +192,7 @@ impl MemfdFile {
             // SAFETY: The file has no other user yet, nor has its inode.
             unsafe { Self::of(&file).inode().seal_not_executable() };
         }
-        // INVARIANT: `setup` creates a regular shmem file. `Self` is transparent.
-        //
-        // SAFETY: The reference is that of `file`.
-        Ok(unsafe { ARef::from_raw(ARef::into_raw(file.share()).cast()) })
+        Ok(file)
     }
 
     /// Creates an empty file of the current task, as `memfd_create()` does.
@@ -344,10 +390,36 @@ impl MemfdFile {
     /// `EINVAL` when `size` is negative, `EPERM` when a seal forbids it, `EFBIG` beyond
     /// `RLIMIT_FSIZE`.
     pub(crate) fn resize(&self, size: i64) -> Result {
-        // SAFETY: The file is open.
-        let ret = unsafe { bindings::pinseal_file_truncate(self.as_ptr(), size) };
-        // CAST: 0 or an errno.
-        to_result(ret as c_int)
+        let resize = || {
+            // SAFETY: The file is open.
+            let ret = unsafe { bindings::pinseal_file_truncate(self.as_ptr(), size) };
+            // CAST: 0 or an errno.
+            to_result(ret as c_int)
+        };
+        match (self.stack(), u64::try_from(size)) {
+            (Some(stack), Ok(new)) if new < self.inode().size() => {
+                stack.remove_bytes(self.inode().pages(), new, u64::MAX, resize)
+            }
+            _ => resize(),
+        }
+    }
+
+    /// The stack, if the file is stacked on another one.
+    pub(crate) fn stack(&self) -> Option<ArcBorrow<'_, Stack>> {
+        stack_of(self)
+    }
+
+    /// Makes changes durable, as `fsync()` does: those of a stacked file. Others need none.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Stack::sync`].
+    pub(crate) fn sync(&self, start: i64, end: i64, data_only: bool) -> Result {
+        match self.operations().fsync {
+            None => Ok(()),
+            // SAFETY: The operation is that of this file.
+            Some(fsync) => to_result(unsafe { fsync(self.as_ptr(), start, end, data_only.into()) }),
+        }
     }
 
     /// Allocates or frees the pages of a range, as `fallocate()` does. The file system enforces the
@@ -359,6 +431,17 @@ impl MemfdFile {
     pub(crate) fn fallocate(&self, mode: c_int, offset: i64, len: i64) -> Result {
         // SAFETY: The file is open.
         to_result(unsafe { bindings::vfs_fallocate(self.as_ptr(), mode, offset, len) })
+    }
+
+    /// Returns an errno if writing has failed since `device`, a device file, was told, or 0.
+    ///
+    /// # Safety
+    ///
+    /// `device` must be open.
+    pub(super) unsafe fn check_errors_for(&self, device: *mut bindings::file) -> c_int {
+        let pages = self.inode().pages().as_ptr();
+        // SAFETY: By the safety requirements. The file keeps its pages.
+        unsafe { bindings::pinseal_check_and_advance_wb_err(device, pages) }
     }
 
     /// Moves references to pages into a pipe, as `splice_read` of `struct file_operations`.

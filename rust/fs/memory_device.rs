@@ -169,8 +169,7 @@ impl<T: MemoryDevice> Operations<T> {
         unlocked_ioctl: Some(MemoryFile::<T>::ioctl),
         #[cfg(CONFIG_COMPAT)]
         compat_ioctl: bindings::compat_ptr_ioctl,
-        // Memory needs no writeback.
-        fsync: Some(bindings::noop_fsync),
+        fsync: Some(Self::fsync),
         // SAFETY: `fops` points to a constant.
         ..unsafe { *MiscDeviceOptions { name: c"" }.into_raw::<T>().fops }
     };
@@ -268,6 +267,30 @@ impl<T: MemoryDevice> Operations<T> {
             // SAFETY: By the safety requirements.
             Ok(memory) => unsafe { memory.splice_write(pipe, pos, len, flags) },
             Err(err) => err.to_errno() as isize,
+        }
+    }
+
+    /// # Safety
+    ///
+    /// `file` must be a file of this device.
+    unsafe extern "C" fn fsync(
+        file: *mut bindings::file,
+        start: bindings::loff_t,
+        end: bindings::loff_t,
+        data_only: c_int,
+    ) -> c_int {
+        // SAFETY: The caller has the file open.
+        let device = unsafe { Self::device(file) };
+        let memory = match device.memory() {
+            Ok(memory) => memory,
+            Err(err) => return err.to_errno(),
+        };
+        let result = memory.sync(start, end, data_only != 0);
+        // SAFETY: As above.
+        let seen = unsafe { memory.check_errors_for(file) };
+        match result {
+            Ok(()) => seen,
+            Err(err) => err.to_errno(),
         }
     }
 

@@ -12,12 +12,14 @@ use super::{
     checked_name, //
 };
 use crate::{
+    compat::eopnotsupp,
     fs::{
         memfd_file::{
             MemfdFile, //
             MemfdFlags,
         }, //
         memory_file::MemoryFile,
+        stacked::LowerFile, //
     },
     open_object::OpenObject,
     uapi, //
@@ -93,6 +95,9 @@ pub(super) fn export(file: MemoryFile<'_, OpenObject>, arg: Argument) -> Result<
         file.access()
     };
     check_access(file, O_RDWR)?;
+    if file.owner().is_stacked() {
+        return Err(eopnotsupp());
+    }
     // Its holder may truncate the file.
     let owner = file.owner();
     let ban = owner.remapped_pages().forbid()?;
@@ -112,6 +117,21 @@ pub(super) fn import(file: MemoryFile<'_, OpenObject>, arg: Argument) -> Result 
     // CAST: A negative number is no descriptor, and is none after the cast.
     let memfd = LocalFile::fget(request.fd as u32)?;
     file.owner().adopt(MemfdFile::from_file(&memfd)?)
+}
+
+/// `PINSEAL_IOC_ATTACH`.
+#[inline(never)]
+pub(super) fn attach(file: MemoryFile<'_, OpenObject>, arg: Argument) -> Result {
+    let request: uapi::pinseal_attach = arg.read()?;
+    check_zero(request.flags & !uapi::PINSEAL_ATTACH_RDONLY)?;
+    if !file.is_writable() {
+        return Err(EPERM);
+    }
+    // CAST: A negative number is no descriptor, and is none after the cast.
+    let lower = LocalFile::fget(request.fd as u32)?;
+    let read_only = request.flags & uapi::PINSEAL_ATTACH_RDONLY != 0;
+    file.owner()
+        .attach(LowerFile::new(lower, read_only, file)?, file)
 }
 
 /// Checks that `file` gives the access that a new descriptor will give.

@@ -69,6 +69,9 @@ pub(super) fn seal(file: MemoryFile<'_, OpenObject>, arg: Argument) -> Result {
         _ => pages,
     };
     let opened = file.owner();
+    if request.flags & uapi::PINSEAL_SEAL_CANCEL == 0 {
+        opened.object().fill_and_sync()?;
+    }
     let wanted = SealRequest {
         seals,
         flags: request.flags,

@@ -133,6 +133,12 @@ impl CachedFolio {
         self.ref_count() as usize == self.nr_pages()
     }
 
+    /// Whether it has its contents.
+    pub(crate) fn is_uptodate(&self) -> bool {
+        // SAFETY: The folio is alive by the type invariants.
+        unsafe { bindings::pinseal_folio_test_uptodate(self.as_ptr()) }
+    }
+
     /// Whether the folio's (first) page is poisoned.
     pub(crate) fn is_poisoned(&self) -> bool {
         // SAFETY: The folio is alive by the type invariants.

@@ -40,10 +40,12 @@
  * _MIRROR: PINSEAL_PIN_MIRROR is supported.
  * _CREATE: PINSEAL_IOC_CREATE is supported.
  * _PROTECT: PINSEAL_IOC_PROTECT is supported, with PINSEAL_PROTECT_REMAP.
+ * _ATTACH: PINSEAL_IOC_ATTACH is supported.
  */
 #define PINSEAL_FEATURE_MIRROR	(1U << 0)
 #define PINSEAL_FEATURE_CREATE	(1U << 1)
 #define PINSEAL_FEATURE_PROTECT	(1U << 2)
+#define PINSEAL_FEATURE_ATTACH	(1U << 3)
 
 /**
  * struct pinseal_info - what this build of pinseal supports
@@ -556,10 +558,28 @@ struct pinseal_protect {
 	__u64 nr;
 };
 
+/*
+ * Flags of struct pinseal_attach.
+ *
+ * PINSEAL_ATTACH_RDONLY: the lower file is only read. fsync() of what changed is EROFS;
+ * a seal does without.
+ */
+#define PINSEAL_ATTACH_RDONLY	(1U << 0)
+
+/**
+ * struct pinseal_attach - stack an object on a file
+ * @fd: in: a regular file, open for reading and writing
+ * @flags: in: %PINSEAL_ATTACH_*
+ */
+struct pinseal_attach {
+	__s32 fd;
+	__u32 flags;
+};
+
 /**
  * PINSEAL_IOC_INFO - get what this build supports, and the object's size
  *
- * Works on any descriptor. (Commands 0x0b and 0x0c are reserved.)
+ * Works on any descriptor.
  */
 #define PINSEAL_IOC_INFO	_IOR(PINSEAL_IOC_MAGIC, 0x00, struct pinseal_info)
 
@@ -897,5 +917,42 @@ struct pinseal_protect {
  * EINTR: a fatal signal arrived.
  */
 #define PINSEAL_IOC_PROTECT	_IOW(PINSEAL_IOC_MAGIC, 0x0b, struct pinseal_protect)
+
+/**
+ * PINSEAL_IOC_ATTACH - stack a still unused object on a file
+ *
+ * The object has the size and the content of the file, which is called the lower
+ * file: a regular one on a disk file system, on tmpfs, or a memfd. Each page is read
+ * from it when it is touched for the first time, by any access, and is a copy from
+ * then on: what happens to it in the lower file later is not seen. What happens to
+ * pages that were not touched yet is.
+ *
+ * Nothing is written to the lower file but by fsync(), fdatasync() and msync(MS_SYNC)
+ * of the object, which write what changed, set the size, and sync the lower file;
+ * and by a seal, which fills and syncs the whole object before anything else. What
+ * could not be written is still to be written, and each descriptor is told once. Pages
+ * that are pinned for writing are written each time. Closing writes nothing.
+ *
+ * Where the lower file cannot be read, or has become shorter, access to a page that
+ * was not touched yet is EIO, or SIGBUS; the next access tries again.
+ *
+ * Mappings are special (VM_DONTEXPAND): mremap() does not extend them, mlock() and
+ * MADV_COLLAPSE do not apply. They cannot show pages elsewhere (PINSEAL_PROTECT_REMAP:
+ * EBUSY), nor can pages be pinned for writing for long by them (FOLL_LONGTERM: EFAULT)
+ * unless they were just written to. The object is not exported (EOPNOTSUPP).
+ *
+ * Errors; nothing has changed then:
+ *
+ * EBADF: @fd is not open, not for reading, or, without PINSEAL_ATTACH_RDONLY, not for
+ *	writing.
+ * EINVAL: it is no regular file, one of hugetlbfs, a file of this module, or open with
+ *	O_DIRECT.
+ * EPERM: it is append-only or immutable, or open with O_APPEND; the object's descriptor
+ *	is not open for writing.
+ * ETXTBSY: it is a swap file.
+ * EOPNOTSUPP: its file system has no page cache for it.
+ * EBUSY: the object has memory already.
+ */
+#define PINSEAL_IOC_ATTACH	_IOW(PINSEAL_IOC_MAGIC, 0x0c, struct pinseal_attach)
 
 #endif /* _UAPI_LINUX_PINSEAL_H */

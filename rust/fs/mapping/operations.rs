@@ -57,6 +57,8 @@ pub(super) enum Kind {
 /// They are filled in at the first mapping: shmem's operations are reached by its `mmap` only.
 pub(crate) struct ShmemVmOps<T> {
     device: SetOnce<Tables>,
+    /// For device files whose shmem file is stacked on another.
+    stacked: SetOnce<Tables>,
     memfd: SetOnce<Tables>,
     _owner: PhantomData<fn() -> T>,
 }
@@ -87,6 +89,8 @@ pub(super) enum State {
 pub(super) struct VmOps {
     pub(super) ops: bindings::vm_operations_struct,
     pub(super) shmem_fault: unsafe extern "C" fn(*mut bindings::vm_fault) -> bindings::vm_fault_t,
+    /// `filemap_page_mkwrite()`, or that of stacked files.
+    pub(super) page_mkwrite: unsafe extern "C" fn(*mut bindings::vm_fault) -> bindings::vm_fault_t,
     shmem_map_pages:
         unsafe extern "C" fn(*mut bindings::vm_fault, c_ulong, c_ulong) -> bindings::vm_fault_t,
 }
@@ -109,6 +113,9 @@ impl VmOps {
         Ok(Self {
             ops: overridden(*shmem_ops),
             shmem_fault: shmem_ops.fault.ok_or(EINVAL)?,
+            page_mkwrite: shmem_ops
+                .page_mkwrite
+                .unwrap_or(bindings::filemap_page_mkwrite),
             shmem_map_pages: shmem_ops.map_pages.ok_or(EINVAL)?,
         })
     }
@@ -131,6 +138,7 @@ impl<T: MemoryOwner> ShmemVmOps<T> {
     pub(crate) const fn new() -> Self {
         Self {
             device: SetOnce::new(),
+            stacked: SetOnce::new(),
             memfd: SetOnce::new(),
             _owner: PhantomData,
         }
@@ -146,7 +154,12 @@ impl<T: MemoryOwner> ShmemVmOps<T> {
         &'static self,
         shmem_ops: &bindings::vm_operations_struct,
     ) -> Result<&'static Tables> {
-        get_or_try_init(&self.device, || {
+        // Those of a stacked file want to know of stores.
+        let tables = match shmem_ops.page_mkwrite {
+            None => &self.device,
+            Some(_) => &self.stacked,
+        };
+        get_or_try_init(tables, || {
             Ok(Tables {
                 kind: Kind::Device,
                 plain: VmOps::new(shmem_ops, |ops| bindings::vm_operations_struct {
@@ -194,7 +207,7 @@ impl<T: MemoryOwner> ShmemVmOps<T> {
     pub(super) fn of(&'static self, vma: &VmaRef) -> Option<(&'static Tables, State)> {
         // SAFETY: The VMA is valid, and its operations do not change while it is borrowed.
         let ops = unsafe { (*vma.as_ptr()).vm_ops };
-        [&self.device, &self.memfd]
+        [&self.device, &self.stacked, &self.memfd]
             .into_iter()
             .filter_map(SetOnce::as_ref)
             .find_map(|tables| match tables {

@@ -533,7 +533,7 @@ impl<T: MemoryOwner> ProtectedMapping<T> {
             // It sets the time of modification, and locks the page.
             //
             // SAFETY: By the safety requirements.
-            true => unsafe { bindings::filemap_page_mkwrite(vmf) },
+            true => unsafe { (VmOps::of_fault(vmf).page_mkwrite)(vmf) },
             false => bindings::vm_fault_reason_VM_FAULT_SIGSEGV,
         }
     }

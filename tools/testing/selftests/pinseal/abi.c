@@ -91,6 +91,17 @@ static void fill_import(void *p)
 	arg->flags = 0;
 }
 
+static void fill_attach(void *p)
+{
+	struct pinseal_attach *arg = p;
+	static int lower = -1;
+
+	if (lower < 0)
+		lower = memfd_create("lower", MFD_CLOEXEC);
+	arg->fd = lower;
+	arg->flags = 0;
+}
+
 static void fill_export(void *p)
 {
 	struct pinseal_export *arg = p;
@@ -199,6 +210,10 @@ FIXTURE_VARIANT_ADD(command, protect) {
 
 FIXTURE_VARIANT_ADD(command, set_name) {
 	.nr = 0x0a, .size = 64, .in = true, .fill = fill_set_name,
+};
+
+FIXTURE_VARIANT_ADD(command, attach) {
+	.nr = 0x0c, .size = 8, .in = true, .fill = fill_attach,
 };
 
 FIXTURE_VARIANT_ADD(command, create) {
@@ -553,7 +568,7 @@ TEST_F(object, unknown_numbers_are_enotty)
 	char arg[MAX_SIZE] = { 0 };
 
 	for (unsigned int nr = 0; nr <= 0xff; nr++) {
-		if (nr <= 0x0b || nr == 0x0d)
+		if (nr <= 0x0d)
 			continue;
 		for (unsigned int dir = 0; dir <= ALL_DIRS; dir++) {
 			for (size_t i = 0; i < ARRAY_SIZE(sizes); i++) {

@@ -41,7 +41,7 @@ TEST_F(object, info_overwrites_every_field)
 	ASSERT_EQ(0, ps_ioctl(self->fd, PINSEAL_IOC_INFO, &info));
 	EXPECT_EQ(PINSEAL_VERSION, info.version);
 	EXPECT_EQ(0, info.features & ~(PINSEAL_FEATURE_MIRROR | PINSEAL_FEATURE_CREATE |
-				       PINSEAL_FEATURE_PROTECT));
+				       PINSEAL_FEATURE_PROTECT | PINSEAL_FEATURE_ATTACH));
 	EXPECT_EQ(4 * self->page, info.size);
 	EXPECT_EQ(150 * NSEC_PER_MSEC, info.default_timeout_ns);
 }

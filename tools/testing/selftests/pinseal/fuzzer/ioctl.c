@@ -247,7 +247,7 @@ void op_create(struct worker *w, struct target *t)
 void op_unknown(struct worker *w, struct target *t)
 {
 	/* 0x20 is a command of pin handles only. */
-	unsigned int nr = one_of(&w->r, 0x0c, 0x10, 0x20, 0x7f, 0xff);
+	unsigned int nr = one_of(&w->r, 0x0e, 0x10, 0x20, 0x7f, 0xff);
 	unsigned int type = PINSEAL_IOC_MAGIC;
 	unsigned int cmd;
 	int ret;

@@ -1,0 +1,391 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! The operations of stacked files: a copy of shmem's. Reading and writing fill pages first, writing and
+//! removing pages is noted, and syncing writes to the lower file.
+//!
+//! C header: [`include/linux/fs.h`](srctree/include/linux/fs.h)
+
+use super::{
+    stack::{
+        FillState,
+        Stack, //
+    },
+    vm_ops::vm_ops, //
+};
+use crate::{
+    bindings,
+    fs::memfd_file::{
+        MemfdFile,
+        NewFile, //
+    },
+    mm::{
+        address_space::AddressSpace,
+        page_set::PageSetRoom, //
+    },
+    sync::once::get_or_try_init, //
+};
+use core::{
+    ops::Range,
+    ptr, //
+};
+use kernel::{
+    container_of,
+    ffi::{
+        c_int,
+        c_uint, //
+    },
+    page::PAGE_SIZE,
+    prelude::*,
+    sync::{
+        Arc,
+        ArcBorrow,
+        SetOnce, //
+    },
+    types::ForeignOwnable, //
+};
+
+struct Table {
+    operations: bindings::file_operations,
+    shmem: &'static bindings::file_operations,
+}
+
+// SAFETY: The table never changes, and its pointers are to statics.
+unsafe impl Send for Table {}
+// SAFETY: As above.
+unsafe impl Sync for Table {}
+
+static TABLE: SetOnce<Table> = SetOnce::new();
+
+/// Stacks a file. It keeps `module` loaded, which is loaded.
+///
+/// # Safety
+///
+/// `file` must be a regular shmem file with shmem's operations.
+///
+/// # Errors
+///
+/// None that is known.
+pub(in crate::fs) unsafe fn make_stacked(
+    file: &NewFile,
+    stack: Arc<Stack>,
+    module: *mut bindings::module,
+) -> Result {
+    // SAFETY: The file is open. shmem's operations are static.
+    let shmem = unsafe { &*(*file.as_ptr()).f_op };
+    let table = get_or_try_init(&TABLE, || {
+        Ok(Table {
+            operations: bindings::file_operations {
+                owner: module,
+                llseek: Some(llseek),
+                read_iter: Some(read_iter),
+                write_iter: Some(write_iter),
+                splice_read: Some(splice_read),
+                mmap_prepare: Some(mmap_prepare),
+                fsync: Some(fsync),
+                fallocate: Some(fallocate),
+                release: Some(release),
+                // shmem's own insists, with CONFIG_DEBUG_VM, that the file has shmem's operations.
+                #[cfg(CONFIG_TRANSPARENT_HUGEPAGE)]
+                get_unmapped_area: Some(bindings::thp_get_unmapped_area),
+                ..*shmem
+            },
+            shmem,
+        })
+    })?;
+    // SAFETY: The module is loaded; the release of the file drops the reference. By the invariants of
+    // `NewFile`, the file has no other user; shmem does not use the private data.
+    unsafe {
+        bindings::pinseal_module_get(module);
+        (*file.as_ptr()).f_op = &raw const table.operations;
+        (*file.as_ptr()).private_data = stack.into_foreign();
+    }
+    Ok(())
+}
+
+/// The stack of a file, if it is stacked.
+pub(in crate::fs) fn stack_of(file: &MemfdFile) -> Option<ArcBorrow<'_, Stack>> {
+    let table = TABLE.as_ref()?;
+    // SAFETY: The file is open; its operations never change.
+    let is_stacked = unsafe { ptr::eq((*file.as_ptr()).f_op, &table.operations) };
+    // SAFETY: With these operations, it is a stacked file, which is open.
+    is_stacked.then(|| unsafe { stack_of_raw(file.as_ptr()) })
+}
+
+/// # Safety
+///
+/// `file` must be a stacked file that stays open for `'a`.
+pub(super) unsafe fn stack_of_raw<'a>(file: *mut bindings::file) -> ArcBorrow<'a, Stack> {
+    // SAFETY: `make_stacked` set the private data.
+    unsafe { <Arc<Stack>>::borrow((*file).private_data) }
+}
+
+/// The stack of a stacked file, its pages, and shmem's operations.
+///
+/// # Safety
+///
+/// As for [`stack_of_raw`].
+unsafe fn parts_of<'a>(
+    file: *mut bindings::file,
+) -> (
+    ArcBorrow<'a, Stack>,
+    &'a AddressSpace,
+    &'static bindings::file_operations,
+) {
+    // SAFETY: By the safety requirements. `make_stacked` took the operations from a `Table`, which is
+    // static.
+    unsafe {
+        let operations = (*file).f_op.cast_mut();
+        (
+            stack_of_raw(file),
+            AddressSpace::from_raw((*file).f_mapping),
+            (*container_of!(operations, Table, operations)).shmem,
+        )
+    }
+}
+
+/// The pages that have some of `len` bytes at `pos`.
+fn pages_of(pos: i64, len: usize) -> Range<usize> {
+    // CAST: Positions in a file are not negative; in pages, they fit.
+    let start = pos.max(0) as u64;
+    let end = start.saturating_add(len as u64).min(i64::MAX as u64);
+    (start / PAGE_SIZE as u64) as usize..end.div_ceil(PAGE_SIZE as u64) as usize
+}
+
+/// # Safety
+///
+/// `file` must be a stacked file that is open.
+unsafe fn size_of_file(file: *mut bindings::file) -> u64 {
+    // SAFETY: The file keeps its inode alive.
+    //
+    // CAST: A size is never negative.
+    unsafe { bindings::pinseal_i_size_read((*file).f_inode) as u64 }
+}
+
+/// # Safety
+///
+/// As for `read_iter` of `struct file_operations`, with a stacked file.
+unsafe extern "C" fn read_iter(
+    kiocb: *mut bindings::kiocb,
+    iter: *mut bindings::iov_iter,
+) -> isize {
+    // SAFETY: The request keeps its file open.
+    let ((stack, pages, shmem), wanted) = unsafe {
+        let wanted = pages_of((*kiocb).ki_pos, bindings::pinseal_iov_iter_count(iter));
+        (parts_of((*kiocb).ki_filp), wanted)
+    };
+    if let Err(err) = stack.fill(pages, wanted, FillState::Interruptible) {
+        return err.to_errno() as isize;
+    }
+    match shmem.read_iter {
+        // SAFETY: By the safety requirements.
+        Some(read_iter) => unsafe { read_iter(kiocb, iter) },
+        None => EINVAL.to_errno() as isize,
+    }
+}
+
+/// # Safety
+///
+/// As for `write_iter` of `struct file_operations`, with a stacked file.
+unsafe extern "C" fn write_iter(
+    kiocb: *mut bindings::kiocb,
+    iter: *mut bindings::iov_iter,
+) -> isize {
+    // SAFETY: The request keeps its file open.
+    let ((stack, pages, shmem), start, len) = unsafe {
+        let file = (*kiocb).ki_filp;
+        let start = match (*kiocb).ki_flags & bindings::pinseal_IOCB_APPEND {
+            0 => (*kiocb).ki_pos,
+            // CAST: A size fits.
+            _ => size_of_file(file) as i64,
+        };
+        (
+            parts_of(file),
+            start,
+            bindings::pinseal_iov_iter_count(iter),
+        )
+    };
+    // Also pages that are written as a whole: that may end in the middle.
+    let result = stack
+        .fill_and_allocate(pages, pages_of(start, len), FillState::Interruptible)
+        .and_then(|()| PageSetRoom::new());
+    let room = match result {
+        Ok(room) => room,
+        Err(err) => return err.to_errno() as isize,
+    };
+    let Some(write_iter) = shmem.write_iter else {
+        return EINVAL.to_errno() as isize;
+    };
+    // SAFETY: By the safety requirements.
+    let written = unsafe { write_iter(kiocb, iter) };
+    if let Ok(len) = usize::try_from(written) {
+        // SAFETY: As above.
+        let end = unsafe { (*kiocb).ki_pos };
+        // CAST: It fits in a file.
+        stack.mark_dirty(pages_of(end - len as i64, len), room);
+    }
+    written
+}
+
+/// # Safety
+///
+/// As for `splice_read` of `struct file_operations`, with a stacked file.
+unsafe extern "C" fn splice_read(
+    file: *mut bindings::file,
+    pos: *mut bindings::loff_t,
+    pipe: *mut bindings::pipe_inode_info,
+    len: usize,
+    flags: c_uint,
+) -> isize {
+    // SAFETY: The caller has the file open.
+    let ((stack, pages, shmem), start) = unsafe { (parts_of(file), *pos) };
+    // A pipe takes no more at once.
+    let wanted = pages_of(start, len.min(1 << 20));
+    if let Err(err) = stack.fill(pages, wanted, FillState::Interruptible) {
+        return err.to_errno() as isize;
+    }
+    match shmem.splice_read {
+        // SAFETY: By the safety requirements.
+        Some(splice_read) => unsafe { splice_read(file, pos, pipe, len.min(1 << 20), flags) },
+        None => EINVAL.to_errno() as isize,
+    }
+}
+
+/// Pages that come from below are data, wherever they are; so everything is.
+///
+/// # Safety
+///
+/// As for `llseek` of `struct file_operations`, with a stacked file.
+unsafe extern "C" fn llseek(
+    file: *mut bindings::file,
+    offset: bindings::loff_t,
+    whence: c_int,
+) -> bindings::loff_t {
+    // SAFETY: The caller has the file open.
+    let ((stack, _, shmem), size) = unsafe { (parts_of(file), size_of_file(file)) };
+    if MemfdFile::seek_locks(whence) && !stack.is_filled() {
+        // CAST: A size fits.
+        let size = size as i64;
+        return match offset {
+            _ if offset < 0 || offset >= size => ENXIO.to_errno().into(),
+            _ if whence as u32 == bindings::SEEK_HOLE => size,
+            _ => offset,
+        };
+    }
+    match shmem.llseek {
+        // SAFETY: By the safety requirements.
+        Some(llseek) => unsafe { llseek(file, offset, whence) },
+        None => EINVAL.to_errno().into(),
+    }
+}
+
+/// # Safety
+///
+/// As for `fallocate` of `struct file_operations`, with a stacked file.
+unsafe extern "C" fn fallocate(
+    file: *mut bindings::file,
+    mode: c_int,
+    offset: bindings::loff_t,
+    len: bindings::loff_t,
+) -> isize {
+    // SAFETY: The caller has the file open.
+    let (stack, pages, shmem) = unsafe { parts_of(file) };
+    let Some(fallocate) = shmem.fallocate else {
+        return EINVAL.to_errno() as isize;
+    };
+    let call = || {
+        // SAFETY: By the safety requirements.
+        match unsafe { fallocate(file, mode, offset, len) } {
+            0 => Ok(()),
+            // CAST: An errno.
+            err => Err(Error::from_errno(err as c_int)),
+        }
+    };
+    // CAST: The VFS has checked that it is not negative.
+    let touched = pages_of(offset, len as usize);
+    // CAST: Bits.
+    let is_punch = mode as u32 & bindings::pinseal_FALLOC_FL_PUNCH_HOLE != 0;
+    let change = || -> Result {
+        if !is_punch {
+            // What is allocated must not be taken for what is there.
+            stack.fill_neighbours(pages, &touched)?;
+            return call();
+        }
+        let room = PageSetRoom::new()?;
+        stack.remove_bytes(pages, offset as u64, (offset + len) as u64, call)?;
+        stack.mark_dirty(touched, room);
+        Ok(())
+    };
+    match change() {
+        Ok(()) => 0,
+        Err(err) => err.to_errno() as isize,
+    }
+}
+
+/// # Safety
+///
+/// As for `fsync` of `struct file_operations`, with a stacked file.
+unsafe extern "C" fn fsync(
+    file: *mut bindings::file,
+    start: bindings::loff_t,
+    end: bindings::loff_t,
+    data_only: c_int,
+) -> c_int {
+    // SAFETY: The caller has the file open.
+    let ((stack, pages, _), size) = unsafe { (parts_of(file), size_of_file(file)) };
+    // CAST: `end` is not before `start`.
+    let range = pages_of(
+        start,
+        (end.saturating_sub(start) as usize).saturating_add(1),
+    );
+    let result = stack.sync(pages, size, range, data_only != 0);
+    if let Err(err) = result {
+        // SAFETY: The pages are those of an inode that is alive.
+        unsafe { bindings::pinseal_filemap_set_wb_err(pages.as_ptr(), err.to_errno()) };
+    }
+    // Also an error that another descriptor was told of.
+    //
+    // SAFETY: The caller has the file open.
+    let seen = unsafe { bindings::pinseal_check_and_advance_wb_err(file, pages.as_ptr()) };
+    match result {
+        Ok(()) => seen,
+        Err(err) => err.to_errno(),
+    }
+}
+
+/// # Safety
+///
+/// As for `mmap_prepare` of `struct file_operations`, with a stacked file.
+unsafe extern "C" fn mmap_prepare(desc: *mut bindings::vm_area_desc) -> c_int {
+    // SAFETY: By the safety requirements; the file stays open during the call.
+    let (_, _, shmem) = unsafe { parts_of((*desc).file) };
+    let Some(prepare) = shmem.mmap_prepare else {
+        return EINVAL.to_errno();
+    };
+    // SAFETY: By the safety requirements.
+    let ret = unsafe { prepare(desc) };
+    if ret != 0 {
+        return ret;
+    }
+    // SAFETY: shmem has set its VMA operations, which are static.
+    match vm_ops(unsafe { &*(*desc).vm_ops }) {
+        Ok(ops) => {
+            // SAFETY: By the safety requirements. The operations are static.
+            unsafe {
+                (*desc).vm_ops = ops;
+                // khugepaged, which fills holes with zeros, leaves special VMAs alone.
+                bindings::pinseal_vma_desc_set_dontexpand(desc);
+            }
+            0
+        }
+        Err(err) => err.to_errno(),
+    }
+}
+
+/// # Safety
+///
+/// `file` must be a stacked file that is being released.
+unsafe extern "C" fn release(_inode: *mut bindings::inode, file: *mut bindings::file) -> c_int {
+    // SAFETY: `make_stacked` set the private data, and nothing else takes it.
+    drop(unsafe { <Arc<Stack>>::from_foreign((*file).private_data) });
+    0
+}

@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Locked folios of a shmem file whose contents come from elsewhere.
+//!
+//! C headers: [`include/linux/shmem_fs.h`](srctree/include/linux/shmem_fs.h),
+//! [`include/linux/rmap.h`](srctree/include/linux/rmap.h)
+
+use super::{
+    address_space::AddressSpace,
+    folio::folio_index, //
+};
+use crate::bindings;
+use core::{
+    ops::Range,
+    ptr::{
+        null_mut,
+        NonNull, //
+    },
+    slice::from_raw_parts_mut, //
+};
+use kernel::{
+    error::to_result,
+    page::PAGE_SIZE,
+    prelude::*, //
+};
+
+/// The pages of the folio that has `page`, as indices in its file.
+///
+/// # Safety
+///
+/// `page` must be in the page cache, and locked.
+pub(crate) unsafe fn pages_of_locked(page: *mut bindings::page) -> Range<usize> {
+    // SAFETY: By the safety requirements.
+    unsafe {
+        let folio = bindings::pinseal_page_folio(page);
+        let first = folio_index(folio);
+        first..first + bindings::pinseal_folio_nr_pages(folio)
+    }
+}
+
+/// A folio of a shmem file, locked.
+///
+/// # Invariants
+///
+/// `self` owns a reference to the folio, and its lock. The folio is in the page cache.
+pub(crate) struct StackedFolio(NonNull<bindings::folio>);
+
+impl StackedFolio {
+    /// The folio that has the page at `index` of `file`, a shmem file, swapped in or allocated if
+    /// necessary. A new one is not up to date, so it is not mapped, and shmem does not read it.
+    ///
+    /// Context: sleeps for swap and for memory.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`, `EIO`.
+    pub(crate) fn get(file: &AddressSpace, index: usize) -> Result<Self> {
+        let mut folio = null_mut();
+        // SAFETY: It is the mapping of a shmem file.
+        to_result(unsafe {
+            bindings::pinseal_shmem_get_folio_to_write(file.as_ptr(), index, &mut folio)
+        })?;
+        // INVARIANT: The folio came locked, and with a reference that we own.
+        NonNull::new(folio).map(Self).ok_or(ENOMEM)
+    }
+
+    /// The folio that has the page at `index` of `file`, if it is no hole, swapped in if necessary.
+    ///
+    /// Context: sleeps for swap.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`, `EIO`.
+    pub(crate) fn get_existing(file: &AddressSpace, index: usize) -> Result<Option<Self>> {
+        let mut folio = null_mut();
+        // SAFETY: It is the mapping of a shmem file.
+        let ret =
+            unsafe { bindings::pinseal_shmem_get_folio_to_read(file.as_ptr(), index, &mut folio) };
+        match to_result(ret) {
+            // INVARIANT: The folio, if any, came locked, and with a reference that we own.
+            Ok(()) => Ok(NonNull::new(folio).map(Self)),
+            // Behind the end.
+            Err(EINVAL) => Ok(None),
+            Err(err) => Err(err),
+        }
+    }
+
+    fn as_ptr(&self) -> *mut bindings::folio {
+        self.0.as_ptr()
+    }
+
+    /// Its pages, as indices in the file.
+    pub(crate) fn pages(&self) -> Range<usize> {
+        // SAFETY: By the type invariants.
+        let (first, len) = unsafe {
+            (
+                folio_index(self.as_ptr()),
+                bindings::pinseal_folio_nr_pages(self.as_ptr()),
+            )
+        };
+        first..first + len
+    }
+
+    /// Whether it has its contents.
+    pub(crate) fn is_uptodate(&self) -> bool {
+        // SAFETY: By the type invariants.
+        unsafe { bindings::pinseal_folio_test_uptodate(self.as_ptr()) }
+    }
+
+    /// Fills one of its pages: `fill` returns how many bytes it has set; the rest is zeroed.
+    ///
+    /// The caller must be the only one who fills it: nobody else reads a folio that is not up to date.
+    ///
+    /// # Errors
+    ///
+    /// Those of `fill`.
+    pub(crate) fn fill(
+        &mut self,
+        page: usize,
+        fill: impl FnOnce(&mut [u8]) -> Result<usize>,
+    ) -> Result {
+        // SAFETY: The folio has the page. It is locked, and others do not access a page of a folio that
+        // is not up to date.
+        let bytes = unsafe { from_raw_parts_mut(self.page_bytes(page), PAGE_SIZE) };
+        let len = fill(bytes)?;
+        bytes[len..].fill(0);
+        Ok(())
+    }
+
+    /// The contents of one of its pages.
+    fn page_bytes(&self, page: usize) -> *mut u8 {
+        // SAFETY: By the type invariants, and the folio has the page. The kernel maps all memory.
+        unsafe {
+            bindings::pinseal_page_address(bindings::pinseal_folio_file_page(self.as_ptr(), page))
+                .cast()
+        }
+    }
+
+    /// It has its contents, which are not in swap.
+    pub(crate) fn finish(self) {
+        // SAFETY: By the type invariants.
+        unsafe {
+            bindings::pinseal_folio_mark_uptodate(self.as_ptr());
+            bindings::folio_mark_dirty(self.as_ptr());
+        }
+    }
+
+    /// Has stores by mappings fault from now on.
+    ///
+    /// Context: sleeps. Takes `i_mmap_rwsem`.
+    pub(crate) fn write_protect(&self) {
+        // SAFETY: By the type invariants.
+        unsafe { bindings::pinseal_folio_mkclean(self.as_ptr()) };
+    }
+
+    /// Whether it may be pinned, by `FOLL_PIN`, and so be written to without a fault.
+    pub(crate) fn is_pinned(&self) -> bool {
+        // SAFETY: By the type invariants.
+        unsafe { bindings::pinseal_folio_maybe_dma_pinned(self.as_ptr()) }
+    }
+
+    /// Calls `f` with the contents of one of its pages, without the lock: they may change meanwhile.
+    pub(crate) fn with_page<R>(self, page: usize, f: impl FnOnce(*const u8) -> R) -> R {
+        let bytes = self.page_bytes(page);
+        // SAFETY: By the type invariants. The reference is kept until `f` has returned; `self` is not
+        // dropped.
+        unsafe {
+            let folio = core::mem::ManuallyDrop::new(self);
+            bindings::folio_unlock(folio.as_ptr());
+            let result = f(bytes);
+            bindings::pinseal_folio_put(folio.as_ptr());
+            result
+        }
+    }
+}
+
+impl Drop for StackedFolio {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariants.
+        unsafe {
+            bindings::folio_unlock(self.as_ptr());
+            bindings::pinseal_folio_put(self.as_ptr());
+        }
+    }
+}
