@@ -75,7 +75,7 @@ fn admit<T: ObjectFile>(
     object
         .exclusion()
         .wait_write_unblocked(file.is_nonblocking())?;
-    object.fill(pages.clone(), access == PinAccess::Write)?;
+    object.fill(pages.clone())?;
     // With our own references, pages could not be moved before they are pinned.
     object.take_remapped_away();
     Ok(object.clone())

@@ -366,18 +366,26 @@ impl Object {
         self.stack().is_some()
     }
 
-    /// Fills pages as far as they come from a lower file. If they are to be written to by others, that is
-    /// noted.
+    /// Fills pages as far as they come from a lower file.
     ///
     /// # Errors
     ///
     /// Those of [`Stack::fill`].
-    pub(crate) fn fill(&self, pages: Range<usize>, will_be_written: bool) -> Result {
-        let Some((stack, upper)) = self.stack() else {
-            return Ok(());
-        };
-        stack.fill(upper, pages.clone(), FillState::Interruptible)?;
-        if will_be_written {
+    pub(crate) fn fill(&self, pages: Range<usize>) -> Result {
+        match self.stack() {
+            Some((stack, upper)) => stack.fill(upper, pages, FillState::Interruptible),
+            None => Ok(()),
+        }
+    }
+
+    /// Notes that pages, which are pinned for writing, are to be written to a lower file. A sync keeps that
+    /// note as long as it sees the pin, so the pin comes first.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    pub(crate) fn note_pinned(&self, pages: Range<usize>) -> Result {
+        if let Some((stack, _)) = self.stack() {
             stack.mark_dirty(pages, PageSetRoom::new()?);
         }
         Ok(())

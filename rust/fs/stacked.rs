@@ -4,7 +4,7 @@
 //! changed is written to it by `fsync()` and `msync()`.
 //!
 //! Such a file has operations of its own, and so have its VMAs. They ask for pages, or note what
-//! changes, and leave the rest to shmem. Only whoever opens the inode again goes past them.
+//! changes, and leave the rest to shmem. An opener of the inode (root, by `map_files`) goes past them.
 //!
 //! | File         | Its one job                                                        |
 //! |--------------|--------------------------------------------------------------------|

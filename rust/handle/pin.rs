@@ -144,6 +144,9 @@ pub(crate) fn pin<T: ObjectFile>(
         pinned.confirm(&locked, &pages)?;
     }
     charge.grow_to(pinned.folio_pages_total())?;
+    if access == PinAccess::Write {
+        object.note_pinned(pages.clone())?;
+    }
 
     let range = PinnedRange::new(object.number(), pages, access, terms, pinned, charge)?;
     let key = object.pins().add(&range)?;

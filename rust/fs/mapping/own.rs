@@ -559,10 +559,13 @@ impl<T: MemoryOwner> OwnMapping<'_, T> {
             }
             (*vma).vm_private_data = mapping.file().as_ptr().cast();
             (*vma).vm_ops = &raw const self.tables.plain.ops;
-            bindings::pinseal_vma_mod_flags(vma, 0, flags::DONTEXPAND);
-            // Unless user space wants to know of stores, they need no fault any more.
-            if bindings::pinseal_vma_is_soft_dirty(vma) {
-                bindings::pinseal_vma_set_page_prot(vma, self.vma.flags());
+            // The VMA of a stacked file is special as well, and wants to know of stores.
+            if self.tables.plain.ops.page_mkwrite.is_none() {
+                bindings::pinseal_vma_mod_flags(vma, 0, flags::DONTEXPAND);
+                // Unless user space wants to know of stores, they need no fault any more.
+                if bindings::pinseal_vma_is_soft_dirty(vma) {
+                    bindings::pinseal_vma_set_page_prot(vma, self.vma.flags());
+                }
             }
         }
         self.state = State::Plain;

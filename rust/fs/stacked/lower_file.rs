@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Lower files.
+//! Lower files: which files can be one, and how they are read, written and synced. What of them is to
+//! be read or written is for `stack`.
 //!
 //! C header: [`include/linux/fs.h`](srctree/include/linux/fs.h)
 
@@ -42,9 +43,8 @@ impl LowerFile {
     /// # Errors
     ///
     /// `EINVAL` when it is no regular file, one of hugetlbfs, one of the module of `like`, or open with
-    /// `O_DIRECT`. `EBADF` when it is
-    /// not open for reading and, unless `read_only`, writing. `EPERM` when it is append-only or immutable.
-    /// `ETXTBSY` when it is a swap file. `EOPNOTSUPP` when its file system has no page cache for it.
+    /// `O_DIRECT`. `EBADF` when it is not open for reading and, unless `read_only`, writing. `EPERM` when
+    /// it is append-only or immutable. `ETXTBSY` when it is a swap file. `EOPNOTSUPP` when its file system has no page cache for it.
     pub(crate) fn new<T: MemoryOwner>(
         file: ARef<LocalFile>,
         read_only: bool,
@@ -81,7 +81,7 @@ impl LowerFile {
         if operations.owner == like.module() {
             return Err(EINVAL);
         }
-        // Files without a page cache are no storage (sysfs), or somebody else's (overlayfs).
+        // Files without a page cache are no storage (sysfs), or show the files of others (overlayfs).
         //
         // SAFETY: The file is open, and keeps its page cache.
         let is_cached = unsafe {

@@ -272,6 +272,43 @@ TEST_F(attach, a_used_object_is_refused)
 	EXPECT_EQ(-EOPNOTSUPP, ps_export(self->fd, 0));
 }
 
+/*
+ * Threads store while others sync: what was stored before the last sync is in the lower file. A
+ * page that is written while a store is about to be noted is the window.
+ */
+struct storer {
+	char *p;
+	int fd;
+	size_t page;
+	bool by_write, quit;
+	unsigned long n;
+};
+
+static void *store_on(void *data)
+{
+	struct storer *s = data;
+
+	for (; !__atomic_load_n(&s->quit, __ATOMIC_ACQUIRE); s->n++) {
+		size_t at = s->n % N * s->page + 8 * s->by_write;
+
+		if (!s->by_write)
+			*(volatile unsigned long *)(s->p + at) = s->n;
+		else if (pwrite(s->fd, &s->n, sizeof(s->n), at) != sizeof(s->n))
+			return (void *)1;
+	}
+	return NULL;
+}
+
+static void *sync_on(void *data)
+{
+	struct storer *s = data;
+
+	for (; !__atomic_load_n(&s->quit, __ATOMIC_ACQUIRE); s->n++)
+		if (s->by_write ? msync(s->p, N * s->page, MS_SYNC) : fsync(s->fd))
+			return (void *)1;
+	return NULL;
+}
+
 TEST_F(attach, pages_have_protections)
 {
 	ASSERT_EQ(0, ps_protect(self->fd, self->p + 4 * self->page, 2 * self->page, PROT_READ));
@@ -287,6 +324,34 @@ TEST_F(attach, pages_have_protections)
 	ASSERT_EQ(0, sys(fsync(self->fd)));
 	EXPECT_EQ('t', byte_of(self->lower, 6 * self->page));
 	EXPECT_EQ(-EBUSY, ps_remap(self->fd, self->p, self->page, 3, RW));
+	/* Without protections, the mapping is as it was: stores are noted, and it is special. */
+	ASSERT_EQ(0, ps_protect(self->fd, self->p, N * self->page, RW));
+	EXPECT_TRUE(mapping_has_flag(self->p, " de"));
+	EXPECT_EQ(0, ps_touch(self->p + 9 * self->page, false));
+	self->p[9 * self->page] = 'u';
+	ASSERT_EQ(0, sys(fsync(self->fd)));
+	EXPECT_EQ('u', byte_of(self->lower, 9 * self->page));
+}
+
+/* A pin is being made while another thread syncs: its note must not be dropped before it is there. */
+TEST_F(attach, no_store_by_a_pin_is_lost)
+{
+	uint64_t until = now_ns() + test_rounds(1000, 8000) * NSEC_PER_MSEC;
+	struct storer s = { self->p, self->fd, self->page };
+	pthread_t thread;
+
+	ASSERT_EQ(0, pthread_create(&thread, NULL, sync_on, &s));
+	for (unsigned char i = 1; now_ns() < until; i = i % 250 + 1) {
+		int pin = ps_pin(self->fd, 5, 1, 0);
+
+		ASSERT_LE(0, pin);
+		ASSERT_EQ(1, sys(pwrite(pin, &i, 1, 0)));
+		close(pin);
+		ASSERT_EQ(0, sys(fsync(self->fd)));
+		ASSERT_EQ((char)i, byte_of(self->lower, 5 * self->page));
+	}
+	__atomic_store_n(&s.quit, true, __ATOMIC_RELEASE);
+	pthread_join(thread, NULL);
 }
 
 /* The kernel fills what is missing of a huge page with zeros. */
@@ -366,43 +431,6 @@ TEST(errors_are_reported_and_nothing_is_lost)
 	close(filler);
 	umount(dir);
 	rmdir(dir);
-}
-
-/*
- * Threads store while others sync: what was stored before the last sync is in the lower file. A
- * page that is written while a store is about to be noted is the window.
- */
-struct storer {
-	char *p;
-	int fd;
-	size_t page;
-	bool by_write, quit;
-	unsigned long n;
-};
-
-static void *store_on(void *data)
-{
-	struct storer *s = data;
-
-	for (; !__atomic_load_n(&s->quit, __ATOMIC_ACQUIRE); s->n++) {
-		size_t at = s->n % N * s->page + 8 * s->by_write;
-
-		if (!s->by_write)
-			*(volatile unsigned long *)(s->p + at) = s->n;
-		else if (pwrite(s->fd, &s->n, sizeof(s->n), at) != sizeof(s->n))
-			return (void *)1;
-	}
-	return NULL;
-}
-
-static void *sync_on(void *data)
-{
-	struct storer *s = data;
-
-	for (; !__atomic_load_n(&s->quit, __ATOMIC_ACQUIRE); s->n++)
-		if (s->by_write ? msync(s->p, N * s->page, MS_SYNC) : fsync(s->fd))
-			return (void *)1;
-	return NULL;
 }
 
 TEST_F(attach, no_store_is_lost)
