@@ -20,7 +20,7 @@
 //! 3. a folio lock of the stacked file
 //! 4. locks of the lower file
 //!
-//! and as leaves `Stack::gone`, `Stack::dirty`. Reclaim of the stacked file's pages is shmem's, and takes
+//! and as leaves `Stack::gone`, `Stack::failed`, `Stack::dirty`. Reclaim of the stacked file's pages is shmem's, and takes
 //! none of these. A lower file was there before the file that is stacked on it, so a stack has an end.
 
 mod lower_file;

@@ -391,16 +391,17 @@ impl<T: MemoryOwner> ProtectedMapping<T> {
                 let new_flags = new_flags as vm_flags_t;
                 Self::of(vma).change(|map| {
                     map.finish_reset(old_flags)?;
+                    let pages = pages_at(vma_ref, &(start..end));
+                    if old_flags == new_flags {
+                        // The core has nothing left to do that could fail.
+                        return map.protections.clear(&pages);
+                    }
                     map.reset = Some(Reset {
-                        pages: pages_at(vma_ref, &(start..end)),
+                        pages,
                         changing: old_flags ^ new_flags,
                         set: new_flags & !old_flags,
                     });
-                    match old_flags == new_flags {
-                        // From here on, it cannot fail.
-                        true => map.finish_reset(new_flags),
-                        false => Ok(()),
-                    }
+                    Ok(())
                 })
             })
         };
