@@ -334,23 +334,28 @@ impl Object {
         lower: LowerFile,
         like: MemoryFile<'_, T>,
     ) -> Result {
-        let name = self.name.lock();
-        if self.memory.as_ref().is_some() {
-            return Err(EBUSY);
+        let mut label = KVec::new();
+        match &*self.name.lock() {
+            Some(name) => label.extend_from_slice(name, GFP_KERNEL_ACCOUNT)?,
+            None => label.extend_from_slice(c"pinseal".to_bytes_with_nul(), GFP_KERNEL_ACCOUNT)?,
         }
+        let label = CStr::from_bytes_with_nul(&label).map_err(|_| EINVAL)?;
+        // Without the lock of the name, which is taken under the mmap lock: to set a size is to write to
+        // a file system.
+        let file = MemfdFile::new_stacked(label, &self.owner, Stack::new(lower)?, like)?;
+        let _name = self.name.lock();
         // Stores by pages that are shown elsewhere could not be noticed.
         let ban = self.remapped_pages.forbid()?;
-        let label = match &*name {
-            Some(label) => CStr::from_bytes_with_nul(label).map_err(|_| EINVAL)?,
-            None => c"pinseal",
-        };
-        let file = MemfdFile::new_stacked(label, &self.owner, Stack::new(lower)?, like)?;
-        self.memory.populate(Memory {
+        match self.memory.populate(Memory {
             holding: Holding::File(file),
             seal_seal: SealSeal::Implicit,
-        });
-        ban.keep();
-        Ok(())
+        }) {
+            true => {
+                ban.keep();
+                Ok(())
+            }
+            false => Err(EBUSY),
+        }
     }
 
     /// The stack, if the memory is stacked on a file, and the pages.
