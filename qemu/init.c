@@ -16,6 +16,9 @@
  * Without a module file pinseal is built into the kernel. Init then uses it before anything else, and
  * does not unload it.
  *
+ * As /sbin/modprobe, which the kernel calls for file systems that it lacks, it loads the modules of
+ * the folder /on-demand/NAME.
+ *
  * The kernel passes NAME=VALUE of its command line to init's environment, and init passes
  * that to the programs.
  *
@@ -249,13 +252,11 @@ static int list(const char *path, struct dirent ***names)
 	return n < 0 ? 0 : n;
 }
 
-/* Loads the distribution's modules, those that are not there yet, in the order of their names. */
-static void load_others(void)
+/* Loads the modules of a folder, those that are not there yet, in the order of their names. */
+static void load_all(const char *modules)
 {
 	struct dirent **names;
-	char modules[300], path[600];
-
-	snprintf(modules, sizeof(modules), "%s/modules", folder);
+	char path[600];
 	int n = list(modules, &names);
 
 	for (int i = 0; i < n; i++) {
@@ -265,6 +266,25 @@ static void load_others(void)
 		if (ret && ret != -EEXIST)
 			report("load failed: %s: %s", names[i]->d_name, strerror(-ret));
 	}
+}
+
+/* Loads the distribution's modules. */
+static void load_others(void)
+{
+	char modules[300];
+
+	snprintf(modules, sizeof(modules), "%s/modules", folder);
+	load_all(modules);
+}
+
+/* "modprobe -q -- NAME" */
+static int modprobe(const char *name)
+{
+	char modules[300];
+
+	snprintf(modules, sizeof(modules), "/on-demand/%s", name);
+	load_all(modules);
+	return 0;
 }
 
 static unsigned long taint(void)
@@ -480,6 +500,8 @@ int main(int argc, char **argv)
 	sigset_t child;
 	bool built_in;
 
+	if (slash && !strcmp(slash + 1, "modprobe"))
+		return modprobe(argv[argc - 1]);
 	if (slash) {
 		*slash = '\0';
 		folder = argv[0];
