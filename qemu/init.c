@@ -173,30 +173,45 @@ static void mount_all(void)
 	mount_at("tmpfs", "/tmp");
 }
 
+static int no_dots(const struct dirent *entry)
+{
+	return entry->d_name[0] != '.';
+}
+
+/* Lists the names in a folder, sorted. Returns their number, 0 without such a folder. */
+static int list(const char *path, struct dirent ***names)
+{
+	int n = scandir(path, names, no_dots, alphasort);
+
+	return n < 0 ? 0 : n;
+}
+
 /* Opens the port by its name once the driver has found it. */
 static int open_port(void)
 {
-	char path[64], name[64];
-	int id, fd;
+	struct dirent **ports;
+	char path[300], name[64];
+	int found = -1;
 
-	for (int tries = 0; tries < 1000; tries++) {
-		for (id = 0; id < 8; id++) {
-			snprintf(path, sizeof(path), "/sys/class/virtio-ports/vport0p%d/name", id);
-			fd = open(path, O_RDONLY);
-			if (fd < 0)
-				continue;
-			memset(name, 0, sizeof(name));
-			if (read(fd, name, sizeof(name) - 1) < 0)
-				name[0] = 0;
-			close(fd);
-			if (strcmp(name, PORT_NAME "\n"))
-				continue;
-			snprintf(path, sizeof(path), "/dev/vport0p%d", id);
-			return open(path, O_RDWR | O_CLOEXEC);
+	for (int tries = 0; tries < 1000 && found < 0; tries++) {
+		int n = list("/sys/class/virtio-ports", &ports);
+
+		for (int i = 0; i < n; i++) {
+			snprintf(path, sizeof(path), "/sys/class/virtio-ports/%s/name",
+				 ports[i]->d_name);
+			if (found < 0 && !read_text(path, name, sizeof(name)) &&
+			    !strcmp(name, PORT_NAME)) {
+				snprintf(path, sizeof(path), "/dev/%s", ports[i]->d_name);
+				found = open(path, O_RDWR | O_CLOEXEC);
+			}
+			free(ports[i]);
 		}
-		usleep(10000);
+		if (n)
+			free(ports);
+		if (found < 0)
+			usleep(10000);
 	}
-	return -1;
+	return found;
 }
 
 static int load(const char *path)
@@ -237,19 +252,6 @@ static bool unload_ours(void)
 		return true;
 	report("unload failed: %s", strerror(errno));
 	return false;
-}
-
-static int no_dots(const struct dirent *entry)
-{
-	return entry->d_name[0] != '.';
-}
-
-/* Lists the names in a folder, sorted. Returns their number, 0 without such a folder. */
-static int list(const char *path, struct dirent ***names)
-{
-	int n = scandir(path, names, no_dots, alphasort);
-
-	return n < 0 ? 0 : n;
 }
 
 /* Loads the modules of a folder, those that are not there yet, in the order of their names. */

@@ -161,6 +161,10 @@ impl MemoryDevice for OpenObject {
         self.object().file()
     }
 
+    fn memory_to_sync_on_close(&self) -> Option<&MemfdFile> {
+        self.object().file_to_sync_on_close()
+    }
+
     fn map(&self, vma: NewDeviceVma<'_, Self>) -> Result {
         let memory = self.memory()?;
         loop {

@@ -6,6 +6,7 @@
 //! |-----------------|----------------------------------------------------------------------|
 //! | `memfd_inode`   | inodes of shmem files: page cache, seals, the inode lock              |
 //! | `memfd_file`    | shmem files                                                          |
+//! | `set_size`      | sets a file's size with its inode locked                             |
 //! | `stacked`       | shmem files that are stacked on a lower file                         |
 //! | `pinned`        | long-term pins of the pages of a shmem file                          |
 //! | `memory_file`   | open files that behave like memory, and their owners                 |
@@ -22,4 +23,5 @@ pub(crate) mod memfd_inode;
 pub(crate) mod memory_device;
 pub(crate) mod memory_file;
 pub(crate) mod pinned;
+mod set_size;
 pub(crate) mod stacked;

@@ -399,9 +399,59 @@ void *pinseal_page_address(const struct page *page)
 	return page_address(page);
 }
 
-bool pinseal_folio_maybe_dma_pinned(struct folio *folio)
+int pinseal_folio_expected_ref_count(const struct folio *folio)
 {
-	return folio_maybe_dma_pinned(folio);
+	return folio_expected_ref_count(folio);
+}
+
+void pinseal_smp_rmb(void)
+{
+	smp_rmb();
+}
+
+struct page *pinseal_zero_page(void)
+{
+	return ZERO_PAGE(0);
+}
+
+struct mnt_idmap *pinseal_file_mnt_idmap(const struct file *file)
+{
+	return file_mnt_idmap(file);
+}
+
+void pinseal_inode_lock(struct inode *inode)
+{
+	inode_lock(inode);
+}
+
+void pinseal_filemap_invalidate_lock_shared(struct address_space *mapping)
+{
+	filemap_invalidate_lock_shared(mapping);
+}
+
+void pinseal_filemap_invalidate_unlock_shared(struct address_space *mapping)
+{
+	filemap_invalidate_unlock_shared(mapping);
+}
+
+struct folio *pinseal_filemap_get_folio(struct address_space *mapping, unsigned long index)
+{
+	return filemap_get_folio(mapping, index);
+}
+
+void pinseal_page_cache_sync_readahead(struct file *file, unsigned long index, unsigned long pages)
+{
+	page_cache_sync_readahead(file->f_mapping, &file->f_ra, file, index, pages);
+}
+
+ssize_t pinseal_generic_write_sync(struct kiocb *iocb, ssize_t count)
+{
+	return generic_write_sync(iocb, count);
+}
+
+int pinseal_mutex_lock_killable(struct mutex *lock)
+{
+	return mutex_lock_killable(lock);
 }
 
 struct page *pinseal_folio_file_page(struct folio *folio, unsigned long index)

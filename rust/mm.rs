@@ -16,6 +16,7 @@
 //! | `mlock`         | maps pages again in mlocked VMAs                                     |
 //! | `memlock`       | charges against `RLIMIT_MEMLOCK`                                     |
 //! | `mirror`        | mirrors of addresses of a process (HMM)                              |
+//! | `page_batch`    | contents of pages, to be written at once                             |
 //! | `page_ref`      | references to pages of a file                                        |
 //! | `page_set`      | sets of pages                                                        |
 //! | `protections`   | protections of the pages of a mapping                                |
@@ -34,6 +35,7 @@ pub(crate) mod memlock;
 #[cfg_attr(not(CONFIG_HMM_MIRROR), path = "mm/no_mirror.rs")]
 pub(crate) mod mirror;
 mod mlock;
+pub(crate) mod page_batch;
 mod page_ref;
 pub(crate) mod page_set;
 pub(crate) mod protections;

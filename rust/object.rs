@@ -71,9 +71,10 @@ use crate::fs::{
         MemoryOwner, //
     },
     stacked::{
-        FillState,
+        AttachFlags,
         LowerFile,
-        Stack, //
+        Stack,
+        StopOn, //
     }, //
 };
 use crate::mm::{
@@ -248,6 +249,14 @@ impl Object {
         }
     }
 
+    /// The shmem file, if it is to be synced when a descriptor is closed.
+    pub(crate) fn file_to_sync_on_close(&self) -> Option<&MemfdFile> {
+        match &self.memory.as_ref()?.holding {
+            Holding::File(file) if file.stack()?.syncs_on_close() => Some(file),
+            _ => None,
+        }
+    }
+
     /// The shmem file by which `file`, an open file of the object, has access to the memory.
     ///
     /// # Errors
@@ -332,6 +341,7 @@ impl Object {
     pub(crate) fn attach<T: MemoryOwner>(
         &self,
         lower: LowerFile,
+        flags: AttachFlags,
         like: MemoryFile<'_, T>,
     ) -> Result {
         let mut label = KVec::new();
@@ -342,7 +352,7 @@ impl Object {
         let label = CStr::from_bytes_with_nul(&label).map_err(|_| EINVAL)?;
         // Without the lock of the name, which is taken under the mmap lock: to set a size is to write to
         // a file system.
-        let file = MemfdFile::new_stacked(label, &self.owner, Stack::new(lower)?, like)?;
+        let file = MemfdFile::new_stacked(label, &self.owner, Stack::new(lower, flags)?, like)?;
         let _name = self.name.lock();
         // Stores by pages that are shown elsewhere could not be noticed.
         let ban = self.remapped_pages.forbid()?;
@@ -371,14 +381,15 @@ impl Object {
         self.stack().is_some()
     }
 
-    /// Fills pages as far as they come from a lower file.
+    /// Fills pages as far as they come from a lower file, and allocates others that may be in a folio with
+    /// such pages.
     ///
     /// # Errors
     ///
     /// Those of [`Stack::fill`].
     pub(crate) fn fill(&self, pages: Range<usize>) -> Result {
         match self.stack() {
-            Some((stack, upper)) => stack.fill(upper, pages, FillState::Interruptible),
+            Some((stack, upper)) => stack.fill_and_allocate(upper, pages, StopOn::Signal),
             None => Ok(()),
         }
     }
@@ -401,13 +412,13 @@ impl Object {
     /// # Errors
     ///
     /// Those of [`Stack::fill`] and [`Stack::sync`].
-    pub(crate) fn fill_and_sync(&self) -> Result {
+    pub(crate) fn fill_and_sync(&self, stop: StopOn) -> Result {
         let Some((stack, upper)) = self.stack() else {
             return Ok(());
         };
-        stack.fill_all(upper)?;
+        stack.fill_all(upper, stop)?;
         match stack.is_writable() {
-            true => stack.sync(upper, self.size(), 0..usize::MAX, false),
+            true => stack.sync_and_note(upper, 0..usize::MAX, false, stop),
             false => Ok(()),
         }
     }

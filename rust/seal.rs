@@ -5,6 +5,7 @@
 //! | File         | Its one job                                                      |
 //! |--------------|------------------------------------------------------------------|
 //! | `request`    | what a caller asks for, and the report that it gets              |
+//! | `prepare`    | gets a stacked object ready to be sealed                         |
 //! | `operation`  | a seal operation, as a sequence of steps                         |
 //! | `commit`     | one attempt: scan, and set the seals under the same lock         |
 //! | `isolate`    | replaces pinned pages by copies                                  |
@@ -16,6 +17,7 @@ mod async_seal;
 mod commit;
 mod isolate;
 mod operation;
+mod prepare;
 mod request;
 mod slots;
 mod workers;
@@ -23,6 +25,7 @@ mod workers;
 pub(crate) use self::{
     async_seal::AsyncSeal,
     operation::add_seals,
+    prepare::prepare,
     request::{
         Outcome,
         SealReport,

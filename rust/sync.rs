@@ -4,12 +4,14 @@
 //!
 //! | File            | Its one job                                                          |
 //! |-----------------|----------------------------------------------------------------------|
+//! | `mutex`         | mutexes that are waited for killably                                  |
 //! | `once`          | fallible initialisation at first use                                 |
 //! | `poll`          | poll support                                                         |
 //! | `sleep`         | short sleeps, and what ends them                                     |
 //! | `task`          | the current task's user and CPU time                                 |
 //! | `workqueue`     | workqueues that Rust owns                                            |
 
+pub(crate) mod mutex;
 pub(crate) mod once;
 pub(crate) mod poll;
 pub(crate) mod sleep;

@@ -105,6 +105,12 @@ root_dir() {
 		"$PINSEAL_SRC/scripts/setup-root" "$PINSEAL_SRC/qemu/packages")"
 }
 
+# The folder with the guests' disks.
+disks_dir() {
+	printf '%s/disks-%s\n' "$PINSEAL_CACHE" "$(key "$(basename "$(root_dir)")" \
+		"$PINSEAL_SRC/scripts/setup-disks")"
+}
+
 # The entries of a list in qemu/.
 listed() { sed '/^#/d; /^$/d' "$PINSEAL_SRC/qemu/$1"; }
 

@@ -84,6 +84,7 @@ plan_guests() {
 		# shellcheck disable=SC2086 # these are words
 		plan "test programs for $flavour" build-programs "$flavour" tests ${TEST-}
 	done
+	[ -d "$(disks_dir)" ] || plan "disks with file systems for guests" setup-disks
 	for flavour; do
 		case $flavour in
 		vng-*)

@@ -11,6 +11,7 @@ use crate::{
     bindings,
     fs::{
         memfd_inode::{
+            LockedMemfd,
             MemfdInode,
             MAX_SIZE, //
         },
@@ -18,6 +19,7 @@ use crate::{
             MemoryFile,
             MemoryOwner, //
         },
+        set_size::set_size_locked,
         stacked::{
             make_stacked,
             stack_of,
@@ -248,6 +250,14 @@ impl MemfdFile {
         unsafe { &*file.as_ptr().cast() }
     }
 
+    /// # Safety
+    ///
+    /// `file` must be a regular file of shmem or hugetlbfs, and stay open for `'a`.
+    pub(super) unsafe fn from_raw<'a>(file: *mut bindings::file) -> &'a Self {
+        // SAFETY: By the safety requirements. `Self` is transparent.
+        unsafe { &*file.cast() }
+    }
+
     /// Returns `file` if it is a regular file of shmem or hugetlbfs.
     pub(super) fn try_from(file: &LocalFile) -> Option<&Self> {
         let file = file.as_ptr();
@@ -390,18 +400,25 @@ impl MemfdFile {
     /// `EINVAL` when `size` is negative, `EPERM` when a seal forbids it, `EFBIG` beyond
     /// `RLIMIT_FSIZE`.
     pub(crate) fn resize(&self, size: i64) -> Result {
-        let resize = || {
-            // SAFETY: The file is open.
-            let ret = unsafe { bindings::pinseal_file_truncate(self.as_ptr(), size) };
-            // CAST: 0 or an errno.
-            to_result(ret as c_int)
-        };
-        match (self.stack(), u64::try_from(size)) {
-            (Some(stack), Ok(new)) if new < self.inode().size() => {
-                stack.remove_bytes(self.inode().pages(), new, u64::MAX, resize)
-            }
-            _ => resize(),
+        if let (Some(stack), Ok(size)) = (self.stack(), u64::try_from(size)) {
+            return stack.set_size(self, size);
         }
+        // SAFETY: The file is open.
+        let ret = unsafe { bindings::pinseal_file_truncate(self.as_ptr(), size) };
+        // CAST: 0 or an errno.
+        to_result(ret as c_int)
+    }
+
+    /// Sets the size. `locked` is the inode of this file.
+    ///
+    /// # Errors
+    ///
+    /// As [`MemfdFile::resize`].
+    pub(super) fn set_size_locked(&self, _locked: &LockedMemfd<'_>, size: u64) -> Result {
+        // SAFETY: The file is open, for writing unless it fails, and its inode is locked.
+        //
+        // CAST: More is negative, which is an error.
+        unsafe { set_size_locked(self.as_ptr(), size as i64) }
     }
 
     /// The stack, if the file is stacked on another one.

@@ -8,7 +8,8 @@
 
 use crate::{
     bindings,
-    mm::address_space::AddressSpace, //
+    mm::address_space::AddressSpace,
+    uapi, //
 };
 use core::{
     ops::Deref,
@@ -22,7 +23,10 @@ use kernel::{
         from_err_ptr,
         to_result, //
     },
-    page::PAGE_SHIFT,
+    page::{
+        PAGE_SHIFT,
+        PAGE_SIZE, //
+    },
     prelude::*,
     sync::aref::{
         ARef,
@@ -197,13 +201,30 @@ impl MemfdInode {
     /// Locks the inode for writing, if it is not locked: against writers, truncation, and sealers
     /// by other descriptors.
     ///
-    /// There is no variant that waits: a writer holds the lock while its source faults in, which
-    /// user space can delay for ever.
+    /// A sealer must not wait for it: a writer holds the lock while its source faults in, which user
+    /// space can delay for ever.
     pub(crate) fn try_lock(&self) -> Option<LockedMemfd<'_>> {
         // SAFETY: The inode is valid.
         let locked = unsafe { bindings::pinseal_inode_trylock(self.as_ptr()) } != 0;
         // INVARIANT: The lock was acquired above.
         locked.then(|| LockedMemfd {
+            inode: self,
+            _not_send: NotThreadSafe,
+        })
+    }
+
+    /// Locks the inode for writing, as truncation does.
+    ///
+    /// Context: sleeps. The owner of the lock may wait for user space to resolve a fault.
+    ///
+    /// # Errors
+    ///
+    /// `EINTR` for a fatal signal.
+    pub(super) fn lock_killable(&self) -> Result<LockedMemfd<'_>> {
+        // SAFETY: The inode is valid.
+        to_result(unsafe { bindings::down_write_killable(&raw mut (*self.as_ptr()).i_rwsem) })?;
+        // INVARIANT: The lock was acquired above.
+        Ok(LockedMemfd {
             inode: self,
             _not_send: NotThreadSafe,
         })
@@ -311,6 +332,38 @@ impl LockedMemfd<'_> {
     pub(crate) fn swap_in(&self, index: usize) -> Result {
         // Nothing is allocated: with the inode locked, the page does not become a hole.
         self.inode.read_folio(index).map(|_| ())
+    }
+
+    /// Fails with `EPERM` if seals forbid to punch a hole.
+    pub(super) fn check_punchable(&self) -> Result {
+        match self.inode.seals() & (uapi::F_SEAL_WRITE | uapi::F_SEAL_FUTURE_WRITE) {
+            0 => Ok(()),
+            _ => Err(EPERM),
+        }
+    }
+
+    /// Punches a hole into a shmem file, from `start` to `end`, as `fallocate()` does.
+    ///
+    /// Context: sleeps.
+    pub(super) fn punch(&self, start: u64, end: u64) {
+        let size = PAGE_SIZE as u64;
+        let (first, last) = (start.next_multiple_of(size), end - end % size);
+        // Private copies stay.
+        //
+        // SAFETY: The inode is valid, locked, and one of shmem.
+        //
+        // CAST: Positions in a file.
+        unsafe {
+            if last > first {
+                bindings::unmap_mapping_range(
+                    self.inode.pages().as_ptr(),
+                    first as i64,
+                    (last - first) as i64,
+                    0,
+                );
+            }
+            bindings::shmem_truncate_range(self.inode.as_ptr(), start as i64, end - 1);
+        }
     }
 
     /// Adds seals, which the file system enforces from now on, for all descriptors of the file.

@@ -71,6 +71,9 @@ pub(crate) trait MemoryDevice: MiscDevice<Ptr = Arc<Self>> + MemoryOwner {
     /// `ENOMEM`, and those of its creation.
     fn memory(&self) -> Result<&MemfdFile>;
 
+    /// The memory, if it is to be synced when a descriptor that is open for writing is closed.
+    fn memory_to_sync_on_close(&self) -> Option<&MemfdFile>;
+
     /// Sets up a mapping.
     ///
     /// Context: the mmap lock is held for writing.
@@ -170,6 +173,7 @@ impl<T: MemoryDevice> Operations<T> {
         #[cfg(CONFIG_COMPAT)]
         compat_ioctl: bindings::compat_ptr_ioctl,
         fsync: Some(Self::fsync),
+        flush: Some(Self::flush),
         // SAFETY: `fops` points to a constant.
         ..unsafe { *MiscDeviceOptions { name: c"" }.into_raw::<T>().fops }
     };
@@ -285,12 +289,44 @@ impl<T: MemoryDevice> Operations<T> {
             Ok(memory) => memory,
             Err(err) => return err.to_errno(),
         };
-        let result = memory.sync(start, end, data_only != 0);
         // SAFETY: As above.
+        unsafe { Self::sync(memory, file, start, end, data_only != 0) }
+    }
+
+    /// Syncs `memory`, that of `file`. Returns 0 or an errno.
+    ///
+    /// # Safety
+    ///
+    /// `file` must be open.
+    unsafe fn sync(
+        memory: &MemfdFile,
+        file: *mut bindings::file,
+        start: i64,
+        end: i64,
+        data_only: bool,
+    ) -> c_int {
+        let result = memory.sync(start, end, data_only);
+        // SAFETY: By the safety requirements.
         let seen = unsafe { memory.check_errors_for(file) };
         match result {
             Ok(()) => seen,
             Err(err) => err.to_errno(),
+        }
+    }
+
+    /// # Safety
+    ///
+    /// `file` must be a file of this device, of which a descriptor is being closed.
+    unsafe extern "C" fn flush(file: *mut bindings::file, _id: bindings::fl_owner_t) -> c_int {
+        // SAFETY: The caller has the file open. `flush` is not called between `fdget_pos` and its end.
+        let (device, is_writable) = unsafe {
+            let memory_file = MemoryFile::<T>::new(File::from_raw_file(file));
+            (Self::device(file), memory_file.is_writable())
+        };
+        match device.memory_to_sync_on_close() {
+            // SAFETY: As above.
+            Some(memory) if is_writable => unsafe { Self::sync(memory, file, 0, i64::MAX, false) },
+            _ => 0,
         }
     }
 

@@ -198,8 +198,15 @@ impl<'a, T: MemoryOwner> MemoryFile<'a, T> {
             // no others.
             Some(_) => unsafe { T::memfd_operations().install(opened, owner, self.module()) },
             None => {
-                // SAFETY: `opened` is a file of the same device.
-                unsafe { replace_owner(&opened, owner) };
+                // Of errors of a lower file that this file was told of, the new one is not.
+                //
+                // SAFETY: `opened` is a file of the same device, and has no other user yet. Others change the
+                // field of this file by atomic operations.
+                unsafe {
+                    (*opened.as_ptr()).f_wb_err =
+                        (&raw const (*self.file.as_ptr()).f_wb_err).read_volatile();
+                    replace_owner(&opened, owner);
+                }
                 Ok(opened.share())
             }
         }

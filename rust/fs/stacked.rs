@@ -9,23 +9,32 @@
 //! | File         | Its one job                                                        |
 //! |--------------|--------------------------------------------------------------------|
 //! | `lower_file` | the lower file: what can be one; reading and writing it            |
-//! | `stack`      | which pages come from below, and which are to be written           |
+//! | `stop_on`    | what ends filling and syncing early                                |
+//! | `stack`      | the notes: which pages are gone, failed, dirty                     |
+//! | `fill`       | gets pages from below                                              |
+//! | `sync`       | writes what changed to the lower file                              |
+//! | `removal`    | truncates, and punches holes                                       |
 //! | `operations` | the operations of stacked files                                    |
 //! | `vm_ops`     | the operations of their VMAs                                       |
 //!
 //! # Lock order
 //!
 //! 1. the mmap lock or a VMA's; the inode lock of the stacked file
-//! 2. `Stack::sync`
+//! 2. `Stack::written`
 //! 3. a folio lock of the stacked file
-//! 4. locks of the lower file
+//! 4. the inode lock of the lower file (`written` only); its invalidate lock and folio locks
 //!
-//! and as leaves `Stack::gone`, `Stack::failed`, `Stack::dirty`. Reclaim of the stacked file's pages is shmem's, and takes
-//! none of these. A lower file was there before the file that is stacked on it, so a stack has an end.
+//! and as leaves `Stack::gone`, `Stack::failed`, `Stack::dirty`. Reclaim of the stacked file's pages is
+//! shmem's, and takes none of these. A lower file was there before the file that is stacked on it, so a
+//! stack has an end.
 
+mod fill;
 mod lower_file;
 mod operations;
+mod removal;
 mod stack;
+mod stop_on;
+mod sync;
 mod vm_ops;
 
 pub(in crate::fs) use self::operations::{
@@ -35,7 +44,8 @@ pub(in crate::fs) use self::operations::{
 pub(crate) use self::{
     lower_file::LowerFile,
     stack::{
-        FillState,
+        AttachFlags,
         Stack, //
-    }, //
+    },
+    stop_on::StopOn, //
 };

@@ -19,7 +19,10 @@ use crate::{
             MemfdFlags,
         }, //
         memory_file::MemoryFile,
-        stacked::LowerFile, //
+        stacked::{
+            AttachFlags,
+            LowerFile, //
+        }, //
     },
     open_object::OpenObject,
     uapi, //
@@ -95,13 +98,15 @@ pub(super) fn export(file: MemoryFile<'_, OpenObject>, arg: Argument) -> Result<
         file.access()
     };
     check_access(file, O_RDWR)?;
-    if file.owner().is_stacked() {
+    let owner = file.owner();
+    let memory = owner.file_of(file)?;
+    // Its holder would get zeros for pages that are not filled. From here on, nothing is stacked.
+    if owner.is_stacked() {
         return Err(eopnotsupp());
     }
     // Its holder may truncate the file.
-    let owner = file.owner();
     let ban = owner.remapped_pages().forbid()?;
-    let descriptor = new_descriptor(|| owner.file_of(file)?.reopen(access))?;
+    let descriptor = new_descriptor(|| memory.reopen(access))?;
     ban.keep();
     Ok(descriptor)
 }
@@ -123,15 +128,14 @@ pub(super) fn import(file: MemoryFile<'_, OpenObject>, arg: Argument) -> Result 
 #[inline(never)]
 pub(super) fn attach(file: MemoryFile<'_, OpenObject>, arg: Argument) -> Result {
     let request: uapi::pinseal_attach = arg.read()?;
-    check_zero(request.flags & !uapi::PINSEAL_ATTACH_RDONLY)?;
+    let flags = AttachFlags::from_bits(request.flags)?;
     if !file.is_writable() {
         return Err(EPERM);
     }
     // CAST: A negative number is no descriptor, and is none after the cast.
     let lower = LocalFile::fget(request.fd as u32)?;
-    let read_only = request.flags & uapi::PINSEAL_ATTACH_RDONLY != 0;
-    file.owner()
-        .attach(LowerFile::new(lower, read_only, file)?, file)
+    let lower = LowerFile::new(lower, flags.is_read_only(), file)?;
+    file.owner().attach(lower, flags, file)
 }
 
 /// Checks that `file` gives the access that a new descriptor will give.

@@ -16,6 +16,7 @@ use crate::{
     open_object::OpenObject,
     seal::{
         add_seals,
+        prepare,
         Outcome,
         SealReport,
         SealRequest, //
@@ -69,10 +70,7 @@ pub(super) fn seal(file: MemoryFile<'_, OpenObject>, arg: Argument) -> Result {
         _ => pages,
     };
     let opened = file.owner();
-    if request.flags & uapi::PINSEAL_SEAL_CANCEL == 0 {
-        opened.object().fill_and_sync()?;
-    }
-    let wanted = SealRequest {
+    let mut wanted = SealRequest {
         seals,
         flags: request.flags,
         bounds: WaitBounds::new(
@@ -96,8 +94,15 @@ pub(super) fn seal(file: MemoryFile<'_, OpenObject>, arg: Argument) -> Result {
             _ => Some(before(request.revoked_pages)),
         },
     };
-    let report = if request.flags & uapi::PINSEAL_SEAL_CANCEL != 0 {
+    let is_cancel = request.flags & uapi::PINSEAL_SEAL_CANCEL != 0;
+    let prepared = match is_cancel {
+        true => None,
+        false => prepare(opened.object(), &mut wanted)?,
+    };
+    let report = if is_cancel {
         opened.used_background().ok_or(ENOENT)?.cancel(seals)?
+    } else if let Some(report) = prepared {
+        report
     } else if request.flags & uapi::PINSEAL_SEAL_ASYNC != 0 {
         let background = opened.background()?;
         background.as_arc_borrow().seal(opened.object(), wanted)?
@@ -112,7 +117,9 @@ pub(super) fn seal(file: MemoryFile<'_, OpenObject>, arg: Argument) -> Result {
         // report, but an error would say that nothing changed.
         Outcome::Sealed | Outcome::Pending | Outcome::Cancelled => Ok(()),
         _ if written.is_err() => written,
-        Outcome::WritableMapping | Outcome::Pinned | Outcome::LargeFolio => Err(EBUSY),
+        Outcome::WritableMapping | Outcome::Pinned | Outcome::LargeFolio | Outcome::NotFilled => {
+            Err(EBUSY)
+        }
         Outcome::NoMemory => Err(ENOMEM),
         // EINTR where a handler runs. Without one (task work, a debugger, the freezer) the call is
         // restarted unseen, with the bounds as they are now.

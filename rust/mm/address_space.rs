@@ -19,6 +19,7 @@ use kernel::{
     ffi::c_void,
     mm::virt::VmaRef,
     page::PAGE_SHIFT,
+    prelude::*,
     types::Opaque, //
 };
 
@@ -51,6 +52,22 @@ impl AddressSpace {
     #[inline]
     pub(crate) fn as_ptr(&self) -> *mut bindings::address_space {
         self.inner.get()
+    }
+
+    /// Size of the file in bytes.
+    pub(crate) fn size(&self) -> u64 {
+        // SAFETY: The inode is alive by the type invariants.
+        let size = unsafe { bindings::pinseal_i_size_read((*self.as_ptr()).host) };
+        // CAST: A size is never negative.
+        size as u64
+    }
+
+    /// Notes that writing has failed. Each open file is told of it once.
+    ///
+    /// C: `filemap_set_wb_err()` in [`include/linux/pagemap.h`](srctree/include/linux/pagemap.h).
+    pub(crate) fn note_write_error(&self, err: Error) {
+        // SAFETY: The mapping is alive by the type invariants.
+        unsafe { bindings::pinseal_filemap_set_wb_err(self.as_ptr(), err.to_errno()) };
     }
 
     /// Counts a shared writable VMA that is being set up. `None` when such mappings are denied.

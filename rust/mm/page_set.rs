@@ -94,6 +94,21 @@ impl PageSet {
         }
     }
 
+    /// Removes all pages.
+    pub(crate) fn clear(&mut self) {
+        self.ranges = RBTree::new();
+    }
+
+    /// Moves all pages to another set.
+    pub(crate) fn move_to(&mut self, other: &mut Self) {
+        while let Some((first, last)) = self.range_from(0) {
+            let Some(node) = self.ranges.remove_node(&last) else {
+                break;
+            };
+            other.insert(first..last + 1, PageSetRoom(node.into_reservation()));
+        }
+    }
+
     /// The range that has `page` or, if there is none, the next one: its first and last page.
     fn range_from(&self, page: usize) -> Option<(usize, usize)> {
         let cursor = self.ranges.cursor_lower_bound(&page)?;

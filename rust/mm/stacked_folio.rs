@@ -11,6 +11,7 @@ use super::{
 };
 use crate::bindings;
 use core::{
+    mem::ManuallyDrop,
     ops::Range,
     ptr::{
         null_mut,
@@ -70,7 +71,7 @@ impl StackedFolio {
     ///
     /// # Errors
     ///
-    /// `ENOMEM`, `EIO`.
+    /// `ENOMEM`, `EIO`. `EINVAL` behind the end of the file, and when the swap device is gone.
     pub(crate) fn get_existing(file: &AddressSpace, index: usize) -> Result<Option<Self>> {
         let mut folio = null_mut();
         // SAFETY: It is the mapping of a shmem file.
@@ -79,8 +80,6 @@ impl StackedFolio {
         match to_result(ret) {
             // INVARIANT: The folio, if any, came locked, and with a reference that we own.
             Ok(()) => Ok(NonNull::new(folio).map(Self)),
-            // Behind the end.
-            Err(EINVAL) => Ok(None),
             Err(err) => Err(err),
         }
     }
@@ -130,10 +129,7 @@ impl StackedFolio {
     /// The contents of one of its pages.
     fn page_bytes(&self, page: usize) -> *mut u8 {
         // SAFETY: By the type invariants, and the folio has the page. The kernel maps all memory.
-        unsafe {
-            bindings::pinseal_page_address(bindings::pinseal_folio_file_page(self.as_ptr(), page))
-                .cast()
-        }
+        unsafe { bindings::pinseal_page_address(self.page(page)).cast() }
     }
 
     /// It has its contents, which are not in swap.
@@ -153,24 +149,48 @@ impl StackedFolio {
         unsafe { bindings::pinseal_folio_mkclean(self.as_ptr()) };
     }
 
-    /// Whether it may be pinned, by `FOLL_PIN`, and so be written to without a fault.
-    pub(crate) fn is_pinned(&self) -> bool {
+    /// Whether others have references, other than by page tables: they may store to it without a fault.
+    ///
+    /// Pins count (`FOLL_PIN`), and others: a debugger's, for the time of its copy, and what LRU batches
+    /// hold. No store is missed: who gets a reference after [`StackedFolio::write_protect`] has to
+    /// fault, for which the folio is locked.
+    pub(crate) fn has_other_references(&self) -> bool {
+        // A mapping that comes or goes between two reads must not hide a reference. Few come, by `fork()`
+        // alone: a fault locks the folio.
+        //
         // SAFETY: By the type invariants.
-        unsafe { bindings::pinseal_folio_maybe_dma_pinned(self.as_ptr()) }
+        let (before, refs, after) = unsafe {
+            let before = bindings::pinseal_folio_expected_ref_count(self.as_ptr());
+            bindings::pinseal_smp_rmb();
+            let refs = bindings::pinseal_folio_ref_count(self.as_ptr());
+            bindings::pinseal_smp_rmb();
+            let after = bindings::pinseal_folio_expected_ref_count(self.as_ptr());
+            (before, refs, after)
+        };
+        // Ours is one.
+        refs > before.min(after) + 1
     }
 
-    /// Calls `f` with the contents of one of its pages, without the lock: they may change meanwhile.
-    pub(crate) fn with_page<R>(self, page: usize, f: impl FnOnce(*const u8) -> R) -> R {
-        let bytes = self.page_bytes(page);
-        // SAFETY: By the type invariants. The reference is kept until `f` has returned; `self` is not
-        // dropped.
-        unsafe {
-            let folio = core::mem::ManuallyDrop::new(self);
-            bindings::folio_unlock(folio.as_ptr());
-            let result = f(bytes);
-            bindings::pinseal_folio_put(folio.as_ptr());
-            result
-        }
+    /// Whether one of its pages is poisoned.
+    pub(super) fn is_poisoned(&self, pages: &Range<usize>) -> bool {
+        // SAFETY: By the type invariants, and the folio has the pages.
+        pages
+            .clone()
+            .any(|page| unsafe { bindings::pinseal_page_hwpoison(self.page(page)) })
+    }
+
+    /// One of its pages, the first of those that follow it in memory.
+    pub(super) fn page(&self, page: usize) -> *mut bindings::page {
+        // SAFETY: By the type invariants, and the folio has the page.
+        unsafe { bindings::pinseal_folio_file_page(self.as_ptr(), page) }
+    }
+
+    /// Unlocks it. Returns the folio with its reference.
+    pub(super) fn into_unlocked(self) -> NonNull<bindings::folio> {
+        let folio = ManuallyDrop::new(self).0;
+        // SAFETY: By the type invariants; it is not dropped.
+        unsafe { bindings::folio_unlock(folio.as_ptr()) };
+        folio
     }
 }
 

@@ -41,6 +41,8 @@ pub(crate) enum Outcome {
     NoMemory,
     /// A large folio was pinned, which cannot be isolated.
     LargeFolio,
+    /// The bounds did not suffice to fill the object from its lower file, and to write to that.
+    NotFilled,
     /// A signal or task work is pending, and the bounds are not used up. Unless the signal has a
     /// handler, the call is restarted, unseen by the caller.
     Interrupted,
@@ -59,6 +61,7 @@ impl Outcome {
             Outcome::Pinned => uapi::pinseal_outcome_PINSEAL_OUTCOME_PINNED,
             Outcome::NoMemory => uapi::pinseal_outcome_PINSEAL_OUTCOME_NO_MEMORY,
             Outcome::LargeFolio => uapi::pinseal_outcome_PINSEAL_OUTCOME_LARGE_FOLIO,
+            Outcome::NotFilled => uapi::pinseal_outcome_PINSEAL_OUTCOME_NOT_FILLED,
             Outcome::Interrupted => uapi::pinseal_outcome_PINSEAL_OUTCOME_INTERRUPTED,
             Outcome::Pending => uapi::pinseal_outcome_PINSEAL_OUTCOME_PENDING,
             Outcome::Cancelled => uapi::pinseal_outcome_PINSEAL_OUTCOME_CANCELLED,

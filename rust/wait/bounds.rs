@@ -93,6 +93,11 @@ impl WaitBounds {
         self.waited_before_ns.saturating_add(now)
     }
 
+    /// Time left for work of the kernel, in nanoseconds.
+    pub(crate) fn left_for_kernel_ns(&self) -> u64 {
+        self.left_ns(WaitReason::Kernel)
+    }
+
     /// Time left to wait for `reason`, in nanoseconds; 0 when the deadline has passed.
     pub(super) fn left_ns(&self, reason: WaitReason) -> u64 {
         let timeout_ns = match (self.nowait, reason) {

@@ -199,6 +199,9 @@ struct pinseal_fallocate {
  * @PINSEAL_OUTCOME_PENDING: 0: the asynchronous seal has not ended
  * @PINSEAL_OUTCOME_CANCELLED: 0: %PINSEAL_SEAL_CANCEL has cancelled the
  *	asynchronous seal, and the object is as it was
+ * @PINSEAL_OUTCOME_NOT_FILLED: EBUSY: the object is stacked on a file
+ *	(PINSEAL_IOC_ATTACH), and the timeout did not suffice to read the rest
+ *	of it, or to write what changed. Another call goes on from there.
  */
 enum pinseal_outcome {
 	PINSEAL_OUTCOME_SEALED			= 0,
@@ -209,6 +212,7 @@ enum pinseal_outcome {
 	PINSEAL_OUTCOME_LARGE_FOLIO		= 5,
 	PINSEAL_OUTCOME_PENDING			= 6,
 	PINSEAL_OUTCOME_CANCELLED		= 7,
+	PINSEAL_OUTCOME_NOT_FILLED		= 8,
 };
 
 /* Value of first_pinned when no page had extra references. */
@@ -563,8 +567,12 @@ struct pinseal_protect {
  *
  * PINSEAL_ATTACH_RDONLY: the lower file is only read. fsync() of what changed is EROFS;
  * a seal does without.
+ *
+ * PINSEAL_ATTACH_SYNC_ON_CLOSE: close() of a descriptor that is open for writing does what
+ * fsync() does, and returns its error. So does the end of the last mapping, without. Not both flags.
  */
-#define PINSEAL_ATTACH_RDONLY	(1U << 0)
+#define PINSEAL_ATTACH_RDONLY		(1U << 0)
+#define PINSEAL_ATTACH_SYNC_ON_CLOSE	(1U << 1)
 
 /**
  * struct pinseal_attach - stack an object on a file

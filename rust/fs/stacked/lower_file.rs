@@ -1,20 +1,32 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
 //! Lower files: which files can be one, and how they are read, written and synced. What of them is to
-//! be read or written is for `stack`.
+//! be read or written is for `fill` and `sync`.
 //!
-//! C header: [`include/linux/fs.h`](srctree/include/linux/fs.h)
+//! C headers: [`include/linux/fs.h`](srctree/include/linux/fs.h),
+//! [`include/linux/pagemap.h`](srctree/include/linux/pagemap.h)
 
 use crate::{
     bindings,
-    compat::eopnotsupp,
-    fs::memory_file::{
-        MemoryFile,
-        MemoryOwner, //
-    }, //
+    compat::{
+        eopnotsupp,
+        estale, //
+    },
+    fs::{
+        memfd_file::reopen_file,
+        memory_file::{
+            MemoryFile,
+            MemoryOwner, //
+        },
+        set_size::set_size_locked, //
+    },
+    mm::page_batch::PageBatch, //
 };
 use kernel::{
-    error::to_result,
+    error::{
+        from_err_ptr,
+        to_result, //
+    },
     ffi::c_int,
     fs::{
         file::flags::{
@@ -27,14 +39,46 @@ use kernel::{
         File,
         LocalFile, //
     },
+    page::PAGE_SHIFT,
     prelude::*,
     sync::aref::ARef, //
 };
 
+/// Pages that are read ahead at least, when one is missing in the page cache of the lower file. The
+/// file system knows its own bound.
+const READAHEAD_PAGES: usize = 32;
+
 /// A regular file that another one is stacked on.
+///
+/// The file is opened again, so that it has flags and a position in errors of its own.
 pub(crate) struct LowerFile {
     file: ARef<File>,
     is_writable: bool,
+    is_shmem: bool,
+}
+
+/// Whether the kernel alone, or hardware, answers for the pages of a file: neither a server nor a program
+/// can delay them, which faults could not be killed for.
+///
+/// # Safety
+///
+/// `file` must be open.
+unsafe fn is_local(file: *mut bindings::file) -> bool {
+    // SAFETY: By the safety requirements. A file keeps its file system's type alive.
+    let (fs_flags, magic) = unsafe {
+        let sb = (*(*file).f_inode).i_sb;
+        ((*(*sb).s_type).fs_flags, (*sb).s_magic)
+    };
+    // CAST: Bits; a number of 32 bits.
+    fs_flags & bindings::FS_REQUIRES_DEV as c_int != 0 && magic as u32 != bindings::FUSE_SUPER_MAGIC
+}
+
+/// An internal errno that asks for a restart of a system call, as user space may see it.
+fn no_restart(err: c_int) -> Error {
+    match Error::from_errno(err) {
+        ERESTARTSYS | ERESTARTNOINTR | ERESTARTNOHAND | ERESTART_RESTARTBLOCK => EINTR,
+        err => err,
+    }
 }
 
 impl LowerFile {
@@ -44,7 +88,8 @@ impl LowerFile {
     ///
     /// `EINVAL` when it is no regular file, one of hugetlbfs, one of the module of `like`, or open with
     /// `O_DIRECT`. `EBADF` when it is not open for reading and, unless `read_only`, writing. `EPERM` when
-    /// it is append-only or immutable. `ETXTBSY` when it is a swap file. `EOPNOTSUPP` when its file system has no page cache for it.
+    /// it is to be written to, and append-only or immutable. `ETXTBSY` when it is a swap file.
+    /// `EOPNOTSUPP` when its file system has no page cache for it, or is not local. Those of opening it.
     pub(crate) fn new<T: MemoryOwner>(
         file: ARef<LocalFile>,
         read_only: bool,
@@ -56,7 +101,12 @@ impl LowerFile {
             (u32::from((*inode).i_mode), (*inode).i_flags)
         };
         // SAFETY: The file is open.
-        let is_hugetlb = unsafe { bindings::pinseal_file_is_hugetlb(file.as_ptr()) };
+        let (is_shmem, is_hugetlb) = unsafe {
+            (
+                bindings::pinseal_shmem_file(file.as_ptr()),
+                bindings::pinseal_file_is_hugetlb(file.as_ptr()),
+            )
+        };
         if mode & bindings::S_IFMT != bindings::S_IFREG || is_hugetlb {
             return Err(EINVAL);
         }
@@ -69,8 +119,9 @@ impl LowerFile {
         if flags & O_DIRECT != 0 {
             return Err(EINVAL);
         }
-        if flags & O_APPEND != 0 || inode_flags & (bindings::S_APPEND | bindings::S_IMMUTABLE) != 0
-        {
+        let is_restricted = flags & O_APPEND != 0
+            || inode_flags & (bindings::S_APPEND | bindings::S_IMMUTABLE) != 0;
+        if !read_only && is_restricted {
             return Err(EPERM);
         }
         if inode_flags & bindings::S_SWAPFILE != 0 {
@@ -81,27 +132,28 @@ impl LowerFile {
         if operations.owner == like.module() {
             return Err(EINVAL);
         }
-        // Files without a page cache are no storage (sysfs), or show the files of others (overlayfs).
-        //
         // SAFETY: The file is open, and keeps its page cache.
-        let is_cached = unsafe {
-            (*(*(*file.as_ptr()).f_mapping).a_ops).read_folio.is_some()
-                || bindings::pinseal_shmem_file(file.as_ptr())
-        };
-        if !is_cached
-            || operations.read.is_some()
-            || operations.write.is_some()
-            || operations.read_iter.is_none()
-            || operations.write_iter.is_none()
-        {
+        let is_cached = unsafe { (*(*(*file.as_ptr()).f_mapping).a_ops).read_folio.is_some() };
+        // SAFETY: The file is open.
+        let is_right = is_shmem || (is_cached && unsafe { is_local(file.as_ptr()) });
+        if !is_right || (!read_only && operations.write_iter.is_none()) {
             return Err(eopnotsupp());
         }
-        // SAFETY: Neither reading nor writing uses the position of the file.
-        let file = unsafe { LocalFile::assume_no_fdget_pos(file) };
+        let access = match read_only {
+            true => O_RDONLY,
+            false => O_RDWR,
+        };
         Ok(Self {
-            file,
+            // SAFETY: The file is open.
+            file: unsafe { reopen_file(file.as_ptr(), access) }?.share(),
             is_writable: !read_only,
+            is_shmem,
         })
+    }
+
+    fn mapping(&self) -> *mut bindings::address_space {
+        // SAFETY: The file is open.
+        unsafe { (*self.file.as_ptr()).f_mapping }
     }
 
     /// Size in bytes.
@@ -117,12 +169,22 @@ impl LowerFile {
         self.is_writable
     }
 
-    /// Reads at `pos`. Returns how many bytes there were, fewer than asked for at the end only.
+    /// Reads the beginning of a page, as far as the file has it. Returns how many bytes that are.
+    ///
+    /// It takes no inode lock: a task that writes to the lower file may fault here.
     ///
     /// # Errors
     ///
     /// Those of `read()`.
-    pub(super) fn read(&self, buf: &mut [u8], pos: u64) -> Result<usize> {
+    pub(super) fn read(&self, index: usize, buf: &mut [u8]) -> Result<usize> {
+        match self.is_shmem {
+            true => self.read_shmem((index as u64) << PAGE_SHIFT, buf),
+            false => self.read_cached(index, buf),
+        }
+    }
+
+    /// `read()` of shmem takes no lock.
+    fn read_shmem(&self, pos: u64, buf: &mut [u8]) -> Result<usize> {
         let mut done = 0;
         while done < buf.len() {
             let rest = &mut buf[done..];
@@ -141,43 +203,92 @@ impl LowerFile {
                 Ok(0) => break,
                 Ok(n) => done += n,
                 // CAST: An errno.
-                Err(_) => return Err(Error::from_errno(ret as c_int)),
+                Err(_) => return Err(no_restart(ret as c_int)),
             }
         }
         Ok(done)
     }
 
-    /// Writes `len` bytes at `pos`. They may change meanwhile.
-    ///
-    /// # Safety
-    ///
-    /// `buf` must be valid for reading so many bytes.
+    /// As a fault of a mapping reads. `read()` of some file systems takes the inode lock.
+    fn read_cached(&self, index: usize, buf: &mut [u8]) -> Result<usize> {
+        let (file, mapping) = (self.file.as_ptr(), self.mapping());
+        let left = || self.size().saturating_sub((index as u64) << PAGE_SHIFT);
+        if left() == 0 {
+            return Ok(0);
+        }
+        // SAFETY: The file is open, and keeps its page cache. Other tasks that read ahead by its state do
+        // so, too, without a lock.
+        unsafe {
+            let cached = bindings::pinseal_filemap_get_folio(mapping, index);
+            match from_err_ptr(cached) {
+                Ok(folio) => bindings::pinseal_folio_put(folio),
+                Err(_) => bindings::pinseal_page_cache_sync_readahead(file, index, READAHEAD_PAGES),
+            }
+        }
+        // Against truncation, and hole punching.
+        //
+        // SAFETY: The file keeps its page cache.
+        unsafe { bindings::pinseal_filemap_invalidate_lock_shared(mapping) };
+        // SAFETY: As above.
+        let folio = from_err_ptr(unsafe { bindings::read_cache_folio(mapping, index, None, file) });
+        let result = folio
+            .map_err(|err| no_restart(err.to_errno()))
+            .map(|folio| {
+                let len = left().min(buf.len() as u64) as usize;
+                // SAFETY: The folio has the page, is up to date, and we own a reference. The kernel maps all
+                // memory. Others may write to the page meanwhile, as to a page that is read from.
+                unsafe {
+                    let page = bindings::pinseal_folio_file_page(folio, index);
+                    let bytes = bindings::pinseal_page_address(page).cast::<u8>();
+                    bytes.copy_to_nonoverlapping(buf.as_mut_ptr(), len);
+                    bindings::pinseal_folio_put(folio);
+                }
+                len
+            });
+        // SAFETY: The lock was acquired above.
+        unsafe { bindings::pinseal_filemap_invalidate_unlock_shared(mapping) };
+        result
+    }
+
+    /// Writes the contents of a batch at `pos`. They may change meanwhile.
     ///
     /// # Errors
     ///
     /// Those of `write()`. `EIO` when nothing is written.
-    pub(super) unsafe fn write(&self, buf: *const u8, len: usize, pos: u64) -> Result {
+    pub(super) fn write(&self, batch: &PageBatch, pos: u64) -> Result {
         let mut done = 0;
-        while done < len {
+        let mut iter = batch.iter();
+        while done < batch.len() {
             // CAST: The position is in a file.
             let mut at = (pos + done as u64) as i64;
-            // SAFETY: By the safety requirements.
+            // SAFETY: The iterator is that of `batch`, which lives longer.
             let ret = unsafe {
-                bindings::kernel_write(
-                    self.file.as_ptr(),
-                    buf.add(done).cast(),
-                    len - done,
-                    &mut at,
-                )
+                bindings::vfs_iter_write(self.file.as_ptr(), iter.as_mut_ptr(), &mut at, 0)
             };
             match usize::try_from(ret) {
                 Ok(0) => return Err(EIO),
                 Ok(n) => done += n,
                 // CAST: An errno.
-                Err(_) => return Err(Error::from_errno(ret as c_int)),
+                Err(_) => return Err(no_restart(ret as c_int)),
             }
         }
         Ok(())
+    }
+
+    /// Removes bytes, which become zeros.
+    ///
+    /// # Errors
+    ///
+    /// `EOPNOTSUPP` when the file system cannot. Those of `fallocate()`.
+    pub(super) fn punch(&self, pos: u64, len: u64) -> Result {
+        let mode = bindings::pinseal_FALLOC_FL_PUNCH_HOLE | bindings::pinseal_FALLOC_FL_KEEP_SIZE;
+        // SAFETY: The file is open.
+        //
+        // CAST: Bits; a range of a file.
+        let ret = unsafe {
+            bindings::vfs_fallocate(self.file.as_ptr(), mode as c_int, pos as i64, len as i64)
+        };
+        to_result(ret).map_err(|err| no_restart(err.to_errno()))
     }
 
     /// Sets the size.
@@ -186,12 +297,25 @@ impl LowerFile {
     ///
     /// Those of `ftruncate()`.
     pub(super) fn resize(&self, size: u64) -> Result {
-        // SAFETY: The file is open.
-        //
-        // CAST: A size of a file.
-        let ret = unsafe { bindings::pinseal_file_truncate(self.file.as_ptr(), size as i64) };
-        // CAST: 0 or an errno.
-        to_result(ret as c_int)
+        let file = self.file.as_ptr();
+        // SAFETY: The file is open. Both locks are released below.
+        unsafe {
+            to_result(bindings::mnt_want_write_file(file))?;
+            bindings::pinseal_inode_lock((*file).f_inode);
+            // CAST: A size of a file.
+            let result = set_size_locked(file, size as i64);
+            bindings::pinseal_inode_unlock((*file).f_inode);
+            bindings::mnt_drop_write_file(file);
+            result.map_err(|err| no_restart(err.to_errno()))
+        }
+    }
+
+    /// Fails with `ESTALE` if it has less than `size` bytes: others have truncated it.
+    pub(super) fn check_size(&self, size: u64) -> Result {
+        match self.size() < size {
+            true => Err(estale()),
+            false => Ok(()),
+        }
     }
 
     /// Makes what was written durable.
@@ -201,8 +325,8 @@ impl LowerFile {
     /// Those of `fsync()`.
     pub(super) fn sync(&self, data_only: bool) -> Result {
         // SAFETY: The file is open.
-        to_result(unsafe {
-            bindings::vfs_fsync_range(self.file.as_ptr(), 0, i64::MAX, data_only.into())
-        })
+        let ret =
+            unsafe { bindings::vfs_fsync_range(self.file.as_ptr(), 0, i64::MAX, data_only.into()) };
+        to_result(ret).map_err(|err| no_restart(err.to_errno()))
     }
 }

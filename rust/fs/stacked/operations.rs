@@ -7,9 +7,10 @@
 
 use super::{
     stack::{
-        FillState,
+        pages_with,
         Stack, //
     },
+    stop_on::StopOn,
     vm_ops::vm_ops, //
 };
 use crate::{
@@ -34,7 +35,6 @@ use kernel::{
         c_int,
         c_uint, //
     },
-    page::PAGE_SIZE,
     prelude::*,
     sync::{
         Arc,
@@ -145,20 +145,9 @@ unsafe fn parts_of<'a>(
 
 /// The pages that have some of `len` bytes at `pos`.
 fn pages_of(pos: i64, len: usize) -> Range<usize> {
-    // CAST: Positions in a file are not negative; in pages, they fit.
+    // CAST: Positions in a file are not negative.
     let start = pos.max(0) as u64;
-    let end = start.saturating_add(len as u64).min(i64::MAX as u64);
-    (start / PAGE_SIZE as u64) as usize..end.div_ceil(PAGE_SIZE as u64) as usize
-}
-
-/// # Safety
-///
-/// `file` must be a stacked file that is open.
-unsafe fn size_of_file(file: *mut bindings::file) -> u64 {
-    // SAFETY: The file keeps its inode alive.
-    //
-    // CAST: A size is never negative.
-    unsafe { bindings::pinseal_i_size_read((*file).f_inode) as u64 }
+    pages_with(start, start.saturating_add(len as u64).min(i64::MAX as u64))
 }
 
 /// # Safety
@@ -173,7 +162,7 @@ unsafe extern "C" fn read_iter(
         let wanted = pages_of((*kiocb).ki_pos, bindings::pinseal_iov_iter_count(iter));
         (parts_of((*kiocb).ki_filp), wanted)
     };
-    if let Err(err) = stack.fill(pages, wanted, FillState::Interruptible) {
+    if let Err(err) = stack.fill(pages, wanted, StopOn::Signal) {
         return err.to_errno() as isize;
     }
     match shmem.read_iter {
@@ -191,25 +180,26 @@ unsafe extern "C" fn write_iter(
     iter: *mut bindings::iov_iter,
 ) -> isize {
     // SAFETY: The request keeps its file open.
-    let ((stack, pages, shmem), start, len) = unsafe {
-        let file = (*kiocb).ki_filp;
-        let start = match (*kiocb).ki_flags & bindings::pinseal_IOCB_APPEND {
-            0 => (*kiocb).ki_pos,
-            // CAST: A size fits.
-            _ => size_of_file(file) as i64,
-        };
+    let ((stack, pages, shmem), pos, flags, len) = unsafe {
         (
-            parts_of(file),
-            start,
+            parts_of((*kiocb).ki_filp),
+            (*kiocb).ki_pos,
+            (*kiocb).ki_flags,
             bindings::pinseal_iov_iter_count(iter),
         )
     };
+    let old_size = pages.size();
+    let start = match flags & bindings::pinseal_IOCB_APPEND {
+        0 => pos,
+        // CAST: A size fits.
+        _ => old_size as i64,
+    };
     // Also pages that are written as a whole: that may end in the middle.
     let result = stack
-        .fill_and_allocate(pages, pages_of(start, len), FillState::Interruptible)
-        .and_then(|()| PageSetRoom::new());
-    let room = match result {
-        Ok(room) => room,
+        .fill_and_allocate(pages, pages_of(start, len), StopOn::Signal)
+        .and_then(|()| Ok((PageSetRoom::new()?, PageSetRoom::new()?)));
+    let (room, grown) = match result {
+        Ok(rooms) => rooms,
         Err(err) => return err.to_errno() as isize,
     };
     let Some(write_iter) = shmem.write_iter else {
@@ -217,13 +207,20 @@ unsafe extern "C" fn write_iter(
     };
     // SAFETY: By the safety requirements.
     let written = unsafe { write_iter(kiocb, iter) };
-    if let Ok(len) = usize::try_from(written) {
-        // SAFETY: As above.
-        let end = unsafe { (*kiocb).ki_pos };
-        // CAST: It fits in a file.
-        stack.mark_dirty(pages_of(end - len as i64, len), room);
+    let Ok(len) = usize::try_from(written) else {
+        return written;
+    };
+    // SAFETY: As above.
+    let end = unsafe { (*kiocb).ki_pos };
+    // CAST: It fits in a file.
+    stack.mark_dirty(pages_of(end - len as i64, len), room);
+    if end as u64 > old_size {
+        stack.mark_grown(old_size, grown);
     }
-    written
+    // shmem has nothing to be made durable, and does not ask.
+    //
+    // SAFETY: By the safety requirements.
+    unsafe { bindings::pinseal_generic_write_sync(kiocb, written) }
 }
 
 /// # Safety
@@ -240,7 +237,7 @@ unsafe extern "C" fn splice_read(
     let ((stack, pages, shmem), start) = unsafe { (parts_of(file), *pos) };
     // A pipe takes no more at once.
     let wanted = pages_of(start, len.min(1 << 20));
-    if let Err(err) = stack.fill(pages, wanted, FillState::Interruptible) {
+    if let Err(err) = stack.fill(pages, wanted, StopOn::Signal) {
         return err.to_errno() as isize;
     }
     match shmem.splice_read {
@@ -261,10 +258,10 @@ unsafe extern "C" fn llseek(
     whence: c_int,
 ) -> bindings::loff_t {
     // SAFETY: The caller has the file open.
-    let ((stack, _, shmem), size) = unsafe { (parts_of(file), size_of_file(file)) };
+    let (stack, pages, shmem) = unsafe { parts_of(file) };
     if MemfdFile::seek_locks(whence) && !stack.is_filled() {
         // CAST: A size fits.
-        let size = size as i64;
+        let size = pages.size() as i64;
         return match offset {
             _ if offset < 0 || offset >= size => ENXIO.to_errno().into(),
             _ if whence as u32 == bindings::SEEK_HOLE => size,
@@ -288,37 +285,35 @@ unsafe extern "C" fn fallocate(
     len: bindings::loff_t,
 ) -> isize {
     // SAFETY: The caller has the file open.
-    let (stack, pages, shmem) = unsafe { parts_of(file) };
+    let ((stack, pages, shmem), memfd) = unsafe { (parts_of(file), MemfdFile::from_raw(file)) };
+    // CAST: Bits.
+    if mode as u32 & bindings::pinseal_FALLOC_FL_PUNCH_HOLE != 0 {
+        // CAST: The VFS has checked that they are not negative.
+        return match stack.punch(memfd, offset as u64, (offset + len) as u64) {
+            Ok(()) => 0,
+            Err(err) => err.to_errno() as isize,
+        };
+    }
     let Some(fallocate) = shmem.fallocate else {
         return EINVAL.to_errno() as isize;
     };
-    let call = || {
-        // SAFETY: By the safety requirements.
-        match unsafe { fallocate(file, mode, offset, len) } {
-            0 => Ok(()),
-            // CAST: An errno.
-            err => Err(Error::from_errno(err as c_int)),
-        }
+    let old_size = pages.size();
+    // What is allocated must not be taken for what is there.
+    //
+    // CAST: As above.
+    let result = stack
+        .fill_neighbours(pages, &pages_of(offset, len as usize))
+        .and_then(|()| PageSetRoom::new());
+    let room = match result {
+        Ok(room) => room,
+        Err(err) => return err.to_errno() as isize,
     };
-    // CAST: The VFS has checked that it is not negative.
-    let touched = pages_of(offset, len as usize);
-    // CAST: Bits.
-    let is_punch = mode as u32 & bindings::pinseal_FALLOC_FL_PUNCH_HOLE != 0;
-    let change = || -> Result {
-        if !is_punch {
-            // What is allocated must not be taken for what is there.
-            stack.fill_neighbours(pages, &touched)?;
-            return call();
-        }
-        let room = PageSetRoom::new()?;
-        stack.remove_bytes(pages, offset as u64, (offset + len) as u64, call)?;
-        stack.mark_dirty(touched, room);
-        Ok(())
-    };
-    match change() {
-        Ok(()) => 0,
-        Err(err) => err.to_errno() as isize,
+    // SAFETY: By the safety requirements.
+    let ret = unsafe { fallocate(file, mode, offset, len) };
+    if pages.size() > old_size {
+        stack.mark_grown(old_size, room);
     }
+    ret
 }
 
 /// # Safety
@@ -331,17 +326,11 @@ unsafe extern "C" fn fsync(
     data_only: c_int,
 ) -> c_int {
     // SAFETY: The caller has the file open.
-    let ((stack, pages, _), size) = unsafe { (parts_of(file), size_of_file(file)) };
+    let (stack, pages, _) = unsafe { parts_of(file) };
     // CAST: `end` is not before `start`.
-    let range = pages_of(
-        start,
-        (end.saturating_sub(start) as usize).saturating_add(1),
-    );
-    let result = stack.sync(pages, size, range, data_only != 0);
-    if let Err(err) = result {
-        // SAFETY: The pages are those of an inode that is alive.
-        unsafe { bindings::pinseal_filemap_set_wb_err(pages.as_ptr(), err.to_errno()) };
-    }
+    let len = (end.saturating_sub(start) as usize).saturating_add(1);
+    let stop = StopOn::FatalSignal;
+    let result = stack.sync_and_note(pages, pages_of(start, len), data_only != 0, stop);
     // Also an error that another descriptor was told of.
     //
     // SAFETY: The caller has the file open.
@@ -385,6 +374,12 @@ unsafe extern "C" fn mmap_prepare(desc: *mut bindings::vm_area_desc) -> c_int {
 ///
 /// `file` must be a stacked file that is being released.
 unsafe extern "C" fn release(_inode: *mut bindings::inode, file: *mut bindings::file) -> c_int {
+    // SAFETY: The file is open.
+    let (stack, pages, _) = unsafe { parts_of(file) };
+    if stack.syncs_on_close() {
+        // What mappings have stored since the descriptors were closed. Nobody can be told of errors.
+        let _ = stack.sync(pages, 0..usize::MAX, false, StopOn::Nothing);
+    }
     // SAFETY: `make_stacked` set the private data, and nothing else takes it.
     drop(unsafe { <Arc<Stack>>::from_foreign((*file).private_data) });
     0

@@ -7,7 +7,8 @@
 
 use super::{
     operations::stack_of_raw,
-    stack::FillState, //
+    stack::pages_with,
+    stop_on::StopOn, //
 };
 use crate::{
     bindings,
@@ -19,7 +20,6 @@ use crate::{
 };
 use core::ops::Range;
 use kernel::{
-    page::PAGE_SIZE,
     prelude::*,
     sync::SetOnce, //
 };
@@ -74,19 +74,15 @@ unsafe fn pages_of_fault(vmf: *mut bindings::vm_fault) -> Range<usize> {
 /// `vmf` must be a fault on a VMA of a stacked file, as the core passes it to `fault`.
 unsafe extern "C" fn fault(vmf: *mut bindings::vm_fault) -> bindings::vm_fault_t {
     // SAFETY: By the safety requirements, the VMA is locked, and keeps its file open.
-    let (stack, file, file_ptr, page) = unsafe {
+    let (stack, pages, page) = unsafe {
         let fault = &(*vmf).__bindgen_anon_1;
         let file = (*fault.vma).vm_file;
         let pages = AddressSpace::from_raw((*file).f_mapping);
-        (stack_of_raw(file), pages, file, fault.pgoff)
+        (stack_of_raw(file), pages, fault.pgoff)
     };
-    // SAFETY: The file keeps its inode alive.
-    let size = unsafe { bindings::pinseal_i_size_read((*file_ptr).f_inode) };
-    // CAST: A size is not negative; in pages, it fits.
-    let end = (size as u64).div_ceil(PAGE_SIZE as u64) as usize;
     // Behind the end, shmem refuses.
-    let result = match page < end {
-        true => stack.fill_and_allocate(file, page..page + 1, FillState::Killable),
+    let result = match page < pages_with(0, pages.size()).end {
+        true => stack.fill_and_allocate(pages, page..page + 1, StopOn::FatalSignal),
         false => Ok(()),
     };
     match result {

@@ -3,99 +3,19 @@
  * PINSEAL_IOC_ATTACH: objects that are stacked on a file. Their pages come from it at first touch, and
  * fsync() and msync() write to it what changed.
  */
+#include <linux/fs.h>
 #include <pthread.h>
-#include <sys/mount.h>
+#include <sys/uio.h>
 
-#include "harness.h"
-#include "bytes.h"
+#include "stacked_fixture.h"
+#include "fuse_server.h"
 #include "large_folio.h"
-#include "object.h"
 #include "protect.h"
+#include "sealer.h"
+#include "stalled_page.h"
+#include "sysfile.h"
 
-/* Pages of the lower file, and bytes of its last one. */
-#define N	16
-#define TAIL	100
-
-static int ps_attach(int fd, int lower, uint32_t flags)
-{
-	struct pinseal_attach arg = { .fd = lower, .flags = flags };
-
-	return ps_ioctl(fd, PINSEAL_IOC_ATTACH, &arg);
-}
-
-/* What byte @at of a lower file is. */
-static char lower_byte(size_t at)
-{
-	return 1 + at % 251;
-}
-
-FIXTURE(attach) {
-	int fd, lower;
-	size_t page, size;
-	char *p;
-};
-
-FIXTURE_VARIANT(attach) { bool tmpfs; };
-FIXTURE_VARIANT_ADD(attach, over_memfd) {};
-FIXTURE_VARIANT_ADD(attach, over_tmpfs) { .tmpfs = true };
-
-FIXTURE_SETUP(attach)
-{
-	char name[] = "/tmp/attach-XXXXXX", *buf;
-
-	self->page = page_size();
-	self->size = (N - 1) * self->page + TAIL;
-	self->lower = variant->tmpfs ? mkstemp(name) : memfd_create("lower", MFD_CLOEXEC);
-	ASSERT_LE(0, self->lower);
-	unlink(name);
-	buf = malloc(self->size);
-	ASSERT_NE(NULL, buf);
-	for (size_t i = 0; i < self->size; i++)
-		buf[i] = lower_byte(i);
-	ASSERT_EQ(self->size, sys(pwrite(self->lower, buf, self->size, 0)));
-	free(buf);
-	self->fd = ps_open(O_RDWR);
-	ASSERT_LE(0, self->fd);
-	ASSERT_EQ(0, ps_attach(self->fd, self->lower, 0));
-	self->p = ps_map(self->fd, N * self->page, RW, MAP_SHARED);
-	ASSERT_NE(MAP_FAILED, self->p);
-}
-
-FIXTURE_TEARDOWN(attach)
-{
-	munmap(self->p, N * self->page);
-	close(self->fd);
-	close(self->lower);
-}
-
-#define EXPECT_LOWER(from, to) EXPECT_EQ(-1, differs(self->p, from, to))
-
-/* The first byte of [from, to) of @p that is not as in the lower file at first, or -1. */
-static long differs(const char *p, size_t from, size_t to)
-{
-	for (size_t i = from; i < to; i++)
-		if (p[i] != lower_byte(i))
-			return i;
-	return -1;
-}
-
-/* The first byte of [from, to) of @p that is not 0, or -1. */
-static long not_zero(const char *p, size_t from, size_t to)
-{
-	for (size_t i = from; i < to; i++)
-		if (p[i])
-			return i;
-	return -1;
-}
-
-static char byte_of(int fd, off_t at)
-{
-	char c = 0;
-
-	return pread(fd, &c, 1, at) == 1 ? c : -1;
-}
-
-TEST_F(attach, has_size_and_content)
+TEST_F(stacked, has_size_and_content)
 {
 	char *buf = malloc(self->size);
 
@@ -107,13 +27,13 @@ TEST_F(attach, has_size_and_content)
 	free(buf);
 }
 
-TEST_F(attach, a_load_fills)
+TEST_F(stacked, a_load_fills)
 {
 	EXPECT_LOWER(5 * self->page + 10, 5 * self->page + 20);
 	EXPECT_LOWER(0, self->size);
 }
 
-TEST_F(attach, a_private_mapping_fills)
+TEST_F(stacked, a_private_mapping_fills)
 {
 	char *q = ps_map(self->fd, N * self->page, RW, MAP_PRIVATE);
 
@@ -124,7 +44,7 @@ TEST_F(attach, a_private_mapping_fills)
 	munmap(q, N * self->page);
 }
 
-TEST_F(attach, a_write_to_a_part_keeps_the_rest)
+TEST_F(stacked, a_write_to_a_part_keeps_the_rest)
 {
 	ASSERT_EQ(3, sys(pwrite(self->fd, "abc", 3, 2 * self->page + 5)));
 	EXPECT_LOWER(0, 2 * self->page + 5);
@@ -132,7 +52,7 @@ TEST_F(attach, a_write_to_a_part_keeps_the_rest)
 	EXPECT_LOWER(2 * self->page + 8, self->size);
 }
 
-TEST_F(attach, the_lower_file_changes_by_fsync_only)
+TEST_F(stacked, the_lower_file_changes_by_fsync_only)
 {
 	self->p[5 * self->page] = 's';
 	ASSERT_EQ(1, sys(pwrite(self->fd, "w", 1, 7 * self->page)));
@@ -147,7 +67,7 @@ TEST_F(attach, the_lower_file_changes_by_fsync_only)
 	EXPECT_EQ('t', byte_of(self->lower, 5 * self->page));
 }
 
-TEST_F(attach, msync_writes_its_range)
+TEST_F(stacked, msync_writes_its_range)
 {
 	self->p[5 * self->page] = 's';
 	self->p[7 * self->page] = 's';
@@ -156,7 +76,7 @@ TEST_F(attach, msync_writes_its_range)
 	EXPECT_EQ(lower_byte(7 * self->page), byte_of(self->lower, 7 * self->page));
 }
 
-TEST_F(attach, what_did_not_change_is_not_written)
+TEST_F(stacked, what_did_not_change_is_not_written)
 {
 	self->p[5 * self->page] = 's';
 	EXPECT_LOWER(6 * self->page, self->size);
@@ -171,7 +91,7 @@ TEST_F(attach, what_did_not_change_is_not_written)
 	EXPECT_LOWER(8 * self->page, 9 * self->page);
 }
 
-TEST_F(attach, its_size_goes_down)
+TEST_F(stacked, its_size_goes_down)
 {
 	struct stat st;
 
@@ -188,7 +108,7 @@ TEST_F(attach, its_size_goes_down)
 	EXPECT_EQ(0, byte_of(self->lower, 4 * self->page));
 }
 
-TEST_F(attach, a_hole_does_not_come_from_below)
+TEST_F(stacked, a_hole_does_not_come_from_below)
 {
 	ASSERT_EQ(0, ps_fallocate(self->fd, PUNCH, 2 * self->page + 5, 3 * self->page));
 	EXPECT_LOWER(0, 2 * self->page + 5);
@@ -199,7 +119,7 @@ TEST_F(attach, a_hole_does_not_come_from_below)
 	EXPECT_EQ(lower_byte(2 * self->page), byte_of(self->lower, 2 * self->page));
 }
 
-TEST_F(attach, a_truncated_lower_file_is_an_error_once_seen)
+TEST_F(stacked, a_truncated_lower_file_is_an_error_once_seen)
 {
 	EXPECT_LOWER(0, self->page);
 	ASSERT_EQ(0, ftruncate(self->lower, 4 * self->page));
@@ -212,7 +132,7 @@ TEST_F(attach, a_truncated_lower_file_is_an_error_once_seen)
 	EXPECT_EQ(0, self->p[6 * self->page]);
 }
 
-TEST_F(attach, a_seal_fills_and_syncs)
+TEST_F(stacked, a_seal_fills_and_syncs)
 {
 	self->p[5 * self->page] = 's';
 	munmap(self->p, N * self->page);
@@ -224,7 +144,7 @@ TEST_F(attach, a_seal_fills_and_syncs)
 	EXPECT_LOWER(6 * self->page, self->size);
 }
 
-TEST_F(attach, a_pin_fills_and_its_stores_are_written)
+TEST_F(stacked, a_pin_fills_and_its_stores_are_written)
 {
 	int pin = ps_pin(self->fd, 5, 2, 0);
 
@@ -240,7 +160,7 @@ TEST_F(attach, a_pin_fills_and_its_stores_are_written)
 	EXPECT_EQ('q', byte_of(self->lower, 5 * self->page + 3));
 }
 
-TEST_F(attach, a_used_object_is_refused)
+TEST_F(stacked, a_used_object_is_refused)
 {
 	int other = ps_create(self->page), pipes[2], read_only;
 	char path[64];
@@ -272,44 +192,7 @@ TEST_F(attach, a_used_object_is_refused)
 	EXPECT_EQ(-EOPNOTSUPP, ps_export(self->fd, 0));
 }
 
-/*
- * Threads store while others sync: what was stored before the last sync is in the lower file. A
- * page that is written while a store is about to be noted is the window.
- */
-struct storer {
-	char *p;
-	int fd;
-	size_t page;
-	bool by_write, quit;
-	unsigned long n;
-};
-
-static void *store_on(void *data)
-{
-	struct storer *s = data;
-
-	for (; !__atomic_load_n(&s->quit, __ATOMIC_ACQUIRE); s->n++) {
-		size_t at = s->n % N * s->page + 8 * s->by_write;
-
-		if (!s->by_write)
-			*(volatile unsigned long *)(s->p + at) = s->n;
-		else if (pwrite(s->fd, &s->n, sizeof(s->n), at) != sizeof(s->n))
-			return (void *)1;
-	}
-	return NULL;
-}
-
-static void *sync_on(void *data)
-{
-	struct storer *s = data;
-
-	for (; !__atomic_load_n(&s->quit, __ATOMIC_ACQUIRE); s->n++)
-		if (s->by_write ? msync(s->p, N * s->page, MS_SYNC) : fsync(s->fd))
-			return (void *)1;
-	return NULL;
-}
-
-TEST_F(attach, pages_have_protections)
+TEST_F(stacked, pages_have_protections)
 {
 	ASSERT_EQ(0, ps_protect(self->fd, self->p + 4 * self->page, 2 * self->page, PROT_READ));
 	EXPECT_EQ(SIGSEGV, ps_touch(self->p + 4 * self->page, true));
@@ -333,29 +216,8 @@ TEST_F(attach, pages_have_protections)
 	EXPECT_EQ('u', byte_of(self->lower, 9 * self->page));
 }
 
-/* A pin is being made while another thread syncs: its note must not be dropped before it is there. */
-TEST_F(attach, no_store_by_a_pin_is_lost)
-{
-	uint64_t until = now_ns() + test_rounds(1000, 8000) * NSEC_PER_MSEC;
-	struct storer s = { self->p, self->fd, self->page };
-	pthread_t thread;
-
-	ASSERT_EQ(0, pthread_create(&thread, NULL, sync_on, &s));
-	for (unsigned char i = 1; now_ns() < until; i = i % 250 + 1) {
-		int pin = ps_pin(self->fd, 5, 1, 0);
-
-		ASSERT_LE(0, pin);
-		ASSERT_EQ(1, sys(pwrite(pin, &i, 1, 0)));
-		close(pin);
-		ASSERT_EQ(0, sys(fsync(self->fd)));
-		ASSERT_EQ((char)i, byte_of(self->lower, 5 * self->page));
-	}
-	__atomic_store_n(&s.quit, true, __ATOMIC_RELEASE);
-	pthread_join(thread, NULL);
-}
-
 /* The kernel fills what is missing of a huge page with zeros. */
-TEST_F(attach, a_huge_page_is_not_made_of_what_is_missing)
+TEST_F(stacked, a_huge_page_is_not_made_of_what_is_missing)
 {
 	size_t size = large_folio_size();
 	int fd, lower;
@@ -379,7 +241,7 @@ TEST_F(attach, a_huge_page_is_not_made_of_what_is_missing)
 	close(lower);
 }
 
-TEST_F(attach, advice_that_removes_is_known)
+TEST_F(stacked, advice_that_removes_is_known)
 {
 	ASSERT_EQ(0, madvise(self->p + 5 * self->page, self->page, MADV_REMOVE));
 	EXPECT_EQ(-1, not_zero(self->p, 5 * self->page, 6 * self->page));
@@ -391,82 +253,165 @@ TEST_F(attach, advice_that_removes_is_known)
 	EXPECT_EQ(lower_byte(9 * self->page), *self->p);
 }
 
-/* A full file system: nothing is lost, and each descriptor is told once. */
-TEST(errors_are_reported_and_nothing_is_lost)
+/* Neither does a task that writes to the lower file, from the object, wait for itself. */
+TEST_F(stacked, it_is_the_source_of_a_write_to_the_lower_file)
 {
-	char dir[] = "/tmp/attach-XXXXXX", path[64];
-	size_t page = page_size();
-	int lower, filler, fd, again;
-	char *p;
-
-	ASSERT_NE(NULL, mkdtemp(dir));
-	ASSERT_EQ(0, mount("none", dir, "tmpfs", 0, "size=1m"));
-	snprintf(path, sizeof(path), "%s/lower", dir);
-	lower = open(path, O_CREAT | O_RDWR, 0600);
-	ASSERT_LE(0, lower);
-	snprintf(path, sizeof(path), "%s/filler", dir);
-	filler = open(path, O_CREAT | O_RDWR, 0600);
-	ASSERT_LE(0, filler);
-	ASSERT_EQ(0, ftruncate(lower, 4 * page));
-	while (write(filler, &(char[4096]){ 0 }, 4096) > 0)
-		;
-	fd = ps_open(O_RDWR);
-	ASSERT_EQ(0, ps_attach(fd, lower, 0));
-	again = ps_reopen(fd, O_RDWR);
-	ASSERT_LE(0, again);
-	p = ps_map(fd, 4 * page, RW, MAP_SHARED);
-	ASSERT_NE(MAP_FAILED, p);
-	p[page] = 's';
-	EXPECT_EQ(-ENOSPC, sys(fsync(fd)));
-	EXPECT_EQ(-ENOSPC, sys(msync(p, 4 * page, MS_SYNC)));
-	EXPECT_EQ('s', p[page]);
-	ASSERT_EQ(0, ftruncate(filler, 0));
-	EXPECT_EQ(-ENOSPC, sys(fsync(again)));
-	EXPECT_EQ(0, sys(fsync(again)));
-	EXPECT_EQ('s', byte_of(lower, page));
-	munmap(p, 4 * page);
-	close(again);
-	close(fd);
-	close(lower);
-	close(filler);
-	umount(dir);
-	rmdir(dir);
+	ASSERT_EQ(self->page, sys(pwrite(self->lower, self->p + 5 * self->page, self->page, 0)));
+	EXPECT_EQ(lower_byte(5 * self->page), byte_of(self->lower, 0));
+	/* And of reading from it: of both at once. */
+	ASSERT_EQ(self->page, sys(pread(self->lower, self->p + 7 * self->page, self->page,
+					9 * self->page)));
+	EXPECT_EQ(lower_byte(9 * self->page), self->p[7 * self->page]);
 }
 
-TEST_F(attach, no_store_is_lost)
+/* Sets how shmem without other advice allocates large folios; NULL is what it was. */
+static int set_huge(const char *setting)
 {
-	uint64_t until = now_ns() + test_rounds(1000, 8000) * NSEC_PER_MSEC;
-	struct storer s[4];
-	pthread_t threads[4];
-	unsigned long rounds = 0;
+	static char before[32];
+	const char *path = "/sys/kernel/mm/transparent_hugepage/shmem_enabled";
 
-	ASSERT_EQ(0, ps_resize(self->fd, N * self->page));
-	while (rounds++ < 3 || now_ns() < until) {
-		for (int i = 0; i < 4; i++) {
-			s[i] = (struct storer){ self->p, self->fd, self->page, i % 2 };
-			ASSERT_EQ(0, pthread_create(&threads[i], NULL, i < 2 ? store_on : sync_on,
-						    &s[i]));
-		}
-		sleep_ns(20 * NSEC_PER_MSEC);
-		for (int i = 0; i < 4; i++) {
-			void *failed;
+	if (!setting)
+		return write_text(path, before);
+	return read_setting(path, before, sizeof(before)) ?: write_text(path, setting);
+}
 
-			/* The storers first. */
-			__atomic_store_n(&s[i].quit, true, __ATOMIC_RELEASE);
-			pthread_join(threads[i], &failed);
-			ASSERT_EQ(NULL, failed);
-		}
-		ASSERT_EQ(0, sys(fsync(self->fd)));
-		for (int i = 0; i < N; i++) {
-			unsigned long above[2], below[2];
+TEST_F(stacked, a_pin_behind_the_lower_file_leaves_its_pages)
+{
+	static const char *const settings[] = { "always", "within_size" };
+	int pin;
 
-			memcpy(above, self->p + i * self->page, sizeof(above));
-			ASSERT_EQ(sizeof(below), pread(self->lower, below, sizeof(below),
-						       i * self->page));
-			ASSERT_EQ(above[0], below[0]) TH_LOG("page %d", i);
-			ASSERT_EQ(above[1], below[1]) TH_LOG("page %d", i);
-		}
+	for (int i = 0; i < 2; i++) {
+		int fd = ps_open(O_RDWR);
+
+		if (set_huge(settings[i]))
+			SKIP(return, "no large folios of shmem");
+		ASSERT_EQ(0, ps_attach(fd, self->lower, 0));
+		ASSERT_EQ(0, ps_resize(fd, 1024 * self->page));
+		pin = ps_pin(fd, N + 2, 1, 0);
+		set_huge(NULL);
+		ASSERT_LE(0, pin);
+		EXPECT_EQ(lower_byte(self->page), byte_of(fd, self->page));
+		EXPECT_EQ(0, byte_of(fd, (N + 2) * self->page));
+		close(pin);
+		close(fd);
 	}
+}
+
+TEST_F(stacked, pages_of_large_folios_come_from_below)
+{
+	int fd = ps_open(O_RDWR);
+	char *p;
+
+	if (set_huge("always"))
+		SKIP(return, "no large folios of shmem");
+	ASSERT_EQ(0, ps_attach(fd, self->lower, 0));
+	ASSERT_EQ(0, ps_resize(fd, 1024 * self->page));
+	ASSERT_EQ(1, sys(pwrite(fd, "w", 1, 1023 * self->page)));
+	ASSERT_EQ(1, sys(pwrite(fd, "w", 1, 5 * self->page)));
+	p = ps_map(fd, 1024 * self->page, RW, MAP_SHARED);
+	ASSERT_NE(MAP_FAILED, p);
+	p[600 * self->page] = 's';
+	EXPECT_EQ(-1, differs(p, 0, 5 * self->page));
+	EXPECT_EQ(-1, differs(p, 5 * self->page + 1, self->size));
+	ASSERT_EQ(0, ps_fallocate(fd, PUNCH, 7 * self->page, 2 * self->page));
+	p[8 * self->page] = 's';
+	EXPECT_EQ(-1, differs(p, 9 * self->page, self->size));
+	ASSERT_EQ(0, sys(fsync(fd)));
+	EXPECT_EQ(-1, differs_from_lower(fd, self->lower));
+	set_huge(NULL);
+	munmap(p, 1024 * self->page);
+	close(fd);
+}
+
+/* What is removed is not asked for. */
+TEST_F(stacked, removal_does_not_need_the_lower_file)
+{
+	ASSERT_EQ(0, ftruncate(self->lower, 0));
+	EXPECT_EQ(0, ps_fallocate(self->fd, PUNCH, 0, N * self->page));
+	EXPECT_EQ(0, ps_touch(self->p + 3 * self->page, true));
+	EXPECT_EQ(0, self->p[4 * self->page]);
+	EXPECT_EQ(0, ps_resize(self->fd, 0));
+}
+
+struct stalled_writer {
+	int fd;
+	void *source;
+	ssize_t written;
+};
+
+/* Writes a byte, and one from a page that stalls: the inode is locked meanwhile. */
+static void *write_stalled(void *data)
+{
+	struct stalled_writer *w = data;
+	struct iovec iov[2] = { { "w", 1 }, { w->source, 1 } };
+
+	w->written = pwritev(w->fd, iov, 2, 0);
+	return NULL;
+}
+
+/* A removal that does not happen leaves the content: it waits for a writer, and is killed. */
+TEST_F(stacked, a_killed_removal_removes_nothing)
+{
+	for (int punch = 0; punch < 2; punch++) {
+		struct stalled_writer w = { .fd = self->fd };
+		struct stalled_page source;
+		pthread_t writer;
+		pid_t child;
+		int status;
+
+		if (stalled_page_make(&source))
+			SKIP(return, "userfaultfd of kernel faults is not permitted");
+		w.source = source.page;
+		ASSERT_EQ(0, pthread_create(&writer, NULL, write_stalled, &w));
+		ASSERT_EQ(0, stalled_page_wait(&source));
+		child = fork();
+		ASSERT_LE(0, child);
+		if (!child)
+			_exit(punch ? ps_fallocate(self->fd, PUNCH, 4 * self->page, 8 * self->page) :
+				      ps_resize(self->fd, 4 * self->page));
+		ASSERT_TRUE(process_wait_asleep(child));
+		EXPECT_EQ(lower_byte((6 + punch) * self->page), self->p[(6 + punch) * self->page]);
+		kill(child, SIGKILL);
+		ASSERT_EQ(child, waitpid(child, &status, 0));
+		stalled_page_release(&source);
+		pthread_join(writer, NULL);
+		EXPECT_EQ(2, w.written);
+		EXPECT_LOWER(self->page, self->size);
+		stalled_page_free(&source);
+	}
+}
+
+/* Servers and programs can delay pages for ever. */
+TEST(a_file_of_a_server_is_refused)
+{
+	int fd = ps_open(O_RDWR);
+	struct fuse_server s;
+
+	ASSERT_EQ(0, fuse_server_start(&s));
+	EXPECT_EQ(-EINVAL, ps_attach(fd, s.file, PINSEAL_ATTACH_RDONLY));
+	ASSERT_EQ(0, fcntl(s.file, F_SETFL, 0));
+	EXPECT_EQ(-EOPNOTSUPP, ps_attach(fd, s.file, PINSEAL_ATTACH_RDONLY));
+	fuse_server_stop(&s);
+	close(fd);
+}
+
+TEST_F(stacked, a_file_that_never_changes_can_be_read)
+{
+	int flags, fd = ps_open(O_RDWR), lower = open_by_proc(self->lower, O_RDONLY);
+
+	ASSERT_LE(0, lower);
+	if (ioctl(self->lower, FS_IOC_GETFLAGS, &flags))
+		SKIP(return, "no flags there");
+	flags |= FS_IMMUTABLE_FL;
+	ASSERT_EQ(0, sys(ioctl(self->lower, FS_IOC_SETFLAGS, &flags)));
+	EXPECT_EQ(-EPERM, ps_attach(fd, self->lower, 0));
+	EXPECT_EQ(0, ps_attach(fd, lower, PINSEAL_ATTACH_RDONLY));
+	EXPECT_EQ(0, ps_add_seals(fd, F_SEAL_WRITE));
+	EXPECT_EQ(lower_byte(self->page), byte_of(fd, self->page));
+	flags &= ~FS_IMMUTABLE_FL;
+	ASSERT_EQ(0, sys(ioctl(self->lower, FS_IOC_SETFLAGS, &flags)));
+	close(lower);
+	close(fd);
 }
 
 TEST_HARNESS_MAIN

@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "sealer.h"
 
-/* The state letter of a thread of this process, or 0 when it is gone. */
-static char thread_state(pid_t tid)
+/* The state letter of a task, or 0 when it is gone. */
+static char state_in(const char *path)
 {
-	char path[64], line[256], *p;
+	char line[256], *p;
 	FILE *f;
 
-	snprintf(path, sizeof(path), "/proc/self/task/%d/stat", (int)tid);
 	f = fopen(path, "re");
 	if (!f)
 		return 0;
@@ -16,6 +15,29 @@ static char thread_state(pid_t tid)
 	/* The state follows the name, which may hold anything but is in parentheses. */
 	p = p ? strrchr(line, ')') : NULL;
 	return p ? p[2] : 0;
+}
+
+/* That of a thread of this process. */
+static char thread_state(pid_t tid)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/self/task/%d/stat", (int)tid);
+	return state_in(path);
+}
+
+bool process_wait_asleep(pid_t pid)
+{
+	uint64_t until = now_ns() + SOON_NS;
+	char path[64], state;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+	while ((state = state_in(path)) != 'S' && state != 'D') {
+		if (!state || now_ns() > until)
+			return false;
+		sleep_ns(NSEC_PER_MSEC);
+	}
+	return true;
 }
 
 static bool thread_is_asleep(const pid_t *tid)

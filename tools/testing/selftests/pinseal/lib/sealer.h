@@ -30,6 +30,9 @@ static inline pid_t thread_id(void)
  */
 bool thread_wait_asleep(const pid_t *tid);
 
+/* process_wait_asleep() - waits until process @pid sleeps, interruptibly or not. */
+bool process_wait_asleep(pid_t pid);
+
 struct sealer {
 	int fd;
 	struct pinseal_seal arg;	/* in and out */

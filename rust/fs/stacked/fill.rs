@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Fills pages of a stacked file from the lower file.
+
+use super::{
+    stack::{
+        with_neighbours,
+        Stack, //
+    },
+    stop_on::StopOn, //
+};
+use crate::mm::{
+    address_space::{
+        AddressSpace,
+        Entry, //
+    },
+    page_set::PageSetRoom,
+    stacked_folio::StackedFolio, //
+};
+use core::ops::{
+    ControlFlow,
+    Range, //
+};
+use kernel::{
+    page::{
+        PAGE_SHIFT,
+        PAGE_SIZE, //
+    },
+    prelude::*,
+    sync::atomic::Release, //
+};
+
+impl Stack {
+    /// Fills pages of `upper`, as far as they come from below.
+    ///
+    /// Context: sleeps. Takes folio locks.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`. `EIO`, and what else reading the lower file gives; the next call tries again. Those of
+    /// [`StopOn::check`].
+    #[inline]
+    pub(crate) fn fill(&self, upper: &AddressSpace, pages: Range<usize>, stop: StopOn) -> Result {
+        match self.is_filled() {
+            true => Ok(()),
+            false => self.fill_missing(upper, pages, stop),
+        }
+    }
+
+    /// Fills pages of `upper`, and allocates the others. If shmem allocated them, it might be by a large
+    /// folio that has zeros for pages that come from below.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Stack::fill`].
+    pub(crate) fn fill_and_allocate(
+        &self,
+        upper: &AddressSpace,
+        pages: Range<usize>,
+        stop: StopOn,
+    ) -> Result {
+        if self.is_filled() || self.next_missing(upper, pages.clone()).is_none() {
+            return Ok(());
+        }
+        self.fill_missing(upper, pages.clone(), stop)?;
+        // Behind the lower file there is nothing to be lost.
+        let near = pages.start..pages.end.min(with_neighbours(&(0..self.lower_pages())).end);
+        let mut next = near.start;
+        while let Some(page) = self.next_missing(upper, next..near.end) {
+            stop.check()?;
+            next = self.fill_folio(upper, page, stop)?;
+        }
+        Ok(())
+    }
+
+    #[cold]
+    fn fill_missing(&self, upper: &AddressSpace, pages: Range<usize>, stop: StopOn) -> Result {
+        let end = pages.end.min(self.lower_pages());
+        let mut next = pages.start;
+        while let Some(page) = self.next_missing(upper, next..end) {
+            stop.check()?;
+            let gone = self.gone.lock().first_in(page..usize::MAX);
+            match gone {
+                // Nothing comes from below for these.
+                Some(gone) if gone.start <= page => next = gone.end,
+                _ => next = self.fill_folio(upper, page, stop)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Fills all pages.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Stack::fill`].
+    pub(crate) fn fill_all(&self, upper: &AddressSpace, stop: StopOn) -> Result {
+        self.fill(upper, 0..self.lower_pages(), stop)?;
+        self.is_filled.store(true, Release);
+        Ok(())
+    }
+
+    /// Fills pages, and others that a large folio may have together with them.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Stack::fill`].
+    pub(super) fn fill_neighbours(&self, upper: &AddressSpace, pages: &Range<usize>) -> Result {
+        self.fill(upper, with_neighbours(pages), StopOn::Signal)
+    }
+
+    /// The first of `pages` that is not there.
+    fn next_missing(&self, upper: &AddressSpace, pages: Range<usize>) -> Option<usize> {
+        if pages.is_empty() {
+            return None;
+        }
+        let failed = self.failed.lock().first_in(pages.clone());
+        let end = failed.map_or(pages.end, |failed| failed.start);
+        let mut next = pages.start;
+        upper.for_each_entry(pages.start..end, |entry| {
+            let found = match entry {
+                Entry::Folio(folio) if folio.is_uptodate() => folio.range(),
+                Entry::Folio(_) => return ControlFlow::Break(()),
+                Entry::Swapped(page) => page..page + 1,
+            };
+            if found.start > next {
+                return ControlFlow::Break(());
+            }
+            next = next.max(found.end);
+            ControlFlow::Continue(())
+        });
+        // A folio may go beyond the end.
+        let next = next.min(end);
+        (next < pages.end).then_some(next)
+    }
+
+    /// Fills the folio that has `page`, which was missing. Returns the page behind it.
+    fn fill_folio(&self, upper: &AddressSpace, page: usize, stop: StopOn) -> Result<usize> {
+        let room = PageSetRoom::new()?;
+        let mut folio = StackedFolio::get(upper, page)?;
+        let pages = folio.pages();
+        let has_failed = self.failed.lock().first_in(pages.clone()).is_some();
+        if folio.is_uptodate() && !has_failed {
+            return Ok(pages.end);
+        }
+        let mut result = Ok(());
+        for page in pages.clone() {
+            result = self.fill_page(upper, &mut folio, page);
+            if result.is_ok() && pages.len() > 1 {
+                result = stop.check_fatal();
+            }
+            if result.is_err() {
+                break;
+            }
+        }
+        let mut failed = self.failed.lock();
+        match result {
+            Ok(()) => {
+                failed.remove(pages.clone(), room);
+                folio.finish();
+            }
+            // Before others can lock it.
+            Err(_) => failed.insert(pages.clone(), room),
+        }
+        result.map(|()| pages.end)
+    }
+
+    /// Fills a page of a folio, which is locked. Who removes pages says so before it takes that lock, by a
+    /// note or by the size.
+    fn fill_page(&self, upper: &AddressSpace, folio: &mut StackedFolio, page: usize) -> Result {
+        let is_behind = (page as u64) << PAGE_SHIFT >= upper.size();
+        let is_gone = is_behind || self.gone.lock().contains(page);
+        match is_gone {
+            true => folio.fill(page, |_| Ok(0)),
+            false => folio.fill(page, |buf| self.read(page, buf)),
+        }
+    }
+
+    /// Reads a page of the lower file. Returns how many bytes it has.
+    fn read(&self, page: usize, buf: &mut [u8]) -> Result<usize> {
+        let pos = (page as u64) << PAGE_SHIFT;
+        let len = self.size.saturating_sub(pos).min(PAGE_SIZE as u64) as usize;
+        match self.lower.read(page, &mut buf[..len])? {
+            n if n == len => Ok(n),
+            // It was truncated.
+            _ => Err(EIO),
+        }
+    }
+}

@@ -1,0 +1,271 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Writes what changed of a stacked file to the lower file.
+
+use super::{
+    stack::{
+        pages_with,
+        Stack,
+        Written, //
+    },
+    stop_on::StopOn, //
+};
+use crate::{
+    compat::eopnotsupp,
+    mm::{
+        address_space::AddressSpace,
+        lru::drain_local,
+        page_batch::PageBatch,
+        page_set::PageSetRoom,
+        stacked_folio::StackedFolio, //
+    },
+    sync::{
+        mutex::lock_killable,
+        sleep::{
+            hrtimer_sleep,
+            SleepState, //
+        }, //
+    }, //
+};
+use core::ops::Range;
+use kernel::{
+    page::PAGE_SHIFT,
+    prelude::*,
+    sync::lock::{
+        mutex::MutexBackend,
+        Guard, //
+    }, //
+};
+
+/// Most pages that are written at once.
+const BATCH_PAGES: usize = 64;
+
+/// How often the sync of another task is waited for until a deadline, in nanoseconds.
+const SYNC_POLL_NS: u64 = 1_000_000;
+
+/// What there is of dirty pages.
+enum DirtyRun {
+    /// Contents.
+    Pages(Range<usize>),
+    /// A hole.
+    Hole(Range<usize>),
+}
+
+/// Memory to take dirty pages out of the notes.
+struct TakeRoom {
+    taken: PageSetRoom,
+    put_back: PageSetRoom,
+}
+
+impl TakeRoom {
+    fn new() -> Result<Self> {
+        Ok(Self {
+            taken: PageSetRoom::new()?,
+            put_back: PageSetRoom::new()?,
+        })
+    }
+}
+
+impl Stack {
+    /// Writes what changed of `pages` of `upper`, makes it durable, and gives the lower file the same size.
+    ///
+    /// Context: sleeps. Takes folio locks, and locks of the lower file.
+    ///
+    /// # Errors
+    ///
+    /// `EROFS` when the lower file must not be written to. `ESTALE` when others have truncated it. Those of
+    /// writing it, and of [`StopOn::check`]. What could not be written, or made durable, is still dirty.
+    pub(crate) fn sync(
+        &self,
+        upper: &AddressSpace,
+        pages: Range<usize>,
+        data_only: bool,
+        stop: StopOn,
+    ) -> Result {
+        let mut written = self.lock_written(stop)?;
+        if !self.lower.is_writable() {
+            let is_dirty = self.dirty.lock().first_in(pages).is_some();
+            return match is_dirty || upper.size() != written.size {
+                true => Err(EROFS),
+                false => Ok(()),
+            };
+        }
+        self.lower.check_size(written.size)?;
+        // What the current CPU's LRU batch holds would stay dirty.
+        drain_local();
+        self.write_dirty(upper, pages, &mut written, stop)?;
+        match self.lower.sync(data_only) {
+            Ok(()) => written.unsynced.clear(),
+            Err(err) => {
+                // The file system may have dropped what it could not write.
+                written.unsynced.move_to(&mut self.dirty.lock());
+                return Err(err);
+            }
+        }
+        Ok(())
+    }
+
+    /// As [`Stack::sync`]. Each descriptor is told of an error of the lower file.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Stack::sync`].
+    pub(crate) fn sync_and_note(
+        &self,
+        upper: &AddressSpace,
+        pages: Range<usize>,
+        data_only: bool,
+        stop: StopOn,
+    ) -> Result {
+        let result = self.sync(upper, pages, data_only, stop);
+        match result {
+            // The caller's own trouble.
+            Ok(()) | Err(EINTR | ERESTARTSYS | ETIMEDOUT | ENOMEM | EROFS) => (),
+            Err(err) => upper.note_write_error(err),
+        }
+        result
+    }
+
+    fn lock_written(&self, stop: StopOn) -> Result<Guard<'_, Written, MutexBackend>> {
+        match stop {
+            StopOn::Nothing => Ok(self.written.lock()),
+            StopOn::FatalSignal => lock_killable(&self.written),
+            StopOn::Signal | StopOn::SignalOrTimeout(..) => loop {
+                if let Some(guard) = self.written.try_lock() {
+                    return Ok(guard);
+                }
+                stop.check()?;
+                hrtimer_sleep(SleepState::Interruptible, SYNC_POLL_NS, || false);
+            },
+        }
+    }
+
+    /// Writes dirty pages, and sets the size.
+    fn write_dirty(
+        &self,
+        upper: &AddressSpace,
+        pages: Range<usize>,
+        written: &mut Written,
+        stop: StopOn,
+    ) -> Result {
+        // Pages that are added meanwhile are for the next sync.
+        let end = pages.end.min(pages_with(0, upper.size()).end);
+        let mut next = pages.start;
+        if upper.size() < written.size {
+            let size = upper.size();
+            self.lower.resize(size)?;
+            written.size = size;
+        }
+        while next < end {
+            let room = TakeRoom::new()?;
+            let (undo, unsynced) = (PageSetRoom::new()?, PageSetRoom::new()?);
+            let Some(dirty) = self.take_dirty(upper, next..end, room) else {
+                break;
+            };
+            let (result, run) = match dirty {
+                DirtyRun::Pages(run) => (self.write_pages(upper, &run), run),
+                DirtyRun::Hole(run) => (self.write_hole(upper, &run), run),
+            };
+            // Before an error is returned: a part may be written.
+            written.unsynced.insert(run.clone(), unsynced);
+            if let Err(err) = result {
+                self.mark_dirty(run, undo);
+                return Err(err);
+            }
+            next = run.end;
+            stop.check()?;
+        }
+        let size = upper.size();
+        if written.size != size {
+            if self.lower.size() != size {
+                self.lower.resize(size)?;
+            }
+            written.size = size;
+        }
+        Ok(())
+    }
+
+    /// Takes the first of `pages` that are dirty out of the notes. Stores are noted again from here on; those
+    /// that came before are seen by who looks at the pages after this.
+    fn take_dirty(
+        &self,
+        upper: &AddressSpace,
+        pages: Range<usize>,
+        room: TakeRoom,
+    ) -> Option<DirtyRun> {
+        let next_page = |pages: Range<usize>| upper.next_page(pages, false);
+        let mut dirty = self.dirty.lock();
+        let found = dirty.first_in(pages)?;
+        let guess = match next_page(found.clone()) {
+            None => found,
+            Some(page) if page > found.start => found.start..page,
+            Some(_) => found.start..found.end.min(found.start + BATCH_PAGES),
+        };
+        dirty.remove(guess.clone(), room.taken);
+        // A page of what seemed to be a hole may have come before that.
+        let run = match next_page(guess.clone()) {
+            None => DirtyRun::Hole(guess),
+            Some(page) if page > guess.start => {
+                dirty.insert(page..guess.end, room.put_back);
+                DirtyRun::Hole(guess.start..page)
+            }
+            Some(_) => {
+                let end = guess.end.min(guess.start + BATCH_PAGES);
+                dirty.insert(end..guess.end, room.put_back);
+                DirtyRun::Pages(guess.start..end)
+            }
+        };
+        Some(run)
+    }
+
+    /// Zeros pages that are a hole.
+    fn write_hole(&self, upper: &AddressSpace, run: &Range<usize>) -> Result {
+        let pos = (run.start as u64) << PAGE_SHIFT;
+        let size = upper.size().min(self.lower.size());
+        let end = size.min((run.end as u64) << PAGE_SHIFT);
+        if pos >= end {
+            return Ok(());
+        }
+        match self.lower.punch(pos, end - pos) {
+            Err(err) if err == eopnotsupp() => self.write_pages(upper, run),
+            result => result,
+        }
+    }
+
+    /// Writes pages. Those that others may store to without a fault stay dirty.
+    fn write_pages(&self, upper: &AddressSpace, run: &Range<usize>) -> Result {
+        let mut next = run.start;
+        while next < run.end {
+            let mut batch = PageBatch::new(BATCH_PAGES)?;
+            let start = next;
+            // The size comes after the notes: who appends sets it before it notes its pages.
+            while next < run.end && next - start < BATCH_PAGES {
+                let size = upper.size();
+                if (next as u64) << PAGE_SHIFT >= size {
+                    break;
+                }
+                let Some(folio) = StackedFolio::get_existing(upper, next)? else {
+                    batch.push_zeros()?;
+                    next += 1;
+                    continue;
+                };
+                // Stores fault from here on.
+                folio.write_protect();
+                let pages = next..folio.pages().end.min(run.end);
+                if folio.has_other_references() {
+                    self.mark_dirty(pages.clone(), PageSetRoom::new()?);
+                }
+                batch.push(folio, &pages)?;
+                next = pages.end;
+            }
+            let pos = (start as u64) << PAGE_SHIFT;
+            let left = upper.size().saturating_sub(pos);
+            batch.truncate(left.try_into().unwrap_or(usize::MAX));
+            if batch.len() == 0 {
+                break;
+            }
+            self.lower.write(&batch, pos)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,283 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Errors of the lower file of a stacked object: full file systems, bad sectors, a disk that does not
+ * answer. They are told, nothing is lost, and the next call tries again.
+ */
+#include <pthread.h>
+#include <sys/mount.h>
+
+#include "harness.h"
+#include "bytes.h"
+#include "disk.h"
+#include "object.h"
+#include "sealer.h"
+#include "stacked.h"
+
+#define N	16
+
+/* A full tmpfs: nothing is lost, and each descriptor is told once. */
+TEST(a_full_tmpfs)
+{
+	char dir[] = "/tmp/attach-XXXXXX", path[64];
+	size_t page = page_size();
+	int lower, filler, fd, again;
+	char *p;
+
+	ASSERT_NE(NULL, mkdtemp(dir));
+	ASSERT_EQ(0, mount("none", dir, "tmpfs", 0, "size=1m"));
+	snprintf(path, sizeof(path), "%s/lower", dir);
+	lower = open(path, O_CREAT | O_RDWR, 0600);
+	ASSERT_LE(0, lower);
+	snprintf(path, sizeof(path), "%s/filler", dir);
+	filler = open(path, O_CREAT | O_RDWR, 0600);
+	ASSERT_LE(0, filler);
+	ASSERT_EQ(0, ftruncate(lower, 4 * page));
+	while (write(filler, &(char[4096]){ 0 }, 4096) > 0)
+		;
+	fd = ps_open(O_RDWR);
+	ASSERT_EQ(0, ps_attach(fd, lower, 0));
+	again = ps_reopen(fd, O_RDWR);
+	ASSERT_LE(0, again);
+	p = ps_map(fd, 4 * page, RW, MAP_SHARED);
+	ASSERT_NE(MAP_FAILED, p);
+	p[page] = 's';
+	EXPECT_EQ(-ENOSPC, sys(fsync(fd)));
+	EXPECT_EQ(-ENOSPC, sys(msync(p, 4 * page, MS_SYNC)));
+	EXPECT_EQ('s', p[page]);
+	ASSERT_EQ(0, ftruncate(filler, 0));
+	EXPECT_EQ(-ENOSPC, sys(fsync(again)));
+	EXPECT_EQ(0, sys(fsync(again)));
+	EXPECT_EQ('s', byte_of(lower, page));
+	munmap(p, 4 * page);
+	close(again);
+	close(fd);
+	close(lower);
+	close(filler);
+	umount(dir);
+	rmdir(dir);
+}
+
+/* An object over a file on a disk. */
+FIXTURE(on_disk) {
+	struct disk disk;
+	int fd, lower;
+	size_t page;
+	char *p;
+};
+
+FIXTURE_VARIANT(on_disk) { const char *type; };
+FIXTURE_VARIANT_ADD(on_disk, ext4) { "ext4" };
+FIXTURE_VARIANT_ADD(on_disk, xfs) { "xfs" };
+
+FIXTURE_SETUP(on_disk)
+{
+	self->page = page_size();
+	if (!disk_is_there(variant->type))
+		SKIP(return, "there is no disk with %s", variant->type);
+	ASSERT_EQ(0, disk_mount(&self->disk, variant->type));
+	self->lower = new_lower(&self->disk, NULL);
+	ASSERT_LE(0, self->lower);
+	ASSERT_EQ(0, fill_lower(self->lower, N * self->page));
+	ASSERT_EQ(0, fsync(self->lower));
+	self->fd = ps_open(O_RDWR);
+	ASSERT_EQ(0, ps_attach(self->fd, self->lower, 0));
+	self->p = ps_map(self->fd, N * self->page, RW, MAP_SHARED);
+	ASSERT_NE(MAP_FAILED, self->p);
+}
+
+FIXTURE_TEARDOWN(on_disk)
+{
+	munmap(self->p, N * self->page);
+	close(self->fd);
+	close(self->lower);
+	disk_unmount(&self->disk);
+}
+
+/* What the lower file has on the disk. */
+static void forget_lower(FIXTURE_DATA(on_disk) *self)
+{
+	posix_fadvise(self->lower, 0, 0, POSIX_FADV_DONTNEED);
+}
+
+TEST_F(on_disk, what_cannot_be_read_is_tried_again)
+{
+	char c;
+
+	forget_lower(self);
+	ASSERT_EQ(0, disk_fail_page(&self->disk, self->lower, 5 * self->page));
+	EXPECT_EQ(SIGBUS, ps_touch(self->p + 5 * self->page, false));
+	EXPECT_EQ(SIGBUS, ps_touch(self->p + 5 * self->page, true));
+	EXPECT_EQ(-EIO, sys(pread(self->fd, &c, 1, 5 * self->page)));
+	EXPECT_EQ(-EIO, sys(pwrite(self->fd, "w", 1, 5 * self->page)));
+	EXPECT_EQ(-EIO, ps_pin(self->fd, 5, 1, 0));
+	EXPECT_EQ(lower_byte(6 * self->page), self->p[6 * self->page]);
+	EXPECT_EQ(0, ps_add_seals(self->fd, F_SEAL_GROW) == 0);
+	/* What is removed is not asked for. */
+	ASSERT_EQ(0, disk_heal(&self->disk));
+	EXPECT_EQ(0, ps_touch(self->p + 5 * self->page, false));
+	EXPECT_EQ(-1, differs(self->p, 0, N * self->page));
+}
+
+TEST_F(on_disk, a_bad_page_can_be_removed)
+{
+	forget_lower(self);
+	ASSERT_EQ(0, disk_fail_page(&self->disk, self->lower, 5 * self->page));
+	EXPECT_EQ(SIGBUS, ps_touch(self->p + 5 * self->page, false));
+	EXPECT_EQ(0, ps_fallocate(self->fd, PUNCH, 5 * self->page, self->page));
+	EXPECT_EQ(0, ps_touch(self->p + 5 * self->page, false));
+	EXPECT_EQ(0, self->p[5 * self->page]);
+	self->p[5 * self->page] = 's';
+	EXPECT_EQ('s', byte_of(self->fd, 5 * self->page));
+	ASSERT_EQ(0, disk_heal(&self->disk));
+	EXPECT_EQ('s', byte_of(self->fd, 5 * self->page));
+}
+
+/* The file system takes the pages, and fails to write them. */
+TEST_F(on_disk, what_cannot_be_written_stays_dirty)
+{
+	int again = ps_reopen(self->fd, O_RDWR);
+
+	ASSERT_LE(0, again);
+	self->p[5 * self->page] = 's';
+	self->p[6 * self->page] = 's';
+	ASSERT_EQ(0, disk_fail_page(&self->disk, self->lower, 5 * self->page));
+	EXPECT_EQ(-EIO, sys(fsync(self->fd)));
+	EXPECT_EQ(-EIO, sys(fsync(self->fd)));
+	EXPECT_EQ(-EIO, sys(msync(self->p, N * self->page, MS_SYNC)));
+	EXPECT_EQ('s', self->p[5 * self->page]);
+	ASSERT_EQ(0, disk_heal(&self->disk));
+	/* What others were told of. */
+	EXPECT_EQ(-EIO, sys(fsync(again)));
+	ASSERT_EQ(0, sys(fsync(again)));
+	EXPECT_EQ(-EIO, sys(fsync(self->fd)));
+	ASSERT_EQ(0, sys(fsync(self->fd)));
+	forget_lower(self);
+	EXPECT_EQ('s', byte_of(self->lower, 5 * self->page));
+	EXPECT_EQ('s', byte_of(self->lower, 6 * self->page));
+	EXPECT_EQ(-1, differs_from_lower(self->fd, self->lower));
+	close(again);
+}
+
+/* That the owner of the file asks for errors as well does not hide them. */
+TEST_F(on_disk, errors_are_not_taken_by_others)
+{
+	self->p[5 * self->page] = 's';
+	ASSERT_EQ(0, sys(fsync(self->fd)));
+	self->p[5 * self->page] = 't';
+	ASSERT_EQ(0, disk_fail_page(&self->disk, self->lower, 5 * self->page));
+	EXPECT_EQ(-EIO, sys(fsync(self->fd)));
+	EXPECT_NE(0, sys(fsync(self->lower)));
+	ASSERT_EQ(0, disk_heal(&self->disk));
+	ASSERT_EQ(0, sys(fsync(self->fd)));
+	forget_lower(self);
+	EXPECT_EQ('t', byte_of(self->lower, 5 * self->page));
+}
+
+TEST_F(on_disk, a_descriptor_is_not_told_of_what_was_before)
+{
+	int again;
+
+	self->p[5 * self->page] = 's';
+	ASSERT_EQ(0, disk_fail_page(&self->disk, self->lower, 5 * self->page));
+	EXPECT_EQ(-EIO, sys(fsync(self->fd)));
+	ASSERT_EQ(0, disk_heal(&self->disk));
+	ASSERT_EQ(0, sys(fsync(self->fd)));
+	again = ps_reopen(self->fd, O_RDWR);
+	ASSERT_LE(0, again);
+	EXPECT_EQ(0, sys(fsync(again)));
+	close(again);
+}
+
+/* While one waits for the disk, others can be killed, and do not wait for what is there. */
+TEST_F(on_disk, a_disk_that_does_not_answer)
+{
+	struct pinseal_seal seal = { .seals = F_SEAL_SHRINK, .timeout_ns = 50 * NSEC_PER_MSEC };
+	pid_t child[2];
+	int status;
+
+	self->p[5 * self->page] = 's';
+	ASSERT_EQ(0, disk_stall(&self->disk));
+	for (int i = 0; i < 2; i++) {
+		child[i] = fork();
+		ASSERT_LE(0, child[i]);
+		if (!child[i])
+			_exit(!!fsync(self->fd));
+		ASSERT_TRUE(process_wait_asleep(child[i]));
+	}
+	self->p[5 * self->page] = 't';
+	ASSERT_EQ(1, sys(pwrite(self->fd, "w", 1, 6 * self->page)));
+	EXPECT_EQ(-EBUSY, ps_seal(self->fd, &seal));
+	EXPECT_EQ(PINSEAL_OUTCOME_NOT_FILLED, seal.outcome);
+	EXPECT_LE(seal.timeout_ns, seal.waited_ns);
+	kill(child[1], SIGKILL);
+	ASSERT_EQ(child[1], waitpid(child[1], &status, 0));
+	EXPECT_TRUE(WIFSIGNALED(status));
+	ASSERT_EQ(0, disk_resume(&self->disk));
+	ASSERT_EQ(child[0], waitpid(child[0], &status, 0));
+	EXPECT_EQ(0, status);
+	ASSERT_EQ(0, sys(fsync(self->fd)));
+	EXPECT_EQ(-1, differs_from_lower(self->fd, self->lower));
+	EXPECT_EQ(0, ps_add_seals(self->fd, F_SEAL_SHRINK));
+}
+
+/* Each has its page: none waits for the other's. */
+TEST_F(on_disk, pages_are_filled_side_by_side)
+{
+	/* One in the reach of the largest folio, and one that is not. */
+	size_t pages = 1100, gone = 1050;
+	int fd = ps_open(O_RDWR), lower;
+	pid_t child;
+	int status;
+
+	if (self->page != 4096)
+		SKIP(return, "the largest folio is too large");
+	lower = new_lower(&self->disk, NULL);
+	ASSERT_EQ(0, fill_lower(lower, pages * self->page));
+	ASSERT_EQ(0, fsync(lower));
+	ASSERT_EQ(0, ps_attach(fd, lower, 0));
+	ASSERT_EQ(0, ps_fallocate(fd, PUNCH, gone * self->page, self->page));
+	posix_fadvise(lower, 0, 0, POSIX_FADV_DONTNEED);
+	ASSERT_EQ(0, disk_stall(&self->disk));
+	child = fork();
+	ASSERT_LE(0, child);
+	if (!child)
+		_exit(byte_of(fd, 5 * self->page) != lower_byte(5 * self->page));
+	ASSERT_TRUE(process_wait_asleep(child));
+	EXPECT_EQ(1, sys(pwrite(fd, "w", 1, gone * self->page)));
+	EXPECT_EQ('w', byte_of(fd, gone * self->page));
+	ASSERT_EQ(0, disk_resume(&self->disk));
+	ASSERT_EQ(child, waitpid(child, &status, 0));
+	EXPECT_EQ(0, status);
+	close(fd);
+	close(lower);
+}
+
+TEST_F(on_disk, a_full_disk)
+{
+	int filler = new_lower(&self->disk, NULL);
+	size_t size = 64 << 20;
+	off_t at = 0;
+
+	if (strcmp(variant->type, "ext4"))
+		SKIP(return, "it would take long to fill");
+	ASSERT_LE(0, filler);
+	ASSERT_EQ(0, ps_resize(self->fd, size));
+	ASSERT_EQ(0, sys(fsync(self->fd)));
+	while (!posix_fallocate(filler, at, 1 << 16))
+		at += 1 << 16;
+	while (!posix_fallocate(filler, at, 4096))
+		at += 4096;
+	for (at = N * self->page; at < (off_t)size; at += 64 * self->page)
+		ASSERT_EQ(1, sys(pwrite(self->fd, "w", 1, at)));
+	EXPECT_EQ(-ENOSPC, sys(fsync(self->fd)));
+	EXPECT_EQ(-ENOSPC, sys(fsync(self->fd)));
+	EXPECT_EQ('w', byte_of(self->fd, N * self->page));
+	ASSERT_EQ(0, ftruncate(filler, 0));
+	ASSERT_EQ(0, fsync(filler));
+	ASSERT_EQ(0, sys(fsync(self->fd)));
+	forget_lower(self);
+	EXPECT_EQ(-1, differs_from_lower(self->fd, self->lower));
+	close(filler);
+}
+
+TEST_HARNESS_MAIN

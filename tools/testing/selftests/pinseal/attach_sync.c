@@ -1,0 +1,397 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Syncs of objects that are stacked on a file: what was stored before is in the lower file afterwards,
+ * whatever goes on beside it, and others' changes of that file are left alone.
+ */
+#include <pthread.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+
+#include "stacked_fixture.h"
+
+/*
+ * Threads store while others sync: what was stored before the last sync is in the lower file. A
+ * page that is written while a store is about to be noted is the window.
+ */
+struct storer {
+	char *p;
+	int fd;
+	size_t page;
+	bool by_write, quit;
+	unsigned long n;
+};
+
+static void *store_on(void *data)
+{
+	struct storer *s = data;
+
+	for (; !__atomic_load_n(&s->quit, __ATOMIC_ACQUIRE); s->n++) {
+		size_t at = s->n % N * s->page + 8 * s->by_write;
+
+		if (!s->by_write)
+			*(volatile unsigned long *)(s->p + at) = s->n;
+		else if (pwrite(s->fd, &s->n, sizeof(s->n), at) != sizeof(s->n))
+			return (void *)1;
+	}
+	return NULL;
+}
+
+static void *sync_on(void *data)
+{
+	struct storer *s = data;
+
+	for (; !__atomic_load_n(&s->quit, __ATOMIC_ACQUIRE); s->n++)
+		if (s->by_write ? msync(s->p, N * s->page, MS_SYNC) : fsync(s->fd))
+			return (void *)1;
+	return NULL;
+}
+
+/* A pin is being made while another thread syncs: its note must not be dropped before it is there. */
+TEST_F(stacked, no_store_by_a_pin_is_lost)
+{
+	uint64_t until = now_ns() + test_rounds(1000, 8000) * NSEC_PER_MSEC;
+	struct storer s = { self->p, self->fd, self->page };
+	pthread_t thread;
+
+	ASSERT_EQ(0, pthread_create(&thread, NULL, sync_on, &s));
+	for (unsigned char i = 1; now_ns() < until; i = i % 250 + 1) {
+		int pin = ps_pin(self->fd, 5, 1, 0);
+
+		ASSERT_LE(0, pin);
+		ASSERT_EQ(1, sys(pwrite(pin, &i, 1, 0)));
+		close(pin);
+		ASSERT_EQ(0, sys(fsync(self->fd)));
+		ASSERT_EQ((char)i, byte_of(self->lower, 5 * self->page));
+	}
+	__atomic_store_n(&s.quit, true, __ATOMIC_RELEASE);
+	pthread_join(thread, NULL);
+}
+
+TEST_F(stacked, no_store_is_lost)
+{
+	uint64_t until = now_ns() + test_rounds(1000, 8000) * NSEC_PER_MSEC;
+	struct storer s[4];
+	pthread_t threads[4];
+	unsigned long rounds = 0;
+
+	ASSERT_EQ(0, ps_resize(self->fd, N * self->page));
+	while (rounds++ < 3 || now_ns() < until) {
+		for (int i = 0; i < 4; i++) {
+			s[i] = (struct storer){ self->p, self->fd, self->page, i % 2 };
+			ASSERT_EQ(0, pthread_create(&threads[i], NULL, i < 2 ? store_on : sync_on,
+						    &s[i]));
+		}
+		sleep_ns(20 * NSEC_PER_MSEC);
+		for (int i = 0; i < 4; i++) {
+			void *failed;
+
+			/* The storers first. */
+			__atomic_store_n(&s[i].quit, true, __ATOMIC_RELEASE);
+			pthread_join(threads[i], &failed);
+			ASSERT_EQ(NULL, failed);
+		}
+		ASSERT_EQ(0, sys(fsync(self->fd)));
+		for (int i = 0; i < N; i++) {
+			unsigned long above[2], below[2];
+
+			memcpy(above, self->p + i * self->page, sizeof(above));
+			ASSERT_EQ(sizeof(below), pread(self->lower, below, sizeof(below),
+						       i * self->page));
+			ASSERT_EQ(above[0], below[0]) TH_LOG("page %d", i);
+			ASSERT_EQ(above[1], below[1]) TH_LOG("page %d", i);
+		}
+	}
+}
+
+/* Appends by several ways, each a number that follows the last one, until @quit. */
+static void *append_on(void *data)
+{
+	struct storer *s = data;
+
+	for (; !__atomic_load_n(&s->quit, __ATOMIC_ACQUIRE); s->n++) {
+		off_t end = s->n * sizeof(s->n);
+
+		/* The size grows with the write, or before the store. */
+		if (s->by_write ? pwrite(s->fd, &s->n, sizeof(s->n), end) != sizeof(s->n) :
+				  ps_resize(s->fd, end + sizeof(s->n)) || ((unsigned long *)s->p)[s->n] != 0)
+			return (void *)1;
+		if (!s->by_write)
+			((volatile unsigned long *)s->p)[s->n] = s->n;
+		if (s->n == 16 * N * s->page / sizeof(s->n) - 1) {
+			if (ps_resize(s->fd, 0))
+				return (void *)1;
+			s->n = -1UL;
+		}
+	}
+	return NULL;
+}
+
+TEST_F(stacked, no_append_is_lost)
+{
+	uint64_t until = now_ns() + test_rounds(1500, 8000) * NSEC_PER_MSEC;
+	unsigned long rounds = 0;
+	char *p = ps_map(self->fd, 16 * N * self->page, RW, MAP_SHARED);
+
+	ASSERT_NE(MAP_FAILED, p);
+	while (rounds++ < 4 || now_ns() < until) {
+		struct storer s = { p, self->fd, self->page, rounds % 2 };
+		struct storer syncer = { self->p, self->fd, self->page };
+		pthread_t appends, syncs;
+		void *failed;
+
+		ASSERT_EQ(0, ps_resize(self->fd, 0));
+		ASSERT_EQ(0, pthread_create(&appends, NULL, append_on, &s));
+		ASSERT_EQ(0, pthread_create(&syncs, NULL, sync_on, &syncer));
+		sleep_ns(20 * NSEC_PER_MSEC);
+		__atomic_store_n(&s.quit, true, __ATOMIC_RELEASE);
+		pthread_join(appends, &failed);
+		ASSERT_EQ(NULL, failed);
+		__atomic_store_n(&syncer.quit, true, __ATOMIC_RELEASE);
+		pthread_join(syncs, &failed);
+		ASSERT_EQ(NULL, failed);
+		ASSERT_EQ(0, sys(fsync(self->fd)));
+		ASSERT_EQ(-1, differs_from_lower(self->fd, self->lower));
+	}
+	munmap(p, 16 * N * self->page);
+}
+
+/* Punches and truncates while others sync and store. */
+static void *remove_on(void *data)
+{
+	struct storer *s = data;
+
+	for (; !__atomic_load_n(&s->quit, __ATOMIC_ACQUIRE); s->n++) {
+		size_t at = s->n * 7 % N * s->page;
+
+		if (s->n % 5 ? ps_fallocate(s->fd, PUNCH, at + s->n % 3 * 100, 2 * s->page + s->n % 50) :
+			       ps_resize(s->fd, at) || ps_resize(s->fd, N * s->page))
+			return (void *)1;
+	}
+	return NULL;
+}
+
+TEST_F(stacked, no_removal_is_lost)
+{
+	uint64_t until = now_ns() + test_rounds(1500, 8000) * NSEC_PER_MSEC;
+	unsigned long rounds = 0;
+
+	while (rounds++ < 3 || now_ns() < until) {
+		struct storer s[3] = {
+			{ self->p, self->fd, self->page, true },
+			{ self->p, self->fd, self->page },
+			{ self->p, self->fd, self->page },
+		};
+		void *(*const call[])(void *) = { store_on, remove_on, sync_on };
+		pthread_t threads[3];
+		void *failed;
+
+		for (int i = 0; i < 3; i++)
+			ASSERT_EQ(0, pthread_create(&threads[i], NULL, call[i], &s[i]));
+		sleep_ns(20 * NSEC_PER_MSEC);
+		for (int i = 0; i < 3; i++) {
+			__atomic_store_n(&s[i].quit, true, __ATOMIC_RELEASE);
+			pthread_join(threads[i], &failed);
+			ASSERT_EQ(NULL, failed);
+		}
+		ASSERT_EQ(0, sys(fsync(self->fd)));
+		ASSERT_EQ(-1, differs_from_lower(self->fd, self->lower));
+	}
+}
+
+/* A debugger has a reference, which is no pin, while it copies. */
+TEST_F(stacked, no_store_by_a_debugger_is_lost)
+{
+	uint64_t until = now_ns() + test_rounds(1000, 8000) * NSEC_PER_MSEC;
+	struct storer s = { self->p, self->fd, self->page };
+	int mem = open("/proc/self/mem", O_RDWR | O_CLOEXEC);
+	pthread_t thread;
+
+	ASSERT_LE(0, mem);
+	ASSERT_EQ(0, pthread_create(&thread, NULL, sync_on, &s));
+	for (unsigned char i = 1; now_ns() < until; i = i % 250 + 1) {
+		ASSERT_EQ(1, sys(pwrite(mem, &i, 1, (off_t)(uintptr_t)self->p + 5 * self->page)));
+		ASSERT_EQ(0, sys(fsync(self->fd)));
+		ASSERT_EQ((char)i, byte_of(self->lower, 5 * self->page));
+	}
+	__atomic_store_n(&s.quit, true, __ATOMIC_RELEASE);
+	pthread_join(thread, NULL);
+	close(mem);
+}
+
+TEST_F(stacked, what_was_cut_off_is_zeros_below)
+{
+	ASSERT_EQ(0, ps_resize(self->fd, 3 * self->page + 7));
+	ASSERT_EQ(0, ps_resize(self->fd, self->size));
+	ASSERT_EQ(0, sys(fsync(self->fd)));
+	EXPECT_EQ(-1, differs_from_lower(self->fd, self->lower));
+	EXPECT_EQ(0, byte_of(self->lower, 3 * self->page + 8));
+	EXPECT_EQ(0, byte_of(self->lower, 9 * self->page));
+}
+
+TEST_F(stacked, a_store_behind_the_end_comes_with_growth)
+{
+	self->p[self->size + 5] = 's';
+	ASSERT_EQ(0, sys(fsync(self->fd)));
+	ASSERT_EQ(0, ps_resize(self->fd, self->size + 50));
+	ASSERT_EQ(0, sys(fsync(self->fd)));
+	EXPECT_EQ(-1, differs_from_lower(self->fd, self->lower));
+	self->p[self->size + 60] = 's';
+	ASSERT_EQ(0, sys(fsync(self->fd)));
+	ASSERT_EQ(1, sys(pwrite(self->fd, "w", 1, self->size + 3 * self->page)));
+	ASSERT_EQ(0, sys(fsync(self->fd)));
+	EXPECT_EQ(-1, differs_from_lower(self->fd, self->lower));
+}
+
+/* The object has an open file of its own. */
+TEST_F(stacked, flags_of_the_callers_descriptor_do_not_matter)
+{
+	ASSERT_EQ(0, fcntl(self->lower, F_SETFL, O_APPEND));
+	self->p[5 * self->page] = 's';
+	ASSERT_EQ(0, sys(fsync(self->fd)));
+	EXPECT_EQ(-1, differs_from_lower(self->fd, self->lower));
+}
+
+TEST_F(stacked, what_others_append_stays)
+{
+	struct stat st;
+
+	ASSERT_EQ(3, sys(pwrite(self->lower, "abc", 3, self->size)));
+	self->p[self->size - 1] = 's';
+	ASSERT_EQ(0, sys(fsync(self->fd)));
+	ASSERT_EQ(0, fstat(self->lower, &st));
+	EXPECT_EQ(self->size + 3, st.st_size);
+	EXPECT_EQ('s', byte_of(self->lower, self->size - 1));
+	EXPECT_EQ('b', byte_of(self->lower, self->size + 1));
+	/* The object's size changes: so does the file's. */
+	ASSERT_EQ(0, ps_resize(self->fd, self->size + 1));
+	ASSERT_EQ(0, sys(fsync(self->fd)));
+	EXPECT_EQ(-1, differs_from_lower(self->fd, self->lower));
+}
+
+TEST_F(stacked, a_lower_file_that_others_truncate_is_an_error)
+{
+	ASSERT_EQ(0, ftruncate(self->lower, 4 * self->page));
+	EXPECT_EQ(-ESTALE, sys(fsync(self->fd)));
+	self->p[2 * self->page] = 's';
+	EXPECT_EQ(-ESTALE, sys(fsync(self->fd)));
+	ASSERT_EQ(0, ftruncate(self->lower, self->size));
+	EXPECT_EQ(0, sys(fsync(self->fd)));
+	EXPECT_EQ('s', byte_of(self->lower, 2 * self->page));
+}
+
+TEST_F(stacked, it_works_without_permission_and_without_a_name)
+{
+	pid_t child;
+	int status;
+
+	ASSERT_EQ(0, fchmod(self->lower, 0400));
+	child = fork();
+	ASSERT_LE(0, child);
+	if (!child) {
+		if (setgid(65534) || setuid(65534))
+			_exit(1);
+		if (ps_resize(self->fd, 2 * self->page) || fsync(self->fd))
+			_exit(2);
+		_exit(ps_resize(self->fd, 5 * self->page) || fsync(self->fd) ? 3 : 0);
+	}
+	ASSERT_EQ(child, waitpid(child, &status, 0));
+	EXPECT_EQ(0, status);
+	EXPECT_EQ(-1, differs_from_lower(self->fd, self->lower));
+}
+
+TEST_F(stacked, synchronous_writes_are_in_the_lower_file)
+{
+	struct iovec iov = { "w", 1 };
+
+	ASSERT_EQ(1, sys(pwritev2(self->fd, &iov, 1, self->page, 0)));
+	EXPECT_EQ(lower_byte(self->page), byte_of(self->lower, self->page));
+	ASSERT_EQ(1, sys(pwritev2(self->fd, &iov, 1, 2 * self->page, RWF_DSYNC)));
+	EXPECT_EQ(lower_byte(self->page), byte_of(self->lower, self->page));
+	EXPECT_EQ('w', byte_of(self->lower, 2 * self->page));
+	ASSERT_EQ(1, sys(pwritev2(self->fd, &iov, 1, self->size + 9, RWF_SYNC)));
+	EXPECT_EQ('w', byte_of(self->lower, self->size + 9));
+}
+
+TEST_F(stacked, a_close_syncs_if_it_is_to)
+{
+	int fd = ps_open(O_RDWR), again, lower = new_lower(&self->disk, "/tmp");
+	char *p;
+
+	ASSERT_LE(0, lower);
+	ASSERT_EQ(0, fill_lower(lower, self->size));
+	EXPECT_EQ(-EINVAL, ps_attach(fd, lower, PINSEAL_ATTACH_RDONLY | PINSEAL_ATTACH_SYNC_ON_CLOSE));
+	ASSERT_EQ(0, ps_attach(fd, lower, PINSEAL_ATTACH_SYNC_ON_CLOSE));
+	again = ps_reopen(fd, O_RDONLY);
+	p = ps_map(fd, self->page, RW, MAP_SHARED);
+	ASSERT_NE(MAP_FAILED, p);
+	*p = 's';
+	close(again);
+	EXPECT_EQ(lower_byte(0), byte_of(lower, 0));
+	EXPECT_EQ(0, sys(close(dup(fd))));
+	EXPECT_EQ('s', byte_of(lower, 0));
+	*p = 't';
+	EXPECT_EQ(0, sys(close(fd)));
+	EXPECT_EQ('t', byte_of(lower, 0));
+	*p = 'u';
+	munmap(p, self->page);
+	EXPECT_EQ('u', byte_of(lower, 0));
+	close(lower);
+	/* Not without the flag. */
+	self->p[self->page] = 's';
+	munmap(self->p, N * self->page);
+	close(self->fd);
+	EXPECT_EQ(lower_byte(self->page), byte_of(self->lower, self->page));
+	self->fd = ps_open(O_RDWR);
+}
+
+/* Holes cost what is there: below, too. */
+TEST_F(stacked, a_large_hole_is_one)
+{
+	uint64_t size = 1ULL << 40, began;
+	struct stat st;
+
+	ASSERT_EQ(0, ps_resize(self->fd, size));
+	ASSERT_EQ(1, sys(pwrite(self->fd, "w", 1, size - 1)));
+	ASSERT_EQ(0, sys(fsync(self->fd)));
+	began = now_ns();
+	ASSERT_EQ(0, ps_fallocate(self->fd, PUNCH, 0, size));
+	ASSERT_EQ(0, sys(fsync(self->fd)));
+	EXPECT_GT(LATE_NS, now_ns() - began);
+	ASSERT_EQ(0, fstat(self->lower, &st));
+	EXPECT_EQ(size, st.st_size);
+	EXPECT_GE(4 * self->page / 512, st.st_blocks);
+	EXPECT_EQ(0, byte_of(self->lower, size - 1));
+}
+
+TEST_F(stacked, many_pages_are_written)
+{
+	size_t size = 700 * self->page;
+	char *p;
+
+	ASSERT_EQ(0, ps_resize(self->fd, size));
+	p = ps_map(self->fd, size, RW, MAP_SHARED);
+	ASSERT_NE(MAP_FAILED, p);
+	for (size_t at = 0; at < size; at += 8)
+		if (at / self->page % 100 != 50)
+			memcpy(p + at, &at, 8);
+	ASSERT_EQ(0, sys(fsync(self->fd)));
+	EXPECT_EQ(-1, differs_from_lower(self->fd, self->lower));
+	munmap(p, size);
+}
+
+/* Two objects over one file: each writes what changed in it. */
+TEST_F(stacked, two_may_be_over_one_file)
+{
+	int fd = ps_open(O_RDWR);
+
+	ASSERT_EQ(0, ps_attach(fd, self->lower, 0));
+	self->p[2 * self->page] = 's';
+	ASSERT_EQ(1, sys(pwrite(fd, "w", 1, 4 * self->page)));
+	ASSERT_EQ(0, sys(fsync(self->fd)));
+	ASSERT_EQ(0, sys(fsync(fd)));
+	EXPECT_EQ('s', byte_of(self->lower, 2 * self->page));
+	EXPECT_EQ('w', byte_of(self->lower, 4 * self->page));
+	close(fd);
+}
+
+TEST_HARNESS_MAIN
