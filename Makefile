@@ -16,7 +16,7 @@ modules_install clean:
 
 # With a build root and stock kernels in $PINSEAL_CACHE. These take ARCH=x86_64 or
 # ARCH=arm64.
-.PHONY: test kunit vng vng-test test-matrix hammer demo bench fuzz module check format shell \
+.PHONY: test kunit vng vng-test crash test-matrix hammer demo bench fuzz module check format shell \
 	distclean-cache help
 export KERNEL FLAVOURS TEST BENCH
 module check format shell:
@@ -31,6 +31,9 @@ test vng:
 
 vng-test:
 	@ARCH='$(ARCH)' $(kernel) PINSEAL_RESULTS='$(call given,O)' scripts/test vng
+
+crash:
+	@ARCH='$(ARCH)' ROUNDS='$(ROUNDS)' SEED='$(SEED)' scripts/crash
 
 test-matrix:
 	@FLAVOURS="$$(awk '!/^#/ { print $$1 }' qemu/flavours | xargs)" scripts/test
@@ -71,6 +74,7 @@ help:
 ##   make hammer           under all of them, long variants, and hours of fuzzing
 ##   make hammer FLAVOURS="debug-arm64" TEST="fuzz seal_races" HAMMER_SECONDS=600
 ##                         parts of that; RUN=folder continues an interrupted one
+##   make crash ROUNDS=200 kills guests under load, and checks what fsync() of stacked objects promised
 ##   make demo             sealing with real pins, memfd and pinseal side by side
 ##   make bench            the measurements
 ##   make bench BENCH="seal release"

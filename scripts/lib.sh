@@ -114,10 +114,16 @@ disks_dir() {
 # The entries of a list in qemu/.
 listed() { sed '/^#/d; /^$/d' "$PINSEAL_SRC/qemu/$1"; }
 
+# base_flavour NAME...: the names in qemu/flavours of those that differ only in how guests are run.
+base_flavour() { printf '%s\n' "$@" | sed -E 's/^(vng|crash)-//'; }
+
 # flavour NAME: sets variables from its line of qemu/flavours. The guests of vng-NAME have the
-# same kernel, and virtme-ng starts them: $VNG is set.
+# same kernel, and virtme-ng starts them: $VNG is set; those of crash-NAME are killed again and
+# again: $CRASH is set.
 flavour() {
-	local row name=${1#vng-}
+	local row name
+
+	name=$(base_flavour "$1")
 
 	if [ "$name" = kdir ]; then
 		kdir_flavour
@@ -130,11 +136,11 @@ flavour() {
 			'!/^#/ && $2 " " $3 " " $4 " " $5 " " $6 == kernel { print $1; exit }' \
 			"$PINSEAL_SRC/qemu/flavours")
 	fi
-	VNG=''
-	if [ "$name" != "$1" ]; then
-		FLAVOUR=$1
-		VNG=yes
-	fi
+	VNG='' CRASH=''
+	case $1 in
+	vng-*) FLAVOUR=$1 VNG=yes ;;
+	crash-*) FLAVOUR=$1 CRASH=yes ;;
+	esac
 	case $ARCH in
 	x86_64) CROSS_COMPILE=x86_64-linux-gnu- ;;
 	arm64) CROSS_COMPILE=aarch64-linux-gnu- ;;

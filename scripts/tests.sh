@@ -10,7 +10,8 @@
 #   FLAVOUR/queue		those that no guest has taken yet
 #   FLAVOUR/NUMBER/		a guest's console, report and result
 #
-# A test is a program and its arguments, if any, separated by colons.
+# A test is a program and its arguments, if any, separated by colons. Flavours vng-NAME and crash-NAME
+# have guests of the kernel of NAME, see lib.sh.
 
 # The tests that the current flavour runs when none are named. Long ones come first, so that
 # its guests end at about the same time. $HAMMER adds those of hammer-tests.
@@ -76,7 +77,7 @@ plan_guests() {
 
 	shift
 	# Two that differ only in who starts the guest need one kernel, and the same programs.
-	mapfile -t bases < <(printf '%s\n' "${@#vng-}" | awk '!seen[$0]++')
+	mapfile -t bases < <(base_flavour "$@" | awk '!seen[$0]++')
 	plan_kernels "${bases[@]}"
 	for flavour in "${bases[@]}"; do
 		kernel "$flavour"

@@ -173,10 +173,10 @@ impl StackedFolio {
 
     /// Whether one of its pages is poisoned.
     pub(super) fn is_poisoned(&self, pages: &Range<usize>) -> bool {
-        // SAFETY: By the type invariants, and the folio has the pages.
-        pages
-            .clone()
-            .any(|page| unsafe { bindings::pinseal_page_hwpoison(self.page(page)) })
+        pages.clone().any(|page| {
+            // SAFETY: By the type invariants, and the folio has the pages.
+            unsafe { bindings::pinseal_page_hwpoison(self.page(page)) }
+        })
     }
 
     /// One of its pages, the first of those that follow it in memory.

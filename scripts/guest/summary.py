@@ -32,6 +32,7 @@ def commands(matrix, settings, kdir):
         found[name] = " ".join(["make test", *chosen, *settings])
         # The same kernel, in a guest that virtme-ng starts.
         found[f"vng-{name}"] = " ".join(["make vng-test", *chosen, *settings])
+        found[f"crash-{name}"] = " ".join(["make crash", *chosen, *settings])
         seen.add((arch, configuration))
     return found
 

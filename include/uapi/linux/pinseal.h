@@ -935,11 +935,13 @@ struct pinseal_attach {
  * then on: what happens to it in the lower file later is not seen. What happens to
  * pages that were not touched yet is.
  *
- * Nothing is written to the lower file but by fsync(), fdatasync() and msync(MS_SYNC)
- * of the object, which write what changed, set the size, and sync the lower file;
- * and by a seal, which fills and syncs the whole object before anything else. What
- * could not be written is still to be written, and each descriptor is told once. Pages
- * that are pinned for writing are written each time. Closing writes nothing.
+ * Nothing is written to the lower file but by fsync(), fdatasync(), msync(MS_SYNC) and
+ * synchronous writes of the object, which write what changed, set the size if it has
+ * changed, and sync the lower file; and by a seal, which fills and syncs the whole object
+ * before anything else. What could not be written is still to be written, and each
+ * descriptor is told once. Pages that are pinned for writing are written each time. If
+ * others have truncated the lower file, that is ESTALE. Closing writes nothing, unless
+ * PINSEAL_ATTACH_SYNC_ON_CLOSE asks for it.
  *
  * Where the lower file cannot be read, or has become shorter, access to a page that
  * was not touched yet is EIO, or SIGBUS; the next access tries again.
@@ -955,10 +957,12 @@ struct pinseal_attach {
  *	writing.
  * EINVAL: it is no regular file, one of hugetlbfs, a file of this module, or open with
  *	O_DIRECT.
- * EPERM: it is append-only or immutable, or open with O_APPEND; the object's descriptor
- *	is not open for writing.
+ *	Or both flags.
+ * EPERM: it is append-only or immutable, or open with O_APPEND, without
+ *	PINSEAL_ATTACH_RDONLY; the object's descriptor is not open for writing.
  * ETXTBSY: it is a swap file.
- * EOPNOTSUPP: its file system has no page cache for it.
+ * EOPNOTSUPP: its file system has no page cache for it, or is neither on a block device nor
+ *	tmpfs: a server or a program could delay pages for ever.
  * EBUSY: the object has memory already.
  */
 #define PINSEAL_IOC_ATTACH	_IOW(PINSEAL_IOC_MAGIC, 0x0c, struct pinseal_attach)

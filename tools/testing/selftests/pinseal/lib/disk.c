@@ -15,8 +15,7 @@
 #define MAPPER_CONTROL	"/dev/mapper/control"
 #define MAPPER_DEVICE	"/tmp/pinseal-mapper-%s"
 
-/* Finds the virtio disk with the serial number of @type. */
-static bool find_device(const char *type, char device[32])
+bool disk_find(const char *type, char device[32])
 {
 	struct dirent *entry;
 	char path[300], serial[32], wanted[32];
@@ -39,7 +38,7 @@ bool disk_is_there(const char *type)
 {
 	char device[32];
 
-	return find_device(type, device) && !access(MAPPER_CONTROL, R_OK | W_OK);
+	return disk_find(type, device) && !access(MAPPER_CONTROL, R_OK | W_OK);
 }
 
 struct mapper_target {
@@ -157,7 +156,7 @@ int disk_mount(struct disk *d, const char *type)
 	int ret;
 
 	*d = (struct disk){};
-	if (!find_device(type, d->device))
+	if (!disk_find(type, d->device))
 		return -ENODEV;
 	snprintf(d->mapped, sizeof(d->mapped), MAPPER_DEVICE, type);
 	/* An earlier one may go later. */

@@ -9,6 +9,9 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
+/* disk_find() - the device of the disk "pinseal-@type". */
+bool disk_find(const char *type, char device[32]);
+
 /* disk_is_there() - whether there is a disk with a file system of @type, and device mapper. */
 bool disk_is_there(const char *type);
 

@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What a stacked object promises when the machine is killed. The host kills it (scripts/guest/crash.py):
+ *
+ *   crash CHECKED PROMISED SEED
+ *
+ * looks at the file that the load of seed CHECKED has left, of which operation PROMISED was the last
+ * one that a returned sync covered; then puts load on a new file, by the operations of SEED, and says
+ * after each sync how far that goes. With SEED 0 it ends after the check. The file is on the virtio
+ * disk "pinseal-crash".
+ *
+ * A file has records. Operation n writes or removes one of them: which one, and how, the seed tells.
+ * A record says by which operation it was written. So it is known what a record may be: what the last
+ * promised operation on it made of it, or any later one.
+ */
+#include <sys/mount.h>
+#include <sys/stat.h>
+
+#include "../lib/disk.h"
+#include "../lib/pinseal_test.h"
+#include "../lib/stacked.h"
+
+#define DIR	"/tmp/crash"
+#define PATH	DIR "/records"
+#define RECORDS	512
+#define SIZE	4096
+/* More operations than there are between two promises that arrive. */
+#define AHEAD	4000
+
+enum kind { STORE, WRITE, PIN, PUNCH };
+
+struct operation {
+	enum kind kind;
+	unsigned int record;
+	bool sync;
+	unsigned int how;
+};
+
+static uint64_t mix(uint64_t x)
+{
+	x += 0x9e3779b97f4a7c15;
+	x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9;
+	x = (x ^ (x >> 27)) * 0x94d049bb133111eb;
+	return x ^ (x >> 31);
+}
+
+static struct operation operation(uint64_t seed, uint64_t n)
+{
+	static const enum kind kinds[] = { STORE, STORE, STORE, WRITE, WRITE, PIN, PUNCH };
+	uint64_t h = mix(mix(seed) + n);
+
+	return (struct operation){
+		/* Few at first: the file grows. */
+		.record = h % (n < RECORDS ? n / 2 + 1 : RECORDS),
+		.kind = kinds[(h >> 16) % 7],
+		.sync = (h >> 24) % 11 == 0,
+		.how = (h >> 32) % 3,
+	};
+}
+
+/* What operation @n makes of a record. */
+static void make_record(uint64_t seed, uint64_t n, uint64_t record[SIZE / 8])
+{
+	record[0] = seed;
+	record[1] = n;
+	for (int i = 2; i < SIZE / 8; i++)
+		record[i] = mix(seed + n * SIZE + i);
+}
+
+static int fail(const char *what)
+{
+	printf("bad: %s: %s\n", what, strerror(errno));
+	return 1;
+}
+
+static bool is_zero(const uint64_t record[SIZE / 8])
+{
+	for (int i = 0; i < SIZE / 8; i++)
+		if (record[i])
+			return false;
+	return true;
+}
+
+/* Whether one of the operations after @first, which may have begun, removes the record. */
+static bool may_be_removed(uint64_t seed, unsigned int record, uint64_t first, uint64_t promised)
+{
+	for (uint64_t n = first + 1; n <= promised + AHEAD; n++) {
+		struct operation op = operation(seed, n);
+
+		if (op.record == record && op.kind == PUNCH)
+			return true;
+	}
+	return false;
+}
+
+static int check(uint64_t seed, uint64_t promised)
+{
+	static uint64_t last[RECORDS], is[SIZE / 8], want[SIZE / 8];
+	int fd = open(PATH, O_RDONLY | O_CLOEXEC), bad = 0;
+
+	if (fd < 0)
+		return promised ? fail(PATH) : 0;
+	for (uint64_t n = 1; n <= promised; n++)
+		last[operation(seed, n).record] = n;
+	for (unsigned int i = 0; i < RECORDS; i++) {
+		bool gone = !last[i] || operation(seed, last[i]).kind == PUNCH;
+		uint64_t n;
+
+		memset(is, 0, sizeof(is));
+		if (pread(fd, is, SIZE, (off_t)i * SIZE) < 0)
+			return fail("read");
+		n = is[1];
+		if (is_zero(is)) {
+			if (gone || may_be_removed(seed, i, last[i], promised))
+				continue;
+			printf("bad: record %u is gone, and was promised of operation %llu\n", i,
+			       (unsigned long long)last[i]);
+			bad++;
+			continue;
+		}
+		make_record(seed, n, want);
+		if (n > promised + AHEAD || memcmp(is, want, SIZE) ||
+		    operation(seed, n).record != i || operation(seed, n).kind == PUNCH) {
+			printf("bad: record %u is of no operation: %llx %llx\n", i,
+			       (unsigned long long)is[0], (unsigned long long)n);
+			bad++;
+		} else if (n < last[i]) {
+			printf("bad: record %u is of operation %llu, and was promised of %llu\n", i,
+			       (unsigned long long)n, (unsigned long long)last[i]);
+			bad++;
+		}
+	}
+	close(fd);
+	return !!bad;
+}
+
+/* Carries an operation out: 0, or -errno. */
+static int carry_out(int fd, char *p, uint64_t seed, uint64_t n)
+{
+	struct operation op = operation(seed, n);
+	size_t at = (size_t)op.record * SIZE, page = page_size();
+	uint64_t record[SIZE / 8];
+	int pin, ret = 0;
+
+	make_record(seed, n, record);
+	if (op.kind != WRITE && ps_size(fd) < (int64_t)(at + SIZE))
+		ret = ps_resize(fd, at + SIZE);
+	if (ret)
+		return ret;
+	switch (op.kind) {
+	case STORE:
+		memcpy(p + at, record, SIZE);
+		return 0;
+	case WRITE:
+		return pwrite(fd, record, SIZE, at) == SIZE ? 0 : -EIO;
+	case PIN:
+		pin = ps_pin(fd, at / page, 1, 0);
+		if (pin < 0)
+			return pin;
+		ret = pwrite(pin, record, SIZE, at % page) == SIZE ? 0 : -EIO;
+		close(pin);
+		return ret;
+	case PUNCH:
+		return ps_fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, at, SIZE);
+	}
+	return -EINVAL;
+}
+
+static int load(uint64_t seed)
+{
+	int dir = open(DIR, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int lower, fd = ps_open(O_RDWR), ret;
+	struct operation op;
+	char *p;
+
+	unlink(PATH);
+	lower = open(PATH, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (lower < 0 || fsync(lower) || fsync(dir))
+		return fail(PATH);
+	ret = ps_attach(fd, lower, 0);
+	errno = -ret;
+	if (ret)
+		return fail("attach");
+	close(lower);
+	p = ps_map(fd, RECORDS * SIZE, PROT_READ | PROT_WRITE, MAP_SHARED);
+	if (p == MAP_FAILED)
+		return fail("map");
+	printf("loading\n");
+	for (uint64_t n = 1;; n++) {
+		ret = carry_out(fd, p, seed, n);
+		errno = -ret;
+		if (ret)
+			return fail("operation");
+		op = operation(seed, n);
+		if (!op.sync)
+			continue;
+		ret = op.how == 0 ? fsync(fd) : op.how == 1 ? fdatasync(fd) :
+			msync(p, RECORDS * SIZE, MS_SYNC);
+		if (ret)
+			return fail("sync");
+		printf("synced %llu\n", (unsigned long long)n);
+	}
+}
+
+int main(int argc, char **argv)
+{
+	uint64_t checked, promised, seed;
+	char device[32];
+
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	if (argc != 4) {
+		fprintf(stderr, "usage: %s CHECKED PROMISED SEED\n", argv[0]);
+		return 2;
+	}
+	checked = strtoull(argv[1], NULL, 0);
+	promised = strtoull(argv[2], NULL, 0);
+	seed = strtoull(argv[3], NULL, 0);
+	if (!disk_find("crash", device))
+		return fail("there is no disk for it");
+	if ((mkdir(DIR, 0700) && errno != EEXIST) || mount(device, DIR, "ext4", 0, NULL))
+		return fail("mount");
+	if (checked && check(checked, promised))
+		return 1;
+	printf("checked\n");
+	return seed ? load(seed) : 0;
+}
