@@ -111,6 +111,13 @@ disks_dir() {
 		"$PINSEAL_SRC/scripts/setup-disks")"
 }
 
+# The folder with fsx for the architecture of the current flavour.
+fsx_dir() {
+	printf '%s/fsx-%s-%s\n' "$PINSEAL_CACHE" "$ARCH" "$(key "$FSX_VERSION" "$(basename "$(root_dir)")" \
+		"$PINSEAL_SRC/scripts/setup-fsx" \
+		"$PINSEAL_SRC/tools/testing/selftests/pinseal/fsx/wrapped.c")"
+}
+
 # The entries of a list in qemu/.
 listed() { sed '/^#/d; /^$/d' "$PINSEAL_SRC/qemu/$1"; }
 

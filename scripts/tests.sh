@@ -85,6 +85,12 @@ plan_guests() {
 		# shellcheck disable=SC2086 # these are words
 		plan "test programs for $flavour" build-programs "$flavour" tests ${TEST-}
 	done
+	for flavour; do
+		grep -q '^judge_fsx ' "$run/$flavour/tests" || continue
+		flavour "$flavour"
+		[ -d "$(fsx_dir)" ] || [[ " ${STEP_TITLES[*]} " = *"fsx for $ARCH,"* ]] ||
+			plan "fsx for $ARCH, from the registry of Rust crates" setup-fsx "$flavour"
+	done
 	[ -d "$(disks_dir)" ] || plan "disks with file systems for guests" setup-disks
 	for flavour; do
 		case $flavour in

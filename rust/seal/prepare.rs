@@ -5,10 +5,13 @@
 //!
 //! What the caller's bounds do not suffice for is not undone: the next call goes on from there.
 
-use super::request::{
-    Outcome,
-    SealReport,
-    SealRequest, //
+use super::{
+    isolate::MAX_ISOLATED,
+    request::{
+        Outcome,
+        SealReport,
+        SealRequest, //
+    }, //
 };
 use crate::{
     fs::stacked::StopOn,
@@ -49,7 +52,7 @@ pub(crate) fn prepare(object: &Object, request: &mut SealRequest) -> Result<Opti
         waited_ns: bounds.waited_ns(),
         pinned_pages: 0,
         first_pinned: None,
-        isolated_pages: request.isolate.unwrap_or(0),
+        isolated_pages: request.isolate.unwrap_or(0).min(MAX_ISOLATED),
         revoked_pages: request.revoke.unwrap_or(0),
     }))
 }

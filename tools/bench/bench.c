@@ -24,6 +24,7 @@
 #include "protections.h"
 #include "reader.h"
 #include "report.h"
+#include "stacked_objects.h"
 
 /* In place of memfd and pinseal. */
 enum wakeup {
@@ -662,6 +663,13 @@ int main(int argc, char **argv)
 		printf("\nProtections of single pages; ratio below 1: PROTECT takes less\n\n");
 		columns_begin("mprotect()", "PROTECT");
 		protections();
+		columns_end();
+	}
+
+	if (is_any_wanted("stacked_")) {
+		printf("\nObjects over files; ratio below 1: the object takes less\n\n");
+		columns_begin("the file", "object");
+		stacked_objects();
 		columns_end();
 	}
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The programs of samples/pinseal: run against each other, the write barrier and the guests alone. */
+/* The programs of samples/pinseal: the first two run against each other, the others alone. */
 #define main lease_holder_main
 #include "../../../../samples/pinseal/lease_holder.c"
 #undef main
@@ -12,6 +12,9 @@
 
 #define main guest_pages_main
 #include "../../../../samples/pinseal/guest_pages.c"
+#undef main
+#define main log_store_main
+#include "../../../../samples/pinseal/log_store.c"
 #undef main
 
 #include "pinseal_test.h"
@@ -133,6 +136,34 @@ TEST(guest_pages)
 		TH_LOG("%s", guests.text);
 	}
 	EXPECT_SAYS(&guests, "guests: 1000 switches of 203 pages by ");
+}
+
+static int log_writer_main(int argc, char **argv)
+{
+	return log_store_main(7, (char *[]){ "log_store", "/tmp/log", "put=one", "put=two", "commit",
+					     "put=three", "snapshot", NULL });
+}
+
+static int log_reader_main(int argc, char **argv)
+{
+	return log_store_main(3, (char *[]){ "log_store", "/tmp/log", "snapshot", NULL });
+}
+
+TEST(log_store)
+{
+	struct program writer, reader;
+
+	unlink("/tmp/log");
+	ASSERT_EQ(0, program_start(&writer, log_writer_main, NULL));
+	EXPECT_EQ(0, program_end(&writer)) {
+		TH_LOG("%s", writer.text);
+	}
+	EXPECT_SAYS(&writer, "one\ntwo\nthree\n");
+	/* What was not committed is not there. */
+	ASSERT_EQ(0, program_start(&reader, log_reader_main, NULL));
+	EXPECT_EQ(0, program_end(&reader));
+	EXPECT_STREQ("one\ntwo\n", reader.text);
+	unlink("/tmp/log");
 }
 
 TEST_HARNESS_MAIN

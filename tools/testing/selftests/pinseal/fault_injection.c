@@ -16,6 +16,7 @@
 #include "fault_injection.h"
 #include "object.h"
 #include "protect.h"
+#include "stacked.h"
 #include "state.h"
 #include "uring.h"
 
@@ -30,6 +31,7 @@ struct scene {
 	char *map;		/* of the object, or NULL */
 	int pipe[2];
 	int new_fd;		/* what the call opened, or -1 */
+	int lower;		/* what the object is stacked on, untouched, or -1 */
 	struct uring ring;	/* pins the first page */
 	bool pinned;
 };
@@ -37,7 +39,7 @@ struct scene {
 static int scene_begin(struct scene *s)
 {
 	memset(s, 0, sizeof(*s));
-	s->new_fd = s->pipe[0] = s->pipe[1] = -1;
+	s->new_fd = s->pipe[0] = s->pipe[1] = s->lower = -1;
 	s->page = page_size();
 	s->buf = malloc(PAGES * s->page);
 	s->fd = ps_create(PAGES * s->page);
@@ -68,6 +70,8 @@ static void scene_end(struct scene *s)
 	pipe_end(s);
 	if (s->new_fd >= 0)
 		close(s->new_fd);
+	if (s->lower >= 0)
+		close(s->lower);
 	close(s->fd);
 	free(s->buf);
 }
@@ -82,11 +86,11 @@ struct fingerprint {
 	int protections;	/* of pages of the mapping */
 };
 
-static struct fingerprint fingerprint(const struct scene *s)
+static struct fingerprint fingerprint(const struct scene *s, int content)
 {
 	struct fingerprint f = { .state = get_state(s->fd) };
 
-	f.sum = f.state.size > 0 ? checksum(s->fd, f.state.size) : 0;
+	f.sum = f.state.size > 0 ? checksum(content, f.state.size) : 0;
 	if (s->map)
 		f.protections = ps_protections(s->fd, s->map, PAGES * s->page, NULL, 0);
 	return f;
@@ -94,7 +98,7 @@ static struct fingerprint fingerprint(const struct scene *s)
 
 static bool same_fingerprint(const struct scene *s, const struct fingerprint *before)
 {
-	struct fingerprint now = fingerprint(s);
+	struct fingerprint now = fingerprint(s, s->fd);
 
 	return same_state(s->fd, &before->state) && now.sum == before->sum &&
 	       now.protections == before->protections;
@@ -561,6 +565,55 @@ static int call_fdinfo(struct scene *s)
 	return ret > 0 ? 0 : ret < 0 ? ret : -EUCLEAN;
 }
 
+/* Stacks a new object on a copy of the object. */
+static int make_lower(struct scene *s)
+{
+	char page[65536];
+
+	s->lower = memfd_create("lower", MFD_CLOEXEC);
+	if (s->lower < 0 || ftruncate(s->lower, PAGES * s->page))
+		return -ENOMEM;
+	for (int i = 0; i < PAGES; i++)
+		if (i != 1 && (pread(s->fd, page, s->page, i * s->page) != (ssize_t)s->page ||
+			       pwrite(s->lower, page, s->page, i * s->page) != (ssize_t)s->page))
+			return -EIO;
+	close(s->fd);
+	s->fd = ps_open(O_RDWR);
+	return s->fd < 0 ? s->fd : 0;
+}
+
+static int call_attach(struct scene *s)
+{
+	return ps_attach(s->fd, s->lower, 0);
+}
+
+static int make_stacked(struct scene *s)
+{
+	return make_lower(s) ?: call_attach(s);
+}
+
+static int make_stacked_map(struct scene *s)
+{
+	return make_stacked(s) ?: make_map(s);
+}
+
+/* Dirty pages, and a removed one. */
+static int make_dirty(struct scene *s)
+{
+	if (make_stacked_map(s) || ps_fallocate(s->fd, PUNCH, 2 * s->page, s->page))
+		return -EIO;
+	s->map[0] = 's';
+	s->map[3 * s->page] = 's';
+	close(s->lower);
+	s->lower = -1;
+	return 0;
+}
+
+static int call_sync(struct scene *s)
+{
+	return sys(fsync(s->fd));
+}
+
 FIXTURE(faults) {
 	long shmem;
 };
@@ -635,6 +688,19 @@ CALL(splice_out, .before = make_pipe);
 CALL(splice_in, .before = fill_pipe);
 CALL(fdinfo);
 
+CALL(attach, .before = make_lower);
+CALL_WITH(read, stacked);
+CALL_WITH(write, stacked);
+CALL_WITH(grow, stacked);
+CALL_WITH(shrink, stacked);
+CALL_WITH(punch, stacked);
+CALL_WITH(allocate, stacked);
+CALL_WITH(seal, stacked);
+CALL_WITH(pin, stacked);
+CALL_WITH(touch, stacked_map);
+CALL_WITH(store, stacked_map);
+CALL(sync, .before = make_dirty);
+
 static volatile unsigned int armed;
 
 /* No call may raise a signal: reports its origin, the kernel (SI_KERNEL) or an access. */
@@ -680,7 +746,8 @@ TEST_F(faults, walk)
 		ASSERT_EQ(0, scene_begin(&s));
 		if (variant->before)
 			ASSERT_EQ(0, variant->before(&s));
-		before = fingerprint(&s);
+		/* A stacked object is to be filled by the call. */
+		before = fingerprint(&s, s.lower < 0 ? s.fd : s.lower);
 
 		armed = nth;
 		fault_arm(nth);

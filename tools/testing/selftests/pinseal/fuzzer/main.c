@@ -79,6 +79,7 @@ static const char *const counters[COUNTERS] = {
 	[N_MIRRORS]		= "mirrors",
 	[N_MIRRORED]		= "writes through mirrors",
 	[N_CREATED]		= "created objects",
+	[N_STACKED]		= "stacked objects",
 	[N_PROTECTED]		= "protections given to pages",
 	[N_PROTECT_REFUSED]	= "protections not given",
 	[N_PROTECTIONS_LISTED]	= "protections listed",

@@ -411,7 +411,7 @@ static void lock(struct worker *w, struct mapping *map)
 		   map->t->number, address(map->at), map->len);
 	ret = call_end(w, sys(locks ? mlock(map->at, map->len) : munlock(map->at, map->len)));
 	/* It fails as well if pages cannot be loaded. */
-	map->locked = ret || (locks && map->was_protected) ? MAYBE : locks ? YES : NO;
+	map->locked = ret || (locks && (map->was_protected || map->t->lower >= 0)) ? MAYBE : locks ? YES : NO;
 }
 
 void op_change_mapping(struct worker *w, struct target *t)

@@ -320,7 +320,7 @@ void target_init(struct target *t, int fd, int access, size_t span)
 	t->number = number;
 	t->image = image;
 	t->fd = fd;
-	t->inner = -1;
+	t->inner = t->lower = -1;
 	t->access = access;
 	t->span = span;
 	t->size_max = UINT64_MAX;

@@ -73,7 +73,7 @@ static void choose_target(struct worker *w, struct change *c)
 	const struct target *t = c->map->t;
 	uint64_t pages = t->span / page_size(), place = c->map->offset / page_size() + c->first;
 
-	if (!once_in(&w->r, t->created || read_once(t->is_shared) ? 24 : 3))
+	if (!once_in(&w->r, t->created || t->lower >= 0 || read_once(t->is_shared) ? 24 : 3))
 		return;
 	c->range.flags = PINSEAL_PROTECT_REMAP;
 	c->range.pgoff = once_in(&w->r, 4) ? place : random_below(&w->r, pages);
@@ -165,7 +165,7 @@ static void expect_remap(const struct target *t, struct expected *e)
 {
 	if (t->created)
 		e->ret = -EOPNOTSUPP;
-	else if (read_once(t->is_shared))
+	else if (t->lower >= 0 || read_once(t->is_shared))
 		e->ret = -EBUSY;
 	else
 		e->maybe_ebusy = read_once(t->may_be_shared);

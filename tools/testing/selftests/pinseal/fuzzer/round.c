@@ -20,6 +20,7 @@
 #include "random.h"
 #include "seal.h"
 #include "share.h"
+#include "stacked.h"
 #include "size.h"
 #include "worker.h"
 
@@ -40,6 +41,7 @@ static const struct operation operations[] = {
 	{ op_resize,		{ 4,	0,	0,	1,	14,	3 } },
 	{ op_fallocate,		{ 4,	0,	0,	1,	10,	4 } },
 	{ op_set_name,		{ 1,	0,	0,	0,	1,	1 } },
+	{ op_sync,		{ 3,	1,	2,	3,	3,	2 } },
 	{ op_create,		{ 1,	0,	0,	0,	0,	1 } },
 	{ op_unknown,		{ 1,	0,	0,	0,	0,	1 } },
 	{ op_share,		{ 3,	1,	2,	1,	1,	2 } },
@@ -222,6 +224,11 @@ int new_object(struct target *t, struct random *r, size_t span)
 		t->may_be_shared = t->is_shared = true;
 		if (t->inner < 0 || ps_import(fd, t->inner))
 			return -EIO;
+	} else if (access == O_RDWR && once_in(r, 3)) {
+		t->lower = memfd_open();
+		if (t->lower < 0 || ps_attach(fd, t->lower, 0))
+			return -EIO;
+		note(N_STACKED);
 	}
 	t->used = true;
 	t->keeps_pages = once_in(r, 2);
@@ -230,7 +237,8 @@ int new_object(struct target *t, struct random *r, size_t span)
 	/* Some objects keep holes. */
 	if (!once_in(r, 4) && fill_file(fd, span, 1 + random_below(r, 255)))
 		return -EIO;
-	if (access == O_RDWR && t->inner < 0 && once_in(r, 2))
+	/* That of a stacked object goes past it. */
+	if (access == O_RDWR && t->inner < 0 && t->lower < 0 && once_in(r, 2))
 		t->inner = open_inner(fd);
 	return 0;
 }
@@ -254,6 +262,22 @@ static void check_content(struct worker *w, struct target *t)
 		}
 		munmap(p, t->span);
 	}
+}
+
+/* After a sync, a lower file has what the object has. */
+static void check_lower(struct worker *w, struct target *t)
+{
+	off_t at;
+	int ret;
+
+	if (t->lower < 0)
+		return;
+	call_begin(w, t, "final fsync(%lld)", t->number);
+	ret = call_end(w, sys(fsync(t->fd)));
+	at = ret ? 0 : differs_from_lower(t->fd, t->lower);
+	if (ret || at >= 0)
+		break_rule(RULE_STATE, "object %lld: fsync() returned %d; its file differs at %#llx",
+			   t->number, ret, (long long)at);
 }
 
 /* A waiting RESIZE cannot remove a pinned page. */
@@ -335,6 +359,7 @@ static void check_released(struct worker *w, struct target *t)
 			   t->number);
 	take_image(t, &w->before);
 	check_content(w, t);
+	check_lower(w, t);
 }
 
 void final_check(struct worker *w)
@@ -350,4 +375,6 @@ void close_object(struct target *t)
 	close(t->doomed);
 	if (t->inner >= 0)
 		close(t->inner);
+	if (t->lower >= 0)
+		close(t->lower);
 }

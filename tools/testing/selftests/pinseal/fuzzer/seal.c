@@ -119,6 +119,7 @@ static void check_report(struct worker *w, int ret, const struct pinseal_seal *i
 		wrong_report("returned 0 with outcome %u", out->outcome);
 	if (ret == -EBUSY && out->outcome != PINSEAL_OUTCOME_WRITABLE_MAPPING &&
 	    out->outcome != PINSEAL_OUTCOME_PINNED &&
+	    !(w->t->lower >= 0 && out->outcome == PINSEAL_OUTCOME_NOT_FILLED) &&
 	    !(isolate && out->outcome == PINSEAL_OUTCOME_LARGE_FOLIO))
 		wrong_report("EBUSY with outcome %u", out->outcome);
 	if (ret == -EINTR && out->outcome != PINSEAL_OUTCOME_INTERRUPTED)

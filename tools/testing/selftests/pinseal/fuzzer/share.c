@@ -32,7 +32,7 @@ void op_share(struct worker *w, struct target *t)
 	int fd;
 
 	choose_fd(w, t, false);
-	if (export)
+	if (export && t->lower < 0)
 		write_once(t->may_be_shared, true);
 	call_begin(w, t, export ? "EXPORT(%lld, %lld)" : "REOPEN(%lld, %lld)", t->number, readonly);
 	if (export)
@@ -41,6 +41,11 @@ void op_share(struct worker *w, struct target *t)
 		fd = ps_reopen(w->fd, readonly ? O_RDONLY : O_RDWR);
 	call_end(w, fd);
 	/* EPERM here is about access, not about seals. EBUSY: pages may be shown elsewhere. */
+	if (export && t->lower >= 0) {
+		if (fd != -EOPNOTSUPP && fd != -EPERM && fd != -EBADF)
+			break_rule(RULE_STATE, "object %lld is stacked, and was exported", t->number);
+		return;
+	}
 	if (fd != -EPERM && !(fd == -EBUSY && export && read_once(t->may_remap)))
 		call_allows(w, fd, EBADF);
 	may = t->access == O_RDWR || (t->access == O_RDONLY && !export && readonly);

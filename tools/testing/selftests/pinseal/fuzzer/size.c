@@ -374,3 +374,16 @@ void op_fallocate(struct worker *w, struct target *t)
 		break_rule(RULE_STATE, "worker %u: allocated up to %#llx of object %lld, which "
 			   "cannot grow", w->number, (long long)end, t->number);
 }
+
+void op_sync(struct worker *w, struct target *t)
+{
+	bool data_only = once_in(&w->r, 2);
+	int ret;
+
+	choose_fd(w, t, false);
+	call_begin(w, t, data_only ? "fdatasync(%lld)" : "fsync(%lld)", t->number);
+	ret = call_end(w, sys(data_only ? fdatasync(w->fd) : fsync(w->fd)));
+	write_once(t->used, true);
+	if (ret)
+		call_allows(w, ret, EBADF);
+}

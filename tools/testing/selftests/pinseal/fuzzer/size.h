@@ -34,4 +34,7 @@ void op_resize(struct worker *w, struct target *t);
 /* Makes one random FALLOCATE call, or fallocate() on the inner file. */
 void op_fallocate(struct worker *w, struct target *t);
 
+/* fsync() of an object, stacked or not. */
+void op_sync(struct worker *w, struct target *t);
+
 #endif /* FUZZER_SIZE_H */

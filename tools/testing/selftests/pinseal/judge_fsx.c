@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * fsx, the file system exerciser, unmodified, on stacked objects: random operations, each checked against
+ * a copy in memory, with fsync() among them. In the end the lower file is compared. The build links
+ * fsx with fsx/wrapped.c; it is beside this program, or this is skipped.
+ */
+#include <libgen.h>
+#include <sys/stat.h>
+
+#include "harness.h"
+#include "disk.h"
+#include "pinseal_test.h"
+#include "stacked.h"
+
+#define CONFIG	"/tmp/fsx.toml"
+
+static const char config[] =
+	"flen = 1048576\n"
+	"[weights]\n"
+	"close_open = 1\n"
+	"read = 10\n"
+	"write = 10\n"
+	"mapread = 10\n"
+	"mapwrite = 10\n"
+	"invalidate = 1\n"
+	"truncate = 5\n"
+	"fsync = 3\n"
+	"fdatasync = 1\n"
+	"posix_fallocate = 2\n"
+	"punch_hole = 5\n"
+	"sendfile = 3\n";
+
+/* Where fsx is: beside this program. */
+static char *fsx_path(void)
+{
+	static char path[4096];
+	ssize_t len = readlink("/proc/self/exe", path, sizeof(path) - 8);
+
+	if (len < 0)
+		return NULL;
+	path[len] = '\0';
+	strcat(dirname(path), "/fsx");
+	return path;
+}
+
+FIXTURE(fsx) {
+	int fd, lower;
+	struct disk disk;
+};
+
+FIXTURE_VARIANT(fsx) { const char *dir, *disk; };
+FIXTURE_VARIANT_ADD(fsx, over_memfd) {};
+FIXTURE_VARIANT_ADD(fsx, over_tmpfs) { .dir = "/tmp" };
+FIXTURE_VARIANT_ADD(fsx, over_ext4) { .disk = "ext4" };
+FIXTURE_VARIANT_ADD(fsx, over_xfs) { .disk = "xfs" };
+FIXTURE_VARIANT_ADD(fsx, over_btrfs) { .disk = "btrfs" };
+
+FIXTURE_SETUP(fsx)
+{
+	char *path = fsx_path();
+	int fd;
+
+	if (!path || access(path, X_OK))
+		SKIP(return, "there is no fsx here");
+	if (variant->disk && !disk_is_there(variant->disk))
+		SKIP(return, "there is no disk with %s", variant->disk);
+	if (variant->disk)
+		ASSERT_EQ(0, disk_mount(&self->disk, variant->disk));
+	self->lower = variant->disk || variant->dir ? new_lower(&self->disk, variant->dir) :
+						      memfd_create("lower", MFD_CLOEXEC);
+	ASSERT_LE(0, self->lower);
+	ASSERT_EQ(0, fill_lower(self->lower, 600000));
+	self->fd = ps_open(O_RDWR);
+	ASSERT_LE(0, self->fd);
+	ASSERT_EQ(0, ps_attach(self->fd, self->lower, 0));
+	fd = open(CONFIG, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	ASSERT_EQ(sizeof(config) - 1, write(fd, config, sizeof(config) - 1));
+	close(fd);
+}
+
+FIXTURE_TEARDOWN(fsx)
+{
+	close(self->fd);
+	close(self->lower);
+	disk_unmount(&self->disk);
+}
+
+TEST_F_TIMEOUT(fsx, finds_nothing, 3600)
+{
+	char operations[16], descriptor[16], seed[16];
+	pid_t child;
+	int status;
+
+	snprintf(operations, sizeof(operations), "%llu",
+		 (unsigned long long)test_rounds(3000, 200000));
+	snprintf(descriptor, sizeof(descriptor), "%d", fcntl(self->fd, F_DUPFD, 50));
+	snprintf(seed, sizeof(seed), "%u", (unsigned int)now_ns());
+	child = fork();
+	ASSERT_LE(0, child);
+	if (!child) {
+		setenv("PINSEAL_FSX_FD", descriptor, 1);
+		if (chdir("/tmp"))
+			_exit(125);
+		execl(fsx_path(), "fsx", "-f", CONFIG, "-N", operations, "-S", seed, "object", NULL);
+		_exit(126);
+	}
+	ASSERT_EQ(child, waitpid(child, &status, 0));
+	EXPECT_EQ(0, status) TH_LOG("fsx -N %s -S %s", operations, seed);
+	ASSERT_EQ(0, sys(fsync(self->fd)));
+	EXPECT_EQ(-1, differs_from_lower(self->fd, self->lower));
+}
+
+TEST_HARNESS_MAIN
