@@ -99,11 +99,16 @@ pub(super) fn seal(file: MemoryFile<'_, OpenObject>, arg: Argument) -> Result {
         true => None,
         false => prepare(opened.object(), &mut wanted)?,
     };
+    let is_async = request.flags & uapi::PINSEAL_SEAL_ASYNC != 0;
+    if let (true, Some(Outcome::Interrupted)) = (is_async, prepared.as_ref().map(|r| r.outcome)) {
+        // A restarted call starts anew: there is nothing to report.
+        return Err(ERESTARTNOHAND);
+    }
     let report = if is_cancel {
         opened.used_background().ok_or(ENOENT)?.cancel(seals)?
     } else if let Some(report) = prepared {
         report
-    } else if request.flags & uapi::PINSEAL_SEAL_ASYNC != 0 {
+    } else if is_async {
         let background = opened.background()?;
         background.as_arc_borrow().seal(opened.object(), wanted)?
     } else {

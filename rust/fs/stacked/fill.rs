@@ -168,12 +168,18 @@ impl Stack {
     /// Fills a page of a folio, which is locked. Who removes pages says so before it takes that lock, by a
     /// note or by the size.
     fn fill_page(&self, upper: &AddressSpace, folio: &mut StackedFolio, page: usize) -> Result {
-        let is_behind = (page as u64) << PAGE_SHIFT >= upper.size();
-        let is_gone = is_behind || self.gone.lock().contains(page);
-        match is_gone {
-            true => folio.fill(page, |_| Ok(0)),
-            false => folio.fill(page, |buf| self.read(page, buf)),
-        }
+        let is_gone = || {
+            let is_behind = (page as u64) << PAGE_SHIFT >= upper.size();
+            is_behind || self.gone.lock().contains(page)
+        };
+        folio.fill(page, |buf| match is_gone() {
+            true => Ok(0),
+            false => match self.read(page, buf) {
+                // A sync has cut the lower file for a truncation that waits for the folio's lock.
+                Err(_) if is_gone() => Ok(0),
+                result => result,
+            },
+        })
     }
 
     /// Reads a page of the lower file. Returns how many bytes it has.

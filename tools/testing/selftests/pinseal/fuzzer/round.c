@@ -274,7 +274,7 @@ static void check_lower(struct worker *w, struct target *t)
 		return;
 	call_begin(w, t, "final fsync(%lld)", t->number);
 	ret = call_end(w, sys(fsync(t->fd)));
-	at = ret ? 0 : differs_from_lower(t->fd, t->lower);
+	at = ret ? 0 : differs_up_to(t->fd, t->lower, t->span);
 	if (ret || at >= 0)
 		break_rule(RULE_STATE, "object %lld: fsync() returned %d; its file differs at %#llx",
 			   t->number, ret, (long long)at);

@@ -64,12 +64,17 @@ char byte_of(int fd, off_t at)
 
 off_t differs_from_lower(int fd, int lower)
 {
-	off_t size = ps_size(fd), at = 0;
+	return differs_up_to(fd, lower, INT64_MAX);
+}
+
+off_t differs_up_to(int fd, int lower, off_t most)
+{
+	off_t size = ps_size(fd), end = size < most ? size : most, at = 0;
 	char above[4096], below[4096];
 	struct stat st;
 
-	while (at < size) {
-		size_t n = size - at < 4096 ? size - at : 4096;
+	while (at < end) {
+		size_t n = end - at < 4096 ? end - at : 4096;
 
 		if (pread(fd, above, n, at) != (ssize_t)n || pread(lower, below, n, at) != (ssize_t)n)
 			return at;

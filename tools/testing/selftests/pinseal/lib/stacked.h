@@ -33,4 +33,7 @@ char byte_of(int fd, off_t at);
 /* differs_from_lower() - the first byte at which the files differ, also in size; or -1. */
 off_t differs_from_lower(int fd, int lower);
 
+/* differs_up_to() - the same of the first @most bytes. */
+off_t differs_up_to(int fd, int lower, off_t most);
+
 #endif /* STACKED_H */
