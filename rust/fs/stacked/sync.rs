@@ -43,6 +43,9 @@ const BATCH_PAGES: usize = 64;
 /// How often the sync of another task is waited for until a deadline, in nanoseconds.
 const SYNC_POLL_NS: u64 = 1_000_000;
 
+/// How often a page may be cut off and be there again while it is looked for.
+const MOST_TRUNCATIONS: u32 = 100;
+
 /// What there is of dirty pages.
 enum DirtyRun {
     /// Contents.
@@ -64,6 +67,20 @@ impl TakeRoom {
             put_back: PageSetRoom::new()?,
         })
     }
+}
+
+/// The folio of a dirty page, if it is no hole. A page that a truncation has removed is one; that notes
+/// it again.
+fn get_folio(upper: &AddressSpace, page: usize) -> Result<Option<StackedFolio>> {
+    for _ in 0..MOST_TRUNCATIONS {
+        match StackedFolio::get_existing(upper, page) {
+            Err(EINVAL) if (page as u64) << PAGE_SHIFT >= upper.size() => return Ok(None),
+            // The file may have grown again.
+            Err(EINVAL) => (),
+            result => return result,
+        }
+    }
+    Err(EIO)
 }
 
 impl Stack {
@@ -240,11 +257,10 @@ impl Stack {
             let start = next;
             // The size comes after the notes: who appends sets it before it notes its pages.
             while next < run.end && next - start < BATCH_PAGES {
-                let size = upper.size();
-                if (next as u64) << PAGE_SHIFT >= size {
+                if (next as u64) << PAGE_SHIFT >= upper.size() {
                     break;
                 }
-                let Some(folio) = StackedFolio::get_existing(upper, next)? else {
+                let Some(folio) = get_folio(upper, next)? else {
                     batch.push_zeros()?;
                     next += 1;
                     continue;

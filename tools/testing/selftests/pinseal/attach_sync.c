@@ -21,6 +21,13 @@ struct storer {
 	unsigned long n;
 };
 
+static void *failed_call(const char *what)
+{
+	printf("# %s: %s\n", what, strerror(errno));
+	fflush(stdout);
+	return (void *)1;
+}
+
 static void *store_on(void *data)
 {
 	struct storer *s = data;
@@ -31,7 +38,7 @@ static void *store_on(void *data)
 		if (!s->by_write)
 			*(volatile unsigned long *)(s->p + at) = s->n;
 		else if (pwrite(s->fd, &s->n, sizeof(s->n), at) != sizeof(s->n))
-			return (void *)1;
+			return failed_call("pwrite()");
 	}
 	return NULL;
 }
@@ -42,7 +49,7 @@ static void *sync_on(void *data)
 
 	for (; !__atomic_load_n(&s->quit, __ATOMIC_ACQUIRE); s->n++)
 		if (s->by_write ? msync(s->p, N * s->page, MS_SYNC) : fsync(s->fd))
-			return (void *)1;
+			return failed_call("a sync");
 	return NULL;
 }
 
@@ -165,7 +172,7 @@ static void *remove_on(void *data)
 
 		if (s->n % 5 ? ps_fallocate(s->fd, PUNCH, at + s->n % 3 * 100, 2 * s->page + s->n % 50) :
 			       ps_resize(s->fd, at) || ps_resize(s->fd, N * s->page))
-			return (void *)1;
+			return failed_call("a removal");
 	}
 	return NULL;
 }
@@ -377,6 +384,28 @@ TEST_F(stacked, many_pages_are_written)
 	ASSERT_EQ(0, sys(fsync(self->fd)));
 	EXPECT_EQ(-1, differs_from_lower(self->fd, self->lower));
 	munmap(p, size);
+}
+
+/*
+ * The old trouble of file systems that are stacked on tmpfs: under memory pressure (pressure:attach_sync),
+ * msync() returned an internal code, and pages were lost.
+ */
+TEST_F_TIMEOUT(stacked, many_syncs, 3600)
+{
+	unsigned long rounds = test_rounds(1000, 200000);
+
+	ASSERT_EQ(0, ps_resize(self->fd, N * self->page));
+	for (unsigned long n = 1; n <= rounds; n++) {
+		char *p = self->p + n * 7 % N * self->page;
+
+		memcpy(p, &n, sizeof(n));
+		ASSERT_EQ(0, sys(msync(p, self->page, MS_SYNC))) TH_LOG("round %lu", n);
+		/* As reclaim does. */
+		if (n % 16 == 0)
+			madvise(self->p, N * self->page, MADV_PAGEOUT);
+	}
+	ASSERT_EQ(0, sys(fsync(self->fd)));
+	EXPECT_EQ(-1, differs_from_lower(self->fd, self->lower));
 }
 
 /* Two objects over one file: each writes what changed in it. */
