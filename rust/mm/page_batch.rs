@@ -100,12 +100,12 @@ impl PageBatch {
 
     /// Cuts the end off.
     pub(crate) fn truncate(&mut self, len: usize) {
-        // INVARIANT: `iter` does not go beyond `len`.
+        // INVARIANT: Iterators do not go beyond `len`.
         self.len = self.len.min(len);
     }
 
-    /// An iterator over the contents, as the source of a write.
-    pub(crate) fn iter(&self) -> MaybeUninit<bindings::iov_iter> {
+    /// An iterator over the contents from the byte at `start` on, as the source of a write.
+    pub(crate) fn iter_from(&self, start: usize) -> MaybeUninit<bindings::iov_iter> {
         let mut iter = MaybeUninit::uninit();
 
         // SAFETY: `iter` is valid for writing. By the type invariants, the parts are valid, and have `len`
@@ -118,6 +118,7 @@ impl PageBatch {
                 self.parts.len(),
                 self.len,
             );
+            bindings::iov_iter_advance(iter.as_mut_ptr(), start);
         }
         iter
     }

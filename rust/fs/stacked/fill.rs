@@ -4,6 +4,7 @@
 
 use super::{
     stack::{
+        pages_with,
         with_neighbours,
         Stack, //
     },
@@ -75,7 +76,8 @@ impl Stack {
 
     #[cold]
     fn fill_missing(&self, upper: &AddressSpace, pages: Range<usize>, stop: StopOn) -> Result {
-        let end = pages.end.min(self.lower_pages());
+        let size = pages_with(0, upper.size()).end;
+        let end = pages.end.min(self.lower_pages()).min(size);
         let mut next = pages.start;
         while let Some(page) = self.next_missing(upper, next..end) {
             stop.check()?;

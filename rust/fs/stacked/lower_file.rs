@@ -57,26 +57,31 @@ pub(crate) struct LowerFile {
     is_shmem: bool,
 }
 
-/// Whether the kernel alone, or hardware, answers for the pages of a file: neither a server nor a program
-/// can delay them, which faults could not be killed for.
+/// Whether a file is on a file system whose pages can be read as a fault reads them. Neither a server nor a
+/// program can delay them, which faults could not be killed for; nor do other machines change them.
 ///
 /// # Safety
 ///
 /// `file` must be open.
-unsafe fn is_local(file: *mut bindings::file) -> bool {
-    // SAFETY: By the safety requirements. A file keeps its file system's type alive.
-    let (fs_flags, magic) = unsafe {
-        let sb = (*(*file).f_inode).i_sb;
-        ((*(*sb).s_type).fs_flags, (*sb).s_magic)
-    };
-    // CAST: Bits; a number of 32 bits.
-    fs_flags & bindings::FS_REQUIRES_DEV as c_int != 0 && magic as u32 != bindings::FUSE_SUPER_MAGIC
+unsafe fn is_on_known_disk(file: *mut bindings::file) -> bool {
+    // SAFETY: By the safety requirements.
+    let magic = unsafe { (*(*(*file).f_inode).i_sb).s_magic };
+    // CAST: A number of 32 bits.
+    matches!(
+        magic as u32,
+        bindings::EXT4_SUPER_MAGIC
+            | bindings::XFS_SUPER_MAGIC
+            | bindings::BTRFS_SUPER_MAGIC
+            | bindings::F2FS_SUPER_MAGIC
+    )
 }
 
-/// An internal errno that asks for a restart of a system call, as user space may see it.
+/// An errno as user space may see it: none that asks for a restart of a system call, nor that of a timeout,
+/// which is [`StopOn`](super::StopOn)'s.
 fn no_restart(err: c_int) -> Error {
     match Error::from_errno(err) {
         ERESTARTSYS | ERESTARTNOINTR | ERESTARTNOHAND | ERESTART_RESTARTBLOCK => EINTR,
+        ETIMEDOUT => EIO,
         err => err,
     }
 }
@@ -89,7 +94,7 @@ impl LowerFile {
     /// `EINVAL` when it is no regular file, one of hugetlbfs, one of the module of `like`, or open with
     /// `O_DIRECT`. `EBADF` when it is not open for reading and, unless `read_only`, writing. `EPERM` when
     /// it is to be written to, and append-only or immutable. `ETXTBSY` when it is a swap file.
-    /// `EOPNOTSUPP` when its file system has no page cache for it, or is not local. Those of opening it.
+    /// `EOPNOTSUPP` when its file system is not known, or has no page cache for it. Those of opening it.
     pub(crate) fn new<T: MemoryOwner>(
         file: ARef<LocalFile>,
         read_only: bool,
@@ -135,7 +140,7 @@ impl LowerFile {
         // SAFETY: The file is open, and keeps its page cache.
         let is_cached = unsafe { (*(*(*file.as_ptr()).f_mapping).a_ops).read_folio.is_some() };
         // SAFETY: The file is open.
-        let is_right = is_shmem || (is_cached && unsafe { is_local(file.as_ptr()) });
+        let is_right = is_shmem || (is_cached && unsafe { is_on_known_disk(file.as_ptr()) });
         if !is_right || (!read_only && operations.write_iter.is_none()) {
             return Err(eopnotsupp());
         }
@@ -257,8 +262,9 @@ impl LowerFile {
     /// Those of `write()`. `EIO` when nothing is written.
     pub(super) fn write(&self, batch: &PageBatch, pos: u64) -> Result {
         let mut done = 0;
-        let mut iter = batch.iter();
         while done < batch.len() {
+            // A new one each time: a write may cut it off.
+            let mut iter = batch.iter_from(done);
             // CAST: The position is in a file.
             let mut at = (pos + done as u64) as i64;
             // SAFETY: The iterator is that of `batch`, which lives longer.

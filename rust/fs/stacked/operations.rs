@@ -210,12 +210,15 @@ unsafe extern "C" fn write_iter(
     let Ok(len) = usize::try_from(written) else {
         return written;
     };
+    if len == 0 {
+        return 0;
+    }
     // SAFETY: As above.
     let end = unsafe { (*kiocb).ki_pos };
     // CAST: It fits in a file.
     stack.mark_dirty(pages_of(end - len as i64, len), room);
     if end as u64 > old_size {
-        stack.mark_grown(old_size, grown);
+        stack.mark_grown(old_size, end as u64, grown);
     }
     // shmem has nothing to be made durable, and does not ask.
     //
@@ -310,8 +313,9 @@ unsafe extern "C" fn fallocate(
     };
     // SAFETY: By the safety requirements.
     let ret = unsafe { fallocate(file, mode, offset, len) };
-    if pages.size() > old_size {
-        stack.mark_grown(old_size, room);
+    let size = pages.size();
+    if size > old_size {
+        stack.mark_grown(old_size, size, room);
     }
     ret
 }

@@ -87,7 +87,7 @@ impl Stack {
         let old_size = locked.size();
         if size > old_size {
             file.set_size_locked(&locked, size)?;
-            self.mark_grown(old_size, room.dirty);
+            self.mark_grown(old_size, size, room.dirty);
             return Ok(());
         }
         // Seldom more than above.

@@ -75,8 +75,10 @@ pub(super) struct Written {
     /// Pages that were written since the lower file was last made durable.
     pub(super) unsynced: PageSet,
     /// The size of the stacked file that the lower file was given last. It may be larger: others have
-    /// appended to it, or a sync has ended early.
+    /// appended to it.
     pub(super) size: u64,
+    /// How far syncs that ended early have written; not less than `size`.
+    pub(super) reached: u64,
 }
 
 impl Written {
@@ -84,6 +86,7 @@ impl Written {
         Self {
             unsynced: PageSet::new(),
             size,
+            reached: size,
         }
     }
 }
@@ -164,9 +167,9 @@ impl Stack {
         self.dirty.lock().insert(pages, room);
     }
 
-    /// Notes that the file has grown from `old_size`. What mappings have stored behind that, in its last
-    /// page, belongs to the file from now on.
-    pub(super) fn mark_grown(&self, old_size: u64, room: PageSetRoom) {
-        self.mark_dirty(pages_with(old_size, old_size + 1), room);
+    /// Notes that the file has grown. What mappings have stored behind the old end, in the last page, belongs
+    /// to it from now on; and what others have appended to the lower file is not what it has there.
+    pub(super) fn mark_grown(&self, old_size: u64, size: u64, room: PageSetRoom) {
+        self.mark_dirty(pages_with(old_size, size), room);
     }
 }

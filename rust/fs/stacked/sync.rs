@@ -50,8 +50,8 @@ const MOST_TRUNCATIONS: u32 = 100;
 enum DirtyRun {
     /// Contents.
     Pages(Range<usize>),
-    /// A hole.
-    Hole(Range<usize>),
+    /// Nothing: a hole, or pages that come from below and were not touched.
+    Missing(Range<usize>),
 }
 
 /// Memory to take dirty pages out of the notes.
@@ -168,10 +168,12 @@ impl Stack {
         // Pages that are added meanwhile are for the next sync.
         let end = pages.end.min(pages_with(0, upper.size()).end);
         let mut next = pages.start;
-        if upper.size() < written.size {
-            let size = upper.size();
+        // What one page cannot do, others may.
+        let mut first_error = Ok(());
+        let size = upper.size();
+        if size < written.reached {
             self.lower.resize(size)?;
-            written.size = size;
+            (written.size, written.reached) = (size, size);
         }
         while next < end {
             let room = TakeRoom::new()?;
@@ -180,24 +182,25 @@ impl Stack {
                 break;
             };
             let (result, run) = match dirty {
-                DirtyRun::Pages(run) => (self.write_pages(upper, &run), run),
-                DirtyRun::Hole(run) => (self.write_hole(upper, &run), run),
+                DirtyRun::Pages(run) => (self.write_pages(upper, &run, written), run),
+                DirtyRun::Missing(run) => (self.write_missing(upper, &run, written), run),
             };
-            // Before an error is returned: a part may be written.
+            // Also after an error: a part may be written.
             written.unsynced.insert(run.clone(), unsynced);
             if let Err(err) = result {
-                self.mark_dirty(run, undo);
-                return Err(err);
+                self.mark_dirty(run.clone(), undo);
+                first_error = first_error.and(Err(err));
             }
             next = run.end;
             stop.check()?;
         }
+        first_error?;
         let size = upper.size();
-        if written.size != size {
+        if written.size != size || written.reached > size {
             if self.lower.size() != size {
                 self.lower.resize(size)?;
             }
-            written.size = size;
+            (written.size, written.reached) = (size, size);
         }
         Ok(())
     }
@@ -221,10 +224,10 @@ impl Stack {
         dirty.remove(guess.clone(), room.taken);
         // A page of what seemed to be a hole may have come before that.
         let run = match next_page(guess.clone()) {
-            None => DirtyRun::Hole(guess),
+            None => DirtyRun::Missing(guess),
             Some(page) if page > guess.start => {
                 dirty.insert(page..guess.end, room.put_back);
-                DirtyRun::Hole(guess.start..page)
+                DirtyRun::Missing(guess.start..page)
             }
             Some(_) => {
                 let end = guess.end.min(guess.start + BATCH_PAGES);
@@ -235,32 +238,86 @@ impl Stack {
         Some(run)
     }
 
-    /// Zeros pages that are a hole.
-    fn write_hole(&self, upper: &AddressSpace, run: &Range<usize>) -> Result {
-        let pos = (run.start as u64) << PAGE_SHIFT;
-        let size = upper.size().min(self.lower.size());
-        let end = size.min((run.end as u64) << PAGE_SHIFT);
-        if pos >= end {
-            return Ok(());
+    /// Whether a missing page comes from the lower file, which has what it would be filled with.
+    fn comes_from_below(&self, page: usize) -> bool {
+        page < self.lower_pages() && !self.gone.lock().contains(page)
+    }
+
+    /// The first of missing `pages` that are a hole: they do not come from below.
+    fn hole_in(&self, pages: &Range<usize>) -> Option<Range<usize>> {
+        let below = self.lower_pages();
+        let gone = match pages.start < below {
+            true => self.gone.lock().first_in(pages.start..pages.end.min(below)),
+            false => None,
+        };
+        let behind = pages.start.max(below)..pages.end;
+        gone.or_else(|| (!behind.is_empty()).then_some(behind))
+    }
+
+    /// Notes pages behind `size` again, which a sync could not write: a truncation came after it had taken
+    /// the notes, and growth notes less.
+    fn put_back(&self, pages: Range<usize>, size: u64) -> Result {
+        let start = pages.start.max(pages_with(0, size).end);
+        if start < pages.end {
+            self.mark_dirty(start..pages.end, PageSetRoom::new()?);
         }
-        match self.lower.punch(pos, end - pos) {
-            Err(err) if err == eopnotsupp() => self.write_pages(upper, run),
-            result => result,
+        Ok(())
+    }
+
+    /// Zeros missing pages that are a hole. Others are in the lower file as they are.
+    fn write_missing(
+        &self,
+        upper: &AddressSpace,
+        run: &Range<usize>,
+        written: &mut Written,
+    ) -> Result {
+        let mut next = run.start;
+        while let Some(hole) = self.hole_in(&(next..run.end)) {
+            next = hole.end;
+            let size = upper.size();
+            self.put_back(hole.clone(), size)?;
+            let pos = (hole.start as u64) << PAGE_SHIFT;
+            let end = size
+                .min(self.lower.size())
+                .min((hole.end as u64) << PAGE_SHIFT);
+            if pos >= end {
+                continue;
+            }
+            match self.lower.punch(pos, end - pos) {
+                Err(err) if err == eopnotsupp() => {
+                    let pages = hole.start..pages_with(pos, end).end;
+                    self.write_pages(upper, &pages, written)?;
+                }
+                result => result?,
+            }
         }
+        Ok(())
     }
 
     /// Writes pages. Those that others may store to without a fault stay dirty.
-    fn write_pages(&self, upper: &AddressSpace, run: &Range<usize>) -> Result {
+    fn write_pages(
+        &self,
+        upper: &AddressSpace,
+        run: &Range<usize>,
+        written: &mut Written,
+    ) -> Result {
         let mut next = run.start;
         while next < run.end {
             let mut batch = PageBatch::new(BATCH_PAGES)?;
             let start = next;
+            let (mut is_below, mut is_behind) = (false, false);
             // The size comes after the notes: who appends sets it before it notes its pages.
             while next < run.end && next - start < BATCH_PAGES {
-                if (next as u64) << PAGE_SHIFT >= upper.size() {
+                is_behind = (next as u64) << PAGE_SHIFT >= upper.size();
+                if is_behind {
                     break;
                 }
                 let Some(folio) = get_folio(upper, next)? else {
+                    // Neither there nor gone: the lower file has it.
+                    is_below = self.comes_from_below(next);
+                    if is_below {
+                        break;
+                    }
                     batch.push_zeros()?;
                     next += 1;
                     continue;
@@ -275,12 +332,21 @@ impl Stack {
                 next = pages.end;
             }
             let pos = (start as u64) << PAGE_SHIFT;
-            let left = upper.size().saturating_sub(pos);
-            batch.truncate(left.try_into().unwrap_or(usize::MAX));
-            if batch.len() == 0 {
-                break;
+            let size = upper.size();
+            self.put_back(start..run.end, size)?;
+            batch.truncate(size.saturating_sub(pos).try_into().unwrap_or(usize::MAX));
+            if batch.len() != 0 {
+                let result = self.lower.write(&batch, pos);
+                // Also what a failed write has appended is to be cut off, if the file shrinks again.
+                let end = self.lower.size().min(pos + batch.len() as u64);
+                written.reached = written.reached.max(end);
+                result?;
             }
-            self.lower.write(&batch, pos)?;
+            if is_behind {
+                // Whatever the size is now.
+                return self.put_back(next..run.end, 0);
+            }
+            next += usize::from(is_below);
         }
         Ok(())
     }

@@ -80,11 +80,12 @@ unsafe extern "C" fn fault(vmf: *mut bindings::vm_fault) -> bindings::vm_fault_t
         let pages = AddressSpace::from_raw((*file).f_mapping);
         (stack_of_raw(file), pages, fault.pgoff)
     };
-    // Behind the end, shmem refuses.
-    let result = match page < pages_with(0, pages.size()).end {
-        true => stack.fill_and_allocate(pages, page..page + 1, StopOn::FatalSignal),
-        false => Ok(()),
-    };
+    // Not left to shmem: if the file grows meanwhile, that allocates a folio that may have zeros for pages
+    // that come from below.
+    if page >= pages_with(0, pages.size()).end {
+        return bindings::vm_fault_reason_VM_FAULT_SIGBUS;
+    }
+    let result = stack.fill_and_allocate(pages, page..page + 1, StopOn::FatalSignal);
     match result {
         Ok(()) => (),
         Err(ENOMEM) => return bindings::vm_fault_reason_VM_FAULT_OOM,

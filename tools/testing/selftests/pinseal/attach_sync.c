@@ -4,6 +4,7 @@
  * whatever goes on beside it, and others' changes of that file are left alone.
  */
 #include <pthread.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
 
@@ -247,6 +248,94 @@ TEST_F(stacked, a_store_behind_the_end_comes_with_growth)
 	ASSERT_EQ(1, sys(pwrite(self->fd, "w", 1, self->size + 3 * self->page)));
 	ASSERT_EQ(0, sys(fsync(self->fd)));
 	EXPECT_EQ(-1, differs_from_lower(self->fd, self->lower));
+}
+
+/* What was not touched is in the lower file, and stays there. */
+TEST_F(stacked, growth_leaves_pages_that_were_not_touched)
+{
+	size_t last = self->size - 1;
+
+	ASSERT_EQ(0, ps_resize(self->fd, self->size + self->page));
+	ASSERT_EQ(0, sys(fsync(self->fd)));
+	EXPECT_EQ(lower_byte(last), byte_of(self->lower, last));
+	ASSERT_EQ(1, sys(pwrite(self->fd, "w", 1, self->size + 700 * self->page)));
+	ASSERT_EQ(0, sys(fsync(self->fd)));
+	EXPECT_EQ(lower_byte(last), byte_of(self->lower, last));
+	EXPECT_EQ('w', byte_of(self->lower, self->size + 700 * self->page));
+	ASSERT_EQ(0, ps_fallocate(self->fd, 0, self->size + 5000 * self->page, self->page));
+	ASSERT_EQ(0, sys(fsync(self->fd)));
+	EXPECT_EQ(lower_byte(last), byte_of(self->lower, last));
+	EXPECT_LOWER(0, self->size);
+}
+
+TEST_F(stacked, an_empty_append_changes_nothing)
+{
+	size_t at = 5 * self->page + 100;
+
+	ASSERT_EQ(0, fcntl(self->fd, F_SETFL, O_APPEND));
+	EXPECT_EQ(0, sys(pwrite(self->fd, "", 0, at)));
+	ASSERT_EQ(0, sys(fsync(self->fd)));
+	EXPECT_EQ(lower_byte(at), byte_of(self->lower, at));
+	EXPECT_EQ(lower_byte(5 * self->page), byte_of(self->lower, 5 * self->page));
+}
+
+/* A sync that ends early has made the lower file longer. */
+TEST_F(stacked, what_a_failed_sync_has_appended_is_cut_off)
+{
+	struct rlimit limit = { 100 * self->page, RLIM_INFINITY };
+	struct stat st;
+
+	signal(SIGXFSZ, SIG_IGN);
+	ASSERT_EQ(0, ps_resize(self->fd, 200 * self->page));
+	for (int i = 0; i < 200; i++)
+		ASSERT_EQ(1, sys(pwrite(self->fd, "w", 1, i * self->page)));
+	ASSERT_EQ(0, setrlimit(RLIMIT_FSIZE, &limit));
+	EXPECT_EQ(-EFBIG, sys(fsync(self->fd)));
+	limit.rlim_cur = RLIM_INFINITY;
+	ASSERT_EQ(0, setrlimit(RLIMIT_FSIZE, &limit));
+	ASSERT_EQ(0, ps_resize(self->fd, self->size));
+	ASSERT_EQ(0, sys(fsync(self->fd)));
+	ASSERT_EQ(0, fstat(self->lower, &st));
+	EXPECT_EQ(self->size, st.st_size);
+	EXPECT_EQ(-1, differs_from_lower(self->fd, self->lower));
+}
+
+/* What others have appended is not the object's, which has zeros there. */
+TEST_F(stacked, growth_replaces_what_others_append)
+{
+	for (int i = 0; i < 3; i++)
+		ASSERT_EQ(1, sys(pwrite(self->lower, "o", 1, self->size + (i + 1) * self->page)));
+	ASSERT_EQ(0, ps_resize(self->fd, self->size + 5 * self->page));
+	ASSERT_EQ(0, sys(fsync(self->fd)));
+	EXPECT_EQ(-1, differs_from_lower(self->fd, self->lower));
+}
+
+/* Cut and grown while a sync goes on: what was behind the end does not come back below. */
+TEST_F(stacked, cuts_beside_a_sync)
+{
+	uint64_t until = now_ns() + test_rounds(1500, 8000) * NSEC_PER_MSEC;
+	char *pages = malloc(N * self->page);
+
+	memset(pages, 'w', N * self->page);
+	while (now_ns() < until) {
+		struct storer s = { self->p, self->fd, self->page };
+		pthread_t thread;
+		void *failed;
+
+		ASSERT_EQ(N * self->page, sys(pwrite(self->fd, pages, N * self->page, 0)));
+		ASSERT_EQ(0, sys(fsync(self->fd)));
+		ASSERT_EQ(0, pthread_create(&thread, NULL, sync_on, &s));
+		for (int i = 0; i < 3; i++) {
+			ASSERT_EQ(0, ps_resize(self->fd, self->page));
+			ASSERT_EQ(0, ps_resize(self->fd, N * self->page));
+		}
+		__atomic_store_n(&s.quit, true, __ATOMIC_RELEASE);
+		pthread_join(thread, &failed);
+		ASSERT_EQ(NULL, failed);
+		ASSERT_EQ(0, sys(fsync(self->fd)));
+		ASSERT_EQ(-1, differs_from_lower(self->fd, self->lower));
+	}
+	free(pages);
 }
 
 /* The object has an open file of its own. */
