@@ -31,7 +31,11 @@ use kernel::{
         c_ulong, //
     },
     fs::{
-        file::flags::O_NONBLOCK,
+        file::flags::{
+            O_DSYNC,
+            O_NONBLOCK,
+            O_SYNC, //
+        },
         File,
         Kiocb,
         LocalFile, //
@@ -267,10 +271,26 @@ impl<T: MemoryDevice> Operations<T> {
         if let Err(err) = device.wait_write_unblocked(file_flags & O_NONBLOCK != 0) {
             return err.to_errno() as isize;
         }
-        match device.memory() {
-            // SAFETY: By the safety requirements.
-            Ok(memory) => unsafe { memory.splice_write(pipe, pos, len, flags) },
-            Err(err) => err.to_errno() as isize,
+        let memory = match device.memory() {
+            Ok(memory) => memory,
+            Err(err) => return err.to_errno() as isize,
+        };
+        // SAFETY: By the safety requirements.
+        let written = unsafe { memory.splice_write(pipe, pos, len, flags) };
+        if written <= 0 || file_flags & O_DSYNC == 0 {
+            return written;
+        }
+        // The file behind the device does not know the flag.
+        //
+        // SAFETY: By the safety requirements.
+        let ret = unsafe {
+            let end = *pos;
+            let data_only = file_flags & O_SYNC != O_SYNC;
+            Self::sync(memory, file, end - written as i64, end - 1, data_only)
+        };
+        match ret {
+            0 => written,
+            err => err as isize,
         }
     }
 

@@ -961,8 +961,8 @@ struct pinseal_attach {
  * EPERM: it is append-only or immutable, or open with O_APPEND, without
  *	PINSEAL_ATTACH_RDONLY; the object's descriptor is not open for writing.
  * ETXTBSY: it is a swap file.
- * EOPNOTSUPP: its file system has no page cache for it, or is neither on a block device nor
- *	tmpfs: a server or a program could delay pages for ever.
+ * EOPNOTSUPP: its file system is none of ext4, XFS, btrfs, F2FS and tmpfs, or has no page
+ *	cache for it.
  * EBUSY: the object has memory already.
  */
 #define PINSEAL_IOC_ATTACH	_IOW(PINSEAL_IOC_MAGIC, 0x0c, struct pinseal_attach)

@@ -408,6 +408,21 @@ TEST_F(stacked, synchronous_writes_are_in_the_lower_file)
 	EXPECT_EQ('w', byte_of(self->lower, self->size + 9));
 }
 
+TEST_F(stacked, a_splice_to_a_synchronous_file_is_in_the_lower_file)
+{
+	int fd = ps_open(O_RDWR | O_DSYNC), pipes[2];
+	loff_t at = self->page;
+
+	ASSERT_EQ(0, ps_attach(fd, self->lower, 0));
+	ASSERT_EQ(0, pipe(pipes));
+	ASSERT_EQ(3, write(pipes[1], "abc", 3));
+	ASSERT_EQ(3, sys(splice(pipes[0], NULL, fd, &at, 3, 0)));
+	EXPECT_EQ('b', byte_of(self->lower, self->page + 1));
+	close(pipes[0]);
+	close(pipes[1]);
+	close(fd);
+}
+
 TEST_F(stacked, a_close_syncs_if_it_is_to)
 {
 	int fd = ps_open(O_RDWR), again, lower = new_lower(&self->disk, "/tmp");
