@@ -206,7 +206,7 @@ impl Stack {
     }
 
     /// Takes the first of `pages` that are dirty out of the notes. Stores are noted again from here on; those
-    /// that came before are seen by who looks at the pages after this.
+    /// that came before are seen when the pages are looked at after this.
     fn take_dirty(
         &self,
         upper: &AddressSpace,
