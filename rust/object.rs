@@ -418,7 +418,7 @@ impl Object {
         };
         stack.fill_all(upper, stop)?;
         match stack.is_writable() {
-            true => stack.sync_and_note(upper, 0..usize::MAX, false, stop),
+            true => stack.sync(upper, 0..usize::MAX, false, stop),
             false => Ok(()),
         }
     }

@@ -19,7 +19,7 @@ import sys
 import time
 
 from console import panic, splats
-from watch import Lines, indented, say
+from watch import Lines, guest_arguments, indented, say
 
 # The longest time that a load is left alone, in seconds.
 LONGEST_LOAD = 6
@@ -29,19 +29,9 @@ BEAT = 60
 
 def arguments():
     parser = argparse.ArgumentParser()
-    parser.add_argument("--name", required=True, help="the guest's name in the output")
     parser.add_argument("--rounds", type=int, required=True)
     parser.add_argument("--seed", type=int, help="the first one, else a random one")
-    parser.add_argument("--silence", type=float, required=True,
-                        help="seconds of silence after which a guest is lost")
-    parser.add_argument("--boot", type=float, required=True,
-                        help="seconds of silence after which it is started again")
-    parser.add_argument("--console", required=True, help="file with the kernel's log")
-    parser.add_argument("--report", required=True, help="file to keep the reports in")
-    parser.add_argument("--result", required=True, help="file for the result")
-    parser.add_argument("--kept-in", required=True,
-                        help="the folder of these files, as the host names it")
-    parser.add_argument("command", nargs="+")
+    guest_arguments(parser)
     return parser.parse_args()
 
 

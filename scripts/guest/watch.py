@@ -26,11 +26,9 @@ from report import Report
 from symbols import NoSymbols, Symbols
 
 
-def arguments():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("mode", choices=["tests", "show"])
+def guest_arguments(parser):
+    """What tells of a guest."""
     parser.add_argument("--name", required=True, help="the guest's name in the output")
-    parser.add_argument("--queue", help="file with the tests that are left to run")
     parser.add_argument("--silence", type=float, required=True,
                         help="seconds of silence after which the guest is lost")
     parser.add_argument("--boot", type=float, required=True,
@@ -40,9 +38,16 @@ def arguments():
     parser.add_argument("--result", required=True, help="file for the result")
     parser.add_argument("--kept-in", required=True,
                         help="the folder of these files, as the host names it")
+    parser.add_argument("command", nargs="+")
+
+
+def arguments():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("mode", choices=["tests", "show"])
+    parser.add_argument("--queue", help="file with the tests that are left to run")
     parser.add_argument("--symbols", nargs=3, metavar=("SCRIPT", "VMLINUX", "MODULES"),
                         help="what decodes addresses, if there is debug info")
-    parser.add_argument("command", nargs="+")
+    guest_arguments(parser)
     return parser.parse_args()
 
 

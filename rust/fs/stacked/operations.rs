@@ -334,7 +334,7 @@ unsafe extern "C" fn fsync(
     // CAST: `end` is not before `start`.
     let len = (end.saturating_sub(start) as usize).saturating_add(1);
     let stop = StopOn::FatalSignal;
-    let result = stack.sync_and_note(pages, pages_of(start, len), data_only != 0, stop);
+    let result = stack.sync(pages, pages_of(start, len), data_only != 0, stop);
     // Also an error that another descriptor was told of.
     //
     // SAFETY: The caller has the file open.

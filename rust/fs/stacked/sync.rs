@@ -84,7 +84,8 @@ fn get_folio(upper: &AddressSpace, page: usize) -> Result<Option<StackedFolio>> 
 }
 
 impl Stack {
-    /// Writes what changed of `pages` of `upper`, makes it durable, and gives the lower file the same size.
+    /// Writes what changed of `pages` of `upper`, and the size if it has changed, and makes that durable. Each
+    /// descriptor is told of an error of the lower file.
     ///
     /// Context: sleeps. Takes folio locks, and locks of the lower file.
     ///
@@ -107,38 +108,27 @@ impl Stack {
                 false => Ok(()),
             };
         }
-        self.lower.check_size(written.size)?;
         // What the current CPU's LRU batch holds would stay dirty.
         drain_local();
-        self.write_dirty(upper, pages, &mut written, stop)?;
-        match self.lower.sync(data_only) {
-            Ok(()) => written.unsynced.clear(),
-            Err(err) => {
-                // The file system may have dropped what it could not write.
-                written.unsynced.move_to(&mut self.dirty.lock());
-                return Err(err);
-            }
-        }
-        Ok(())
-    }
-
-    /// As [`Stack::sync`]. Each descriptor is told of an error of the lower file.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`Stack::sync`].
-    pub(crate) fn sync_and_note(
-        &self,
-        upper: &AddressSpace,
-        pages: Range<usize>,
-        data_only: bool,
-        stop: StopOn,
-    ) -> Result {
-        let result = self.sync(upper, pages, data_only, stop);
+        let result = self
+            .lower
+            .check_size(written.size)
+            .and_then(|()| self.write_dirty(upper, pages, &mut written, stop))
+            .and_then(|()| self.make_durable(&mut written, data_only));
         match result {
             // The caller's own trouble.
-            Ok(()) | Err(EINTR | ERESTARTSYS | ETIMEDOUT | ENOMEM | EROFS) => (),
+            Ok(()) | Err(EINTR | ERESTARTSYS | ETIMEDOUT | ENOMEM) => (),
             Err(err) => upper.note_write_error(err),
+        }
+        result
+    }
+
+    fn make_durable(&self, written: &mut Written, data_only: bool) -> Result {
+        let result = self.lower.sync(data_only);
+        match result {
+            Ok(()) => written.unsynced.clear(),
+            // The file system may have dropped what it could not write.
+            Err(_) => written.unsynced.move_to(&mut self.dirty.lock()),
         }
         result
     }

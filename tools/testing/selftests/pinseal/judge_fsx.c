@@ -64,10 +64,7 @@ FIXTURE_SETUP(fsx)
 		SKIP(return, "there is no fsx here");
 	if (variant->disk && !disk_is_there(variant->disk))
 		SKIP(return, "there is no disk with %s", variant->disk);
-	if (variant->disk)
-		ASSERT_EQ(0, disk_mount(&self->disk, variant->disk));
-	self->lower = variant->disk || variant->dir ? new_lower(&self->disk, variant->dir) :
-						      memfd_create("lower", MFD_CLOEXEC);
+	self->lower = open_lower(&self->disk, variant->disk, variant->dir);
 	ASSERT_LE(0, self->lower);
 	ASSERT_EQ(0, fill_lower(self->lower, 600000));
 	self->fd = ps_open(O_RDWR);

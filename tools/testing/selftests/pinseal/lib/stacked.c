@@ -39,6 +39,15 @@ int new_lower(struct disk *disk, const char *dir)
 	return fd;
 }
 
+int open_lower(struct disk *disk, const char *type, const char *dir)
+{
+	int ret = type ? disk_mount(disk, type) : 0;
+
+	if (ret)
+		return ret;
+	return sys(type || dir ? new_lower(disk, dir) : memfd_create("lower", MFD_CLOEXEC));
+}
+
 long differs(const char *p, size_t from, size_t to)
 {
 	for (size_t i = from; i < to; i++)

@@ -18,6 +18,12 @@ char lower_byte(size_t at);
 /* fill_lower() - gives a file @size such bytes: 0, or -errno. */
 int fill_lower(int fd, size_t size);
 
+/*
+ * open_lower() - a new file on the disk of @type, which is mounted; in @dir if that is NULL; or a memfd if
+ * both are. The descriptor, or -errno.
+ */
+int open_lower(struct disk *disk, const char *type, const char *dir);
+
 /* new_lower() - a new file without a name, on the disk if it is mounted, else in @dir. */
 int new_lower(struct disk *disk, const char *dir);
 

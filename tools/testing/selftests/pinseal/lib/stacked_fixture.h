@@ -33,10 +33,7 @@ FIXTURE_SETUP(stacked)
 	self->size = (N - 1) * self->page + TAIL;
 	if (variant->disk && !disk_is_there(variant->disk))
 		SKIP(return, "there is no disk with %s", variant->disk);
-	if (variant->disk)
-		ASSERT_EQ(0, disk_mount(&self->disk, variant->disk));
-	self->lower = variant->disk || variant->dir ? new_lower(&self->disk, variant->dir) :
-						      memfd_create("lower", MFD_CLOEXEC);
+	self->lower = open_lower(&self->disk, variant->disk, variant->dir);
 	ASSERT_LE(0, self->lower);
 	ASSERT_EQ(0, fill_lower(self->lower, self->size));
 	self->fd = ps_open(O_RDWR);
