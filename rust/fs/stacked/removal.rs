@@ -96,6 +96,7 @@ impl Stack {
         // Before that, pages behind the size do not come from below either, and it does not grow while the
         // inode is locked.
         self.note_gone(whole_pages(size, u64::MAX), room.gone, room.failed);
+        // Growth notes them, too, but for a write() that knows the old size.
         self.mark_dirty(pages_with(size, old_size), room.dirty);
         Ok(())
     }

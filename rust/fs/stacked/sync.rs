@@ -245,7 +245,7 @@ impl Stack {
     }
 
     /// Notes pages behind `size` again, which a sync could not write: a truncation came after it had taken
-    /// the notes, and growth notes less.
+    /// the notes. Growth does not note all of them if its `write()` knows the size before the truncation.
     fn put_back(&self, pages: Range<usize>, size: u64) -> Result {
         let start = pages.start.max(pages_with(0, size).end);
         if start < pages.end {
