@@ -318,10 +318,22 @@ TEST_F(pin_wait, holds_nobody_up)
 	EXPECT_LE(0, pin);
 	close(pin);
 	EXPECT_TRUE(waiters_become(self->fd, "1"));
-	/* The page gets another folio, so the wait is over; but then the seal is there. */
+	/*
+	 * The page gets another folio, so the wait is over. Then the seal is there; or it takes
+	 * another attempt, the pin is made before that, and its pages are isolated, too.
+	 */
 	arg.flags = PINSEAL_SEAL_NOWAIT | PINSEAL_SEAL_ISOLATE;
 	EXPECT_EQ(0, ps_seal(other, &arg));
-	EXPECT_EQ(-EPERM, pinner_join(&p));
+	pin = pinner_join(&p);
+	if (pin >= 0) {
+		EXPECT_LE(1 + COUNT, arg.isolated_pages);
+		EXPECT_EQ(1, sys(pwrite(pin, "z", 1, 0)));
+		EXPECT_EQ(1, sys(pread(other, &c, 1, self->first * self->page)));
+		EXPECT_EQ('w', c);
+		close(pin);
+	} else {
+		EXPECT_EQ(-EPERM, pin);
+	}
 	close(other);
 }
 
