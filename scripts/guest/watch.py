@@ -89,10 +89,13 @@ class Guest:
             for chunk in self._run():
                 heard = True
                 yield chunk
-            if heard or not self.silent or not boots_left:
+            # An assertion of QEMU's own. Nothing of ours has run.
+            aborted = self.status == -signal.SIGABRT
+            if heard or not (self.silent or aborted) or not boots_left:
                 return
-            say([f"{self._options.name:<13} did not get to init within "
-                 f"{self._options.boot:.0f} s; starting it again"])
+            why = "QEMU aborted before init" if aborted else \
+                f"did not get to init within {self._options.boot:.0f} s"
+            say([f"{self._options.name:<13} {why}; starting it again"])
 
     def _run(self):
         # A session of its own: QEMU may be a child of the command, and must not outlive it.
