@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Calls of fsx, a judge of files, that mean an object instead: the linker has them come here. What
- * fsx opens is the descriptor $PINSEAL_FSX_FD. The descriptor of a device has no size for fstat(), and
- * other commands than ftruncate() and fallocate(); all else is the kernel's.
+ * fsx opens is an object that is stacked on the file $PINSEAL_FSX_LOWER, a descriptor; each time a new
+ * one, and the last one is closed before. In the end its bytes go to the file $PINSEAL_FSX_END. The
+ * descriptor of a device has no size for fstat(), and other commands than ftruncate() and fallocate();
+ * all else is the kernel's.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -37,23 +39,56 @@ int __wrap_ftruncate64(int fd, off64_t size)
 				      syscall(SYS_ftruncate, fd, size);
 }
 
+/* The object that is open, or was last; a descriptor of our own keeps it from being closed. */
+static int object = -1;
+
+/* What it has is to be found in the file below, by the next object. */
+static int new_object(int lower)
+{
+	struct pinseal_attach attach = { .fd = lower };
+
+	if (object >= 0 && (fsync(object) || close(object)))
+		return -1;
+	object = __real_open64("/dev/pinseal", O_RDWR | O_CLOEXEC);
+	return object < 0 ? -1 : ioctl(object, PINSEAL_IOC_ATTACH, &attach);
+}
+
 int __wrap_open64(const char *path, int flags, ...)
 {
-	const char *object = getenv("PINSEAL_FSX_FD");
+	const char *lower = getenv("PINSEAL_FSX_LOWER");
 	va_list args;
-	int mode, fd;
+	int mode;
 
 	va_start(args, flags);
 	mode = va_arg(args, int);
 	va_end(args);
-	if (!object || strcmp(path, NAME))
+	if (!lower || strcmp(path, NAME))
 		return __real_open64(path, flags, mode);
-	fd = fcntl(atoi(object), F_DUPFD_CLOEXEC, 0);
-	if (fd >= 0 && flags & O_TRUNC && __wrap_ftruncate64(fd, 0)) {
-		close(fd);
+	if (new_object(atoi(lower)) || (flags & O_TRUNC && __wrap_ftruncate64(object, 0)))
 		return -1;
+	return fcntl(object, F_DUPFD_CLOEXEC, 0);
+}
+
+__attribute__((destructor)) static void end(void)
+{
+	static const char message[] = "the object cannot be read, or synced, in the end\n";
+	const char *path = getenv("PINSEAL_FSX_END");
+	char buf[65536];
+	ssize_t len;
+	off_t at;
+	int fd;
+
+	if (object < 0 || !path)
+		return;
+	fd = __real_open64(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	for (at = 0; (len = pread(object, buf, sizeof(buf), at)) > 0; at += len)
+		if (pwrite(fd, buf, len, at) != len)
+			break;
+	if (len || fsync(object)) {
+		/* Of the C library, there is what Rust's own needs. */
+		(void)!write(STDERR_FILENO, message, sizeof(message) - 1);
+		_exit(1);
 	}
-	return fd;
 }
 
 int __wrap_fstat64(int fd, struct stat64 *st)

@@ -20,8 +20,8 @@
 #include "random.h"
 #include "seal.h"
 #include "share.h"
-#include "stacked.h"
 #include "size.h"
+#include "stacked.h"
 #include "worker.h"
 
 #define DOOMED_FD	700	/* first number reserved for descriptors closed at random */
@@ -187,8 +187,23 @@ static int open_inner(int fd)
 	return inner < 0 ? -1 : inner;
 }
 
+/* A new file for an object to be stacked on: empty, or with pages for all or a part of the object. */
+static int new_lower_file(struct random *r, size_t span, bool *has_content)
+{
+	int fd = memfd_open();
+	size_t size = once_in(r, 2) ? span : 1 + random_below(r, 2 * span);
+
+	*has_content = !once_in(r, 4);
+	if (fd >= 0 && *has_content && fill_lower(fd, size)) {
+		close(fd);
+		return -1;
+	}
+	return fd;
+}
+
 int new_object(struct target *t, struct random *r, size_t span)
 {
+	bool from_below = false;
 	int access = once_in(r, 12) ? one_of(r, O_RDONLY, O_WRONLY) : O_RDWR;
 	bool created = access == O_RDWR && once_in(r, 3), owner_seals = once_in(r, 2);
 	int fd = created ? created_open(owner_seals ? PINSEAL_CREATE_ALLOW_SEALING : 0, "fuzz") :
@@ -225,17 +240,17 @@ int new_object(struct target *t, struct random *r, size_t span)
 		if (t->inner < 0 || ps_import(fd, t->inner))
 			return -EIO;
 	} else if (access == O_RDWR && once_in(r, 3)) {
-		t->lower = memfd_open();
+		t->lower = new_lower_file(r, span, &from_below);
 		if (t->lower < 0 || ps_attach(fd, t->lower, 0))
 			return -EIO;
-		note(N_STACKED);
+		note(from_below ? N_FROM_BELOW : N_STACKED);
 	}
 	t->used = true;
 	t->keeps_pages = once_in(r, 2);
 	if (ps_resize(fd, span))
 		return -EIO;
-	/* Some objects keep holes. */
-	if (!once_in(r, 4) && fill_file(fd, span, 1 + random_below(r, 255)))
+	/* Some objects keep holes, or what comes from below. */
+	if (!once_in(r, from_below ? 2 : 4) && fill_file(fd, span, 1 + random_below(r, 255)))
 		return -EIO;
 	/* That of a stacked object goes past it. */
 	if (access == O_RDWR && t->inner < 0 && t->lower < 0 && once_in(r, 2))

@@ -71,6 +71,15 @@ char byte_of(int fd, off_t at)
 	return pread(fd, &c, 1, at) == 1 ? c : -1;
 }
 
+/* The size of an object, or another file. */
+static off_t size_of(int fd)
+{
+	int64_t size = ps_size(fd);
+	struct stat st;
+
+	return size >= 0 ? size : fstat(fd, &st) ? -errno : st.st_size;
+}
+
 off_t differs_from_lower(int fd, int lower)
 {
 	return differs_up_to(fd, lower, INT64_MAX);
@@ -78,7 +87,7 @@ off_t differs_from_lower(int fd, int lower)
 
 off_t differs_up_to(int fd, int lower, off_t most)
 {
-	off_t size = ps_size(fd), end = size < most ? size : most, at = 0;
+	off_t size = size_of(fd), end = size < most ? size : most, at = 0;
 	char above[4096], below[4096];
 	struct stat st;
 

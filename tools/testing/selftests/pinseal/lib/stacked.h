@@ -36,7 +36,10 @@ long not_zero(const char *p, size_t from, size_t to);
 /* byte_of() - the byte at @at of a file, or -1. */
 char byte_of(int fd, off_t at);
 
-/* differs_from_lower() - the first byte at which the files differ, also in size; or -1. */
+/*
+ * differs_from_lower() - the first byte at which the object, or another file, and the lower file differ, also
+ * in size; or -1.
+ */
 off_t differs_from_lower(int fd, int lower);
 
 /* differs_up_to() - the same of the first @most bytes. */
