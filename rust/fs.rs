@@ -6,6 +6,7 @@
 //! |-----------------|----------------------------------------------------------------------|
 //! | `memfd_inode`   | inodes of shmem files: page cache, seals, the inode lock              |
 //! | `memfd_file`    | shmem files                                                          |
+//! | `memfd_look`    | shmem files that are looked at, not used                             |
 //! | `set_size`      | sets a file's size with its inode locked                             |
 //! | `stacked`       | shmem files that are stacked on a lower file                         |
 //! | `pinned`        | long-term pins of the pages of a shmem file                          |
@@ -20,6 +21,7 @@ pub(crate) mod mapping;
 pub(crate) mod memfd;
 pub(crate) mod memfd_file;
 pub(crate) mod memfd_inode;
+pub(crate) mod memfd_look;
 pub(crate) mod memory_device;
 pub(crate) mod memory_file;
 pub(crate) mod pinned;

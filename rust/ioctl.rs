@@ -48,6 +48,7 @@ use zerocopy::IntoBytes;
 const FEATURES: u32 = uapi::PINSEAL_FEATURE_CREATE
     | uapi::PINSEAL_FEATURE_PROTECT
     | uapi::PINSEAL_FEATURE_ATTACH
+    | uapi::PINSEAL_FEATURE_LOOK
     | match Mirror::IS_SUPPORTED {
         true => uapi::PINSEAL_FEATURE_MIRROR,
         false => 0,

@@ -66,6 +66,7 @@ use crate::fs::{
         LockedMemfd,
         MemfdInode, //
     }, //
+    memfd_look::MemfdLook,
     memory_file::{
         MemoryFile,
         MemoryOwner, //
@@ -94,6 +95,10 @@ use kernel::{
             Atomic,
             Relaxed,
             Release, //
+        },
+        lock::{
+            mutex::MutexBackend,
+            Guard, //
         },
         Arc,
         ArcBorrow,
@@ -152,6 +157,8 @@ pub(crate) struct Object {
     /// Credentials of the opener.
     owner: ARef<Credential>,
     memory: SetOnce<Memory>,
+    /// Memory of others that is looked at, in place of `memory`.
+    look: SetOnce<MemfdLook>,
     /// A [`SealSet`] of what the inode cannot tell: seals that the kernel does not know;
     /// `F_SEAL_SEAL` where the inode's is [`SealSeal::Implicit`]; `F_SEAL_WRITE` where this module
     /// made sure that no writer is left. Changed under the inode lock only.
@@ -212,6 +219,7 @@ impl Object {
                 owner: owner.into(),
                 name <- new_mutex!(label, "pinseal::Object::name"),
                 memory: SetOnce::new(),
+                look: SetOnce::new(),
                 extra_seals: Atomic::new(0),
                 exclusion <- SealExclusion::new(),
                 pins <- PinTable::new(),
@@ -230,7 +238,7 @@ impl Object {
     ///
     /// # Errors
     ///
-    /// `ENOMEM`, `ENFILE`.
+    /// `ENOMEM`, `ENFILE`. `EPERM` when memory of others is looked at.
     #[inline]
     pub(crate) fn memory(&self) -> Result<&MemfdInode> {
         self.created_memory().map(Memory::inode)
@@ -240,7 +248,7 @@ impl Object {
     ///
     /// # Errors
     ///
-    /// `ENOMEM`, `ENFILE`. `EBADF` when the object has no device files.
+    /// Those of [`Object::memory`]. `EBADF` when the object has no device files.
     #[inline]
     pub(crate) fn file(&self) -> Result<&MemfdFile> {
         match &self.created_memory()?.holding {
@@ -283,6 +291,9 @@ impl Object {
     #[cold]
     fn create_memory(&self) -> Result<&Memory> {
         let name = self.name.lock();
+        if self.look.as_ref().is_some() {
+            return Err(EPERM);
+        }
         if self.memory.as_ref().is_none() {
             let label = match &*name {
                 Some(label) => CStr::from_bytes_with_nul(label).map_err(|_| EINVAL)?,
@@ -302,6 +313,37 @@ impl Object {
         self.memory.as_ref().map(Memory::inode)
     }
 
+    /// The memory, if it was used, or what is looked at in its place.
+    pub(crate) fn seen_memory(&self) -> Option<&MemfdInode> {
+        match self.look.as_ref() {
+            Some(look) => Some(look.inode()),
+            None => self.used_memory(),
+        }
+    }
+
+    /// Looks at memory of others. The object never has memory then: what is done to memory cannot be
+    /// done to this.
+    ///
+    /// # Errors
+    ///
+    /// `EBUSY` when the object has memory, or looks at some.
+    pub(crate) fn look_at(&self, look: MemfdLook) -> Result {
+        let name = self.name.lock();
+        self.check_unused(&name)?;
+        // Populated under the lock of the name only.
+        self.look.populate(look);
+        Ok(())
+    }
+
+    /// Checks that the object has no memory, nor looks at some. That does not change while the name is
+    /// locked.
+    fn check_unused(&self, _name: &Guard<'_, Option<KVec<u8>>, MutexBackend>) -> Result {
+        match self.memory.as_ref().is_some() || self.look.as_ref().is_some() {
+            true => Err(EBUSY),
+            false => Ok(()),
+        }
+    }
+
     /// Makes an existing memfd the memory.
     ///
     /// A file of a mounted tmpfs is refused: overlayfs shows such files as its own, and maps them
@@ -318,19 +360,26 @@ impl Object {
             return Err(EPERM);
         }
         SealSet::from_kernel_bits(inode.seals()).check_addable()?;
-        let _name = self.name.lock();
-        // The owner of the memfd may truncate it.
-        let ban = self.remapped_pages.forbid()?;
-        match self.memory.populate(Memory {
+        // Its pages stay at their place: the owner of the memfd may truncate it.
+        self.set_memory(Memory {
             holding: Holding::File(file),
             seal_seal: SealSeal::Explicit,
-        }) {
-            true => {
-                ban.keep();
-                Ok(())
-            }
-            false => Err(EBUSY),
-        }
+        })
+    }
+
+    /// Makes this the memory. Mappings cannot show its pages elsewhere than at their place.
+    ///
+    /// # Errors
+    ///
+    /// `EBUSY` when the object has memory, or looks at some.
+    fn set_memory(&self, memory: Memory) -> Result {
+        let name = self.name.lock();
+        self.check_unused(&name)?;
+        let ban = self.remapped_pages.forbid()?;
+        // Populated under the lock of the name only.
+        self.memory.populate(memory);
+        ban.keep();
+        Ok(())
     }
 
     /// Makes a new file the memory that is stacked on `lower`. It keeps the module of `like` loaded.
@@ -353,19 +402,11 @@ impl Object {
         // Without the lock of the name, which is taken under the mmap lock: to set a size is to write to
         // a file system.
         let file = MemfdFile::new_stacked(label, &self.owner, Stack::new(lower, flags)?, like)?;
-        let _name = self.name.lock();
-        // Stores by pages that are shown elsewhere could not be noticed.
-        let ban = self.remapped_pages.forbid()?;
-        match self.memory.populate(Memory {
+        // Its pages stay at their place: stores by mappings that show them elsewhere could not be noticed.
+        self.set_memory(Memory {
             holding: Holding::File(file),
             seal_seal: SealSeal::Implicit,
-        }) {
-            true => {
-                ban.keep();
-                Ok(())
-            }
-            false => Err(EBUSY),
-        }
+        })
     }
 
     /// The stack, if the memory is stacked on a file, and the pages.
@@ -445,7 +486,7 @@ impl Object {
 
     /// Size in bytes.
     pub(crate) fn size(&self) -> u64 {
-        self.used_memory().map_or(0, MemfdInode::size)
+        self.seen_memory().map_or(0, MemfdInode::size)
     }
 
     /// Names the object. `new` must not contain NUL.
@@ -456,9 +497,7 @@ impl Object {
     pub(crate) fn set_name(&self, new: &str) -> Result {
         let label = new_label(DEVICE_PREFIX, new)?;
         let mut name = self.name.lock();
-        if self.memory.as_ref().is_some() {
-            return Err(EBUSY);
-        }
+        self.check_unused(&name)?;
         *name = Some(label);
         Ok(())
     }
@@ -479,7 +518,9 @@ impl Object {
     pub(crate) fn seals(&self) -> SealSet {
         let extra = SealSet::from_valid_bits(self.extra_seals.load(Acquire));
         let Some(memory) = self.memory.as_ref() else {
-            return extra;
+            return self.look.as_ref().map_or(extra, |look| {
+                SealSet::from_kernel_bits(look.inode().seals())
+            });
         };
         let inode = SealSet::from_kernel_bits(memory.inode().seals());
         extra

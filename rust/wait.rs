@@ -37,6 +37,7 @@ pub(crate) use self::{
     lease_break::LeaseBreak,
     listing::{
         list_references,
+        Listed,
         Summary, //
     },
     move_wait::MoveWait,

@@ -18,6 +18,7 @@ use crate::{
             MemfdFile, //
             MemfdFlags,
         }, //
+        memfd_look::MemfdLook,
         memory_file::MemoryFile,
         stacked::{
             AttachFlags,
@@ -115,13 +116,21 @@ pub(super) fn export(file: MemoryFile<'_, OpenObject>, arg: Argument) -> Result<
 #[inline(never)]
 pub(super) fn import(file: MemoryFile<'_, OpenObject>, arg: Argument) -> Result {
     let request: uapi::pinseal_import = arg.read()?;
-    check_zero(request.flags)?;
-    if !file.is_writable() {
+    check_zero(request.flags & !uapi::PINSEAL_IMPORT_LOOK)?;
+    let looks = request.flags & uapi::PINSEAL_IMPORT_LOOK != 0;
+    let is_permitted = match looks {
+        true => file.is_readable(),
+        false => file.is_writable(),
+    };
+    if !is_permitted {
         return Err(EPERM);
     }
     // CAST: A negative number is no descriptor, and is none after the cast.
     let memfd = LocalFile::fget(request.fd as u32)?;
-    file.owner().adopt(MemfdFile::from_file(&memfd)?)
+    match looks {
+        true => file.owner().look_at(MemfdLook::new(&memfd)?),
+        false => file.owner().adopt(MemfdFile::from_file(&memfd)?),
+    }
 }
 
 /// `PINSEAL_IOC_ATTACH`.

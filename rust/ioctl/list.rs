@@ -7,14 +7,15 @@ use super::argument::{
     Argument, //
 };
 use crate::{
-    mm::folio::References,
     object::Object,
     uapi,
     wait::{
         list_references,
+        Listed,
         Summary, //
     }, //
 };
+use core::ops::BitOr;
 use kernel::{
     prelude::*,
     uaccess::{
@@ -49,11 +50,11 @@ pub(super) fn list(object: &Object, arg: Argument) -> Result {
     // References of ours are none that anybody waits for.
     object.take_remapped_away();
     // A listing is no use: it does not create the memory.
-    let summary = match object.used_memory() {
+    let summary = match object.seen_memory() {
         Some(memory) => list_references(memory, request.start..end, max, |found| {
-            found.iter().try_for_each(|references| {
-                vec.write_slice(page_entry(object, references).as_bytes())
-            })
+            found
+                .iter()
+                .try_for_each(|listed| vec.write_slice(page_entry(object, listed).as_bytes()))
         })?,
         None => Summary::empty(request.start),
     };
@@ -64,23 +65,28 @@ pub(super) fn list(object: &Object, arg: Argument) -> Result {
     arg.write(&request)
 }
 
-fn page_entry(object: &Object, references: &References) -> uapi::pinseal_page {
-    let large = match references.is_large {
-        true => uapi::PINSEAL_PAGE_LARGE,
-        false => 0,
-    };
+fn page_entry(object: &Object, listed: &Listed) -> uapi::pinseal_page {
+    let Listed { references, flags } = listed;
     let pages = references.index..references.index + references.pages;
-    let handle = match references.dma_pins > 0 && object.pins().pins_any(&pages) {
-        true => uapi::PINSEAL_PAGE_HANDLE,
-        false => 0,
-    };
+    let is_handles = references.dma_pins > 0 && object.pins().pins_any(&pages);
+    let bits = [
+        (references.is_large, uapi::PINSEAL_PAGE_LARGE),
+        (is_handles, uapi::PINSEAL_PAGE_HANDLE),
+        (!flags.is_on_lru, uapi::PINSEAL_PAGE_OFF_LRU),
+        (flags.is_mlocked, uapi::PINSEAL_PAGE_MLOCKED),
+        (flags.is_in_swap_cache, uapi::PINSEAL_PAGE_SWAPCACHE),
+        (flags.is_under_writeback, uapi::PINSEAL_PAGE_WRITEBACK),
+    ];
     uapi::pinseal_page {
         index: references.index as u64,
         pages: references.pages.try_into().unwrap_or(u32::MAX),
         mapped: references.mapped,
         extra: references.extra,
         dma_pins: references.dma_pins,
-        flags: large | handle,
+        flags: bits
+            .into_iter()
+            .filter_map(|(is_set, bit)| is_set.then_some(bit))
+            .fold(0, BitOr::bitor),
         pad: 0,
     }
 }

@@ -66,14 +66,32 @@ impl CachedFolio {
         self.inner.get()
     }
 
+    /// `PG_*` of the first page. They may change at any time, but `PG_head` does not while the folio is
+    /// in the page cache.
+    #[inline]
+    fn flag_bits(&self) -> usize {
+        // SAFETY: The folio is alive by the type invariants; the volatile read is a `READ_ONCE`.
+        unsafe {
+            (&raw const (*self.as_ptr()).__bindgen_anon_1.__bindgen_anon_1.flags.f).read_volatile()
+        }
+    }
+
     #[inline]
     fn is_large(&self) -> bool {
-        // SAFETY: The folio is alive by the type invariants. Its flags may change, but `PG_head`
-        // does not while the folio is in the page cache; the volatile read is a `READ_ONCE`.
-        let flags = unsafe {
-            (&raw const (*self.as_ptr()).__bindgen_anon_1.__bindgen_anon_1.flags.f).read_volatile()
-        };
-        flags & (1 << bindings::pageflags_PG_head) != 0
+        self.flag_bits() & (1 << bindings::pageflags_PG_head) != 0
+    }
+
+    /// Returns the flags that tell what the kernel does with the folio.
+    pub(crate) fn flags(&self) -> FolioFlags {
+        let bits = self.flag_bits();
+        let has = |bit: bindings::pageflags| bits & (1 << bit) != 0;
+        FolioFlags {
+            is_on_lru: has(bindings::pageflags_PG_lru),
+            is_mlocked: has(bindings::pageflags_PG_mlocked),
+            is_in_swap_cache: has(bindings::pageflags_PG_swapbacked)
+                && has(bindings::pageflags_PG_swapcache),
+            is_under_writeback: has(bindings::pageflags_PG_writeback),
+        }
     }
 
     /// Tells the folio from others, as long as it exists.
@@ -182,6 +200,18 @@ impl CachedFolio {
             is_large: pages > 1,
         }
     }
+}
+
+/// What the kernel does with a folio.
+pub(crate) struct FolioFlags {
+    /// Whether it is on an LRU list. Else an LRU batch, or a task that moves it, may have a reference.
+    pub(crate) is_on_lru: bool,
+    /// Whether a mapping has it locked into memory.
+    pub(crate) is_mlocked: bool,
+    /// Whether it is in the swap cache, on its way to or from swap.
+    pub(crate) is_in_swap_cache: bool,
+    /// Whether it is being written to swap.
+    pub(crate) is_under_writeback: bool,
 }
 
 /// The references to a folio by kind, at about one time.

@@ -8,7 +8,10 @@ use crate::{
     fs::memfd_inode::MemfdInode,
     mm::{
         address_space::Entry,
-        folio::References, //
+        folio::{
+            FolioFlags,
+            References, //
+        }, //
     },
     sync::sleep::fatal_signal_pending, //
 };
@@ -26,6 +29,12 @@ const BATCH: usize = 32;
 
 /// Page cache entries between two checks for a fatal signal. Holes have none, and cost nothing.
 const ENTRIES_PER_CHECK: usize = 1 << 18;
+
+/// A folio with extra references.
+pub(crate) struct Listed {
+    pub(crate) references: References,
+    pub(crate) flags: FolioFlags,
+}
 
 /// Totals of a listing.
 #[derive(Default)]
@@ -62,7 +71,7 @@ pub(crate) fn list_references(
     memory: &MemfdInode,
     range: Range<u64>,
     max: Option<u64>,
-    mut report: impl FnMut(&[References]) -> Result,
+    mut report: impl FnMut(&[Listed]) -> Result,
 ) -> Result<Summary> {
     let end = range.end.min(memory.size().div_ceil(1 << PAGE_SHIFT));
     let mut batch = KVec::with_capacity(BATCH, GFP_KERNEL)?;
@@ -84,17 +93,21 @@ pub(crate) fn list_references(
         let mut left = ENTRIES_PER_CHECK;
         batch.clear();
         memory.pages().for_each_entry(from..to, |entry| {
-            let (index, references) = match entry {
-                Entry::Folio(folio) => (folio.range().start, Some(folio.references())),
+            let (index, listed) = match entry {
+                Entry::Folio(folio) => {
+                    let references = folio.references();
+                    let listed = (references.extra != 0).then(|| Listed {
+                        references,
+                        flags: folio.flags(),
+                    });
+                    (references.index, listed)
+                }
                 Entry::Swapped(index) => (index, None),
             };
             let is_visited = left > 0
-                && match references {
-                    Some(references) if references.extra != 0 => {
-                        batch.len() < room && batch.push_within_capacity(references).is_ok()
-                    }
-                    _ => true,
-                };
+                && listed.is_none_or(|listed| {
+                    batch.len() < room && batch.push_within_capacity(listed).is_ok()
+                });
             if !is_visited {
                 // A large folio may begin before this walk.
                 next = index.max(from);
@@ -104,7 +117,7 @@ pub(crate) fn list_references(
             ControlFlow::Continue(())
         });
 
-        for references in &batch {
+        for Listed { references, .. } in &batch {
             summary.pinned_pages += references.pages as u64;
             if references.dma_pins != 0 {
                 summary.dma_pinned_pages += references.pages as u64;

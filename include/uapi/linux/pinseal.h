@@ -41,11 +41,14 @@
  * _CREATE: PINSEAL_IOC_CREATE is supported.
  * _PROTECT: PINSEAL_IOC_PROTECT is supported, with PINSEAL_PROTECT_REMAP.
  * _ATTACH: PINSEAL_IOC_ATTACH is supported.
+ * _LOOK: PINSEAL_IMPORT_LOOK is supported, and pages are reported with
+ *	PINSEAL_PAGE_OFF_LRU, _MLOCKED, _SWAPCACHE and _WRITEBACK.
  */
 #define PINSEAL_FEATURE_MIRROR	(1U << 0)
 #define PINSEAL_FEATURE_CREATE	(1U << 1)
 #define PINSEAL_FEATURE_PROTECT	(1U << 2)
 #define PINSEAL_FEATURE_ATTACH	(1U << 3)
+#define PINSEAL_FEATURE_LOOK	(1U << 4)
 
 /**
  * struct pinseal_info - what this build of pinseal supports
@@ -286,6 +289,22 @@ struct pinseal_seal {
  */
 #define PINSEAL_PAGE_HANDLE	(1U << 1)
 
+/*
+ * What the kernel does with the folio, which may explain plain references. They
+ * go by themselves: a sealer does not wait for them in vain.
+ *
+ * _OFF_LRU: it is on no LRU list. An LRU batch, or a task that moves the folio,
+ *	may have a reference. A folio stays there while it has pins, too, if it was
+ *	pinned before it got to a list.
+ * _MLOCKED: it is locked into memory.
+ * _SWAPCACHE: it is in the swap cache, on its way to or from swap.
+ * _WRITEBACK: it is being written to swap.
+ */
+#define PINSEAL_PAGE_OFF_LRU	(1U << 2)
+#define PINSEAL_PAGE_MLOCKED	(1U << 3)
+#define PINSEAL_PAGE_SWAPCACHE	(1U << 4)
+#define PINSEAL_PAGE_WRITEBACK	(1U << 5)
+
 /**
  * struct pinseal_page - a folio with extra references
  * @index: index of the folio's first page in the object
@@ -443,10 +462,17 @@ struct pinseal_name {
 	char name[PINSEAL_NAME_MAX];
 };
 
+/*
+ * For pinseal_import.flags: the memory is to be looked at alone. See
+ * PINSEAL_IOC_IMPORT.
+ */
+#define PINSEAL_IMPORT_LOOK	(1U << 0)
+
 /**
  * struct pinseal_import - make a memfd the object's memory
- * @fd: in: a descriptor of the memfd, opened for reading and writing
- * @flags: in: must be 0
+ * @fd: in: a descriptor of the memfd, opened for reading and writing; with
+ *	%PINSEAL_IMPORT_LOOK, for reading
+ * @flags: in: 0 or %PINSEAL_IMPORT_LOOK
  */
 struct pinseal_import {
 	__s32 fd;
@@ -754,6 +780,14 @@ struct pinseal_attach {
  * reference, and none is isolated. The object cannot be mapped (ENODEV; map the
  * memfd), pinned or mirrored (EOPNOTSUPP).
  *
+ * With PINSEAL_IMPORT_LOOK, PINSEAL_IOC_INFO, _PINS and _GET_SEALS tell of the
+ * memory, and nothing else can be done with it: the other commands, and reading,
+ * writing and mapping, fail with EPERM (PINSEAL_IOC_REOPEN opens the object once
+ * more, as always). This may be any memfd that is open for reading, also one with
+ * F_SEAL_SEAL, and a file of a mounted tmpfs or hugetlbfs. The object is no user
+ * of it: the memfd can be executed and leased, and F_ADD_SEALS succeeds. But the
+ * memory exists as long as the object, and a file system stays busy.
+ *
  * Errors:
  *
  * EBADF: no such descriptor.
@@ -763,8 +797,9 @@ struct pinseal_attach {
  *	and writing; the file has F_SEAL_SEAL (a memfd without
  *	MFD_ALLOW_SEALING); it is in a mounted tmpfs, where overlayfs maps it
  *	without regard to seals, or a mounted hugetlbfs; it is append-only or
- *	immutable.
- * EBUSY: the object has been used.
+ *	immutable. With PINSEAL_IMPORT_LOOK: one of the two is not open for
+ *	reading.
+ * EBUSY: the object has been used, or looks at memory.
  * ETXTBSY: the file is being executed.
  * EAGAIN: a lease (F_SETLEASE) is held on the file.
  * ENFILE, ENOMEM.

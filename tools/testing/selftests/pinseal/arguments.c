@@ -41,7 +41,8 @@ TEST_F(object, info_overwrites_every_field)
 	ASSERT_EQ(0, ps_ioctl(self->fd, PINSEAL_IOC_INFO, &info));
 	EXPECT_EQ(PINSEAL_VERSION, info.version);
 	EXPECT_EQ(0, info.features & ~(PINSEAL_FEATURE_MIRROR | PINSEAL_FEATURE_CREATE |
-				       PINSEAL_FEATURE_PROTECT | PINSEAL_FEATURE_ATTACH));
+				       PINSEAL_FEATURE_PROTECT | PINSEAL_FEATURE_ATTACH |
+				       PINSEAL_FEATURE_LOOK));
 	EXPECT_EQ(4 * self->page, info.size);
 	EXPECT_EQ(150 * NSEC_PER_MSEC, info.default_timeout_ns);
 }
@@ -389,7 +390,7 @@ TEST_F(object, pins_writes_whole_elements_and_no_more_than_found)
 	memset(vec, JUNK, sizeof(vec));
 	ASSERT_EQ(0, ps_pins(self->fd, 0, vec, ARRAY_SIZE(vec), &arg));
 	for (uint64_t i = 0; i < arg.found; i++) {
-		EXPECT_EQ(0, vec[i].flags & ~PINSEAL_PAGE_LARGE);
+		EXPECT_EQ(0, vec[i].flags & ~(PINSEAL_PAGE_LARGE | PINSEAL_PAGE_OFF_LRU));
 		EXPECT_EQ(0, vec[i].pad);
 		EXPECT_EQ(0, vec[i].mapped);
 		EXPECT_EQ(0, vec[i].dma_pins);

@@ -243,7 +243,7 @@ TEST_F(created, cannot_be_sealed_while_pinned)
 	ASSERT_EQ(0, ps_pins(self->fd, 0, &page, 1, &pins));
 	EXPECT_EQ(1, pins.found);
 	EXPECT_EQ(HELD, page.index);
-	EXPECT_EQ(PINSEAL_PAGE_HANDLE, page.flags);
+	EXPECT_EQ(PINSEAL_PAGE_HANDLE, page.flags & LASTING_FLAGS);
 	EXPECT_EQ(1, page.dma_pins);
 	EXPECT_EQ(-EBUSY, ps_seal(self->fd, &arg));
 	EXPECT_EQ(PINSEAL_OUTCOME_PINNED, arg.outcome);

@@ -250,7 +250,7 @@ TEST_F(extra_ref, notices_the_release_while_waiting)
 			EXPECT_GT(__p->index + __p->pages, (i));	\
 			EXPECT_LE(1, __p->extra);			\
 		} else {						\
-			EXPECT_EQ(0, __p->flags);			\
+			EXPECT_EQ(0, __p->flags & LASTING_FLAGS);	\
 			EXPECT_EQ(1, __p->pages);			\
 			EXPECT_EQ((i), __p->index);			\
 			EXPECT_EQ(__dma ? 1024 : 1, __p->extra);	\
@@ -626,7 +626,7 @@ TEST_F(object, held_in_thousands_of_pages)
 			ASSERT_EQ(first + i, vec[i].index);
 		}
 	} else {
-		EXPECT_EQ(PINSEAL_PAGE_LARGE, vec[0].flags);
+		EXPECT_EQ(PINSEAL_PAGE_LARGE, vec[0].flags & LASTING_FLAGS);
 	}
 	free(vec);
 

@@ -168,7 +168,7 @@ TEST_F(large_folio, held_in_the_middle_is_reported_as_a_whole)
 	EXPECT_EQ(self->pages, pins.dma_pinned_pages);
 	EXPECT_EQ(self->pages, vec[0].index);
 	EXPECT_EQ(self->pages, vec[0].pages);
-	EXPECT_EQ(PINSEAL_PAGE_LARGE, vec[0].flags);
+	EXPECT_EQ(PINSEAL_PAGE_LARGE, vec[0].flags & LASTING_FLAGS);
 	EXPECT_EQ(1, vec[0].dma_pins);
 	EXPECT_EQ(1, vec[0].extra);
 	/* The same from inside the folio. */

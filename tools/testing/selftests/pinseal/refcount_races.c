@@ -147,7 +147,7 @@ TEST_F(large_folio, does_not_hide_extra_references)
 	/* Otherwise nothing is tested. */
 	ASSERT_EQ(0, ps_pins(fd, 0, vec, 2, &pins));
 	ASSERT_EQ(1, pins.found);
-	ASSERT_EQ(PINSEAL_PAGE_LARGE, vec[0].flags);
+	ASSERT_EQ(PINSEAL_PAGE_LARGE, vec[0].flags & LASTING_FLAGS);
 	ASSERT_EQ(0, vec[0].index);
 	ASSERT_EQ(size / page_size(), vec[0].pages);
 	ASSERT_EQ(held, vec[0].extra);

@@ -137,7 +137,7 @@ void op_info(struct worker *w, struct target *t)
 	check_size(t, &w->before, info.size);
 	if (info.version != PINSEAL_VERSION || !info.default_timeout_ns ||
 	    info.features != (PINSEAL_FEATURE_CREATE | PINSEAL_FEATURE_PROTECT |
-			      PINSEAL_FEATURE_ATTACH |
+			      PINSEAL_FEATURE_ATTACH | PINSEAL_FEATURE_LOOK |
 			      (fuzz->mirrors ? PINSEAL_FEATURE_MIRROR : 0)) ||
 	    info.seals != (ALL_SEALS | F_SEAL_EXEC | PINSEAL_F_SEAL_FUTURE_EXEC) ||
 	    info.seal_flags != (PINSEAL_SEAL_NOWAIT | PINSEAL_SEAL_ISOLATE | PINSEAL_SEAL_REVOKE |

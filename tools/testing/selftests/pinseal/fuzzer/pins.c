@@ -22,7 +22,8 @@ static void check_listed(struct target *t, const struct pinseal_pins *arg,
 
 		if (p->index < end || p->index + p->pages <= arg->start ||
 		    p->index >= arg->next || !p->pages || !p->extra || p->pad ||
-		    p->flags & ~(PINSEAL_PAGE_LARGE | PINSEAL_PAGE_HANDLE) ||
+		    p->flags & ~(LASTING_FLAGS | PINSEAL_PAGE_OFF_LRU | PINSEAL_PAGE_MLOCKED |
+				 PINSEAL_PAGE_SWAPCACHE | PINSEAL_PAGE_WRITEBACK) ||
 		    large != (p->pages > 1))
 			break_rule(RULE_RESULTS, "PINS, object %lld: entry %lld: index %#llx, "
 				   "pages %u, extra %u, flags %#x", t->number, (long long)i,

@@ -142,6 +142,9 @@ int ps_get_seals(int fd);
 
 int ps_info(int fd, struct pinseal_info *info);
 
+/* Flags of struct pinseal_page that do not tell of what the kernel does with it at the moment. */
+#define LASTING_FLAGS	(PINSEAL_PAGE_LARGE | PINSEAL_PAGE_HANDLE)
+
 /* ps_pins() - lists folios with extra references from page @start on. */
 int ps_pins(int fd, uint64_t start, struct pinseal_page *vec,
 	    uint64_t vec_len, struct pinseal_pins *arg);
