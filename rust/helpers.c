@@ -631,14 +631,15 @@ bool pinseal_page_is_poisoned(const struct page *page)
 	return PageHWPoison(page);
 }
 
+/* Shared memory: programs may access the page meanwhile. */
 void pinseal_memcpy_from_page(char *to, struct page *page, size_t offset, size_t len)
 {
-	memcpy_from_page(to, page, offset, len);
+	data_race((memcpy_from_page(to, page, offset, len), 0));
 }
 
 void pinseal_memcpy_to_page(struct page *page, size_t offset, const char *from, size_t len)
 {
-	memcpy_to_page(page, offset, from, len);
+	data_race((memcpy_to_page(page, offset, from, len), 0));
 }
 
 struct user_struct *pinseal_get_current_user(void)
