@@ -8,6 +8,8 @@
 #include <sys/stat.h>
 #include <sys/uio.h>
 
+#include "racer.h"
+#include "random.h"
 #include "stacked_fixture.h"
 
 /*
@@ -336,6 +338,53 @@ TEST_F(stacked, cuts_beside_a_sync)
 		ASSERT_EQ(-1, differs_from_lower(self->fd, self->lower));
 	}
 	free(pages);
+}
+
+/* A write of the last pages, and what it has got. */
+struct tail {
+	int fd;
+	char *bytes;
+	size_t len, at;
+	ssize_t ret;
+};
+
+static void write_tail(void *data)
+{
+	struct tail *t = data;
+
+	t->ret = sys(pwrite(t->fd, t->bytes, t->len, t->at));
+}
+
+/*
+ * A write() within the file fills pages first. If a truncation comes then, the write makes the file
+ * longer, and does not know: what lies between is a hole, also below.
+ */
+TEST_F(stacked, a_cut_beside_a_write)
+{
+	uint64_t until = now_ns() + test_rounds(1500, 8000) * NSEC_PER_MSEC;
+	struct tail t = { .len = 2 * self->page, .at = (N - 2) * self->page };
+	struct random delay = { 1 };
+	struct racer racer;
+
+	t.bytes = malloc(t.len);
+	memset(t.bytes, 't', t.len);
+	ASSERT_EQ(0, racer_start(&racer, write_tail, &t));
+	while (now_ns() < until) {
+		ASSERT_EQ(0, fill_lower(self->lower, N * self->page));
+		t.fd = ps_open(O_RDWR);
+		ASSERT_EQ(0, ps_attach(t.fd, self->lower, 0));
+		racer_go(&racer);
+		for (uint64_t spin = now_ns() + random_below(&delay, 300000); now_ns() < spin;)
+			;
+		ASSERT_EQ(0, ps_resize(t.fd, self->page));
+		racer_wait(&racer);
+		ASSERT_EQ((ssize_t)t.len, t.ret);
+		ASSERT_EQ(0, sys(fsync(t.fd)));
+		ASSERT_EQ(-1, differs_from_lower(t.fd, self->lower));
+		close(t.fd);
+	}
+	racer_stop(&racer);
+	free(t.bytes);
 }
 
 /* The object has an open file of its own. */
