@@ -387,6 +387,40 @@ TEST_F(stacked, a_cut_beside_a_write)
 	free(t.bytes);
 }
 
+static void read_page(void *data)
+{
+	struct tail *t = data;
+
+	t->ret = sys(pread(t->fd, t->bytes, t->len, t->at));
+}
+
+/* A reader that fills a page beside a punch: what is removed does not come back from below. */
+TEST_F(stacked, a_hole_beside_a_reader)
+{
+	uint64_t until = now_ns() + test_rounds(1500, 8000) * NSEC_PER_MSEC;
+	struct tail t = { .len = 8 * self->page, .at = 4 * self->page };
+	struct random delay = { 2 };
+	struct racer racer;
+
+	t.bytes = malloc(t.len);
+	ASSERT_EQ(0, racer_start(&racer, read_page, &t));
+	while (now_ns() < until) {
+		t.fd = ps_open(O_RDWR);
+		ASSERT_EQ(0, ps_attach(t.fd, self->lower, PINSEAL_ATTACH_RDONLY));
+		racer_go(&racer);
+		for (uint64_t spin = now_ns() + random_below(&delay, 200000); now_ns() < spin;)
+			;
+		ASSERT_EQ(0, ps_fallocate(t.fd, PUNCH, t.at, t.len));
+		racer_wait(&racer);
+		ASSERT_EQ((ssize_t)t.len, t.ret);
+		ASSERT_EQ((ssize_t)t.len, sys(pread(t.fd, t.bytes, t.len, t.at)));
+		ASSERT_EQ(-1, not_zero(t.bytes, 0, t.len));
+		close(t.fd);
+	}
+	racer_stop(&racer);
+	free(t.bytes);
+}
+
 /* The object has an open file of its own. */
 TEST_F(stacked, flags_of_the_callers_descriptor_do_not_matter)
 {
