@@ -45,7 +45,7 @@ kunit:
 	@scripts/kunit
 
 demo bench:
-	@ARCH='$(ARCH)' scripts/show $@
+	@ARCH='$(ARCH)' PINSEAL_DISK='$(DISK)' scripts/show $@
 
 fuzz:
 	@ARCH='$(ARCH)' FUZZ_SECONDS='$(SECONDS)' SEED='$(SEED)' scripts/show fuzz
@@ -79,6 +79,9 @@ help:
 ##   make bench            the measurements
 ##   make bench BENCH="seal release"
 ##                         those whose names begin with one of these words
+##   make bench BENCH=stacked DISK=16
+##                         on a disk of so many MB/s: beside an emulated CPU, one as fast as the
+##                         host's would seem faster than any real one
 ##   make fuzz SECONDS=60 SEED=1
 ##                         random commands from several threads, against a model
 ##   make module           pinseal.ko for the stock kernels, all or ARCH's

@@ -9,7 +9,7 @@
 # Guests run under TCG, the same everywhere; a /dev/kvm that exists need not work.
 # PINSEAL_ACCEL=kvm overrides that, but not for virtme-ng.
 machine() {
-	local accel=${PINSEAL_ACCEL:-tcg,thread=multi} cpu cpus=${PINSEAL_CPUS:-2} disk name
+	local accel=${PINSEAL_ACCEL:-tcg,thread=multi} cpu cpus=${PINSEAL_CPUS:-2} disk name limit=
 
 	[ -z "$VNG" ] && [ "$ARCH" = "$(uname -m | sed s/aarch64/arm64/)" ] || accel=tcg,thread=multi
 	KERNEL_PARAMETERS=(loglevel=5 "maxcpus=$cpus" panic=-1 oops=panic)
@@ -33,11 +33,13 @@ machine() {
 		;;
 	esac
 	MACHINE+=(-accel "$accel")
+	# In MB/s. Such a disk can be as slow beside the emulated CPU as a real one beside a real CPU.
+	[ -z "${PINSEAL_DISK-}" ] || limit=,throttling.bps-total=${PINSEAL_DISK}000000
 	# Found by their serial numbers (lib/disk.c of the selftests).
 	for disk in "$(disks_dir)"/*; do
 		[ -f "$disk" ] || continue
 		name=${disk##*/}
-		MACHINE+=(-drive "file=$(inside "$disk"),format=raw,if=none,id=$name,snapshot=on"
+		MACHINE+=(-drive "file=$(inside "$disk"),format=raw,if=none,id=$name,snapshot=on$limit"
 			-device "virtio-blk-pci,drive=$name,serial=pinseal-$name")
 	done
 	# One more CPU is offline, for tests that take CPUs away.

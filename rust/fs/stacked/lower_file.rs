@@ -22,6 +22,7 @@ use crate::{
     },
     mm::page_batch::PageBatch, //
 };
+use core::ops::Range;
 use kernel::{
     error::{
         from_err_ptr,
@@ -322,6 +323,20 @@ impl LowerFile {
             true => Err(estale()),
             false => Ok(()),
         }
+    }
+
+    /// Starts to write the dirty pages of a range to the disk. [`LowerFile::sync`] tells of errors.
+    pub(super) fn start_writeback(&self, pages: Range<usize>) {
+        // SAFETY: The file is open, and keeps its page cache.
+        //
+        // CAST: Positions in a file.
+        unsafe {
+            bindings::filemap_flush_range(
+                self.mapping(),
+                (pages.start << PAGE_SHIFT) as i64,
+                ((pages.end << PAGE_SHIFT) as i64) - 1,
+            )
+        };
     }
 
     /// Makes what was written durable.

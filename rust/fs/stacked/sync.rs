@@ -40,6 +40,10 @@ use kernel::{
 /// Most pages that are written at once.
 const BATCH_PAGES: usize = 64;
 
+/// After so many pages, the lower file system is told to write, so that the disk works beside the copying
+/// of the rest.
+const WRITEBACK_PAGES: usize = (8 << 20) >> PAGE_SHIFT;
+
 /// How often the sync of another task is waited for until a deadline, in nanoseconds.
 const SYNC_POLL_NS: u64 = 1_000_000;
 
@@ -158,6 +162,7 @@ impl Stack {
         // Pages that are added meanwhile are for the next sync.
         let end = pages.end.min(pages_with(0, upper.size()).end);
         let mut next = pages.start;
+        let (mut writeback_from, mut copied) = (next, 0);
         // What one page cannot do, others may.
         let mut first_error = Ok(());
         let size = upper.size();
@@ -182,6 +187,11 @@ impl Stack {
                 first_error = first_error.and(Err(err));
             }
             next = run.end;
+            copied += run.len();
+            if copied >= WRITEBACK_PAGES {
+                self.lower.start_writeback(writeback_from..next);
+                (writeback_from, copied) = (next, 0);
+            }
             stop.check()?;
         }
         first_error?;
