@@ -129,6 +129,9 @@ impl MemoryOwner for OpenObject {
 
     fn show_fdinfo(&self, m: &SeqFile) {
         seq_print!(m, "object:\t{}\n", self.number());
+        if let Some(memory) = self.seen_memory() {
+            seq_print!(m, "memory:\t{}\n", memory.number());
+        }
         seq_print!(m, "size:\t{}\n", self.size());
         seq_print!(m, "seals:\t{:#x}\n", self.seals().bits());
         self.with_name(|name| seq_print!(m, "name:\t{name}\n"));

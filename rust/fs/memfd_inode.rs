@@ -23,6 +23,7 @@ use kernel::{
         from_err_ptr,
         to_result, //
     },
+    fmt::Display,
     page::{
         PAGE_SHIFT,
         PAGE_SIZE, //
@@ -87,6 +88,12 @@ impl MemfdInode {
     /// Returns a raw pointer to the inode.
     pub(super) fn as_ptr(&self) -> *mut bindings::inode {
         self.0.get()
+    }
+
+    /// The inode number, as `fstat()` of a memfd tells it.
+    pub(crate) fn number(&self) -> impl Display {
+        // SAFETY: The inode is valid. The number never changes.
+        unsafe { (*self.as_ptr()).i_ino }
     }
 
     /// Whether the file has no path that user space can open: a memfd, System V shared memory, or a

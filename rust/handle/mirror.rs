@@ -132,6 +132,7 @@ impl Handle for MirrorHandle {
     }
 
     fn show_fdinfo(&self, m: &SeqFile) {
+        seq_print!(m, "object:\t{}\n", self.object.number());
         seq_print!(m, "start:\t{}\n", self.pages.start);
         seq_print!(m, "pages:\t{}\n", self.pages.len());
         seq_print!(m, "mirror:\tyes\n");

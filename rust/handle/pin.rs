@@ -202,6 +202,7 @@ impl Handle for PinHandle {
     }
 
     fn show_fdinfo(&self, m: &SeqFile) {
+        seq_print!(m, "object:\t{}\n", self.object.number());
         seq_print!(m, "start:\t{}\n", self.range.pages().start);
         seq_print!(m, "pages:\t{}\n", self.range.pages().len());
         if let PinTerms::Leased(_) = self.range.terms() {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* What is shown of an object: its name in /proc/PID/maps, and fdinfo. */
 #include "harness.h"
+#include "object.h"
 #include "state.h"
 
 #define JUNK		0xcc
@@ -48,6 +49,29 @@ TEST_F(name, shows_in_fdinfo)
 {
 	ASSERT_EQ(0, ps_set_name(self->fd, "frame buffer 1"));
 	EXPECT_TRUE(name_is(self, "frame buffer 1")) TH_LOG("name is %s", self->value);
+}
+
+/* So that the users of one memory are found: objects, memfds and handles. */
+TEST_F(name, memory_and_handles_show_in_fdinfo)
+{
+	int memfd = memfd_open(), imported = ps_open(O_RDWR), pin;
+	char object[32], value[32];
+	struct stat st;
+
+	EXPECT_EQ(-ENOENT, fdinfo_value(self->fd, "memory", value, sizeof(value)));
+	ASSERT_EQ(0, ps_import(imported, memfd));
+	ASSERT_EQ(0, fdinfo_value(imported, "memory", value, sizeof(value)));
+	ASSERT_EQ(0, fstat(memfd, &st));
+	EXPECT_EQ(st.st_ino, strtoull(value, NULL, 10));
+	ASSERT_EQ(0, fdinfo_value(imported, "object", object, sizeof(object)));
+	ASSERT_EQ(0, ps_resize(imported, page_size()));
+	pin = ps_pin(imported, 0, 1, 0);
+	ASSERT_LE(0, pin);
+	ASSERT_EQ(0, fdinfo_value(pin, "object", value, sizeof(value)));
+	EXPECT_STREQ(object, value);
+	close(pin);
+	close(imported);
+	close(memfd);
 }
 
 TEST_F(name, shows_in_maps)
