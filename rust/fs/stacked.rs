@@ -10,7 +10,7 @@
 //! |--------------|--------------------------------------------------------------------|
 //! | `lower_file` | the lower file: what can be one; reading and writing it            |
 //! | `stop_on`    | what ends filling and syncing early                                |
-//! | `stack`      | the notes: which pages are gone, failed, dirty                     |
+//! | `stack`      | the notes: which pages are gone, and dirty                     |
 //! | `fill`       | gets pages from below                                              |
 //! | `sync`       | writes what changed to the lower file                              |
 //! | `removal`    | truncates, and punches holes                                       |
@@ -24,7 +24,7 @@
 //! 3. a folio lock of the stacked file
 //! 4. the inode lock of the lower file (`written` only); its invalidate lock and folio locks
 //!
-//! and as leaves `Stack::gone`, `Stack::failed`, `Stack::dirty`. Reclaim of the stacked file's pages is
+//! and as leaves `Stack::gone`, `Stack::dirty`. Reclaim of the stacked file's pages is
 //! shmem's, and takes none of these. A lower file was there before the file that is stacked on it, so a
 //! stack has an end.
 

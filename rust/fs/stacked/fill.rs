@@ -15,7 +15,6 @@ use crate::mm::{
         AddressSpace,
         Entry, //
     },
-    page_set::PageSetRoom,
     stacked_folio::StackedFolio, //
 };
 use core::ops::{
@@ -116,10 +115,8 @@ impl Stack {
         if pages.is_empty() {
             return None;
         }
-        let failed = self.failed.lock().first_in(pages.clone());
-        let end = failed.map_or(pages.end, |failed| failed.start);
         let mut next = pages.start;
-        upper.for_each_entry(pages.start..end, |entry| {
+        upper.for_each_entry(pages.clone(), |entry| {
             let found = match entry {
                 Entry::Folio(folio) if folio.is_uptodate() => folio.range(),
                 Entry::Folio(_) => return ControlFlow::Break(()),
@@ -131,40 +128,25 @@ impl Stack {
             next = next.max(found.end);
             ControlFlow::Continue(())
         });
-        // A folio may go beyond the end.
-        let next = next.min(end);
         (next < pages.end).then_some(next)
     }
 
     /// Fills the folio that has `page`, which was missing. Returns the page behind it.
     fn fill_folio(&self, upper: &AddressSpace, page: usize, stop: StopOn) -> Result<usize> {
-        let room = PageSetRoom::new()?;
         let mut folio = StackedFolio::get(upper, page)?;
         let pages = folio.pages();
-        let has_failed = self.failed.lock().first_in(pages.clone()).is_some();
-        if folio.is_uptodate() && !has_failed {
+        if folio.is_uptodate() {
             return Ok(pages.end);
         }
-        let mut result = Ok(());
+        // After an error it is not up to date, so it is missing still.
         for page in pages.clone() {
-            result = self.fill_page(upper, &mut folio, page);
-            if result.is_ok() && pages.len() > 1 {
-                result = stop.check_fatal();
-            }
-            if result.is_err() {
-                break;
+            self.fill_page(upper, &mut folio, page)?;
+            if pages.len() > 1 {
+                stop.check_fatal()?;
             }
         }
-        let mut failed = self.failed.lock();
-        match result {
-            Ok(()) => {
-                failed.remove(pages.clone(), room);
-                folio.finish();
-            }
-            // Before others can lock it.
-            Err(_) => failed.insert(pages.clone(), room),
-        }
-        result.map(|()| pages.end)
+        folio.finish();
+        Ok(pages.end)
     }
 
     /// Fills a page of a folio, which is locked. Who removes pages says so before it takes that lock, by a

@@ -29,7 +29,6 @@ use kernel::{
 /// Memory for the notes of one removal.
 struct RemovalRoom {
     gone: PageSetRoom,
-    failed: PageSetRoom,
     dirty: PageSetRoom,
 }
 
@@ -37,7 +36,6 @@ impl RemovalRoom {
     fn new() -> Result<Self> {
         Ok(Self {
             gone: PageSetRoom::new()?,
-            failed: PageSetRoom::new()?,
             dirty: PageSetRoom::new()?,
         })
     }
@@ -95,7 +93,7 @@ impl Stack {
         file.set_size_locked(&locked, size)?;
         // Before that, pages behind the size do not come from below either, and it does not grow while the
         // inode is locked.
-        self.note_gone(whole_pages(size, u64::MAX), room.gone, room.failed);
+        self.note_gone(whole_pages(size, u64::MAX), room.gone);
         // Growth notes them, too, but for a write() that knows the old size.
         self.mark_dirty(pages_with(size, old_size), room.dirty);
         Ok(())
@@ -116,17 +114,16 @@ impl Stack {
         locked.check_punchable()?;
         self.fill_rest(pages, start, end)?;
         // Before the pages are removed: who fills one later finds the note.
-        self.note_gone(whole_pages(start, end), room.gone, room.failed);
+        self.note_gone(whole_pages(start, end), room.gone);
         locked.punch(start, end);
         self.mark_dirty(pages_with(start, end), room.dirty);
         Ok(())
     }
 
     /// Notes that pages do not come from below.
-    fn note_gone(&self, pages: Range<usize>, gone: PageSetRoom, failed: PageSetRoom) {
+    fn note_gone(&self, pages: Range<usize>, room: PageSetRoom) {
         if !pages.is_empty() {
-            self.gone.lock().insert(pages.clone(), gone);
-            self.failed.lock().remove(pages, failed);
+            self.gone.lock().insert(pages, room);
         }
     }
 }

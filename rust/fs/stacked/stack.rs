@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! What is known of the pages of a stacked file: which are gone, could not be read, are to be written.
+//! What is known of the pages of a stacked file: which are gone, which are to be written.
 //!
 //! A page comes from below if the lower file had it when the files were stacked, nothing has removed it
 //! since, and it is not there yet. A page that is there is up to date and, for shmem, dirty, so that
@@ -103,9 +103,6 @@ pub(crate) struct Stack {
     /// Pages that do not come from below: they were removed, or lay behind the end.
     #[pin]
     pub(super) gone: Mutex<PageSet>,
-    /// Pages that are there, but could not be read: they are not to be shown.
-    #[pin]
-    pub(super) failed: Mutex<PageSet>,
     /// Pages that may differ from the lower file. Those that are missing are zeros.
     #[pin]
     pub(super) dirty: Mutex<PageSet>,
@@ -129,7 +126,6 @@ impl Stack {
                 size,
                 is_filled: Atomic::new(false),
                 gone <- new_mutex!(PageSet::new(), "pinseal::Stack::gone"),
-                failed <- new_mutex!(PageSet::new(), "pinseal::Stack::failed"),
                 dirty <- new_mutex!(PageSet::new(), "pinseal::Stack::dirty"),
                 written <- new_mutex!(Written::new(*size), "pinseal::Stack::written"),
             }),

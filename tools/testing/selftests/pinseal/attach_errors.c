@@ -9,9 +9,11 @@
 #include "harness.h"
 #include "bytes.h"
 #include "disk.h"
+#include "memcg.h"
 #include "object.h"
 #include "sealer.h"
 #include "stacked.h"
+#include "zram_swap.h"
 
 #define N	16
 
@@ -116,6 +118,40 @@ TEST_F(on_disk, what_cannot_be_read_is_tried_again)
 	ASSERT_EQ(0, disk_heal(&self->disk));
 	EXPECT_EQ(0, ps_touch(self->p + 5 * self->page, false));
 	EXPECT_EQ(-1, differs(self->p, 0, N * self->page));
+}
+
+/* Reclaim takes a page without content. If it were dirty, it would come back as zeros. */
+TEST_F(on_disk, what_cannot_be_read_is_not_swapped_out)
+{
+	struct zram_swap swap;
+	struct memcg group;
+	pid_t child;
+
+	if (!zram_is_there() || !memcg_is_there())
+		SKIP(return, "needs zram and cgroup2");
+	ASSERT_EQ(0, zram_swap_begin(&swap, 8 << 20));
+	ASSERT_EQ(0, memcg_make(&group, NULL, "unreadable"));
+	forget_lower(self);
+	ASSERT_EQ(0, disk_fail_page(&self->disk, self->lower, 5 * self->page));
+	child = ps_fork();
+	if (!child) {
+		/* Its group pays for the page. */
+		if (memcg_join(&group))
+			_exit(1);
+		_exit(ps_touch(self->p + 5 * self->page, false) != SIGBUS);
+	}
+	EXPECT_EQ(0, ps_wait(child));
+	for (int i = 0; i < 100 && memcg_shmem_pages(&group) > 0; i++)
+		memcg_reclaim(&group, 1 << 20);
+	EXPECT_EQ(0, memcg_shmem_pages(&group));
+	ASSERT_EQ(0, disk_heal(&self->disk));
+	EXPECT_EQ(-1, differs(self->p, 0, N * self->page));
+	munmap(self->p, N * self->page);
+	close(self->fd);
+	memcg_remove(&group);
+	zram_swap_end(&swap);
+	self->fd = ps_open(O_RDWR);
+	self->p = ps_map(self->fd, N * self->page, RW, MAP_SHARED);
 }
 
 TEST_F(on_disk, a_bad_page_can_be_removed)
