@@ -70,7 +70,11 @@ fn draw(mut compositor: UnixStream, frames: u8) -> Result<()> {
         last = buffer;
     }
 
-    // What it draws no more, it frees. The last frame is shown: it has to be asked for.
+    // When the others are released, the last frame is shown.
+    while frames > 0 && free.len() < BUFFERS as usize - 1 {
+        free.extend(receive(&mut compositor)?);
+    }
+    // What it draws no more, it frees. It has to be asked for.
     let pages = pages(last.into());
     let bytes = pages.start * page_size()..pages.end * page_size();
     let removed = pool.punch_hole(bytes).timeout(2 * GRACE).run()?;
