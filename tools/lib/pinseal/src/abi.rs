@@ -375,6 +375,19 @@ impl Descriptor {
         }
     }
 
+    /// Takes a descriptor if it is one of a pin handle; else gives it back.
+    pub(crate) fn check_handle(fd: OwnedFd) -> Result<Self, (OwnedFd, io::Error)> {
+        let mut lease = Lease::default();
+        // SAFETY: whatever this is, the command word says that it writes one such struct.
+        match unsafe { call(fd.as_fd(), Lease::OPCODE, &mut lease) } {
+            Ok(_) => Ok(Self(fd.into())),
+            Err(_) => Err((
+                fd,
+                io::Error::new(io::ErrorKind::InvalidInput, "not a pin handle of an object"),
+            )),
+        }
+    }
+
     /// What tests take for a descriptor.
     #[cfg(test)]
     pub(crate) fn unchecked(file: File) -> Self {

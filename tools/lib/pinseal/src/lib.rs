@@ -58,7 +58,7 @@ pub use self::{
     info::{Features, Info, SealFlags},
     look::Look,
     mapping::{Mapping, Protection, SealedMap},
-    object::{NotAnObject, Object},
+    object::{Object, WrongDescriptor},
     options::{Exec, Lower, Memfd, Options},
     pending::{Pending, Progress},
     pin::{LeaseInfo, LeaseState, PinHandle, Pinning},

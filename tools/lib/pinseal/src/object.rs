@@ -339,50 +339,50 @@ impl From<Object> for File {
 /// Takes a descriptor that another program has passed, if it is one of an object. A file of another
 /// kind that only answers like an object is refused.
 impl TryFrom<OwnedFd> for Object {
-    type Error = NotAnObject;
+    type Error = WrongDescriptor;
 
-    fn try_from(fd: OwnedFd) -> Result<Self, NotAnObject> {
+    fn try_from(fd: OwnedFd) -> Result<Self, WrongDescriptor> {
         match abi::Descriptor::check(fd) {
             Ok(descriptor) => Ok(Self(descriptor)),
-            Err((fd, error)) => Err(NotAnObject { fd, error }),
+            Err((fd, error)) => Err(WrongDescriptor { fd, error }),
         }
     }
 }
 
-/// The descriptor is not one of an object. [`into_fd`](Self::into_fd) gives it back.
+/// The descriptor is not one of an object, or of a pin handle. [`into_fd`](Self::into_fd) gives it back.
 #[derive(Debug)]
-pub struct NotAnObject {
-    fd: OwnedFd,
-    error: io::Error,
+pub struct WrongDescriptor {
+    pub(crate) fd: OwnedFd,
+    pub(crate) error: io::Error,
 }
 
-impl NotAnObject {
+impl WrongDescriptor {
     /// The descriptor.
     pub fn into_fd(self) -> OwnedFd {
         self.fd
     }
 
-    /// Why it is none.
+    /// What is wrong.
     pub fn error(&self) -> &io::Error {
         &self.error
     }
 }
 
-impl fmt::Display for NotAnObject {
+impl fmt::Display for WrongDescriptor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.error.fmt(f)
     }
 }
 
-impl std::error::Error for NotAnObject {
+impl std::error::Error for WrongDescriptor {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         self.error.source()
     }
 }
 
-impl From<NotAnObject> for io::Error {
-    fn from(not: NotAnObject) -> Self {
-        not.error
+impl From<WrongDescriptor> for io::Error {
+    fn from(wrong: WrongDescriptor) -> Self {
+        wrong.error
     }
 }
 

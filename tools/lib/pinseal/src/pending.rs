@@ -57,6 +57,16 @@ impl Pending {
         }
     }
 
+    /// A seal that another call may have begun.
+    pub(crate) fn found(object: Object, mut argument: abi::Seal) -> Self {
+        argument.flags |= abi::SEAL_ASYNC;
+        argument.outcome = abi::OUTCOME_PENDING;
+        Self {
+            object: Some(object),
+            argument,
+        }
+    }
+
     /// Whether the last call has returned that it goes on, and not its result.
     fn is_pending(&self) -> bool {
         self.argument.outcome == abi::OUTCOME_PENDING

@@ -2,7 +2,7 @@
 
 //! Pin handles: pages that are pinned as for a device, leased, or mirrored.
 
-use crate::{Mapping, Object, abi, sealing::nanoseconds};
+use crate::{Mapping, Object, WrongDescriptor, abi, sealing::nanoseconds};
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     time::{ClockId, clock_gettime},
@@ -227,6 +227,18 @@ impl AsFd for PinHandle {
 impl AsRawFd for PinHandle {
     fn as_raw_fd(&self) -> RawFd {
         self.0.file().as_raw_fd()
+    }
+}
+
+/// Takes a descriptor that another program has passed, if it is one of a pin handle.
+impl TryFrom<OwnedFd> for PinHandle {
+    type Error = WrongDescriptor;
+
+    fn try_from(fd: OwnedFd) -> Result<Self, WrongDescriptor> {
+        match abi::Descriptor::check_handle(fd) {
+            Ok(descriptor) => Ok(Self(descriptor)),
+            Err((fd, error)) => Err(WrongDescriptor { fd, error }),
+        }
     }
 }
 

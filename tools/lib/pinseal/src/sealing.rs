@@ -80,8 +80,11 @@ impl Sealing {
     /// Then the object is as it was, but for leases that were revoked; [`SealError`] has it, with the
     /// reason. A signal ends the wait ([`Outcome::Interrupted`]) if a handler runs for it; otherwise the
     /// kernel restarts the call, with what is left of its bounds.
-    pub fn run(self) -> Result<Sealed, SealError> {
-        self.call(0)
+    pub fn run(mut self) -> Result<Sealed, SealError> {
+        match self.object.descriptor().call(&mut self.argument) {
+            Ok(()) => Ok(Sealed::new(self.object, &self.argument)),
+            Err(error) => Err(SealError::new(self.object, error, self.argument)),
+        }
     }
 
     /// Seals in the background, within the same bounds. An object has one such seal at a time.
@@ -96,12 +99,14 @@ impl Sealing {
         Pending::start(self.object, self.argument)
     }
 
-    fn call(mut self, flags: u32) -> Result<Sealed, SealError> {
-        self.argument.flags |= flags;
-        match self.object.descriptor().call(&mut self.argument) {
-            Ok(()) => Ok(Sealed::new(self.object, &self.argument)),
-            Err(error) => Err(SealError::new(self.object, error, self.argument)),
-        }
+    /// Cancels the seal in the background that adds these seals, whoever began it.
+    ///
+    /// # Errors
+    ///
+    /// [`Outcome::Cancelled`], with the object, as it was. If the seal has ended before, its result is
+    /// returned. `ENOENT` if there is none; `EALREADY` if it adds other seals.
+    pub fn cancel(self) -> Result<Sealed, SealError> {
+        Pending::found(self.object, self.argument).cancel()
     }
 }
 
@@ -136,6 +141,24 @@ pub enum Outcome {
     NotFilled,
     /// What a newer kernel says.
     Other(u32),
+}
+
+impl Outcome {
+    /// A name without spaces.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Sealed => "sealed",
+            Self::WritableMapping => "writable-mapping",
+            Self::Pinned => "pinned",
+            Self::Interrupted => "interrupted",
+            Self::NoMemory => "no-memory",
+            Self::LargeFolio => "large-folio",
+            Self::Pending => "pending",
+            Self::Cancelled => "cancelled",
+            Self::NotFilled => "not-filled",
+            Self::Other(_) => "other",
+        }
+    }
 }
 
 impl From<u32> for Outcome {

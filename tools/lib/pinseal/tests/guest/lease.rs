@@ -1,11 +1,12 @@
-// SPDX-License-Identifier: GPL-2.0-only
+// SPDX-License-Identifier: MIT OR Apache-2.0
 
 //! Pin handles, leases and mirrors.
 
-use crate::support::{LONG, SHORT, assert_fails, filled, page};
-use pinseal::{Features, LeaseState, Seals};
+use crate::support::{LONG, SHORT, assert_fails, fdinfo, filled, page};
+use pinseal::{Features, LeaseState, PinHandle, Seals};
 use rustix::io::Errno;
 use std::{
+    os::fd::OwnedFd,
     thread,
     time::{Duration, Instant},
 };
@@ -27,6 +28,21 @@ fn a_handle_gives_access_to_its_pages() {
     assert_eq!((info.pages, info.state), (2..4, LeaseState::Held));
     assert!(!info.is_leased && !info.is_read_only && !info.is_mirror);
     assert_eq!((info.until, info.asker), (None, None));
+}
+
+#[test]
+fn descriptors_of_handles_are_recognized() {
+    let object = filled(2);
+    let pin = object.pin(1..2).take().unwrap();
+    let again = PinHandle::try_from(OwnedFd::from(pin)).unwrap();
+    assert_eq!(again.info().unwrap().pages, 1..2);
+    assert_eq!(fdinfo(&again, "object"), fdinfo(&object, "object"));
+    let refused = PinHandle::try_from(OwnedFd::from(object)).unwrap_err();
+    assert!(
+        refused.to_string().contains("not a pin handle"),
+        "{refused}"
+    );
+    refused.into_fd();
 }
 
 #[test]

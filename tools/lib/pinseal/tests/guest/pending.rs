@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0-only
+// SPDX-License-Identifier: MIT OR Apache-2.0
 
 //! Seals in the background.
 
@@ -138,4 +138,19 @@ fn a_result_that_is_there_is_returned_by_the_first_call() {
     poll(&mut fds, None).unwrap();
     let found = other.seal(Seals::WRITE).start().unwrap();
     assert!(matches!(found.poll(), Progress::Done(Ok(_))));
+}
+
+#[test]
+fn the_seal_of_another_caller_is_cancelled() {
+    let (pending, _pin, other) = pending();
+    let object = pending.detach();
+    let cancelled = other.seal(Seals::WRITE).cancel().unwrap_err();
+    assert_eq!(cancelled.outcome(), Some(Outcome::Cancelled));
+    assert_eq!(fdinfo(&object, "sealing"), None);
+    let refused = object.seal(Seals::WRITE).cancel().unwrap_err();
+    assert!(refused.report().is_none());
+    assert!(
+        refused.to_string().contains("nothing is being sealed"),
+        "{refused}"
+    );
 }

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0-only
+// SPDX-License-Identifier: MIT OR Apache-2.0
 
 //! Pending seals as futures; only with the feature.
 #![cfg(feature = "tokio")]
