@@ -1,1 +1,1 @@
-fn x() {}
+// SPDX-License-Identifier: MIT OR Apache-2.0
