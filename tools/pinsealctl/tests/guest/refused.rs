@@ -23,10 +23,23 @@ fn own_mounts() {
     .unwrap();
 }
 
-/// Hides `/dev`.
+/// Hides `/dev`, but for what every program needs.
 fn no_device() {
     own_mounts();
+    let null = std::fs::metadata("/dev/null").unwrap().rdev();
     mount("none", "/dev", "tmpfs", MountFlags::empty(), None).unwrap();
+    make_device("/dev/null", 0o666, null);
+}
+
+fn make_device(path: &str, mode: u32, rdev: u64) {
+    mknodat(
+        CWD,
+        path,
+        FileType::CharacterDevice,
+        Mode::from_raw_mode(mode),
+        rdev,
+    )
+    .unwrap();
 }
 
 /// Runs it without any rights.
@@ -93,8 +106,7 @@ fn other_users_processes_are_77() {
 fn a_device_of_others_is_77() {
     let rdev = std::fs::metadata("/dev/pinseal").unwrap().rdev();
     no_device();
-    let mode = Mode::from_raw_mode(0o600);
-    mknodat(CWD, "/dev/pinseal", FileType::CharacterDevice, mode, rdev).unwrap();
+    make_device("/dev/pinseal", 0o600, rdev);
     for arguments in [&["info"][..], &["new"]] {
         assert_refused(&as_nobody(arguments), 77, "/dev/pinseal may not be opened");
     }
