@@ -90,7 +90,7 @@ impl Value {
                 PIN_FLAGS
                     .iter()
                     .enumerate()
-                    .filter(|(bit, _)| number >> bit & 1 == 1)
+                    .filter(|(bit, _)| (number >> bit) & 1 == 1)
                     .map(|(_, name)| *name)
                     .collect(),
             ),
