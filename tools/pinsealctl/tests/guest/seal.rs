@@ -114,7 +114,8 @@ fn pages_that_are_released_are_waited_for() {
     drop(pin);
     let ended = end(child);
     assert_eq!(ended.code, 0, "{ended:?}");
-    assert_says(&ended.out, "sealed: shrink,grow,write, after ");
+    // The pages may have been released before the first scan.
+    assert_says(&ended.out, "sealed: shrink,grow,write");
     assert_eq!(ended.err, "");
 }
 
