@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0-only
+// SPDX-License-Identifier: MIT OR Apache-2.0
 /*
  * A lease holder: works on pages of an object of another process, as a driver would, and
  * releases them on request.

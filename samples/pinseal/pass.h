@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+/* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /* Passing a descriptor to another program through a socket in the file system. */
 #ifndef PASS_H
 #define PASS_H

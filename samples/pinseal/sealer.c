@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0-only
+// SPDX-License-Identifier: MIT OR Apache-2.0
 /*
  * A sealer: seals an object whose pages are leased, by a request and, after the grace, by
  * revocation.
