@@ -31,6 +31,8 @@ tests_of_flavour() {
 	fi
 	basename -s .c "$PINSEAL_SRC"/tools/testing/selftests/pinseal/*.c |
 		grep -vxFf <(listed own-kernel-tests)
+	# The other guests have no Python.
+	[ -z "$VNG" ] || echo python_library
 }
 
 # The tests in $TEST, or else those of the current flavour.
@@ -45,10 +47,10 @@ wanted_tests() {
 	fi
 }
 
-# programs_of TEST...: the programs that these tests need. Only pressure runs another one; kselftest
-# is a script.
+# programs_of TEST...: the programs that these tests need. Only pressure runs another one; kselftest and
+# python_library are scripts.
 programs_of() {
-	printf '%s\n' "$@" | sed -E '/^kselftest$/d; s/^pressure:(\w+).*/pressure\n\1/; t; s/:.*//' | sort -u
+	printf '%s\n' "$@" | sed -E '/^(kselftest|python_library)$/d; s/^pressure:(\w+).*/pressure\n\1/; t; s/:.*//' | sort -u
 }
 
 # The seconds after which a test of the current flavour is killed. Emulated machines are
