@@ -15,8 +15,7 @@
  * - Pages are those of sysconf(_SC_PAGESIZE), counted from the beginning of the object.
  * - A returned descriptor has FD_CLOEXEC. It is the caller's; close() ends what it stands for.
  *
- * The seals F_SEAL_* are those of <fcntl.h>, which has them with _GNU_SOURCE. Without any such macro a strict
- * -std=c99 hides clock_gettime(), too, and this header does not compile.
+ * A strict -std=c99 hides clock_gettime(): it needs -D_POSIX_C_SOURCE=200809L, or -D_GNU_SOURCE.
  */
 #ifndef PINSEAL_H
 #define PINSEAL_H
@@ -43,6 +42,20 @@
 #endif
 
 #define PINSEAL_DEVICE	"/dev/pinseal"
+
+/* <fcntl.h> has the seals with _GNU_SOURCE, and older ones have not all. */
+#ifndef F_SEAL_SEAL
+#define F_SEAL_SEAL	0x0001
+#define F_SEAL_SHRINK	0x0002
+#define F_SEAL_GROW	0x0004
+#define F_SEAL_WRITE	0x0008
+#endif
+#ifndef F_SEAL_FUTURE_WRITE
+#define F_SEAL_FUTURE_WRITE 0x0010
+#endif
+#ifndef F_SEAL_EXEC
+#define F_SEAL_EXEC	0x0020
+#endif
 
 /**
  * pinseal_ioctl() - ioctl() whose error is its result
@@ -710,6 +723,12 @@ static inline void pinseal_text_in_use(struct pinseal_text *text, const struct p
 				 (unsigned long long)seal->first_pinned);
 }
 
+/* The pages in use. */
+static inline const char *pinseal_text_them(const struct pinseal_seal *seal)
+{
+	return seal->pinned_pages == 1 ? "it" : "them";
+}
+
 /* Appends what was done to reach the seal. */
 static inline void pinseal_text_sealed(struct pinseal_text *text, const struct pinseal_report *report)
 {
@@ -744,12 +763,12 @@ static inline void pinseal_text_pinned(struct pinseal_text *text, const struct p
 		return;
 	}
 	pinseal_text_in_use(text, seal);
-	pinseal_text_add(text, "; have them released");
-	pinseal_text_add(text, seal->flags & PINSEAL_SEAL_NOWAIT ? ", wait" : ", wait longer");
+	pinseal_text_add(text, "; have %s released, %s", pinseal_text_them(seal),
+			 seal->flags & PINSEAL_SEAL_NOWAIT ? "wait" : "wait longer");
 	if (!(seal->flags & PINSEAL_SEAL_REVOKE))
 		pinseal_text_add(text, ", revoke leases (PINSEAL_SEAL_REVOKE)");
 	if (!(seal->flags & PINSEAL_SEAL_ISOLATE))
-		pinseal_text_add(text, ", or copy the pages (PINSEAL_SEAL_ISOLATE)");
+		pinseal_text_add(text, ", or copy %s (PINSEAL_SEAL_ISOLATE)", pinseal_text_them(seal));
 	else
 		pinseal_text_add(text, ", or call again, because a call copies at most 1024 pages");
 }
@@ -759,6 +778,7 @@ static inline void pinseal_text_mapped(struct pinseal_text *text, const struct p
 {
 	pinseal_text_add(text, "a shared mapping is writable, or can be made so");
 	if (seal->flags & PINSEAL_SEAL_WAIT_MAPPED) {
+		pinseal_text_add(text, ", still");
 		pinseal_text_effort(text, seal, "scan");
 		pinseal_text_add(text, "; unmap it, or wait longer");
 	} else {
@@ -789,8 +809,8 @@ static inline void pinseal_text_outcome(struct pinseal_text *text, const struct 
 		break;
 	case PINSEAL_OUTCOME_LARGE_FOLIO:
 		pinseal_text_in_use(text, seal);
-		pinseal_text_add(text, ", in a large folio, which cannot be replaced by a copy; have them "
-				       "released, or wait longer");
+		pinseal_text_add(text, ", in a large folio, which cannot be replaced by a copy; have %s "
+				       "released, or wait longer", pinseal_text_them(seal));
 		break;
 	case PINSEAL_OUTCOME_NOT_FILLED:
 		pinseal_text_add(text, "the time did not suffice to read the lower file, or to write to it; "

@@ -423,6 +423,9 @@ class Report:
             return text
         return f"{text}, {'' if self.pinned_pages == 1 else 'from '}page {self.first_pinned}"
 
+    def _them(self):
+        return "it" if self.pinned_pages == 1 else "them"
+
     def _sealed(self):
         if self.method is Method.FCNTL:
             return f"sealed by F_ADD_SEALS, without pinseal,{self._effort('call')}"
@@ -441,13 +444,13 @@ class Report:
         if not self.pinned_pages:
             return f"a write or another sealer was under way{self._effort()}; wait longer"
         remedies = [
-            "have them released",
+            f"have {self._them()} released",
             "wait" if self._flags & _SealFlag.NOWAIT else "wait longer",
         ]
         if not self._flags & _SealFlag.REVOKE:
             remedies.append("revoke leases (revoke=True)")
         if not self._flags & _SealFlag.ISOLATE:
-            remedies.append("or copy the pages (isolate=True)")
+            remedies.append(f"or copy {self._them()} (isolate=True)")
         else:
             remedies.append("or call again, because a call copies at most 1024 pages")
         return f"{self._in_use()}; {', '.join(remedies)}"
@@ -455,7 +458,7 @@ class Report:
     def _mapped(self):
         text = "a shared mapping is writable, or can be made so"
         if self._flags & _SealFlag.WAIT_MAPPED:
-            return f"{text}{self._effort()}; unmap it, or wait longer"
+            return f"{text}, still{self._effort()}; unmap it, or wait longer"
         return f"{text}; unmap it, or wait until it is gone (wait_mapped=True)"
 
     def _reason(self):
@@ -477,7 +480,7 @@ class Report:
             case Outcome.LARGE_FOLIO, _:
                 return (
                     f"{self._in_use()}, in a large folio, which cannot be replaced by a copy; have "
-                    "them released, or wait longer"
+                    f"{self._them()} released, or wait longer"
                 )
             case Outcome.NOT_FILLED, _:
                 return (
@@ -510,7 +513,7 @@ class SealError(OSError):
     ... except SealError as error:
     ...     print(error)
     ...     print(error.report.outcome.name)
-    not sealed: 1 page is in use after ... ms and ... scan..., page 0; have them released, ...
+    not sealed: 1 page is in use after ... ms and ... scan..., page 0; have it released, ...
     PINNED
     >>> pin.close()
     """
@@ -542,8 +545,8 @@ class RemovalReport:
             return f"a write or a sealer was under way for {self.waited * 1e3:.1f} ms; wait longer"
         return (
             f"{_counted(self.pinned_pages, 'page is in use', 'pages are in use')} after "
-            f"{self.waited * 1e3:.1f} ms, from page {self.first_pinned}; have them released, or wait "
-            "longer"
+            f"{self.waited * 1e3:.1f} ms, from page {self.first_pinned}; have "
+            f"{'it' if self.pinned_pages == 1 else 'them'} released, or wait longer"
         )
 
 

@@ -29,11 +29,11 @@ static const struct sentence explained[] = {
 	  { .error = ECANCELED, .seal = { .outcome = PINSEAL_OUTCOME_CANCELLED, .waited_ns = 5000000,
 	    .scans = 7 } } },
 	{ "not sealed: 16 pages are in use after 50.1 ms and 219 scans, from page 100; have them released, "
-	  "wait longer, revoke leases (PINSEAL_SEAL_REVOKE), or copy the pages (PINSEAL_SEAL_ISOLATE)",
+	  "wait longer, revoke leases (PINSEAL_SEAL_REVOKE), or copy them (PINSEAL_SEAL_ISOLATE)",
 	  { .error = EBUSY, .seal = { .outcome = PINSEAL_OUTCOME_PINNED, .pinned_pages = 16,
 	    .first_pinned = 100, .waited_ns = 50100000, .scans = 219 } } },
-	{ "not sealed: 1 page is in use after 0.0 ms and 1 scan, page 3; have them released, wait, "
-	  "or copy the pages (PINSEAL_SEAL_ISOLATE)",
+	{ "not sealed: 1 page is in use after 0.0 ms and 1 scan, page 3; have it released, wait, or "
+	  "copy it (PINSEAL_SEAL_ISOLATE)",
 	  { .error = EBUSY, .seal = { .outcome = PINSEAL_OUTCOME_PINNED, .pinned_pages = 1, .scans = 1,
 	    .first_pinned = 3, .flags = PINSEAL_SEAL_REVOKE | PINSEAL_SEAL_NOWAIT } } },
 	{ "not sealed: 5 pages are in use after 0.0 ms and 2 scans, from page 3; have them released, "
@@ -47,7 +47,7 @@ static const struct sentence explained[] = {
 	{ "not sealed: a shared mapping is writable, or can be made so; unmap it, or wait until it is "
 	  "gone (PINSEAL_SEAL_WAIT_MAPPED)",
 	  { .error = EBUSY, .seal = { .outcome = PINSEAL_OUTCOME_WRITABLE_MAPPING, .scans = 1 } } },
-	{ "not sealed: a shared mapping is writable, or can be made so after 20.0 ms and 9 scans; unmap "
+	{ "not sealed: a shared mapping is writable, or can be made so, still after 20.0 ms and 9 scans; unmap "
 	  "it, or wait longer",
 	  { .error = EBUSY, .seal = { .outcome = PINSEAL_OUTCOME_WRITABLE_MAPPING, .scans = 9,
 	    .waited_ns = 20000000, .flags = PINSEAL_SEAL_WAIT_MAPPED } } },

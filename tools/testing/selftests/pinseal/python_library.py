@@ -181,7 +181,7 @@ class Removal(unittest.TestCase):
                 self.assertEqual(caught.exception.errno, errno.EBUSY)
                 self.assertRegex(
                     str(caught.exception),
-                    r"^not removed: 4 pages are in use after \d+\.\d ms, from page 3; have them",
+                    r"^not removed: 4 pages are in use after \d+\.\d ms, from page 3; have them released, ",
                 )
                 report = caught.exception.report
                 self.assertEqual(report.pinned_pages, COUNT)
@@ -553,7 +553,7 @@ class Sentences(unittest.TestCase):
             ),
             (
                 "not sealed: 16 pages are in use after 20.0 ms and 9 scans, from page 100; have them "
-                "released, wait longer, revoke leases (revoke=True), or copy the pages (isolate=True)",
+                "released, wait longer, revoke leases (revoke=True), or copy them (isolate=True)",
                 in_use | {"outcome": Outcome.PINNED},
             ),
             (
@@ -572,7 +572,7 @@ class Sentences(unittest.TestCase):
                 busy | {"outcome": Outcome.WRITABLE_MAPPING},
             ),
             (
-                "not sealed: a shared mapping is writable, or can be made so after 20.0 ms and 9 scans; "
+                "not sealed: a shared mapping is writable, or can be made so, still after 20.0 ms and 9 scans; "
                 "unmap it, or wait longer",
                 busy | {"outcome": Outcome.WRITABLE_MAPPING, "_flags": flag.WAIT_MAPPED},
             ),
