@@ -20,6 +20,10 @@ static const struct sentence explained[] = {
 	  { .seal = { .first_pinned = PINSEAL_NO_PAGE } } },
 	{ "sealed after 12.3 ms and 40 scans, 1 leased page was revoked, 2 pages were replaced by copies",
 	  { .seal = { .waited_ns = 12345678, .scans = 40, .revoked_pages = 1, .isolated_pages = 2 } } },
+	{ "sealed after 0.0 ms and 2 scans, 4 leased pages were revoked",
+	  { .seal = { .scans = 2, .revoked_pages = 4 } } },
+	{ "sealed after 0.0 ms and 2 scans, 1 page was replaced by a copy",
+	  { .seal = { .scans = 2, .isolated_pages = 1 } } },
 	{ "sealed by F_ADD_SEALS, without pinseal, after 310.0 ms and 2 calls",
 	  { .method = PINSEAL_BY_FCNTL, .seal = { .waited_ns = 310000000, .scans = 2 } } },
 	{ "being sealed: 16 pages are in use after 5.0 ms and 7 scans, from page 100",
@@ -118,7 +122,7 @@ TEST(sentences_fit)
 
 TEST(sentences_are_cut_as_by_snprintf)
 {
-	const struct sentence *whole = &explained[6];
+	const struct sentence *whole = &explained[8];
 	int length = strlen(whole->text);
 	char text[PINSEAL_SENTENCE];
 
