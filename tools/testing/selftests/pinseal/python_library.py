@@ -49,9 +49,14 @@ def new_object(size=PAGES * PAGE):
     return obj
 
 
+def count_descriptors():
+    return len(os.listdir("/proc/self/fd"))
+
+
 class Objects(unittest.TestCase):
     def test_create(self):
         flags = pinseal.Create.ALLOW_SEALING | pinseal.Create.NOEXEC_SEAL
+        descriptors = count_descriptors()
         with Object.create("named", size=100, flags=flags) as obj:
             self.assertEqual(os.readlink(f"/proc/self/fd/{obj.fileno()}"), "/memfd:named (deleted)")
             self.assertEqual(fcntl.fcntl(obj.fileno(), fcntl.F_GETFD), fcntl.FD_CLOEXEC)
@@ -60,6 +65,7 @@ class Objects(unittest.TestCase):
             with Object.create(by=obj) as other:
                 self.assertEqual(other.size, 0)
         self.assertTrue(obj.closed)
+        self.assertEqual(count_descriptors(), descriptors)
 
     def test_open(self):
         with Object.open() as obj:
@@ -123,12 +129,12 @@ class Objects(unittest.TestCase):
             self.assertEqual(fcntl.fcntl(memfd, fcntl.F_GET_SEALS), Seal.SEAL)
 
     def test_import_is_refused(self):
-        descriptors = len(os.listdir("/proc/self/fd"))
+        descriptors = count_descriptors()
         memfd = os.memfd_create("unsealable")
         with self.assertRaises(PermissionError):
             Object.import_(memfd)
         os.close(memfd)
-        self.assertEqual(len(os.listdir("/proc/self/fd")), descriptors)
+        self.assertEqual(count_descriptors(), descriptors)
 
     def test_look(self):
         memfd = os.memfd_create("unsealable")
