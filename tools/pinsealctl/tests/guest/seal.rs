@@ -39,7 +39,7 @@ fn an_object_is_sealed() {
     );
     assert_eq!(document["outcome"], "sealed");
     assert_eq!(document["seals"], value!(["seal", "future-write"]));
-    assert!(document["error"].is_null());
+    assert!(document["error"].is_null() && document["first_pinned"].is_null());
     assert!(object.seals().unwrap().contains(Seals::SEAL));
 }
 
