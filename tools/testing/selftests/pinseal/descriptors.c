@@ -609,11 +609,13 @@ TEST_F(import, refuses_a_used_object)
 	EXPECT_EQ(1, ps_size(self->fd));
 }
 
-TEST_F(import, refuses_flags)
+TEST_F(import, refuses_unknown_flags)
 {
 	for (unsigned int bit = 0; bit < 32; bit++) {
 		struct pinseal_import arg = { .fd = self->memfd, .flags = 1U << bit };
 
+		if (arg.flags == PINSEAL_IMPORT_LOOK)
+			continue;
 		EXPECT_EQ(-EINVAL, ps_ioctl(self->fd, PINSEAL_IOC_IMPORT, &arg)) {
 			TH_LOG("bit %u", bit);
 		}
