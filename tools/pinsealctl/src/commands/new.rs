@@ -16,6 +16,7 @@ use pinseal::{Lower, Memfd, Object, Options, Seals};
 use rustix::io::{FdFlags, fcntl_setfd};
 use serde::Serialize;
 use std::{
+    env,
     fs::File,
     os::{fd::AsRawFd, unix::process::CommandExt},
     path::PathBuf,
@@ -148,7 +149,7 @@ fn make(args: &Args) -> Result<Object> {
 fn holder(object: &Object) -> Result<u32> {
     let failed = |error| Failure::of("no process can hold the object", &error);
     fcntl_setfd(object, FdFlags::empty()).map_err(|errno| failed(errno.into()))?;
-    let child = Command::new("/proc/self/exe")
+    let child = Command::new(env::current_exe().map_err(failed)?)
         .arg("hold")
         .current_dir("/")
         .stdin(Stdio::null())

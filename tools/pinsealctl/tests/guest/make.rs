@@ -89,10 +89,9 @@ fn new_works_in_the_background() {
     let (pid, fd) = (made["pid"].as_u64().unwrap(), made["fd"].as_u64().unwrap());
     let target = format!("{pid}:{fd}");
     assert_eq!(fs::read(path(&target)).unwrap(), b"content");
-    assert_eq!(
-        json(0, &["show", &target])["object"]["object"],
-        made["object"]
-    );
+    let shown = json(0, &["show", &target]);
+    assert_eq!(shown["object"]["object"], made["object"]);
+    assert_eq!(shown["command"], "pinsealctl");
     signal(pid as u32, Signal::TERM);
 }
 
