@@ -8,7 +8,7 @@ KDIR ?= /lib/modules/$(shell uname -r)/build
 
 .PHONY: modules modules_install clean
 modules:
-	@scripts/check-kdir '$(KDIR)'
+	@scripts/doctor --build '$(KDIR)'
 	$(MAKE) -C '$(KDIR)' M='$(CURDIR)' modules
 
 modules_install clean:
