@@ -15,3 +15,15 @@ debian_dir() {
 	printf '%s/debian-%s-%s\n' "$PINSEAL_CACHE" "$KERNEL_NAME" "$(key "$SUITE" "$KERNEL_SUITE" \
 		"$VERSION" "$PINSEAL_SRC/scripts/setup-debian" "$PINSEAL_SRC/packaging/guest-packages")"
 }
+
+# plan_packages FLAVOUR...: what has to be done for the packages. To be used with steps.sh.
+plan_packages() {
+	local flavour
+
+	plan_kernels "$@"
+	[ -d "$(builder_dir)" ] || plan "Debian $SUITE with debhelper and lintian, for packages" setup-debian builder "$1"
+	for flavour; do
+		plan "module for $flavour" build-module "$flavour"
+		plan "packages for $flavour" build-deb "$flavour"
+	done
+}
