@@ -106,12 +106,21 @@ help:
 ##   make test-packages    installs them with apt into a Debian, boots it, and purges them
 ##   make check            formatting, clippy, header, layers, scripts
 ##   make format           formats the Rust files
+##   make test TEST="rust:pinseal rust:pinsealctl:lease"
+##                         the tests of a Rust crate or program, or those with a word in their name
 ##   make shell            a shell in the build root
 ##   make vng              a shell in a guest, with the module, tests and tools; ARCH=, KERNEL=
 ##                         and FLAVOURS= choose the kernel; a pipe's commands are run
 ##   make vng-test TEST="abi seals"
 ##                         as make test, in guests that virtme-ng starts
 ##   make distclean-cache  removes the cache folder
+##
+## The Rust crate and pinsealctl, with the host's tools (rustc 1.85), in the folder tools:
+##
+##   cargo build           the crate, its examples, and pinsealctl
+##   cargo test            their tests; as root, with the module loaded
+##   cargo run --example generate -- FOLDER
+##                         man pages and completions
 ##
 ## With the host's tools, for a kernel of your own (KDIR=, ARCH=, CROSS_COMPILE=,
 ## LLVM=1 as for any out-of-tree module):

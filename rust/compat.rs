@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
 //! Error codes that the kernel crate of the oldest supported kernel, Linux 7.2, lacks. For a wrong
-//! constant of that kernel crate, see `MAYSHARE` in [`crate::mm::mirror`].
+//! constant of that kernel crate, see `MAYSHARE` in [`crate::mm::locked_mm`].
 
 use crate::uapi;
 use kernel::{

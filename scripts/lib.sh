@@ -114,9 +114,12 @@ disks_dir() {
 # The folder with fsx for the architecture of the current flavour.
 fsx_dir() {
 	printf '%s/fsx-%s-%s\n' "$PINSEAL_CACHE" "$ARCH" "$(key "$FSX_VERSION" "$(basename "$(root_dir)")" \
-		"$PINSEAL_SRC/scripts/setup-fsx" \
+		"$PINSEAL_SRC/scripts/"{setup-fsx,rust.sh} \
 		"$PINSEAL_SRC/tools/testing/selftests/pinseal/fsx/wrapped.c")"
 }
+
+# The folder with the crates of the Rust programs, for both architectures.
+crates_dir() { printf '%s/crates-%s\n' "$PINSEAL_CACHE" "$(key "$PINSEAL_SRC/tools/Cargo.lock")"; }
 
 # The entries of a list in qemu/.
 listed() { sed '/^#/d; /^$/d' "$PINSEAL_SRC/qemu/$1"; }

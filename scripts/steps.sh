@@ -123,6 +123,14 @@ plan_kernels() {
 	done
 }
 
+# plan_tools FLAVOUR: the Rust programs for its guest, and the crates that they need.
+plan_tools() {
+	[ -d "$(crates_dir)" ] || [[ " ${STEP_COMMANDS[*]} " = *" setup-crates "* ]] ||
+		plan "crates of the Rust programs, from their registry" setup-crates
+	[[ " ${STEP_COMMANDS[*]} " = *" build-tools $1 "* ]] ||
+		plan "Rust programs for $1" build-tools "$1"
+}
+
 # Says where the cache is and where privileges come from.
 introduce() {
 	say "cache $PINSEAL_CACHE, privileges: $PINSEAL_PRIVILEGE"

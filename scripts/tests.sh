@@ -29,6 +29,7 @@ tests_of_flavour() {
 		listed memory-tests
 		return
 	fi
+	printf '%s\n' rust:pinseal rust:pinsealctl
 	basename -s .c "$PINSEAL_SRC"/tools/testing/selftests/pinseal/*.c |
 		grep -vxFf <(listed own-kernel-tests)
 }
@@ -45,10 +46,10 @@ wanted_tests() {
 	fi
 }
 
-# programs_of TEST...: the programs that these tests need. Only pressure runs another one; kselftest
-# is a script.
+# programs_of TEST...: the selftests that these tests need. Only pressure runs another one; kselftest
+# is a script, and build-tools builds what the tests rust:PACKAGE need.
 programs_of() {
-	printf '%s\n' "$@" | sed -E '/^kselftest$/d; s/^pressure:(\w+).*/pressure\n\1/; t; s/:.*//' | sort -u
+	printf '%s\n' "$@" | sed -E '/^kselftest$/d; /^rust:/d; s/^pressure:(\w+).*/pressure\n\1/; t; s/:.*//' | sort -u
 }
 
 # The seconds after which a test of the current flavour is killed. Emulated machines are
@@ -84,6 +85,10 @@ plan_guests() {
 		[ "$MODULE" != ours ] || plan "module for $flavour" build-module "$flavour"
 		# shellcheck disable=SC2086 # these are words
 		plan "test programs for $flavour" build-programs "$flavour" tests ${TEST-}
+	done
+	for flavour; do
+		grep -q '^rust:' "$run/$flavour/tests" || continue
+		plan_tools "$(base_flavour "$flavour")"
 	done
 	for flavour; do
 		grep -q '^judge_fsx ' "$run/$flavour/tests" || continue

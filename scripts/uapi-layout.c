@@ -3,7 +3,8 @@
  * The layout that <linux/pinseal.h> must keep for ever, and that each field
  * must have for every compiler and word size. check-uapi compiles this as C and
  * as C++, in several dialects of each. Every struct is listed in full: its fields
- * must fill it without a gap.
+ * must fill it without a gap. A test of the Rust crate (tools/lib/pinseal) compares its own
+ * structs with these lines.
  */
 #include <linux/pinseal.h>
 
@@ -133,6 +134,10 @@ FIELD(pinseal_protect, flags, 28, 4);
 FIELD(pinseal_protect, ranges, 32, 8);
 FIELD(pinseal_protect, nr, 40, 8);
 
+SIZE(pinseal_attach, 8);
+FIELD(pinseal_attach, fd, 0, 4);
+FIELD(pinseal_attach, flags, 4, 4);
+
 SIZE(pinseal_create, 72);
 FIELD(pinseal_create, flags, 0, 4);
 FIELD(pinseal_create, pad, 4, 4);
@@ -150,4 +155,6 @@ COMMAND(PINSEAL_IOC_IMPORT, 0x4008b907);
 COMMAND(PINSEAL_IOC_EXPORT, 0x4008b908);
 COMMAND(PINSEAL_IOC_REOPEN, 0x4008b909);
 COMMAND(PINSEAL_IOC_SET_NAME, 0x4040b90a);
+COMMAND(PINSEAL_IOC_PROTECT, 0x4030b90b);
+COMMAND(PINSEAL_IOC_ATTACH, 0x4008b90c);
 COMMAND(PINSEAL_IOC_CREATE, 0x4048b90d);

@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Why an object was not sealed.
+
+use crate::{Object, Outcome, SealReport, Sealing, abi};
+use rustix::io::Errno;
+use std::{fmt, io};
+
+/// An object was not sealed. The error has the object, which is as it was, and the report.
+///
+/// It displays as one sentence, with what would help.
+#[derive(Debug)]
+pub struct SealError {
+    object: Object,
+    error: io::Error,
+    argument: abi::Seal,
+}
+
+impl SealError {
+    pub(crate) fn new(object: Object, error: io::Error, argument: abi::Seal) -> Self {
+        Self {
+            object,
+            error,
+            argument,
+        }
+    }
+
+    /// The error of an asynchronous seal that was cancelled, for which the kernel has none.
+    pub(crate) fn cancelled(object: Object, argument: abi::Seal) -> Self {
+        Self::new(object, Errno::CANCELED.into(), argument)
+    }
+
+    /// Gives the object back.
+    pub fn into_object(self) -> Object {
+        self.object
+    }
+
+    /// The object.
+    pub fn object(&self) -> &Object {
+        &self.object
+    }
+
+    /// How the seal ended. There is no report if it could not begin; then [`io_error`](Self::io_error)
+    /// says why.
+    pub fn report(&self) -> Option<SealReport> {
+        // The kernel leaves the struct alone then, where 0 would be success.
+        (self.argument.outcome != abi::OUTCOME_SEALED).then(|| SealReport::new(&self.argument))
+    }
+
+    /// Why it ended, if there is a report.
+    pub fn outcome(&self) -> Option<Outcome> {
+        self.report().map(|report| report.outcome)
+    }
+
+    /// The kernel's error. For [`Outcome::Cancelled`] it is `ECANCELED`.
+    pub fn io_error(&self) -> &io::Error {
+        &self.error
+    }
+
+    /// A call that goes on where this one ended: the time waited and the scans count against the same
+    /// bounds. For [`Outcome::Interrupted`], or with a longer [`timeout`](Sealing::timeout).
+    pub fn resume(self) -> Sealing {
+        Sealing::resumed(self.object, self.argument)
+    }
+
+    /// What would help, as the second part of a sentence.
+    fn help(&self) -> Option<&'static str> {
+        Some(match self.outcome() {
+            Some(Outcome::WritableMapping) => {
+                "drop the mapping, or let the seal wait for that with wait_mapped()"
+            }
+            Some(Outcome::Pinned) if self.argument.pinned_pages == 0 => "set a longer timeout",
+            Some(Outcome::Pinned) => {
+                "pins() tells of what kind the users are; set a longer timeout, break leases with \
+                 revoke(), or replace the pages by copies with isolate()"
+            }
+            Some(Outcome::Interrupted) => "resume() goes on",
+            Some(Outcome::NoMemory) => "free memory, or raise the limit of the cgroup",
+            Some(Outcome::LargeFolio) => "set a longer timeout",
+            Some(Outcome::NotFilled) => "another call goes on from there",
+            Some(_) => return None,
+            None => match Errno::from_io_error(&self.error)? {
+                Errno::PERM => {
+                    "the descriptor must be open for writing, and the object must not have \
+                     Seals::SEAL"
+                }
+                Errno::INVAL => "info() tells which seals and flags this kernel knows",
+                Errno::ALREADY => {
+                    "other seals are being added in the background, or their result was not \
+                     collected"
+                }
+                Errno::NOENT => "nothing is being sealed in the background",
+                _ => return None,
+            },
+        })
+    }
+}
+
+impl fmt::Display for SealError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the object was not sealed: ")?;
+        match self.report() {
+            Some(report) => report.fmt(f)?,
+            None => self.error.fmt(f)?,
+        }
+        match self.help() {
+            Some(help) => write!(f, "; {help}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl std::error::Error for SealError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.error)
+    }
+}
+
+/// Drops the object.
+impl From<SealError> for io::Error {
+    fn from(error: SealError) -> Self {
+        io::Error::new(error.error.kind(), error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{fs::File, time::Duration};
+
+    /// The words for an outcome; the object does not matter.
+    fn words(errno: Errno, argument: abi::Seal) -> String {
+        let object = Object::from(abi::Descriptor::unchecked(File::open("/dev/null").unwrap()));
+        SealError::new(object, errno.into(), argument).to_string()
+    }
+
+    #[test]
+    fn pages_are_named() {
+        let argument = abi::Seal {
+            outcome: abi::OUTCOME_PINNED,
+            pinned_pages: 3,
+            first_pinned: 100,
+            scans: 219,
+            waited_ns: Duration::from_micros(50_100).as_nanos() as u64,
+            ..Default::default()
+        };
+        assert_eq!(
+            words(Errno::BUSY, argument),
+            "the object was not sealed: 3 pages are in use, the first of them page 100, after 219 \
+             scans in 50.100ms; pins() tells of what kind the users are; set a longer timeout, \
+             break leases with revoke(), or replace the pages by copies with isolate()"
+        );
+    }
+
+    #[test]
+    fn without_pages_it_is_a_writer() {
+        let argument = abi::Seal {
+            outcome: abi::OUTCOME_PINNED,
+            first_pinned: abi::NO_PAGE,
+            ..Default::default()
+        };
+        assert_eq!(
+            words(Errno::BUSY, argument),
+            "the object was not sealed: a write or another sealer is under way; set a longer timeout"
+        );
+    }
+
+    #[test]
+    fn every_outcome_is_one_sentence() {
+        for outcome in 1..=9 {
+            let argument = abi::Seal {
+                outcome,
+                ..Default::default()
+            };
+            let words = words(Errno::BUSY, argument);
+            assert!(words.starts_with("the object was not sealed: "), "{words}");
+            assert!(!words.contains('.') && !words.contains('\n'), "{words}");
+        }
+    }
+
+    #[test]
+    fn without_a_report_the_error_speaks() {
+        let words = words(Errno::PERM, abi::Seal::default());
+        assert!(words.contains("Operation not permitted"), "{words}");
+        assert!(words.contains("open for writing"), "{words}");
+    }
+}

@@ -1,0 +1,296 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! `pinsealctl seal`
+
+use super::making;
+use crate::{
+    exit::{Exit, Result},
+    output::Output,
+    signals::{Signals, Woken},
+    target::Target,
+    units,
+};
+use pinseal::{Outcome, Pending, Progress, SealError, SealReport, Sealed, Sealing, Seals};
+use rustix::event::PollFlags;
+use serde::Serialize;
+use std::{
+    io::{IsTerminal, stderr},
+    os::fd::AsFd,
+    time::{Duration, Instant},
+};
+
+/// How often the progress is shown.
+const SHOWN: Duration = Duration::from_millis(200);
+
+/// Seals an object, or any memfd
+///
+/// It waits for pages that are in use, and shows what it waits for. Ctrl-C cancels the seal, and the
+/// object is as it was. The exit code says why an object was not sealed.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// The descriptor; it must be open for writing
+    #[arg(value_name = "PID:FD")]
+    target: Target,
+
+    /// Seals to add, separated by commas
+    #[arg(
+        long,
+        value_name = "SEALS",
+        value_delimiter = ',',
+        value_parser = making::seal_name(),
+        default_values = ["shrink", "grow", "write"],
+        hide_default_value = true,
+        help = "Seals to add, separated by commas [default: shrink,grow,write]"
+    )]
+    seals: Vec<Seals>,
+
+    /// The longest wait [default: 150ms]
+    #[arg(long, value_name = "TIME", value_parser = units::time)]
+    timeout: Option<Duration>,
+
+    /// The most scans of the pages [default: no limit]
+    #[arg(long, value_name = "SCANS", value_parser = clap::value_parser!(u32).range(1..))]
+    max_scans: Option<u32>,
+
+    /// Do not wait, but for what ends within milliseconds by itself
+    #[arg(long)]
+    no_wait: bool,
+
+    /// Ask for leased pages, and revoke them when their grace is over
+    #[arg(long)]
+    revoke: bool,
+
+    /// At the deadline, replace pages in use by copies; who uses them keeps the old ones
+    #[arg(long)]
+    isolate: bool,
+
+    /// Wait for shared writable mappings too
+    #[arg(long)]
+    wait_mapped: bool,
+
+    /// Return at once: with 6 while the seal goes on. The same call again tells how far it is, and then
+    /// its result, once
+    #[arg(long = "async", conflicts_with = "cancel")]
+    background: bool,
+
+    /// Cancel the seal that adds these seals in the background
+    #[arg(long)]
+    cancel: bool,
+}
+
+#[derive(Serialize)]
+struct Document {
+    pid: i32,
+    fd: i32,
+    seals: Vec<&'static str>,
+    outcome: Option<&'static str>,
+    error: Option<String>,
+    scans: u32,
+    waited_ns: u64,
+    pinned_pages: u64,
+    first_pinned: Option<u64>,
+    isolated_pages: u64,
+    revoked_pages: u64,
+}
+
+/// How a seal ended, or that it has not.
+enum End {
+    Sealed(Sealed),
+    Failed(SealError),
+    /// It goes on in the background.
+    Pending(SealReport),
+    /// Ctrl-C has cancelled it.
+    Interrupted(SealError),
+}
+
+pub(crate) fn run(args: &Args, output: &mut Output) -> Result<Exit> {
+    let signals = Signals::catch()?;
+    let sealing = sealing(args)?;
+    let end = if args.cancel {
+        ended(sealing.cancel())
+    } else {
+        match sealing.start() {
+            Err(error) => End::Failed(error),
+            Ok(pending) if args.background => match pending.poll() {
+                Progress::Done(result) => ended(result),
+                Progress::Pending(pending, report) => {
+                    pending.detach();
+                    End::Pending(report)
+                }
+            },
+            Ok(pending) => wait(pending, &signals)?,
+        }
+    };
+    show(args, &end, output)?;
+    Ok(match &end {
+        End::Sealed(_) => Exit::Done,
+        End::Pending(_) => Exit::Pending,
+        End::Interrupted(_) => Exit::Interrupted,
+        End::Failed(error) => match error.outcome() {
+            Some(outcome) => outcome.into(),
+            None => making::not_sealed(error).exit(),
+        },
+    })
+}
+
+fn sealing(args: &Args) -> Result<Sealing> {
+    let object = args.target.object()?;
+    let mut sealing = object.seal(making::set(&args.seals));
+    if let Some(timeout) = args.timeout {
+        sealing = sealing.timeout(timeout);
+    }
+    if let Some(scans) = args.max_scans {
+        sealing = sealing.max_scans(scans);
+    }
+    if args.no_wait {
+        sealing = sealing.no_wait();
+    }
+    if args.revoke {
+        sealing = sealing.revoke();
+    }
+    if args.isolate {
+        sealing = sealing.isolate();
+    }
+    if args.wait_mapped {
+        sealing = sealing.wait_mapped();
+    }
+    Ok(sealing)
+}
+
+fn ended(result: std::result::Result<Sealed, SealError>) -> End {
+    match result {
+        Ok(sealed) => End::Sealed(sealed),
+        Err(error) => End::Failed(error),
+    }
+}
+
+/// Waits for the end, and shows the progress on a terminal.
+fn wait(mut pending: Pending, signals: &Signals) -> Result<End> {
+    let mut line = ProgressLine::new();
+    loop {
+        pending = match pending.poll() {
+            Progress::Done(result) => {
+                line.clear();
+                return Ok(ended(result));
+            }
+            Progress::Pending(pending, report) => {
+                line.show(&report);
+                pending
+            }
+        };
+        let ready = Some((pending.as_fd(), PollFlags::PRI));
+        match signals.wait(ready, Some(SHOWN))? {
+            Woken::Interrupted | Woken::Terminated => {
+                line.clear();
+                return Ok(match pending.cancel() {
+                    Ok(sealed) => End::Sealed(sealed),
+                    Err(error) => match error.outcome() {
+                        Some(Outcome::Cancelled) => End::Interrupted(error),
+                        _ => End::Failed(error),
+                    },
+                });
+            }
+            Woken::Ready | Woken::Timeout => (),
+        }
+    }
+}
+
+/// A line on the terminal that is written over.
+struct ProgressLine {
+    start: Instant,
+    is_terminal: bool,
+}
+
+impl ProgressLine {
+    fn new() -> Self {
+        Self {
+            start: Instant::now(),
+            is_terminal: stderr().is_terminal(),
+        }
+    }
+
+    fn show(&mut self, report: &SealReport) {
+        // A seal that ends soon needs none.
+        if self.is_terminal && self.start.elapsed() >= SHOWN {
+            eprint!("\r\x1b[Kwaiting: {report}");
+        }
+    }
+
+    fn clear(&self) {
+        if self.is_terminal {
+            eprint!("\r\x1b[K");
+        }
+    }
+}
+
+fn show(args: &Args, end: &End, output: &mut Output) -> Result<()> {
+    let (report, error) = match end {
+        End::Sealed(sealed) => (Some(*sealed.report()), None),
+        End::Pending(report) => (Some(*report), None),
+        End::Failed(error) | End::Interrupted(error) => (error.report(), Some(error)),
+    };
+    let document = Document {
+        pid: args.target.pid,
+        fd: args.target.fd,
+        seals: making::set(&args.seals).names().collect(),
+        outcome: report.map(|report| report.outcome.name()),
+        error: error.map(|error| match error.report() {
+            Some(report) => report.to_string(),
+            None => error.io_error().to_string(),
+        }),
+        scans: report.map_or(0, |report| report.scans),
+        waited_ns: report.map_or(0, |report| report.waited.as_nanos() as u64),
+        pinned_pages: report.map_or(0, |report| report.pinned_pages),
+        first_pinned: report.and_then(|report| report.first_pinned),
+        isolated_pages: report.map_or(0, |report| report.isolated_pages),
+        revoked_pages: report.map_or(0, |report| report.revoked_pages),
+    };
+    output.show(&document, |output| match (end, report) {
+        (End::Sealed(_), Some(report)) => output.line(&in_words(args, &report)),
+        (End::Pending(_), Some(report)) => output.line(&format!("pending: {report}")),
+        _ => Ok(()),
+    })?;
+    if let Some(error) = error {
+        let help = help(args, error).map_or(String::new(), |help| format!("; {help}"));
+        anstream::eprintln!("pinsealctl: {}{help}", making::not_sealed(error));
+    }
+    Ok(())
+}
+
+fn in_words(args: &Args, report: &SealReport) -> String {
+    let mut words = format!("sealed: {}", making::set(&args.seals));
+    if report.isolated_pages > 0 {
+        words += &format!(", {} pages were replaced by copies", report.isolated_pages);
+    }
+    if report.revoked_pages > 0 {
+        words += &format!(", {} leased pages were revoked", report.revoked_pages);
+    }
+    if !report.waited.is_zero() {
+        words += &format!(", after {:.3?}", report.waited);
+    }
+    words
+}
+
+/// What would help, if this was not tried.
+fn help(args: &Args, error: &SealError) -> Option<String> {
+    let mut options = Vec::new();
+    match error.outcome()? {
+        Outcome::WritableMapping => options.push("--wait-mapped"),
+        Outcome::Pinned | Outcome::LargeFolio | Outcome::NotFilled => {
+            options.push("a longer --timeout");
+        }
+        _ => return None,
+    }
+    let in_use = error.outcome() == Some(Outcome::Pinned) && error.report()?.pinned_pages > 0;
+    if in_use && !args.revoke {
+        options.push("--revoke for leases");
+    }
+    if in_use && !args.isolate {
+        options.push("--isolate");
+    }
+    let see = match in_use {
+        true => format!(" (`pinsealctl pins {}` shows them)", args.target),
+        false => String::new(),
+    };
+    Some(format!("try {}{see}", options.join(", or ")))
+}

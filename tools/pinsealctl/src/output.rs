@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Tables for people, JSON for programs.
+
+use crate::exit::Result;
+use anstream::AutoStream;
+use anstyle::Style;
+use serde::Serialize;
+use std::io::{self, IsTerminal, Write};
+
+/// How columns are separated.
+const GAP: &str = "  ";
+const HEADING: Style = Style::new().bold();
+
+/// Where results go. Colours are removed where they do not belong.
+pub(crate) struct Output {
+    json: bool,
+    /// One document a line.
+    lines: bool,
+    stream: AutoStream<io::Stdout>,
+}
+
+impl Output {
+    pub(crate) fn new(json: bool) -> Self {
+        Self {
+            json,
+            lines: false,
+            stream: anstream::stdout(),
+        }
+    }
+
+    /// From here on, each JSON document is one line.
+    pub(crate) fn line_by_line(&mut self) {
+        self.lines = true;
+    }
+
+    /// Prints `document` as JSON, or calls `show` for people.
+    pub(crate) fn show<T: Serialize>(
+        &mut self,
+        document: &T,
+        show: impl FnOnce(&mut Self) -> Result<()>,
+    ) -> Result<()> {
+        if !self.json {
+            return show(self);
+        }
+        let text = match self.lines {
+            true => serde_json::to_string(document),
+            false => serde_json::to_string_pretty(document),
+        };
+        writeln!(self.stream, "{}", text.map_err(io::Error::from)?)?;
+        self.stream.flush()?;
+        Ok(())
+    }
+
+    /// Prints a line.
+    pub(crate) fn line(&mut self, text: &str) -> Result<()> {
+        writeln!(self.stream, "{}", clean(text))?;
+        self.stream.flush()?;
+        Ok(())
+    }
+
+    /// Prints names and values below each other.
+    pub(crate) fn list(&mut self, rows: &[(&str, String)]) -> Result<()> {
+        let width = rows.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
+        for (name, value) in rows {
+            let name = format!("{name}:");
+            let value = clean(value);
+            writeln!(
+                self.stream,
+                "{HEADING}{name:<0$}{HEADING:#}{GAP}{value}",
+                width + 1
+            )?;
+        }
+        Ok(())
+    }
+
+    /// Prints a table. Columns of numbers are aligned to the right.
+    pub(crate) fn table<const N: usize>(
+        &mut self,
+        columns: [Column; N],
+        rows: &[[String; N]],
+    ) -> Result<()> {
+        let rows: Vec<[String; N]> = rows
+            .iter()
+            .map(|row| row.each_ref().map(|cell| clean(cell)))
+            .collect();
+        let mut widths = columns.each_ref().map(|column| column.name.len());
+        for row in &rows {
+            for (width, cell) in widths.iter_mut().zip(row) {
+                *width = (*width).max(cell.chars().count());
+            }
+        }
+        let heading = columns.each_ref().map(|column| column.name.to_owned());
+        let heading = aligned(&columns, &widths, &heading);
+        writeln!(self.stream, "{HEADING}{heading}{HEADING:#}")?;
+        for row in &rows {
+            writeln!(self.stream, "{}", aligned(&columns, &widths, row))?;
+        }
+        Ok(())
+    }
+
+    /// Begins a new screen, where there is one.
+    pub(crate) fn new_screen(&mut self) -> Result<()> {
+        if !self.json && io::stdout().is_terminal() {
+            write!(self.stream, "\x1b[H\x1b[2J\x1b[3J")?;
+        }
+        Ok(())
+    }
+}
+
+/// A column of a table.
+pub(crate) struct Column {
+    name: &'static str,
+    right: bool,
+}
+
+/// A column of words.
+pub(crate) const fn words(name: &'static str) -> Column {
+    Column { name, right: false }
+}
+
+/// A column of numbers.
+pub(crate) const fn numbers(name: &'static str) -> Column {
+    Column { name, right: true }
+}
+
+fn aligned(columns: &[Column], widths: &[usize], cells: &[String]) -> String {
+    let cells: Vec<String> = columns
+        .iter()
+        .zip(widths)
+        .zip(cells)
+        .map(|((column, width), cell)| match column.right {
+            true => format!("{cell:>width$}"),
+            false => format!("{cell:<width$}"),
+        })
+        .collect();
+    cells.join(GAP).trim_end().to_owned()
+}
+
+/// Without control characters, which names of others may have.
+pub(crate) fn clean(text: &str) -> String {
+    text.replace(char::is_control, "?")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_are_aligned() {
+        let columns = [numbers("PID"), words("NAME")];
+        let cells = ["7".to_owned(), "x".to_owned()];
+        assert_eq!(aligned(&columns, &[4, 6], &cells), "   7  x");
+    }
+
+    #[test]
+    fn names_of_others_do_not_control_the_terminal() {
+        assert_eq!(clean("a\x1b[2Jb\n"), "a?[2Jb?");
+    }
+}

@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Which objects and pin handles processes have, as `/proc` tells.
+
+use crate::target::Target;
+use pinseal::Seals;
+use std::{fs, io, path::Path};
+
+/// What the fdinfo of a descriptor of an object says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ObjectInfo {
+    pub(crate) object: u64,
+    /// The inode number of its memory.
+    pub(crate) memory: Option<u64>,
+    pub(crate) size: u64,
+    pub(crate) seals: Seals,
+    pub(crate) name: String,
+    pub(crate) pins: u64,
+    pub(crate) leases: u64,
+    pub(crate) protections: u64,
+    pub(crate) waiters: u64,
+    /// The seals that are being added in the background.
+    pub(crate) sealing: Option<Seals>,
+}
+
+/// What a handle does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum HandleKind {
+    Pin,
+    Lease,
+    Mirror,
+}
+
+/// What the fdinfo of a handle says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct HandleInfo {
+    pub(crate) object: u64,
+    pub(crate) start: u64,
+    pub(crate) pages: u64,
+    pub(crate) kind: HandleKind,
+    /// The state of a lease.
+    pub(crate) state: Option<String>,
+}
+
+/// A descriptor of ours.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Descriptor {
+    Object(ObjectInfo),
+    Handle(HandleInfo),
+}
+
+impl Descriptor {
+    /// Reads what fdinfo says; `None` for what is not ours.
+    fn parse(fdinfo: &str) -> Option<Self> {
+        let value = |key: &str| {
+            fdinfo
+                .lines()
+                .find_map(|line| line.strip_prefix(key)?.strip_prefix(":\t"))
+        };
+        let number = |key| value(key)?.parse::<u64>().ok();
+        let seals = |key| {
+            let digits = value(key)?.strip_prefix("0x")?;
+            Some(Seals::from_bits(u32::from_str_radix(digits, 16).ok()?))
+        };
+        let object = number("object")?;
+        if let (Some(start), Some(pages)) = (number("start"), number("pages")) {
+            let state = value("lease").map(str::to_owned);
+            return Some(Self::Handle(HandleInfo {
+                object,
+                start,
+                pages,
+                kind: match (&state, value("mirror")) {
+                    (Some(_), _) => HandleKind::Lease,
+                    (None, Some(_)) => HandleKind::Mirror,
+                    (None, None) => HandleKind::Pin,
+                },
+                state,
+            }));
+        }
+        Some(Self::Object(ObjectInfo {
+            object,
+            memory: number("memory"),
+            size: number("size")?,
+            seals: seals("seals")?,
+            name: value("name")?.to_owned(),
+            pins: number("pins")?,
+            leases: number("leases")?,
+            protections: number("protections").unwrap_or(0),
+            waiters: number("waiters")?,
+            sealing: seals("sealing"),
+        }))
+    }
+
+    /// That of a descriptor; `None` if it is not ours, or cannot be looked at.
+    pub(crate) fn of(target: Target) -> Option<Self> {
+        let path = format!("/proc/{}/fdinfo/{}", target.pid, target.fd);
+        Self::parse(&fs::read_to_string(path).ok()?)
+    }
+}
+
+/// A descriptor that was found.
+pub(crate) struct Found {
+    pub(crate) target: Target,
+    pub(crate) descriptor: Descriptor,
+}
+
+/// The descriptors of ours that can be seen.
+pub(crate) struct Scan {
+    pub(crate) found: Vec<Found>,
+    /// Processes that may not be looked into.
+    pub(crate) hidden: u64,
+}
+
+/// Looks at the descriptors of all processes, or of one. What ends meanwhile is left out.
+pub(crate) fn scan(pid: Option<i32>) -> io::Result<Scan> {
+    let mut pids = match pid {
+        Some(pid) => vec![pid],
+        None => numbers(Path::new("/proc"))?,
+    };
+    pids.sort_unstable();
+    let mut scan = Scan {
+        found: Vec::new(),
+        hidden: 0,
+    };
+    for pid in pids {
+        let folder = format!("/proc/{pid}/fd");
+        let mut fds = match numbers(Path::new(&folder)) {
+            Ok(fds) => fds,
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                scan.hidden += 1;
+                continue;
+            }
+            Err(_) => continue,
+        };
+        fds.sort_unstable();
+        scan.found.extend(fds.into_iter().filter_map(|fd| {
+            let target = Target { pid, fd };
+            let descriptor = Descriptor::of(target)?;
+            Some(Found { target, descriptor })
+        }));
+    }
+    Ok(scan)
+}
+
+/// The entries of a folder that are numbers.
+fn numbers(folder: &Path) -> io::Result<Vec<i32>> {
+    Ok(fs::read_dir(folder)?
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+        .collect())
+}
+
+/// The name of a process.
+pub(crate) fn command(pid: i32) -> String {
+    fs::read_to_string(format!("/proc/{pid}/comm"))
+        .map(|name| name.trim_end().to_owned())
+        .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const COMMON: &str = "pos:\t0\nflags:\t02100002\nmnt_id:\t15\nino:\t107\n";
+
+    #[test]
+    fn objects_are_read() {
+        let text = format!(
+            "{COMMON}object:\t17\nmemory:\t1043\nsize:\t1048576\nseals:\t0xe\nname:\tmy: frames\n\
+             pins:\t2\nleases:\t1\nprotections:\t0\nwaiters:\t1\nsealing:\t0x8\n"
+        );
+        let Some(Descriptor::Object(info)) = Descriptor::parse(&text) else {
+            panic!("not an object");
+        };
+        assert_eq!(
+            (info.object, info.memory, info.size),
+            (17, Some(1043), 1 << 20)
+        );
+        assert_eq!(info.seals, Seals::CONTENT);
+        assert_eq!(info.name, "my: frames");
+        assert_eq!((info.pins, info.leases, info.waiters), (2, 1, 1));
+        assert_eq!(info.sealing, Some(Seals::WRITE));
+    }
+
+    #[test]
+    fn handles_are_read() {
+        let text = format!("{COMMON}object:\t17\nstart:\t4\npages:\t2\n");
+        let kind = |rest: &str| match Descriptor::parse(&format!("{text}{rest}")) {
+            Some(Descriptor::Handle(info)) => (info.kind, info.state),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(kind(""), (HandleKind::Pin, None));
+        assert_eq!(kind("mirror:\tyes\n"), (HandleKind::Mirror, None));
+        let asked = Some("asked".to_owned());
+        assert_eq!(kind("lease:\tasked\n"), (HandleKind::Lease, asked));
+    }
+
+    #[test]
+    fn others_are_left_alone() {
+        assert_eq!(Descriptor::parse(COMMON), None);
+        assert_eq!(Descriptor::parse("object:\t1\nother:\t2\n"), None);
+    }
+}

@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Descriptors of other processes.
+
+use crate::exit::{Exit, Failure, Result};
+use pinseal::{Info, Look, Object, Options, Pins, Seals};
+use rustix::{
+    io::Errno,
+    process::{Pid, PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open},
+};
+use std::{
+    fmt, io,
+    ops::Range,
+    os::fd::{OwnedFd, RawFd},
+    str::FromStr,
+};
+
+/// A descriptor of a process, PID:FD.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Target {
+    pub(crate) pid: i32,
+    pub(crate) fd: RawFd,
+}
+
+impl FromStr for Target {
+    type Err = String;
+
+    fn from_str(text: &str) -> std::result::Result<Self, String> {
+        let numbers = text.split_once(':').and_then(|(pid, fd)| {
+            let (pid, fd) = (pid.parse().ok()?, fd.parse().ok()?);
+            (pid > 0 && fd >= 0).then_some(Self { pid, fd })
+        });
+        numbers.ok_or_else(|| "it is PID:FD, as `pinsealctl ls` shows them".to_owned())
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.pid, self.fd)
+    }
+}
+
+impl Target {
+    /// A descriptor of the same open file.
+    pub(crate) fn open(self) -> Result<OwnedFd> {
+        let Self { pid, fd } = self;
+        let open = || {
+            let pid = Pid::from_raw(pid).ok_or(Errno::SRCH)?;
+            let pidfd = pidfd_open(pid, PidfdFlags::empty())?;
+            pidfd_getfd(pidfd, fd, PidfdGetfdFlags::empty())
+        };
+        open().map_err(|errno| match errno {
+            Errno::SRCH | Errno::INVAL => {
+                Failure::new(Exit::System, format!("there is no process {pid}"))
+            }
+            Errno::BADF => Failure::new(
+                Exit::System,
+                format!("process {pid} has no descriptor {fd}"),
+            ),
+            Errno::PERM | Errno::ACCESS => Failure::new(
+                Exit::NotPermitted,
+                format!("process {pid} may not be looked into: do that as root, or as its user"),
+            ),
+            errno => Failure::of(self, &errno.into()),
+        })
+    }
+
+    /// The memory of the descriptor, to be looked at.
+    pub(crate) fn memory(self) -> Result<Memory> {
+        let fd = self.open()?;
+        let refused = match Object::try_from(fd) {
+            Ok(object) => return Ok(Memory::Object(object)),
+            Err(refused) => refused,
+        };
+        Look::new(refused.into_fd())
+            .map(Memory::Other)
+            .map_err(|error| self.refused(&error))
+    }
+
+    /// An object with the memory of the descriptor, to be sealed.
+    pub(crate) fn object(self) -> Result<Object> {
+        let fd = self.open()?;
+        Object::try_from(fd).or_else(|refused| {
+            Options::new()
+                .import(refused.into_fd())
+                .map_err(|error| self.refused(&error))
+        })
+    }
+
+    /// Why it is no memory for us.
+    fn refused(self, error: &io::Error) -> Failure {
+        match Errno::from_io_error(error) {
+            Some(Errno::INVAL) => Failure::new(
+                Exit::System,
+                format!("{self} is neither an object of /dev/pinseal nor a memfd"),
+            ),
+            Some(Errno::PERM) => Failure::new(
+                Exit::NotPermitted,
+                format!("{self} is no memfd that can be sealed, or is not open for that"),
+            ),
+            Some(Errno::TXTBSY | Errno::AGAIN) => Failure::of(self, error),
+            _ => Failure::of_device(error),
+        }
+    }
+}
+
+/// Memory that can be looked at.
+pub(crate) enum Memory {
+    Object(Object),
+    /// A memfd, or a file of tmpfs.
+    Other(Look),
+}
+
+impl Memory {
+    pub(crate) fn info(&self) -> io::Result<Info> {
+        match self {
+            Self::Object(object) => object.info(),
+            Self::Other(look) => look.info(),
+        }
+    }
+
+    pub(crate) fn seals(&self) -> io::Result<Seals> {
+        match self {
+            Self::Object(object) => object.seals(),
+            Self::Other(look) => look.seals(),
+        }
+    }
+
+    pub(crate) fn pins(&self, pages: Range<u64>) -> io::Result<Pins> {
+        match self {
+            Self::Object(object) => object.pins_of(pages),
+            Self::Other(look) => look.pins_of(pages),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn targets_are_two_numbers() {
+        assert_eq!("12:3".parse(), Ok(Target { pid: 12, fd: 3 }));
+        for wrong in [
+            "", "12", "12:", ":3", "0:3", "-1:3", "12:-3", "1:2:3", "a:b",
+        ] {
+            assert!(wrong.parse::<Target>().is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! No device, and no permission.
+
+use crate::support::{Ended, assert_says, command, ctl, filled, run, target};
+use rustix::{
+    fs::{CWD, FileType, MemfdFlags, Mode, memfd_create, mknodat},
+    mount::{MountFlags, MountPropagationFlags, mount, mount_bind, mount_change},
+    thread::{UnshareFlags, unshare_unsafe},
+};
+use std::os::unix::{fs::MetadataExt, process::CommandExt};
+
+const NOBODY: u32 = 65534;
+
+/// Gives this thread, and what it starts, file systems of its own.
+fn own_mounts() {
+    // SAFETY: no other thread depends on what this one sees of file systems.
+    unsafe { unshare_unsafe(UnshareFlags::NEWNS) }.unwrap();
+    mount_change(
+        "/",
+        MountPropagationFlags::PRIVATE | MountPropagationFlags::REC,
+    )
+    .unwrap();
+}
+
+/// Hides `/dev`, but for what every program needs.
+fn no_device() {
+    own_mounts();
+    let null = std::fs::metadata("/dev/null").unwrap().rdev();
+    mount("none", "/dev", "tmpfs", MountFlags::empty(), None).unwrap();
+    make_device("/dev/null", 0o666, null);
+}
+
+fn make_device(path: &str, mode: u32, rdev: u64) {
+    mknodat(
+        CWD,
+        path,
+        FileType::CharacterDevice,
+        Mode::from_raw_mode(mode),
+        rdev,
+    )
+    .unwrap();
+}
+
+/// Runs it without any rights.
+fn as_nobody(arguments: &[&str]) -> Ended {
+    let mut command = command(arguments);
+    command.uid(NOBODY).gid(NOBODY).current_dir("/");
+    run(command)
+}
+
+#[track_caller]
+fn assert_refused(ended: &Ended, code: i32, what: &str) {
+    assert_eq!(ended.code, code, "{ended:?}");
+    assert_says(&ended.err, what);
+    assert_eq!(ended.err.lines().count(), 1, "{ended:?}");
+}
+
+#[test]
+fn no_device_is_69() {
+    let object = filled(1);
+    no_device();
+    let memfd = memfd_create("theirs", MemfdFlags::ALLOW_SEALING).unwrap();
+    let memfd = target(&memfd);
+    let own = std::process::id().to_string();
+    for arguments in [
+        &["info"][..],
+        &["new"],
+        &["new", "/proc/self/exe", "--attach", "read-only"],
+        &["run", "/none"],
+        &["ls", "--pid", "1"],
+        &["show", &memfd],
+        &["pins", &memfd],
+        &["seal", &memfd],
+    ] {
+        assert_refused(&run(command(arguments)), 69, "load the module");
+    }
+    // An object needs no device.
+    ctl(0, &["ls", "--pid", &own]);
+    ctl(0, &["pins", &target(&object)]);
+    ctl(0, &["seal", &target(&object)]);
+}
+
+#[test]
+fn another_device_is_69() {
+    own_mounts();
+    mount_bind("/dev/null", "/dev/pinseal").unwrap();
+    assert_refused(&run(command(&["info"])), 69, "is another device");
+}
+
+#[test]
+fn other_users_processes_are_77() {
+    let object = filled(1);
+    let target = target(&object);
+    for arguments in [
+        &["show", &target][..],
+        &["pins", &target],
+        &["leases", &target],
+        &["seal", &target],
+    ] {
+        assert_refused(&as_nobody(arguments), 77, "do that as root, or as its user");
+    }
+}
+
+#[test]
+fn a_device_of_others_is_77() {
+    let rdev = std::fs::metadata("/dev/pinseal").unwrap().rdev();
+    no_device();
+    make_device("/dev/pinseal", 0o600, rdev);
+    for arguments in [&["info"][..], &["new"]] {
+        assert_refused(&as_nobody(arguments), 77, "/dev/pinseal may not be opened");
+    }
+    ctl(0, &["info"]);
+}
+
+#[test]
+fn tracing_is_for_root() {
+    assert_eq!(as_nobody(&["trace", "--for", "1ms"]).code, 77);
+}
+
+#[test]
+fn hidden_processes_are_counted() {
+    let ended = as_nobody(&["ls"]);
+    assert_eq!(ended.code, 0, "{ended:?}");
+    assert_says(
+        &ended.err,
+        "processes may not be looked into; root sees them",
+    );
+}

@@ -1,0 +1,221 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! seal
+
+use crate::support::{
+    assert_says, command, ctl, document, end, fdinfo, filled, json, signal, target, until,
+};
+use pinseal::{Object, PinHandle, Seals};
+use rustix::{
+    fs::{MemfdFlags, SealFlags, fcntl_get_seals, memfd_create},
+    process::Signal,
+};
+use serde_json::json as value;
+use std::{process::Child, time::Duration};
+
+fn pinned() -> (Object, PinHandle, String) {
+    let object = filled(8);
+    let pin = object.pin(3..5).take().unwrap();
+    let target = target(&object);
+    (object, pin, target)
+}
+
+/// Starts a seal that waits.
+fn waiting(object: &Object, arguments: &[&str]) -> Child {
+    let child = command(arguments).spawn().unwrap();
+    until(|| fdinfo(object, "sealing").is_some());
+    child
+}
+
+#[test]
+fn an_object_is_sealed() {
+    let object = filled(4);
+    let text = ctl(0, &["seal", &target(&object)]).out;
+    assert!(text.starts_with("sealed: shrink,grow,write"), "{text}");
+    assert_eq!(object.seals().unwrap(), Seals::CONTENT);
+    let document = json(
+        0,
+        &["seal", "--seals", "future-write,seal", &target(&object)],
+    );
+    assert_eq!(document["outcome"], "sealed");
+    assert_eq!(document["seals"], value!(["seal", "future-write"]));
+    assert!(document["error"].is_null());
+    assert!(object.seals().unwrap().contains(Seals::SEAL));
+}
+
+#[test]
+fn any_memfd_is_sealed() {
+    let memfd = memfd_create("theirs", MemfdFlags::ALLOW_SEALING).unwrap();
+    ctl(0, &["seal", "--seals", "write", &target(&memfd)]);
+    assert!(fcntl_get_seals(&memfd).unwrap().contains(SealFlags::WRITE));
+}
+
+#[test]
+fn a_writable_mapping_is_3() {
+    let object = filled(4);
+    let mapping = object.map().unwrap();
+    let ended = ctl(3, &["seal", &target(&object)]);
+    assert_says(
+        &ended.err,
+        "a shared mapping is, or could be made, writable",
+    );
+    assert_says(&ended.err, "try --wait-mapped");
+    let document = json(
+        3,
+        &[
+            "seal",
+            "--wait-mapped",
+            "--timeout",
+            "5ms",
+            &target(&object),
+        ],
+    );
+    assert_eq!(document["outcome"], "writable-mapping");
+
+    let child = waiting(
+        &object,
+        &[
+            "seal",
+            "--wait-mapped",
+            "--timeout",
+            "60s",
+            &target(&object),
+        ],
+    );
+    drop(mapping);
+    assert_eq!(end(child).code, 0);
+}
+
+#[test]
+fn held_pages_are_4() {
+    let (object, _pin, target) = pinned();
+    let ended = ctl(4, &["seal", "--timeout", "5ms", &target]);
+    assert_says(&ended.err, "2 pages are in use, the first of them page 3");
+    assert_says(&ended.err, "--revoke for leases, or --isolate");
+    assert_says(&ended.err, &format!("pinsealctl pins {target}"));
+    let document = json(
+        4,
+        &["seal", "--timeout", "5ms", "--max-scans", "2", &target],
+    );
+    assert_eq!(document["outcome"], "pinned");
+    assert_eq!(document["scans"], 2);
+    assert_eq!(
+        (&document["pinned_pages"], &document["first_pinned"]),
+        (&value!(2), &value!(3))
+    );
+    ctl(4, &["seal", "--no-wait", "--timeout", "60s", &target]);
+    assert!(object.seals().unwrap().is_empty());
+}
+
+#[test]
+fn pages_that_are_released_are_waited_for() {
+    let (object, pin, target) = pinned();
+    let child = waiting(&object, &["seal", "--timeout", "60s", &target]);
+    drop(pin);
+    let ended = end(child);
+    assert_eq!(ended.code, 0, "{ended:?}");
+    assert_says(&ended.out, "sealed: shrink,grow,write, after ");
+    assert_eq!(ended.err, "");
+}
+
+#[test]
+fn pages_are_replaced_by_copies() {
+    let (_object, _pin, target) = pinned();
+    let document = json(0, &["seal", "--isolate", "--no-wait", &target]);
+    assert_eq!(document["isolated_pages"], 2);
+}
+
+#[test]
+fn leases_are_revoked() {
+    let object = filled(8);
+    let lease = object
+        .pin(3..5)
+        .leased(Duration::from_millis(5))
+        .take()
+        .unwrap();
+    let text = ctl(
+        0,
+        &["seal", "--revoke", "--timeout", "60s", &target(&object)],
+    )
+    .out;
+    assert_says(&text, "2 leased pages were revoked");
+    assert!(lease.write_at(b"x", 0).is_err());
+}
+
+#[test]
+fn ctrl_c_cancels() {
+    for signal_sent in [Signal::INT, Signal::TERM] {
+        let (object, _pin, target) = pinned();
+        let child = waiting(&object, &["--json", "seal", "--timeout", "60s", &target]);
+        signal(child.id(), signal_sent);
+        let ended = end(child);
+        assert_eq!(ended.code, 130, "{ended:?}");
+        assert_eq!(document("seal", &ended.out)["outcome"], "cancelled");
+        assert_eq!(fdinfo(&object, "sealing"), None);
+        assert!(object.seals().unwrap().is_empty());
+    }
+}
+
+#[test]
+fn a_seal_in_the_background_is_6_until_it_ends() {
+    let (object, pin, target) = pinned();
+    let begin = [
+        "seal",
+        "--async",
+        "--timeout",
+        "60s",
+        "--seals",
+        "write",
+        &target,
+    ];
+    assert_eq!(json(6, &begin)["outcome"], "pending");
+    assert_says(&ctl(6, &begin).out, "pending: 2 pages are in use");
+    // Other seals have to wait.
+    let other = ctl(1, &["seal", "--async", "--seals", "grow", &target]);
+    assert_says(&other.err, "already in progress");
+    drop(pin);
+    until(|| object.seals().unwrap() == Seals::WRITE);
+    assert_eq!(json(0, &begin)["outcome"], "sealed");
+}
+
+#[test]
+fn a_seal_in_the_background_is_cancelled() {
+    let (object, _pin, target) = pinned();
+    ctl(6, &["seal", "--async", "--timeout", "60s", &target]);
+    assert_eq!(
+        json(7, &["seal", "--cancel", &target])["outcome"],
+        "cancelled"
+    );
+    assert_eq!(fdinfo(&object, "sealing"), None);
+    ctl(1, &["seal", "--cancel", &target]);
+    ctl(2, &["seal", "--cancel", "--async", &target]);
+}
+
+#[test]
+fn what_may_not_be_sealed_is_77() {
+    let object = filled(1);
+    let read_only = object.reopen_read_only().unwrap();
+    ctl(77, &["seal", &target(&read_only)]);
+    let object = object.seal(Seals::SEAL).run().unwrap().into_object();
+    let document = json(77, &["seal", &target(&object)]);
+    assert!(document["outcome"].is_null());
+    assert_says(document["error"].as_str().unwrap(), "not permitted");
+    let unsealable = memfd_create("unsealable", MemfdFlags::empty()).unwrap();
+    let said = ctl(77, &["seal", &target(&unsealable)]).err;
+    assert_says(&said, "no memfd that can be sealed");
+}
+
+#[test]
+fn wrong_words_are_2() {
+    for wrong in [
+        &["seal"][..],
+        &["seal", "1"],
+        &["seal", "1:2", "--timeout", "soon"],
+        &["seal", "1:2", "--seals", "glue"],
+        &["seal", "1:2", "--max-scans", "0"],
+        &["unknown"],
+        &[],
+    ] {
+        ctl(2, wrong);
+    }
+}
