@@ -24,6 +24,7 @@ plan_packages() {
 	[ -d "$(builder_dir)" ] || plan "Debian $SUITE with debhelper and lintian, for packages" setup-debian builder "$1"
 	for flavour; do
 		plan "module for $flavour" build-module "$flavour"
+		plan_tools "$flavour"
 		plan "packages for $flavour" build-deb "$flavour"
 	done
 }
