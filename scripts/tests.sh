@@ -32,6 +32,8 @@ tests_of_flavour() {
 	printf '%s\n' rust:pinseal rust:pinsealctl
 	basename -s .c "$PINSEAL_SRC"/tools/testing/selftests/pinseal/*.c |
 		grep -vxFf <(listed own-kernel-tests)
+	# The other guests have no Python.
+	[ -z "$VNG" ] || echo python_library
 }
 
 # The tests in $TEST, or else those of the current flavour.
@@ -46,10 +48,10 @@ wanted_tests() {
 	fi
 }
 
-# programs_of TEST...: the selftests that these tests need. Only pressure runs another one; kselftest
-# is a script, and build-tools builds what the tests rust:PACKAGE need.
+# programs_of TEST...: the selftests that these tests need. Only pressure runs another one; kselftest and
+# python_library are scripts, and build-tools builds what the tests rust:PACKAGE need.
 programs_of() {
-	printf '%s\n' "$@" | sed -E '/^kselftest$/d; /^rust:/d; s/^pressure:(\w+).*/pressure\n\1/; t; s/:.*//' | sort -u
+	printf '%s\n' "$@" | sed -E '/^(kselftest|python_library)$/d; /^rust:/d; s/^pressure:(\w+).*/pressure\n\1/; t; s/:.*//' | sort -u
 }
 
 # The seconds after which a test of the current flavour is killed. Emulated machines are

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0-only
+// SPDX-License-Identifier: MIT OR Apache-2.0
 /*
  * The memory of a user-mode kernel's guests.
  *
@@ -18,18 +18,12 @@
  * of "code" that both share and cannot store to. They pass a token by a page that both can store
  * to, at different addresses.
  */
-#include <fcntl.h>
 #include <setjmp.h>
 #include <signal.h>
-#include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <unistd.h>
 
-#include <linux/pinseal.h>
+#include <pinseal.h>
 
 #define PAGES		1024	/* of physical memory, and of a guest's addresses */
 #define FANOUT		32	/* a tree of two levels: 32 * 32 pages */
@@ -77,16 +71,13 @@ static const struct entry nothing;
 
 /*
  * Lists how the addresses change from one guest to the next, and has the kernel change them all:
- * the number of ranges, or -1. Pages that follow each other are one range.
+ * the number of ranges, or a negative errno. Pages that follow each other are one range.
  */
 static int switch_guest(struct guest *from, struct guest *to)
 {
 	static struct pinseal_protect_range ranges[PAGES];
-	struct pinseal_protect arg = {
-		.flags = PINSEAL_PROTECT_RANGES,
-		.ranges = (uintptr_t)ranges,
-	};
 	unsigned int n = 0;
+	int ret;
 
 	for (unsigned int at = 0; at < PAGES; at++) {
 		const struct entry *old = &nothing, *new = &nothing;
@@ -113,8 +104,8 @@ static int switch_guest(struct guest *from, struct guest *to)
 			.flags = new->prot ? PINSEAL_PROTECT_REMAP : 0,
 		};
 	}
-	arg.nr = n;
-	return ioctl(memory_fd, PINSEAL_IOC_PROTECT, &arg) ? -1 : (int)n;
+	ret = pinseal_protect_ranges(memory_fd, ranges, n);
+	return ret ? ret : (int)n;
 }
 
 static uint32_t *word(unsigned int at)
@@ -156,19 +147,17 @@ static int is_refused(unsigned int at)
 
 int main(void)
 {
-	struct pinseal_resize resize = { 0 };
 	struct guest guests[2] = { 0 };
 	uint32_t code = new_page(), token = new_page();
 	unsigned long ranges = 0;
 
 	page_bytes = sysconf(_SC_PAGESIZE);
-	resize.size = PAGES * page_bytes;
-	memory_fd = open("/dev/pinseal", O_RDWR | O_CLOEXEC);
-	if (memory_fd < 0 || ioctl(memory_fd, PINSEAL_IOC_RESIZE, &resize)) {
-		perror("guests: /dev/pinseal");
+	memory_fd = pinseal_open(O_RDWR);
+	if (memory_fd < 0 || pinseal_resize(memory_fd, PAGES * page_bytes)) {
+		fprintf(stderr, "guests: no memory by " PINSEAL_DEVICE "\n");
 		return 1;
 	}
-	addresses = mmap(NULL, resize.size, PROT_READ | PROT_WRITE, MAP_SHARED, memory_fd, 0);
+	addresses = mmap(NULL, PAGES * page_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, memory_fd, 0);
 	if (addresses == MAP_FAILED || signal(SIGSEGV, on_fault) == SIG_ERR) {
 		perror("guests: addresses");
 		return 1;
@@ -196,7 +185,7 @@ int main(void)
 		int n = switch_guest(from, to);
 
 		if (n < 0) {
-			perror("guests: PINSEAL_IOC_PROTECT");
+			fprintf(stderr, "guests: no switch: %s\n", strerror(-n));
 			return 1;
 		}
 		ranges += n;

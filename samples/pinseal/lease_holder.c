@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0-only
+// SPDX-License-Identifier: MIT OR Apache-2.0
 /*
  * A lease holder: works on pages of an object of another process, as a driver would, and
  * releases them on request.
@@ -9,18 +9,11 @@
  * pages, and writes to them. When a sealer requests the pages it ends its work and closes the
  * lease. With "busy" it goes on, and the lease is revoked after its grace.
  */
-#include <errno.h>
-#include <fcntl.h>
-#include <poll.h>
-#include <stdio.h>
-#include <string.h>
-#include <sys/ioctl.h>
-#include <unistd.h>
-
-#include <linux/pinseal.h>
+#include <pinseal.h>
 
 #include "pass.h"
 
+#define LEASED_PAGES	4
 #define GRACE_NS	(2 * 1000 * 1000 * 1000ULL)
 
 /* Shows the requester. */
@@ -28,17 +21,12 @@ static void show_requester(int lease)
 {
 	struct pinseal_lease info;
 
-	if (!ioctl(lease, PINSEAL_PIN_IOC_LEASE, &info) && info.state == PINSEAL_LEASE_ASKED)
+	if (!pinseal_lease_info(lease, &info) && info.state == PINSEAL_LEASE_ASKED)
 		printf("holder: process %u requests the pages\n", info.asker);
 }
 
 int main(int argc, char **argv)
 {
-	struct pinseal_pin pin = {
-		.count = 4,
-		.grace_ns = GRACE_NS,
-		.flags = PINSEAL_PIN_LEASED,
-	};
 	int busy = argc == 3 && !strcmp(argv[2], "busy");
 	int object, lease, requested = 0, lost = 0;
 	unsigned int done;
@@ -52,25 +40,23 @@ int main(int argc, char **argv)
 		fprintf(stderr, "holder: %s: %s\n", argv[1], strerror(errno));
 		return 1;
 	}
-	lease = ioctl(object, PINSEAL_IOC_PIN, &pin);
+	lease = pinseal_lease(object, 0, LEASED_PAGES, 0, GRACE_NS);
 	close(object);
 	if (lease < 0) {
-		perror("holder: PINSEAL_IOC_PIN");
+		fprintf(stderr, "holder: no lease: %s\n", strerror(-lease));
 		return 1;
 	}
-	printf("holder: has a lease of %llu pages\n", (unsigned long long)pin.count);
+	printf("holder: has a lease of %u pages\n", LEASED_PAGES);
 	fflush(stdout);
 
 	for (done = 0;; done++) {
-		struct pollfd ready = { .fd = lease, .events = POLLPRI };
+		int state = pinseal_lease_poll(lease, 10);
 
-		if (poll(&ready, 1, 10) == 1) {
-			if (ready.revents & POLLPRI && !requested++)
-				show_requester(lease);
-			lost = ready.revents & POLLHUP;
-			if (!busy || lost)
-				break;
-		}
+		if (state == PINSEAL_LEASE_ASKED && !requested++)
+			show_requester(lease);
+		lost = state == PINSEAL_LEASE_REVOKED;
+		if (lost || (state == PINSEAL_LEASE_ASKED && !busy))
+			break;
 		/* The work: one byte. */
 		if (pwrite(lease, "w", 1, done % 4096) < 0) {
 			lost = errno == ESTALE;

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0-only
+// SPDX-License-Identifier: MIT OR Apache-2.0
 /*
  * A generational garbage collector's write barrier.
  *
@@ -23,16 +23,11 @@
  * note pages atomically. System calls get no signal but EFAULT when they store to a read-only
  * page: touch it first.
  */
-#include <fcntl.h>
 #include <signal.h>
-#include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <unistd.h>
 
-#include <linux/pinseal.h>
+#include <pinseal.h>
 
 #define COLLECTIONS	4
 #define OLD_PAGES	4096
@@ -58,32 +53,15 @@ static int space_fd;
 static unsigned int dirty[OLD_PAGES];
 static volatile unsigned int n_dirty;
 
-static struct pinseal_protect_range page_range(unsigned int page, int prot)
+static void *page_address(unsigned int page)
 {
-	return (struct pinseal_protect_range){
-		.addr = (uintptr_t)&old_space[page * page_refs],
-		.len = page_bytes,
-		.prot = prot,
-	};
-}
-
-/* Gives each range its protection, in one call. */
-static int protect_all(const struct pinseal_protect_range *ranges, unsigned int n)
-{
-	struct pinseal_protect arg = {
-		.flags = PINSEAL_PROTECT_RANGES,
-		.ranges = (uintptr_t)ranges,
-		.nr = n,
-	};
-
-	return ioctl(space_fd, PINSEAL_IOC_PROTECT, &arg);
+	return (void *)&old_space[page * page_refs];
 }
 
 /* A store was refused. */
 static void on_store(int signal_number, siginfo_t *info, void *context)
 {
 	size_t page = ((uintptr_t)info->si_addr - (uintptr_t)old_space) / page_bytes;
-	struct pinseal_protect_range writable;
 
 	(void)context;
 	if (page >= OLD_PAGES) {
@@ -92,8 +70,7 @@ static void on_store(int signal_number, siginfo_t *info, void *context)
 		return;
 	}
 	dirty[n_dirty++] = page;
-	writable = page_range(page, PROT_READ | PROT_WRITE);
-	if (protect_all(&writable, 1))
+	if (pinseal_protect(space_fd, page_address(page), page_bytes, PROT_READ | PROT_WRITE))
 		abort();
 }
 
@@ -108,7 +85,10 @@ static void scan_page(unsigned int page)
 	}
 }
 
-/* Scans the dirty pages only, makes them read-only, and frees what is still young: 0, or -1. */
+/*
+ * Scans the dirty pages only, makes them read-only in one call, and frees what is still young: 0, or a negative
+ * errno.
+ */
 static int minor_collection(void)
 {
 	static struct pinseal_protect_range again[OLD_PAGES];
@@ -116,13 +96,17 @@ static int minor_collection(void)
 
 	for (unsigned int i = 0; i < n; i++) {
 		scan_page(dirty[i]);
-		again[i] = page_range(dirty[i], PROT_READ);
+		again[i] = (struct pinseal_protect_range){
+			.addr = (uintptr_t)page_address(dirty[i]),
+			.len = page_bytes,
+			.prot = PROT_READ,
+		};
 	}
 	for (size_t i = 0; i < COLLECTIONS * NEW_OBJECTS; i++)
 		if (objects[i].state == YOUNG)
 			objects[i].state = DEAD;
 	n_dirty = 0;
-	return protect_all(again, n);
+	return pinseal_protect_ranges(space_fd, again, n);
 }
 
 /*
@@ -154,27 +138,24 @@ static void expect_survivors(void)
 int main(void)
 {
 	struct sigaction barrier = { .sa_sigaction = on_store, .sa_flags = SA_SIGINFO };
-	struct pinseal_resize resize = { 0 };
-	struct pinseal_protect_range all;
+	size_t size;
 
 	page_bytes = sysconf(_SC_PAGESIZE);
 	page_refs = page_bytes / sizeof(*old_space);
-	resize.size = OLD_PAGES * page_bytes;
-	space_fd = open("/dev/pinseal", O_RDWR | O_CLOEXEC);
-	if (space_fd < 0 || ioctl(space_fd, PINSEAL_IOC_RESIZE, &resize)) {
-		perror("gc: /dev/pinseal");
+	size = OLD_PAGES * page_bytes;
+	space_fd = pinseal_open(O_RDWR);
+	if (space_fd < 0 || pinseal_resize(space_fd, size)) {
+		fprintf(stderr, "gc: no memory by " PINSEAL_DEVICE "\n");
 		return 1;
 	}
-	old_space = mmap(NULL, resize.size, PROT_READ | PROT_WRITE, MAP_SHARED, space_fd, 0);
+	old_space = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, space_fd, 0);
 	if (old_space == MAP_FAILED || sigaction(SIGSEGV, &barrier, NULL)) {
 		perror("gc: the old space");
 		return 1;
 	}
 	/* All pages at once: one range. */
-	all = page_range(0, PROT_READ);
-	all.len = resize.size;
-	if (protect_all(&all, 1)) {
-		perror("gc: PINSEAL_IOC_PROTECT");
+	if (pinseal_protect(space_fd, page_address(0), size, PROT_READ)) {
+		fprintf(stderr, "gc: the old space cannot be protected\n");
 		return 1;
 	}
 
@@ -186,7 +167,7 @@ int main(void)
 		expect_survivors();
 		scanned = n_dirty;
 		if (minor_collection()) {
-			perror("gc: PINSEAL_IOC_PROTECT");
+			fprintf(stderr, "gc: dirty pages cannot be protected\n");
 			return 1;
 		}
 		for (int j = 0; j < NEW_OBJECTS; j++) {

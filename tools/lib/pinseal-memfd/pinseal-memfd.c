@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0-only
+// SPDX-License-Identifier: MIT OR Apache-2.0
 /*
  * libpinseal-memfd.so: programs that know only memfd, on objects of pinseal.
  *

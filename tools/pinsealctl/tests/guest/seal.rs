@@ -39,7 +39,7 @@ fn an_object_is_sealed() {
     );
     assert_eq!(document["outcome"], "sealed");
     assert_eq!(document["seals"], value!(["seal", "future-write"]));
-    assert!(document["error"].is_null());
+    assert!(document["error"].is_null() && document["first_pinned"].is_null());
     assert!(object.seals().unwrap().contains(Seals::SEAL));
 }
 
@@ -114,7 +114,8 @@ fn pages_that_are_released_are_waited_for() {
     drop(pin);
     let ended = end(child);
     assert_eq!(ended.code, 0, "{ended:?}");
-    assert_says(&ended.out, "sealed: shrink,grow,write, after ");
+    // The pages may have been released before the first scan.
+    assert_says(&ended.out, "sealed: shrink,grow,write");
     assert_eq!(ended.err, "");
 }
 

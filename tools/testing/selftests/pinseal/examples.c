@@ -16,6 +16,15 @@
 #define main log_store_main
 #include "../../../../samples/pinseal/log_store.c"
 #undef main
+#define main messages_main
+#include "../../../../samples/pinseal/messages.c"
+#undef main
+#define main buffer_pool_main
+#include "../../../../samples/pinseal/buffer_pool.c"
+#undef main
+#define main sealed_main
+#include "../../../../samples/pinseal/sealed.c"
+#undef main
 
 #include "pinseal_test.h"
 
@@ -23,11 +32,21 @@
 
 #define SOCKET		"pinseal-example"
 
+/* A sample without arguments. */
+#define WITHOUT_ARGUMENTS(sample)						\
+	static int run_##sample(int argc, char **argv) { return sample##_main(); }
+
+WITHOUT_ARGUMENTS(write_barrier)
+WITHOUT_ARGUMENTS(guest_pages)
+WITHOUT_ARGUMENTS(messages)
+WITHOUT_ARGUMENTS(buffer_pool)
+WITHOUT_ARGUMENTS(sealed)
+
 /* A running program and its output. */
 struct program {
 	pid_t pid;
 	int output;
-	char text[512];
+	char text[1024];
 };
 
 static int program_start(struct program *p, int (*main)(int argc, char **argv), char *arg)
@@ -94,7 +113,8 @@ TEST_F(examples, holder_releases)
 	EXPECT_SAYS(&self->holder, "requests the pages");
 	EXPECT_SAYS(&self->holder, "releases them");
 	EXPECT_SAYS(&self->sealer, "pages are held");
-	EXPECT_SAYS(&self->sealer, "; 0 pages were revoked");
+	EXPECT_SAYS(&self->sealer, "sealer: sealed after ");
+	EXPECT_EQ(NULL, strstr(self->sealer.text, "revoked"));
 }
 
 TEST_F(examples, holder_is_revoked)
@@ -103,39 +123,62 @@ TEST_F(examples, holder_is_revoked)
 	EXPECT_EQ(0, program_end(&self->holder));
 	EXPECT_EQ(0, program_end(&self->sealer));
 	EXPECT_SAYS(&self->holder, "lost the pages");
-	EXPECT_SAYS(&self->sealer, "; 4 pages were revoked");
+	EXPECT_SAYS(&self->sealer, ", 4 leased pages were revoked");
 }
 
-static int collector_main(int argc, char **argv)
-{
-	return write_barrier_main();
-}
+/* Runs a sample to its end, with success. */
+#define RUN_SAMPLE(program, sample) do {					\
+	ASSERT_EQ(0, program_start(program, run_##sample, NULL));		\
+	EXPECT_EQ(0, program_end(program)) {					\
+		TH_LOG("%s", (program)->text);					\
+	}									\
+} while (0)
 
 TEST(write_barrier)
 {
 	struct program collector;
 
-	ASSERT_EQ(0, program_start(&collector, collector_main, NULL));
-	EXPECT_EQ(0, program_end(&collector)) {
-		TH_LOG("%s", collector.text);
-	}
+	RUN_SAMPLE(&collector, write_barrier);
 	EXPECT_SAYS(&collector, " of 4096 old pages, kept ");
-}
-
-static int guests_main(int argc, char **argv)
-{
-	return guest_pages_main();
 }
 
 TEST(guest_pages)
 {
 	struct program guests;
 
-	ASSERT_EQ(0, program_start(&guests, guests_main, NULL));
-	EXPECT_EQ(0, program_end(&guests)) {
-		TH_LOG("%s", guests.text);
-	}
+	RUN_SAMPLE(&guests, guest_pages);
 	EXPECT_SAYS(&guests, "guests: 1000 switches of 203 pages by ");
+}
+
+TEST(messages)
+{
+	struct program consumer;
+
+	RUN_SAMPLE(&consumer, messages);
+	EXPECT_SAYS(&consumer, "takes message 1, of 9992 bytes");
+	EXPECT_SAYS(&consumer, "refuses message 2: not sealed: a shared mapping is writable");
+	EXPECT_SAYS(&consumer, "refuses message 3: not sealed: 1 page is in use");
+	EXPECT_SAYS(&consumer, "refuses message 4: its length is wrong");
+}
+
+TEST(buffer_pool)
+{
+	struct program pool;
+
+	RUN_SAMPLE(&pool, buffer_pool);
+	EXPECT_SAYS(&pool, "refuses a pool that may shrink");
+	EXPECT_SAYS(&pool, "has its memory back, 0 pages were revoked");
+	EXPECT_SAYS(&pool, "showed 20 frames, and was asked for the pages of 1");
+}
+
+TEST(sealed)
+{
+	struct program sealed;
+
+	RUN_SAMPLE(&sealed, sealed);
+	EXPECT_EQ(0, strncmp("sealed after ", sealed.text, 13)) {
+		TH_LOG("%s", sealed.text);
+	}
 }
 
 static int log_writer_main(int argc, char **argv)

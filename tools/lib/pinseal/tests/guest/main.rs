@@ -4,6 +4,7 @@
 
 mod attach;
 mod examples;
+mod fake;
 mod lease;
 mod map;
 mod object;

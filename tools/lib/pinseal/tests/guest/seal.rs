@@ -14,6 +14,7 @@ use std::{
 fn sealed_objects_cannot_be_changed() {
     let sealed = filled(4).seal(Seals::CONTENT).run().unwrap();
     assert_eq!(sealed.report().outcome, Outcome::Sealed);
+    assert_eq!(sealed.report().first_pinned, None);
     let object = sealed.into_object();
     assert_eq!(object.seals().unwrap(), Seals::CONTENT);
     assert_fails(object.write_at(b"x", 0), Errno::PERM);
