@@ -8,15 +8,25 @@ KDIR ?= /lib/modules/$(shell uname -r)/build
 
 .PHONY: modules modules_install clean
 modules:
-	@scripts/check-kdir '$(KDIR)'
+	@scripts/doctor --build '$(KDIR)'
 	$(MAKE) -C '$(KDIR)' M='$(CURDIR)' modules
 
 modules_install clean:
 	$(MAKE) -C '$(KDIR)' M='$(CURDIR)' $@
 
+# What a system needs besides the module, under $(PREFIX). `make uninstall` removes what `make install`
+# with the same variables would install.
+.PHONY: install uninstall
+install:
+	$(MAKE) -C packaging install
+	$(if $(wildcard tools/lib/Makefile),$(MAKE) -C tools/lib install UAPI_HEADER=no)
+
+uninstall:
+	@scripts/uninstall '$(DESTDIR)'
+
 # With a build root and stock kernels in $PINSEAL_CACHE. These take ARCH=x86_64 or
 # ARCH=arm64.
-.PHONY: test kunit vng vng-test crash test-matrix hammer demo bench fuzz module check format shell \
+.PHONY: deb test-packages test kunit vng vng-test crash test-matrix hammer demo bench fuzz module check format shell \
 	distclean-cache help
 export KERNEL FLAVOURS TEST BENCH
 module check format shell:
@@ -40,6 +50,12 @@ test-matrix:
 
 hammer:
 	@ARCH='$(ARCH)' HAMMER_SECONDS='$(HAMMER_SECONDS)' SEED='$(SEED)' RUN='$(RUN)' scripts/hammer
+
+deb:
+	@ARCH='$(ARCH)' PINSEAL_RESULTS='$(call given,O)' scripts/deb
+
+test-packages:
+	@scripts/test-packages
 
 kunit:
 	@scripts/kunit
@@ -85,6 +101,9 @@ help:
 ##   make fuzz SECONDS=60 SEED=1
 ##                         random commands from several threads, against a model
 ##   make module           pinseal.ko for the stock kernels, all or ARCH's
+##   make deb O=folder     Debian packages of module, tools and headers for the stock kernels, all or
+##                         ARCH's
+##   make test-packages    installs them with apt into a Debian, boots it, and purges them
 ##   make check            formatting, clippy, header, layers, scripts
 ##   make format           formats the Rust files
 ##   make test TEST="rust:pinseal rust:pinsealctl:lease"
@@ -108,4 +127,7 @@ help:
 ##
 ##   make                  pinseal.ko
 ##   make modules_install
+##   make install          what a system needs besides the module: manual, headers, loading at boot;
+##                         PREFIX=/usr/local, DESTDIR=
+##   make uninstall        removes that
 ##   make clean

@@ -14,8 +14,7 @@ kdir_setting() {
 # What flavour() sets.
 kdir_flavour() {
 	[ -n "${PINSEAL_KDIR-}" ] || die "the flavour kdir needs KDIR="
-	[ -e "$PINSEAL_KDIR/include/config/auto.conf" ] ||
-		die "$PINSEAL_KDIR is not the build folder of a kernel: it has no include/config/auto.conf"
+	"$PINSEAL_SRC/scripts/doctor" --folder "$PINSEAL_KDIR" || exit
 	FLAVOUR=kdir KERNEL_NAME=kdir CONFIGURATION=kdir PARAMETERS='' FRAGMENTS=()
 	# The test programs are built with the source of this series.
 	SERIES=7.3
@@ -60,5 +59,5 @@ kdir_make() {
 kdir_check() {
 	kernel kdir
 	[ "$MODULE" = none ] || [[ $PINSEAL_KDIR = "$PINSEAL_CACHE"/* ]] ||
-		"$PINSEAL_SRC/scripts/check-kdir" "$PINSEAL_KDIR"
+		"$PINSEAL_SRC/scripts/doctor" --build "$PINSEAL_KDIR"
 }
