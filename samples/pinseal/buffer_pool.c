@@ -90,27 +90,37 @@ static int release_buffer(struct compositor *c)
 	return tell(c->sock, RELEASED, c->shown, 0, -1);
 }
 
-/* Shows a frame: pins its buffer as the display would, and checks what the display reads. */
+/*
+ * Shows a frame: pins its buffer as the display would, and checks what the display reads. Then the buffer
+ * before is given back, which tells the client that this one is on the display.
+ */
 static int show(struct compositor *c, unsigned int buffer, unsigned int frame)
 {
 	size_t page_bytes = sysconf(_SC_PAGESIZE), pages = BUFFER_BYTES / page_bytes;
 	unsigned char byte;
+	int lease;
 
-	if (c->pool < 0 || buffer >= BUFFERS || release_buffer(c))
+	if (c->pool < 0 || buffer >= BUFFERS)
 		return -1;
-	c->lease = pinseal_lease(c->pool, buffer * pages, pages, PINSEAL_PIN_READONLY, GRACE_NS);
-	if (c->lease < 0) {
-		fprintf(stderr, "compositor: no lease: %s\n", strerror(-c->lease));
+	lease = pinseal_lease(c->pool, buffer * pages, pages, PINSEAL_PIN_READONLY, GRACE_NS);
+	if (lease < 0) {
+		fprintf(stderr, "compositor: no lease: %s\n", strerror(-lease));
 		return -1;
 	}
-	c->shown = buffer;
-	c->frames++;
 	for (size_t at = 0; at < BUFFER_BYTES; at += page_bytes)
-		if (pread(c->lease, &byte, 1, at) != 1 || byte != (unsigned char)frame ||
+		if (pread(lease, &byte, 1, at) != 1 || byte != (unsigned char)frame ||
 		    c->map[buffer * BUFFER_BYTES + at] != byte) {
 			fprintf(stderr, "compositor: frame %u is not as drawn\n", frame);
+			close(lease);
 			return -1;
 		}
+	if (release_buffer(c)) {
+		close(lease);
+		return -1;
+	}
+	c->lease = lease;
+	c->shown = buffer;
+	c->frames++;
 	return 0;
 }
 

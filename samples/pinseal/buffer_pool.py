@@ -62,13 +62,15 @@ class Compositor:
             tell(self.sock, What.RELEASED, self.shown)
 
     def show(self, buffer, frame):
-        """Shows a frame: pins its buffer as the display would, and checks what the display reads."""
+        """Shows a frame: pins its buffer as the display would, and checks what the display reads. Then
+        the buffer before is given back, which tells the client that this one is on the display."""
+        lease = self.pool.lease(buffer * PAGES, PAGES, grace=GRACE, readonly=True)
+        if lease.read() != bytes([frame]) * BUFFER_SIZE:
+            sys.exit(f"compositor: frame {frame} is not as drawn")
         self.release()
-        self.lease = self.pool.lease(buffer * PAGES, PAGES, grace=GRACE, readonly=True)
+        self.lease = lease
         self.shown = buffer
         self.frames += 1
-        if self.lease.read() != bytes([frame]) * BUFFER_SIZE:
-            sys.exit(f"compositor: frame {frame} is not as drawn")
 
     def run(self):
         while True:
