@@ -19,7 +19,7 @@ modules_install clean:
 .PHONY: install uninstall
 install:
 	$(MAKE) -C packaging install
-	$(if $(wildcard tools/lib/Makefile),$(MAKE) -C tools/lib install UAPI_HEADER=no)
+	$(MAKE) -C tools/lib install UAPI_HEADER=no
 
 uninstall:
 	@scripts/uninstall '$(DESTDIR)'

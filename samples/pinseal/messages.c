@@ -73,7 +73,7 @@ static int produce(int sock, enum producer how, int pipe_end)
 static void consume(int fd, unsigned int number)
 {
 	struct pinseal_options options = {
-		.timeout_ns = 20 * 1000 * 1000,
+		.timeout_ns = 500 * 1000 * 1000,
 		.flags = PINSEAL_SEAL_WAIT_MAPPED,
 	};
 	const struct message_header *header;

@@ -39,7 +39,7 @@ def produce(sock, how, kept, pipe_end):
 def consume(fd, number):
     """Seals a message, checks and reads it. Says what comes of it."""
     try:
-        seal_fd(fd, Seal.WRITE | Seal.GROW | Seal.SHRINK, timeout=0.02, wait_mapped=True)
+        seal_fd(fd, Seal.WRITE | Seal.GROW | Seal.SHRINK, timeout=0.5, wait_mapped=True)
     except SealError as error:
         print(f"consumer: refuses message {number}: {error}")
         return

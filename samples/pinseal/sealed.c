@@ -5,7 +5,7 @@
 
 int main(void)
 {
-	struct pinseal_options options = { .timeout_ns = 20 * 1000 * 1000 };
+	struct pinseal_options options = { .timeout_ns = 500 * 1000 * 1000 };
 	struct pinseal_report report;
 	char text[PINSEAL_SENTENCE];
 	int fd = pinseal_create("frame", 0);

@@ -7,6 +7,6 @@ from pinseal import Object, Seal, SealError
 with Object.create("frame") as frame:
     frame.write(b"hello")
     try:
-        print(frame.seal(Seal.WRITE | Seal.SHRINK, timeout=0.02))
+        print(frame.seal(Seal.WRITE | Seal.SHRINK, timeout=0.5))
     except SealError as error:
         print(error, error.report.first_pinned)
