@@ -30,6 +30,30 @@ rust_flags() {
 	rust_flags+=(--sysroot "$(inside "$(rust_std_dir)")/usr")
 }
 
+# The folder with static libelf and zlib for the current flavour's architecture.
+elf_libraries_dir() {
+	printf '%s/elf-libraries-%s-%s\n' "$PINSEAL_CACHE" "$ARCH" "$(key "$ELF_SUITE")"
+}
+
+fetch_elf_libraries() {
+	apt_debian "$DEB_ARCH-elf" "$DEB_ARCH" "$ELF_SUITE"
+	apt-get -q update
+	apt_fetch "$1" libelf-dev zlib1g-dev
+}
+
+# Sets the array bpf_environment to variables for cargo, with which the feature bpf of pinsealctl is
+# built for the current flavour: a crate brings libbpf, in C, and that needs libelf. To be called after
+# rust_flags; it adds to them.
+bpf_environment() {
+	local target
+
+	target=$(rust_target)
+	publish "$(basename "$(elf_libraries_dir)")" fetch_elf_libraries
+	rust_flags+=(-L "native=$(inside "$(elf_libraries_dir)")/usr/lib/${CROSS_COMPILE%-}")
+	# The headers are the root's, where the compiler finds them without pkg-config.
+	bpf_environment=("CC_${target//-/_}=${CROSS_COMPILE}gcc-$GCC_VERSION" "HOST_CC=gcc-$GCC_VERSION" PKG_CONFIG=true)
+}
+
 # cargo_config DIR: lets a cargo with the home DIR reach the registry as the host's does.
 cargo_config() {
 	local config

@@ -2,6 +2,7 @@
 
 //! The commands, one module each.
 
+mod doctor;
 mod hold;
 mod info;
 mod leases;
@@ -14,6 +15,7 @@ mod seal;
 mod show;
 mod trace;
 mod watch;
+mod who;
 
 use crate::{
     exit::{Exit, Result},
@@ -32,7 +34,9 @@ pub(crate) enum Command {
     Run(run::Args),
     Seal(seal::Args),
     Watch(watch::Args),
+    Who(who::Args),
     Trace(trace::Args),
+    Doctor(doctor::Args),
     #[command(hide = true)]
     Hold(hold::Args),
 }
@@ -48,7 +52,9 @@ pub(crate) fn run(command: &Command, output: &mut Output) -> Result<Exit> {
         Command::Run(args) => run::run(args),
         Command::Seal(args) => seal::run(args, output),
         Command::Watch(args) => watch::run(args, output),
+        Command::Who(args) => who::run(args, output),
         Command::Trace(args) => trace::run(args, output),
+        Command::Doctor(args) => doctor::run(args),
         Command::Hold(args) => hold::run(args),
     }
 }

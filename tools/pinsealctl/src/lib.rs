@@ -8,6 +8,7 @@
 //! | `commands` | a module for each command: its options, what it does, what it says |
 //! | `target`   | descriptors of other processes: PID:FD                             |
 //! | `proc`     | which objects and handles processes have, as `/proc` tells         |
+//! | `who`      | who holds the pages of a memory                                    |
 //! | `output`   | tables for people, JSON for programs                               |
 //! | `exit`     | exit codes, and errors that lead to them                           |
 //! | `signals`  | Ctrl-C, as something to be polled                                  |
@@ -23,6 +24,7 @@ mod proc;
 mod signals;
 mod target;
 mod units;
+mod who;
 
 use clap::{CommandFactory, Parser};
 use std::process::ExitCode;

@@ -143,7 +143,7 @@ pub(crate) fn scan(pid: Option<i32>) -> io::Result<Scan> {
 }
 
 /// The entries of a folder that are numbers.
-fn numbers(folder: &Path) -> io::Result<Vec<i32>> {
+pub(crate) fn numbers(folder: &Path) -> io::Result<Vec<i32>> {
     Ok(fs::read_dir(folder)?
         .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
         .collect())

@@ -289,7 +289,7 @@ fn help(args: &Args, error: &SealError) -> Option<String> {
         options.push("--isolate");
     }
     let see = match in_use {
-        true => format!(" (`pinsealctl pins {}` shows them)", args.target),
+        true => format!(" (`pinsealctl who {}` says who has them)", args.target),
         false => String::new(),
     };
     Some(format!("try {}{see}", options.join(", or ")))

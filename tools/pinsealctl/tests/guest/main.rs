@@ -2,6 +2,8 @@
 
 //! Tests of the program with `/dev/pinseal`, as root.
 
+mod doctor;
+mod holder;
 mod look;
 mod make;
 mod refused;
@@ -10,3 +12,4 @@ mod seal;
 mod support;
 mod terminal;
 mod trace;
+mod who;

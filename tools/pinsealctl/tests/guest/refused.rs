@@ -13,7 +13,7 @@ use std::os::unix::{fs::MetadataExt, process::CommandExt};
 const NOBODY: u32 = 65534;
 
 /// Gives this thread, and what it starts, file systems of its own.
-fn own_mounts() {
+pub(crate) fn own_mounts() {
     // SAFETY: no other thread depends on what this one sees of file systems.
     unsafe { unshare_unsafe(UnshareFlags::NEWNS) }.unwrap();
     mount_change(
@@ -24,7 +24,7 @@ fn own_mounts() {
 }
 
 /// Hides `/dev`, but for what every program needs.
-fn no_device() {
+pub(crate) fn no_device() {
     own_mounts();
     let null = std::fs::metadata("/dev/null").unwrap().rdev();
     mount("none", "/dev", "tmpfs", MountFlags::empty(), None).unwrap();

@@ -40,6 +40,7 @@ fn matches(schema: &Value, rule: &Value, value: &Value, at: &str) -> Result<(), 
     }
     let is_type = |name: &Value| match name.as_str() {
         Some("null") => value.is_null(),
+        Some("boolean") => value.is_boolean(),
         Some("string") => value.is_string(),
         Some("integer") => value.is_i64() || value.is_u64(),
         Some("number") => value.is_number(),

@@ -92,7 +92,7 @@ fn held_pages_are_4() {
     let ended = ctl(4, &["seal", "--timeout", "5ms", &target]);
     assert_says(&ended.err, "2 pages are in use, the first of them page 3");
     assert_says(&ended.err, "--revoke for leases, or --isolate");
-    assert_says(&ended.err, &format!("pinsealctl pins {target}"));
+    assert_says(&ended.err, &format!("pinsealctl who {target}"));
     let document = json(
         4,
         &["seal", "--timeout", "5ms", "--max-scans", "2", &target],

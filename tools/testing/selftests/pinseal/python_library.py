@@ -642,6 +642,19 @@ class Samples(unittest.TestCase):
         self.assertIn("has its memory back, 0 pages were revoked", output)
         self.assertIn("showed 20 frames, and was asked for the pages of 1", output)
 
+    def test_ring_holder(self):
+        holder = self.start("ring_holder.py")
+        self.addCleanup(holder.wait)
+        self.addCleanup(holder.kill)
+        pid, fd = holder.stdout.readline().split(":")
+        with open(f"/proc/{pid}/fd/{int(fd)}", "r+b") as memfd:
+            with self.assertRaises(SealError) as refused:
+                seal_fd(memfd.fileno(), Seal.WRITE, timeout=0.5)
+            report = refused.exception.report
+            self.assertEqual((report.first_pinned, report.pinned_pages), (5, 3))
+            holder.kill()
+            seal_fd(memfd.fileno(), Seal.WRITE, timeout=SOON)
+
     def hold(self, *arguments):
         """What the lease holder says, and how many pages the sealer takes away."""
         with tempfile.TemporaryDirectory() as folder, socket.socket(socket.AF_UNIX) as listener:

@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Who holds the pages of a memory, so that it cannot be sealed.
+//!
+//! The module lists pages with extra references, `/proc` what processes have, and for root, BPF programs
+//! in the kernel tell what has which page.
+
+#[cfg_attr(not(feature = "bpf"), allow(dead_code))]
+mod answer;
+mod descriptors;
+mod holder;
+mod judge;
+#[cfg_attr(not(feature = "bpf"), path = "who/no_kernel.rs")]
+mod kernel;
+mod mappings;
+mod memory;
+mod process;
+mod references;
+
+pub(crate) use self::{
+    holder::{Holder, Kind, Process, Sure, Via},
+    memory::Memory,
+    references::Unexplained,
+};
+
+use self::{
+    answer::Answer,
+    descriptors::Descriptor,
+    judge::{Evidence, judge},
+    mappings::Mapping,
+    memory::Identity,
+    references::References,
+};
+use crate::{exit::Result, target::Target};
+use pinseal::Pins;
+use std::{io, thread, time::Duration};
+
+/// After that, most references that come and go by themselves have gone.
+const MOMENT: Duration = Duration::from_millis(20);
+
+pub(crate) struct Findings {
+    pub(crate) memory: Memory,
+    /// `None` if it is not known which pages have extra references.
+    pub(crate) pins: Option<Pins>,
+    pub(crate) holders: Vec<Holder>,
+    /// References whose holder was not found.
+    pub(crate) unexplained: Vec<Unexplained>,
+    /// What could not be found out, and why: a line each.
+    pub(crate) unknown: Vec<String>,
+}
+
+pub(crate) fn who(target: Target) -> Result<Findings> {
+    let memory = Memory::of(target)?;
+    let mut unknown = Vec::new();
+    let mut answer = kernel::ask(memory.identity)
+        .map_err(|why| unknown.push(format!("exact owners of page references: {why}")))
+        .ok();
+    if let Some(answer) = &mut answer {
+        // This process looks at the memory.
+        answer
+            .memory
+            .retain(|descriptor| process::is_other(descriptor.pid));
+        unknown.extend(gaps(answer));
+    }
+    let scan = Scan::of(memory.identity)?;
+    unknown.extend(scan.gaps());
+    let pins = memory
+        .pins()
+        .map_err(|why| unknown.push(format!("which pages have extra references: {why}")))
+        .ok();
+
+    let verdict = judge(Evidence {
+        page_size: rustix::param::page_size() as u64,
+        size: memory.size,
+        seals: memory.seals,
+        references: pins.as_ref().map(References::from),
+        answer: answer.as_ref(),
+        descriptors: &scan.descriptors,
+        mappings: &scan.mappings,
+    });
+    let mut unexplained = Vec::new();
+    if let Some(left) = verdict.unexplained.filter(|left| !left.is_empty()) {
+        thread::sleep(MOMENT);
+        if let Ok(later) = memory.pins() {
+            unexplained = left.still_in(&References::from(&later)).unexplained();
+        }
+    }
+    Ok(Findings {
+        memory,
+        pins,
+        holders: verdict.holders,
+        unexplained,
+        unknown,
+    })
+}
+
+/// What the kernel's answer lacks.
+fn gaps(answer: &Answer) -> Vec<String> {
+    let mut gaps = Vec::new();
+    if answer.lost > 0 {
+        gaps.push(format!("{} holds: they were too many to list", answer.lost));
+    }
+    if !answer.partial.is_empty() {
+        gaps.push(format!(
+            "the rest of {} rings or other owners, which have too many pages to look at",
+            answer.partial.len()
+        ));
+    }
+    gaps
+}
+
+/// What processes have that concerns a memory.
+#[derive(Default)]
+struct Scan {
+    descriptors: Vec<Descriptor>,
+    mappings: Vec<Mapping>,
+    /// Processes that may not be looked into.
+    hidden: u64,
+}
+
+impl Scan {
+    fn of(memory: Identity) -> io::Result<Self> {
+        let mut scan = Self::default();
+        for pid in process::others()? {
+            let seen = descriptors::of(pid, memory)
+                .and_then(|descriptors| Ok((descriptors, mappings::of(pid, memory)?)));
+            match seen {
+                Ok((descriptors, mappings)) => {
+                    scan.descriptors.extend(descriptors);
+                    scan.mappings.extend(mappings);
+                }
+                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => scan.hidden += 1,
+                // It has ended.
+                Err(_) => {}
+            }
+        }
+        Ok(scan)
+    }
+
+    fn gaps(&self) -> Vec<String> {
+        let mut gaps = Vec::new();
+        if self.hidden > 0 {
+            gaps.push(format!(
+                "descriptors and mappings of {} processes: only root may look into them",
+                self.hidden
+            ));
+        }
+        if process::are_others_elsewhere() {
+            gaps.push("processes outside of this PID namespace".to_owned());
+        }
+        gaps
+    }
+}

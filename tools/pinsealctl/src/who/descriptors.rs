@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! The descriptors of a process that have to do with a memory, as `/proc/PID/fd` and fdinfo tell.
+
+use super::{
+    memory::Identity,
+    process::{self, FdInfo},
+};
+use crate::{
+    proc::{self, HandleInfo},
+    target::Target,
+};
+use std::{fs, io, ops::Range, os::unix::fs::MetadataExt};
+
+/// A registered buffer of a ring.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Buffer {
+    pub(super) slot: u64,
+    /// Where the process had it mapped when it was registered.
+    pub(super) addresses: Range<u64>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// The memory, or an object that has it.
+    Memory {
+        object: Option<u64>,
+        writable: bool,
+    },
+    Ring(Vec<Buffer>),
+    PinHandle(HandleInfo),
+    Pipe,
+    Udmabuf,
+    Socket,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Descriptor {
+    pub(super) pid: i32,
+    pub(super) fd: i32,
+    pub(super) kind: Kind,
+}
+
+pub(super) fn of(pid: i32, memory: Identity) -> io::Result<Vec<Descriptor>> {
+    let mut fds = proc::numbers(&process::path(pid, "fd"))?;
+    fds.sort_unstable();
+    let all = fds.into_iter().filter_map(|fd| {
+        let kind = kind(pid, fd, memory)?;
+        Some(Descriptor { pid, fd, kind })
+    });
+    Ok(all.collect())
+}
+
+/// `None` if the descriptor has nothing to do with the memory, or is gone.
+fn kind(pid: i32, fd: i32, memory: Identity) -> Option<Kind> {
+    let link = process::link(pid, fd)?;
+    match link.split_once(':') {
+        Some(("pipe", _)) => Some(Kind::Pipe),
+        Some(("socket", _)) => Some(Kind::Socket),
+        Some(("/dmabuf", _)) => {
+            let info = FdInfo::of(pid, fd)?;
+            (info.value("exp_name")? == "udmabuf").then_some(Kind::Udmabuf)
+        }
+        Some(("anon_inode", "[io_uring]")) => Some(Kind::Ring(buffers(&FdInfo::of(pid, fd)?))),
+        Some(("anon_inode", "[pinseal-pin]")) => match proc::Descriptor::of(Target { pid, fd })? {
+            proc::Descriptor::Handle(handle) => Some(Kind::PinHandle(handle)),
+            proc::Descriptor::Object(_) => None,
+        },
+        Some(("anon_inode", _)) => None,
+        _ => memory_kind(pid, fd, memory),
+    }
+}
+
+fn memory_kind(pid: i32, fd: i32, memory: Identity) -> Option<Kind> {
+    let object = || match proc::Descriptor::of(Target { pid, fd })? {
+        proc::Descriptor::Object(object) => Some(object),
+        proc::Descriptor::Handle(_) => None,
+    };
+    let stat = fs::metadata(process::path(pid, &format!("fd/{fd}"))).ok()?;
+    let object = match Identity::of(stat.dev(), stat.ino()) == memory {
+        true => object().map(|object| object.object),
+        // Of the device, any descriptor has the same inode.
+        false => {
+            let object = object()?;
+            let its = Identity::of_memfd(object.memory?).ok()?;
+            Some((its == memory).then_some(object.object)?)
+        }
+    };
+    let writable = FdInfo::of(pid, fd)?.is_writable();
+    Some(Kind::Memory { object, writable })
+}
+
+/// "UserBufs: NUMBER", and a line "SLOT: ADDRESS/LENGTH" for each buffer.
+fn buffers(info: &FdInfo) -> Vec<Buffer> {
+    info.lines()
+        .skip_while(|line| line.0 != "UserBufs")
+        .skip(1)
+        .map_while(|(slot, range)| Some((slot.parse().ok()?, range)))
+        .filter_map(|(slot, range)| {
+            let (start, len) = range.split_once('/')?;
+            let start = u64::from_str_radix(start.strip_prefix("0x")?, 16).ok()?;
+            let end = start.checked_add(len.parse().ok()?)?;
+            let addresses = start..end;
+            Some(Buffer { slot, addresses })
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn buffers_are_read() {
+        let info = FdInfo::from(
+            "UserFiles:\t1\n    0: /x\nUserBufs:\t3\n    0: 0x7f00001000/8192\n    1: <none>\n    \
+             2: 0x1000/1\nPollList:\nCqOverflowList:\n",
+        );
+        let expected = [(0, 0x7f_0000_1000..0x7f_0000_3000), (2, 0x1000..0x1001)];
+        let expected = expected.map(|(slot, addresses)| Buffer { slot, addresses });
+        assert_eq!(buffers(&info), expected);
+    }
+}

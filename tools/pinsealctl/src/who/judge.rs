@@ -1,0 +1,374 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Who holds what: holders from what the kernel, `/proc` and the list of pages say, and the references
+//! that none of them explains.
+
+use super::{
+    answer::{Answer, Hold, Owner, OwnerKind, Place},
+    descriptors::{self, Descriptor},
+    holder::{Holder, Kind, Process, Sure, Via},
+    mappings::Mapping,
+    references::{Reference, References, join},
+};
+use crate::proc::{HandleInfo, HandleKind};
+use pinseal::Seals;
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    ops::Range,
+};
+
+/// What was found out.
+pub(super) struct Evidence<'a> {
+    pub(super) page_size: u64,
+    pub(super) size: u64,
+    pub(super) seals: Seals,
+    /// None if it is not known which pages have references.
+    pub(super) references: Option<References>,
+    /// None if the kernel did not tell.
+    pub(super) answer: Option<&'a Answer>,
+    pub(super) descriptors: &'a [Descriptor],
+    pub(super) mappings: &'a [Mapping],
+}
+
+pub(super) struct Verdict {
+    pub(super) holders: Vec<Holder>,
+    /// The references that are left.
+    pub(super) unexplained: Option<References>,
+}
+
+pub(super) fn judge(evidence: Evidence<'_>) -> Verdict {
+    let mut judge = Judge {
+        left: evidence.references.clone(),
+        evidence,
+        holders: Vec::new(),
+    };
+    judge.mappings();
+    judge.pin_handles();
+    match judge.evidence.answer {
+        Some(answer) => judge.owners(answer),
+        None => judge.rings_by_address(),
+    }
+    judge.strange_pin_handles();
+    if judge.evidence.answer.is_none() {
+        judge.candidates();
+    }
+    judge.descriptors();
+    // What is in no one's way is last.
+    judge
+        .holders
+        .sort_by_key(|holder| !holder.kind.stops_seal());
+    Verdict {
+        holders: judge.holders,
+        unexplained: judge.left,
+    }
+}
+
+struct Judge<'a> {
+    evidence: Evidence<'a>,
+    left: Option<References>,
+    holders: Vec<Holder>,
+}
+
+impl<'a> Judge<'a> {
+    fn add(&mut self, kind: Kind, sure: Sure, pages: Vec<Range<u64>>, processes: Vec<Process>) {
+        let references = self.evidence.references.as_ref();
+        let large = references.is_some_and(|all| pages.iter().any(|pages| all.is_large(pages)));
+        self.holders.push(Holder {
+            kind,
+            sure,
+            pages,
+            large,
+            processes,
+        });
+    }
+
+    fn take(&mut self, kind: Reference, pages: &Range<u64>, one_for_all: bool) {
+        if let Some(left) = &mut self.left {
+            left.take(kind, pages, one_for_all);
+        }
+    }
+
+    fn pages(&self, bytes: Range<u64>) -> Range<u64> {
+        let size = self.evidence.page_size;
+        bytes.start / size..bytes.end.div_ceil(size)
+    }
+
+    fn mappings(&mut self) {
+        for mapping in self.evidence.mappings {
+            let length = mapping.addresses.end - mapping.addresses.start;
+            let pages = self.pages(mapping.offset..mapping.offset + length);
+            let kind = Kind::Mapping {
+                protection: mapping.protection.clone(),
+                shared: mapping.shared,
+                may_write: mapping.may_write,
+                mseal: mapping.mseal,
+            };
+            let process = Process {
+                pid: mapping.pid,
+                via: Via::Mapping {
+                    start: mapping.addresses.start,
+                    end: mapping.addresses.end,
+                },
+            };
+            self.add(kind, Sure::Exact, vec![pages], vec![process]);
+        }
+    }
+
+    /// Those of objects that have this memory.
+    fn pin_handles(&mut self) {
+        for (handle, processes) in self.handles_of_objects(true) {
+            let pages = pages_of(handle);
+            self.take(Reference::Pin, &pages, false);
+            self.add_pin_handle(handle, Sure::Exact, processes);
+        }
+    }
+
+    /// Those of objects that no process seen here has: their memory is not known.
+    fn strange_pin_handles(&mut self) {
+        if !self.has(Reference::Pin) {
+            return;
+        }
+        for (handle, processes) in self.handles_of_objects(false) {
+            self.add_pin_handle(handle, Sure::Candidate, processes);
+        }
+    }
+
+    fn add_pin_handle(&mut self, handle: &HandleInfo, sure: Sure, processes: Vec<Process>) {
+        let leased = handle.kind == HandleKind::Lease;
+        let pages = vec![pages_of(handle)];
+        self.add(Kind::PinHandle { leased }, sure, pages, processes);
+    }
+
+    /// The handles of the objects that have this memory, or of those of which that is not known.
+    fn handles_of_objects(&self, known: bool) -> Vec<(&'a HandleInfo, Vec<Process>)> {
+        let of = |kind: &descriptors::Kind| match *kind {
+            descriptors::Kind::Memory { object, .. } => object,
+            _ => None,
+        };
+        let descriptors = self.evidence.descriptors;
+        let objects: BTreeSet<u64> = descriptors.iter().filter_map(|it| of(&it.kind)).collect();
+        let mut handles: Vec<(&HandleInfo, Vec<Process>)> = Vec::new();
+        for descriptor in descriptors {
+            let descriptors::Kind::PinHandle(handle) = &descriptor.kind else {
+                continue;
+            };
+            let revoked = handle.state.as_deref() == Some("revoked");
+            if revoked || objects.contains(&handle.object) != known {
+                continue;
+            }
+            // Copies of a descriptor look the same. So may two handles: then there are more pins than
+            // holders.
+            match handles.iter_mut().find(|(other, _)| *other == handle) {
+                Some((_, processes)) => processes.push(process(descriptor)),
+                None => handles.push((handle, vec![process(descriptor)])),
+            }
+        }
+        handles
+    }
+
+    /// What the kernel has said.
+    fn owners(&mut self, answer: &Answer) {
+        let mut places: BTreeMap<Owner, BTreeSet<Process>> = BTreeMap::new();
+        for (owner, place) in &answer.places {
+            let places = places.entry(*owner).or_default();
+            let (pid, via) = match place {
+                Place::Descriptor { pid, fd } => (*pid, Via::Descriptor { fd: *fd }),
+                Place::Registered { pid, slot } => (
+                    *pid,
+                    Via::Registered {
+                        registered_ring: *slot,
+                    },
+                ),
+                Place::Mapping { pid, start, end } => (
+                    *pid,
+                    Via::Mapping {
+                        start: *start,
+                        end: *end,
+                    },
+                ),
+                Place::NoProcess => continue,
+            };
+            places.insert(Process { pid, via });
+        }
+        // By owner and buffer.
+        let mut held: BTreeMap<(Owner, u64), Vec<&Hold>> = BTreeMap::new();
+        let mut counted: HashMap<u64, Owner> = HashMap::new();
+        for hold in &answer.holds {
+            held.entry((hold.owner, hold.slot)).or_default().push(hold);
+            // What several owners share is one reference.
+            if *counted.entry(hold.shared).or_insert(hold.owner) == hold.owner {
+                let kind = match hold.owner.kind {
+                    OwnerKind::Ring | OwnerKind::Udmabuf => Reference::Pin,
+                    OwnerKind::Pipe | OwnerKind::Socket => Reference::Plain,
+                };
+                let pages = hold.pages.end - hold.pages.start;
+                self.take(kind, &hold.pages, u64::from(hold.references) != pages);
+            }
+        }
+        for ((owner, slot), holds) in held {
+            let mut pages: Vec<Range<u64>> =
+                holds.into_iter().map(|hold| hold.pages.clone()).collect();
+            pages.sort_by_key(|pages| pages.start);
+            let kind = match owner.kind {
+                OwnerKind::Ring => Kind::IoUring { buffer: Some(slot) },
+                OwnerKind::Pipe => Kind::Pipe,
+                OwnerKind::Udmabuf => Kind::Udmabuf,
+                OwnerKind::Socket => Kind::Socket,
+            };
+            let processes = places.get(&owner).into_iter().flatten().cloned().collect();
+            self.add(kind, Sure::Exact, join(pages), without_needless(processes));
+        }
+    }
+
+    /// Registered buffers at addresses where the process has the memory mapped now.
+    fn rings_by_address(&mut self) {
+        let evidence = &self.evidence;
+        let mut found = Vec::new();
+        for descriptor in evidence.descriptors {
+            let descriptors::Kind::Ring(buffers) = &descriptor.kind else {
+                continue;
+            };
+            for buffer in buffers {
+                let mappings = evidence
+                    .mappings
+                    .iter()
+                    .filter(|mapping| mapping.pid == descriptor.pid);
+                let mut pages: Vec<Range<u64>> = mappings
+                    .filter_map(|mapping| mapping.bytes(&buffer.addresses))
+                    .map(|bytes| self.pages(bytes))
+                    .collect();
+                pages.sort_by_key(|pages| pages.start);
+                let mut pages = join(pages);
+                // Mapped anew since, if they have no pins.
+                if let Some(references) = &evidence.references {
+                    pages = pages
+                        .iter()
+                        .flat_map(|pages| references.within(Reference::Pin, pages))
+                        .collect();
+                }
+                if !pages.is_empty() {
+                    found.push((buffer.slot, pages, process(descriptor)));
+                }
+            }
+        }
+        for (slot, pages, process) in found {
+            for pages in &pages {
+                self.take(Reference::Pin, pages, false);
+            }
+            let kind = Kind::IoUring { buffer: Some(slot) };
+            self.add(kind, Sure::Likely, pages, vec![process]);
+        }
+    }
+
+    /// Whether there may be references of that kind that are not explained yet.
+    fn has(&self, kind: Reference) -> bool {
+        self.left.as_ref().is_none_or(|left| left.any(kind))
+    }
+
+    /// What may hold pages, where the kernel has not said what does.
+    fn candidates(&mut self) {
+        let evidence = &self.evidence;
+        let users: BTreeSet<i32> = evidence
+            .descriptors
+            .iter()
+            .filter(|descriptor| matches!(descriptor.kind, descriptors::Kind::Memory { .. }))
+            .map(|descriptor| descriptor.pid)
+            .chain(evidence.mappings.iter().map(|mapping| mapping.pid))
+            .collect();
+        let those = |is: &dyn Fn(&Descriptor) -> bool| -> Vec<Process> {
+            evidence
+                .descriptors
+                .iter()
+                .filter(|it| is(it))
+                .map(process)
+                .collect()
+        };
+        let (mut rings, mut udmabufs, mut pipes, mut sockets) = Default::default();
+        if self.has(Reference::Pin) {
+            rings = those(&|it| {
+                matches!(&it.kind, descriptors::Kind::Ring(buffers) if !buffers.is_empty())
+                    && !self.is_listed(it)
+            });
+            // A udmabuf is made of sealed memory alone.
+            if evidence.seals.contains(Seals::SHRINK) {
+                udmabufs = those(&|it| it.kind == descriptors::Kind::Udmabuf);
+            }
+        }
+        if self.has(Reference::Plain) {
+            let of_users =
+                |kind| those(&|it: &Descriptor| it.kind == kind && users.contains(&it.pid));
+            pipes = of_users(descriptors::Kind::Pipe);
+            sockets = of_users(descriptors::Kind::Socket);
+        }
+        for (kind, processes) in [
+            (Kind::IoUring { buffer: None }, rings),
+            (Kind::Udmabuf, udmabufs),
+            (Kind::Pipe, pipes),
+            (Kind::Socket, sockets),
+        ] {
+            if !processes.is_empty() {
+                self.add(kind, Sure::Candidate, Vec::new(), processes);
+            }
+        }
+    }
+
+    /// Whether a descriptor is among the holders.
+    fn is_listed(&self, descriptor: &Descriptor) -> bool {
+        let process = process(descriptor);
+        self.holders
+            .iter()
+            .any(|holder| holder.processes.contains(&process))
+    }
+
+    /// Those of the memory itself, which are in no one's way, but can be used to map or pin it.
+    fn descriptors(&mut self) {
+        let mut found: BTreeMap<Process, bool> = BTreeMap::new();
+        for descriptor in self.evidence.descriptors {
+            if let descriptors::Kind::Memory { writable, .. } = descriptor.kind {
+                found.insert(process(descriptor), writable);
+            }
+        }
+        // Those of threads with descriptors of their own, too.
+        for descriptor in self
+            .evidence
+            .answer
+            .iter()
+            .flat_map(|answer| &answer.memory)
+        {
+            let process = Process {
+                pid: descriptor.pid,
+                via: Via::Descriptor { fd: descriptor.fd },
+            };
+            found.entry(process).or_insert(descriptor.writable);
+        }
+        let whole = self.pages(0..self.evidence.size);
+        for (process, writable) in found {
+            let kind = Kind::Descriptor { writable };
+            self.add(kind, Sure::Exact, vec![whole.clone()], vec![process]);
+        }
+    }
+}
+
+fn pages_of(handle: &HandleInfo) -> Range<u64> {
+    handle.start..handle.start.saturating_add(handle.pages)
+}
+
+fn process(descriptor: &Descriptor) -> Process {
+    Process {
+        pid: descriptor.pid,
+        via: Via::Descriptor { fd: descriptor.fd },
+    }
+}
+
+/// A process that has a descriptor need not be named for its mappings.
+fn without_needless(mut processes: Vec<Process>) -> Vec<Process> {
+    let named: BTreeSet<i32> = processes
+        .iter()
+        .filter(|process| !matches!(process.via, Via::Mapping { .. }))
+        .map(|process| process.pid)
+        .collect();
+    processes.retain(|process| {
+        !matches!(process.via, Via::Mapping { .. }) || !named.contains(&process.pid)
+    });
+    processes
+}
