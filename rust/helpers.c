@@ -406,6 +406,7 @@ int pinseal_folio_expected_ref_count(const struct folio *folio)
 
 void pinseal_smp_rmb(void)
 {
+	/* The caller says what is paired. */
 	smp_rmb();
 }
 
@@ -607,6 +608,7 @@ void pinseal_wait_queue_unlock(struct wait_queue_head *head)
 
 bool pinseal_wait_queue_active(struct wait_queue_head *head)
 {
+	/* The caller says why no waiter is missed. */
 	return waitqueue_active(head);
 }
 
@@ -631,14 +633,15 @@ bool pinseal_page_is_poisoned(const struct page *page)
 	return PageHWPoison(page);
 }
 
-/* Shared memory: programs may access the page meanwhile. */
 void pinseal_memcpy_from_page(char *to, struct page *page, size_t offset, size_t len)
 {
+	/* Shared memory: programs may access the page meanwhile. */
 	data_race((memcpy_from_page(to, page, offset, len), 0));
 }
 
 void pinseal_memcpy_to_page(struct page *page, size_t offset, const char *from, size_t len)
 {
+	/* The same. */
 	data_race((memcpy_to_page(page, offset, from, len), 0));
 }
 
