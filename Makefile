@@ -26,10 +26,10 @@ uninstall:
 
 # With a build root and stock kernels in $PINSEAL_CACHE. These take ARCH=x86_64 or
 # ARCH=arm64.
-.PHONY: deb test-packages test kunit vng vng-test crash test-matrix hammer demo bench fuzz module check format shell \
-	distclean-cache help
+.PHONY: deb test-packages test kunit vng vng-test crash test-matrix hammer demo bench fuzz module check checkpatch docs rust-analyzer format \
+	shell distclean-cache help
 export KERNEL FLAVOURS TEST BENCH
-module check format shell:
+module check checkpatch format shell:
 	@ARCH='$(ARCH)' scripts/$@
 
 # KDIR= and O= of the command line.
@@ -51,6 +51,12 @@ test-matrix:
 hammer:
 	@ARCH='$(ARCH)' HAMMER_SECONDS='$(HAMMER_SECONDS)' SEED='$(SEED)' RUN='$(RUN)' scripts/hammer
 
+rust-analyzer:
+	@ARCH='$(ARCH)' scripts/editor
+
+docs:
+	@PINSEAL_RESULTS='$(call given,O)' scripts/docs
+
 deb:
 	@ARCH='$(ARCH)' PINSEAL_RESULTS='$(call given,O)' scripts/deb
 
@@ -61,7 +67,7 @@ kunit:
 	@scripts/kunit
 
 demo bench:
-	@ARCH='$(ARCH)' PINSEAL_DISK='$(DISK)' scripts/show $@
+	@ARCH='$(ARCH)' PINSEAL_DISK='$(DISK)' PINSEAL_RESULTS='$(call given,O)' scripts/show $@
 
 fuzz:
 	@ARCH='$(ARCH)' FUZZ_SECONDS='$(SECONDS)' SEED='$(SEED)' scripts/show fuzz
@@ -92,7 +98,7 @@ help:
 ##                         parts of that; RUN=folder continues an interrupted one
 ##   make crash ROUNDS=200 kills guests under load, and checks what fsync() of stacked objects promised
 ##   make demo             sealing with real pins, memfd and pinseal side by side
-##   make bench            the measurements
+##   make bench            the measurements; O=folder gets them as JSON, with plots
 ##   make bench BENCH="seal release"
 ##                         those whose names begin with one of these words
 ##   make bench BENCH=stacked DISK=16
@@ -105,6 +111,9 @@ help:
 ##                         ARCH's
 ##   make test-packages    installs them with apt into a Debian, boots it, and purges them
 ##   make check            formatting, clippy, header, layers, scripts
+##   make rust-analyzer    rust-project.json and compile_commands.json, for editors
+##   make docs O=folder    the documents as HTML
+##   make checkpatch       the kernel's checkpatch.pl, for the module's C
 ##   make format           formats the Rust files
 ##   make test TEST="rust:pinseal rust:pinsealctl:lease"
 ##                         the tests of a Rust crate or program, or those with a word in their name
@@ -117,7 +126,8 @@ help:
 ##
 ## The Rust crate and pinsealctl, with the host's tools (rustc 1.85), in the folder tools:
 ##
-##   cargo build           the crate, its examples, and pinsealctl
+##   cargo build           the crate, its examples, and pinsealctl; with --features pinsealctl/bpf (and
+##                         clang, libelf, zlib) its `who` names exact owners
 ##   cargo test            their tests; as root, with the module loaded
 ##   cargo run --example generate -- FOLDER
 ##                         man pages and completions

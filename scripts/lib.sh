@@ -121,6 +121,22 @@ fsx_dir() {
 # The folder with the crates of the Rust programs, for both architectures.
 crates_dir() { printf '%s/crates-%s\n' "$PINSEAL_CACHE" "$(key "$PINSEAL_SRC/tools/Cargo.lock")"; }
 
+# The folder with the Python packages that a file of requirements in this checkout names.
+python_dir() {
+	printf '%s/python-%s\n' "$PINSEAL_CACHE" "$(key "$SUITE" "$(uname -m)" "$PINSEAL_SRC/$1" \
+		"$PINSEAL_SRC/scripts/"{setup-python,pip.sh})"
+}
+
+# with_python REQUIREMENTS COMMAND...: runs COMMAND in the build root with these packages.
+with_python() {
+	local requirements=$1
+
+	shift
+	"$PINSEAL_SRC/scripts/setup-python" "$requirements" >/dev/null
+	"$PINSEAL_SRC/scripts/in-root" env "PYTHONPATH=$(inside "$(python_dir "$requirements")")" \
+		PYTHONDONTWRITEBYTECODE=1 "$@"
+}
+
 # The entries of a list in qemu/.
 listed() { sed '/^#/d; /^$/d' "$PINSEAL_SRC/qemu/$1"; }
 

@@ -4,7 +4,7 @@
 # Guests that virtme-ng starts: a system of their architecture is their root, and the folder
 # that build-guest made is /pinseal. To be sourced after lib.sh and machine.sh.
 
-VNG_DIR=$PINSEAL_CACHE/vng-$(key "$VIRTME_NG_VERSION" "$PINSEAL_SRC/scripts/setup-vng")
+VNG_DIR=$PINSEAL_CACHE/vng-$(key "$VIRTME_NG_VERSION" "$PINSEAL_SRC/scripts/"{setup-vng,pip.sh})
 
 # The kinds of programs at hand in a shell (see build-programs).
 SHELL_PROGRAMS=(tests demo bench examples)

@@ -6,7 +6,12 @@
  *   bench		a table, and the same as lines for programs
  *   bench NAME...	only those whose names begin with one of these
  *
- * A line for programs: bench <TAB> name <TAB> unit <TAB> memfd <TAB> pinseal <TAB> ratio.
+ * Lines for programs, with tabs between their fields:
+ *
+ *   bench name unit memfd pinseal ratio what
+ *   samples name what unit kind value value ...	the values with spaces between them, ascending
+ *   rate name what of memfd pinseal			how often, of so many times
+ *
  * Times are in nanoseconds (ns). A ratio below 1 means that pinseal takes less.
  *
  * Names that begin with wake_ are of pinseal only: in place of memfd a waiter that polls for
@@ -20,9 +25,8 @@
 #include "async.h"
 #include "contest.h"
 #include "crowd.h"
-#include "holders.h"
+#include "direct_read.h"
 #include "protections.h"
-#include "reader.h"
 #include "report.h"
 #include "stacked_objects.h"
 
@@ -390,8 +394,31 @@ static void harmless_reader(void)
 	}
 	reader_stop(&reader);
 	percentiles("reader", "seal, 64 KiB, with a reader", time);
-	printf("     (refused without reason: memfd %u, pinseal %u of %u)\n", refused[MEMFD],
-	       refused[PINSEAL], RUNS);
+	rate("reader_refused", "    refused without reason", refused, RUNS);
+}
+
+static void false_successes(void)
+{
+	enum { RUNS = 200 };
+	unsigned int sealed[KINDS] = { 0 }, changed[KINDS] = { 0 }, n;
+	unsigned int pages = direct_read_pages();
+	size_t size = large_folio_size();
+	struct reader reader;
+
+	if (!is_wanted("false_success") || !size || !pages)
+		return;
+	run_on_cpu(0);
+	must(reader_start(&reader, 1, 0), "fork");
+	for (n = 0; n < KINDS * RUNS; n++) {
+		struct direct_read a = seal_during_direct_read(n % KINDS, size, pages, &reader);
+
+		sealed[n % KINDS] += a.sealed;
+		changed[n % KINDS] += a.changed;
+	}
+	reader_stop(&reader);
+	run_anywhere();
+	rate("false_success", "sealed during a direct read", sealed, RUNS);
+	rate("false_success_changed", "    and changed after the seal", changed, RUNS);
 }
 
 /* read(2) and write(2) of allocated memory, in blocks. */
@@ -627,6 +654,7 @@ int main(int argc, char **argv)
 	in_turns("release_lease", "return after requesting a lease", requested_holders,
 		 (struct trial){ 0 });
 	harmless_reader();
+	false_successes();
 	transfers(false);
 	transfers(true);
 	faults("fault_read", "read fault, page there", false, false);

@@ -31,8 +31,14 @@ void result_number(const char *name, const char *what, const char *unit, double 
 /* medians() - a row of the medians of each kind. */
 void medians(const char *name, const char *what, struct samples *time);
 
-/* percentiles() - a row for each percentile. */
+/*
+ * percentiles() - a row for each percentile; and all samples, for programs. With their names less
+ * "_p50".
+ */
 void percentiles(const char *name, const char *what, struct samples *time);
+
+/* rate() - a row of how often it happened to each kind, of @of times. */
+void rate(const char *name, const char *what, const unsigned int happened[KINDS], unsigned int of);
 
 /* result_lines() - all results as lines for programs. */
 void result_lines(void);

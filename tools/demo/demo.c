@@ -6,9 +6,7 @@
 #include <sys/utsname.h>
 
 #include "contest.h"
-#include "holders.h"
-#include "large_folio.h"
-#include "reader.h"
+#include "direct_read.h"
 #include "table.h"
 #include "uring.h"
 
@@ -288,16 +286,12 @@ static void harmless_reader(void)
 	table_end(&t);
 }
 
-/*
- * The reader of scenario 4 hides extra references from a scan that subtracts the map count
- * from the reference count: large_folio in refcount_races.c of the selftests.
- */
 static void read_under_way(void)
 {
 	enum { RUNS = 20 };
 	const struct table t = { 3, { 46, 10, 10 } };
 	unsigned int sealed[KINDS] = { 0 }, changed[KINDS] = { 0 }, n;
-	unsigned int pages = FAULT_BYTES / page_size() - 1;
+	unsigned int pages = direct_read_pages();
 	size_t size = large_folio_size();
 	struct reader reader;
 
@@ -313,26 +307,10 @@ static void read_under_way(void)
 	progress_begin();
 	for (n = 0; n < KINDS * RUNS; n++) {
 		enum object_kind kind = n % KINDS;
-		int fd = must(obj_create(kind, size), kind_name[kind]);
-		struct timed_seal a;
-		struct hold hold;
-		char before, after;
+		struct direct_read a = seal_during_direct_read(kind, size, pages, &reader);
 
-		must(make_large_folio(fd, size), "huge page");
-		must(hold_begin(&hold, HOLD_DIRECT_READ, fd, 0, pages), "FUSE");
-		must(reader_follow(&reader, fd, FAULT_BYTES), "mmap");
-		a = seal_object(kind, fd, 0, 0);
-		must(sys(pread(fd, &before, 1, 0)), "read");
-		reader_leave(&reader);
-		must(hold_end(&hold), "FUSE");
-		must(sys(pread(fd, &after, 1, 0)), "read");
-		close(fd);
-		if (!a.error) {
-			sealed[kind]++;
-			changed[kind] += before != after;
-		} else if (a.error != -EBUSY) {
-			must(a.error, "seal");
-		}
+		sealed[kind] += a.sealed;
+		changed[kind] += a.changed;
 		progress_tick("");
 	}
 	reader_stop(&reader);
