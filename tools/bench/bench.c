@@ -609,15 +609,16 @@ static void crowds(void)
 		cpu = crowd_cpu_ns(NSEC_PER_SEC);
 		must(crowd_grow(&crowd, sizes[i]), "crowd");
 		/* Until the burst of first scans is over. */
-		must(crowd_wait_scans(&crowd, sizes[i] - 1, 1), "crowd");
-		sleep_ns(3 * NSEC_PER_SEC);
+		sleep_ns(5 * NSEC_PER_SEC);
 		result(format_text("%s_cpu", name.s).s,
 		       format_text("CPU time in a second, %u pending", sizes[i]).s, cpu,
 		       crowd_cpu_ns(4 * NSEC_PER_SEC) / 4);
 		result(format_text("%s_other", name.s).s, "another user's result after a release",
 		       other, other_sealed());
-		result(format_text("%s_sealed", name.s).s, "one of the crowd's", other,
-		       crowd_sealed(&crowd));
+		/* Their share is the same for any number: the scans of 10000 are minutes apart. */
+		if (sizes[i] <= 1000)
+			result(format_text("%s_sealed", name.s).s, "one of the crowd's", other,
+			       crowd_sealed(&crowd));
 		crowd_end(&crowd);
 	}
 }

@@ -177,29 +177,42 @@ int be_user(uid_t uid)
 	return sys(setresuid(uid, -1, -1));
 }
 
+/*
+ * CPU time of a task. What "stat" has is sampled by the tick, and counts a worker that a timer wakes, right at
+ * the tick, as if it ran until the next one.
+ */
+static int64_t task_ns(const char *pid, const char *stat)
+{
+	unsigned long long ns, user, system;
+	char path[300], line[512];
+
+	snprintf(path, sizeof(path), "/proc/%s/schedstat", pid);
+	if (!read_text(path, line, sizeof(line)) && sscanf(line, "%llu", &ns) == 1)
+		return ns;
+	if (sscanf(strrchr(stat, ')'), ") %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %llu %llu", &user,
+		   &system) != 2)
+		return 0;
+	return (user + system) * (NSEC_PER_SEC / sysconf(_SC_CLK_TCK));
+}
+
 /* CPU time of the kernel's workers. */
 static int64_t workers_ns(void)
 {
 	DIR *tasks = opendir("/proc");
 	struct dirent *task;
-	int64_t ticks = 0;
+	int64_t ns = 0;
 
 	if (!tasks)
 		return -errno;
 	while ((task = readdir(tasks))) {
-		unsigned long long user, system;
-		char path[300], line[512];
+		char path[300], stat[512];
 
 		snprintf(path, sizeof(path), "/proc/%s/stat", task->d_name);
-		if (atoi(task->d_name) && !read_text(path, line, sizeof(line)) &&
-		    strstr(line, "(kworker/") &&
-		    sscanf(strrchr(line, ')'),
-			   ") %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %llu %llu",
-			   &user, &system) == 2)
-			ticks += user + system;
+		if (atoi(task->d_name) && !read_text(path, stat, sizeof(stat)) && strstr(stat, "(kworker/"))
+			ns += task_ns(task->d_name, stat);
 	}
 	closedir(tasks);
-	return ticks * (NSEC_PER_SEC / sysconf(_SC_CLK_TCK));
+	return ns;
 }
 
 int64_t crowd_cpu_ns(uint64_t window_ns)
