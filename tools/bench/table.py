@@ -11,8 +11,7 @@ import sys
 # A row: what it says, and a rate or a result.
 ROWS = [
     ("sealed while a direct read still wrote to the page", "rates", "false_success"),
-    ("refused because of a harmless reader", "rates", "reader_refused"),
-    ("99 % of the seals beside that reader took at most", "results", "reader_p99"),
+    ("99 % of the seals beside a harmless reader took at most", "results", "reader_p99"),
     ("returned after the last pin was gone, median", "results", "release_uring_p50"),
     ("seal of 256 MiB with nothing in the way", "results", "seal_262144k"),
     ("seal of 4 KiB with nothing in the way", "results", "seal_4k"),
