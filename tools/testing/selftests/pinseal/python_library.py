@@ -649,11 +649,11 @@ class Samples(unittest.TestCase):
         pid, fd = holder.stdout.readline().split(":")
         with open(f"/proc/{pid}/fd/{int(fd)}", "r+b") as memfd:
             with self.assertRaises(SealError) as refused:
-                seal_fd(memfd.fileno(), Seal.WRITE, timeout=0.5)
+                pinseal.seal_fd(memfd.fileno(), Seal.WRITE, timeout=0.5)
             report = refused.exception.report
             self.assertEqual((report.first_pinned, report.pinned_pages), (5, 3))
             holder.kill()
-            seal_fd(memfd.fileno(), Seal.WRITE, timeout=SOON)
+            pinseal.seal_fd(memfd.fileno(), Seal.WRITE, timeout=SOON)
 
     def hold(self, *arguments):
         """What the lease holder says, and how many pages the sealer takes away."""
