@@ -177,6 +177,8 @@ def main():
     folder = sys.argv[2]
     matplotlib.rcParams["svg.hashsalt"] = "pinseal"
     matplotlib.rcParams["font.size"] = 9
+    # Text that can be found, in place of outlines.
+    matplotlib.rcParams["svg.fonttype"] = "none"
     there = [name for name, (_, kind, needs, _) in PLOTS.items() if needs in data[kind]]
     for name in there:
         draw, _, _, size = PLOTS[name]
