@@ -26,10 +26,10 @@ uninstall:
 
 # With a build root and stock kernels in $PINSEAL_CACHE. These take ARCH=x86_64 or
 # ARCH=arm64.
-.PHONY: deb test-packages test kunit vng vng-test crash test-matrix hammer demo bench fuzz module check checkpatch docs rust-analyzer format \
-	shell distclean-cache help
+.PHONY: deb test-packages test kunit vng vng-test crash test-matrix hammer demo bench fuzz module check \
+	checkpatch docs rust-analyzer format shell distclean-cache help
 export KERNEL FLAVOURS TEST BENCH
-module check checkpatch format shell:
+module check checkpatch rust-analyzer format shell:
 	@ARCH='$(ARCH)' scripts/$@
 
 # KDIR= and O= of the command line.
@@ -50,9 +50,6 @@ test-matrix:
 
 hammer:
 	@ARCH='$(ARCH)' HAMMER_SECONDS='$(HAMMER_SECONDS)' SEED='$(SEED)' RUN='$(RUN)' scripts/hammer
-
-rust-analyzer:
-	@ARCH='$(ARCH)' scripts/editor
 
 docs:
 	@PINSEAL_RESULTS='$(call given,O)' scripts/docs

@@ -132,7 +132,7 @@ with_python() {
 	local requirements=$1
 
 	shift
-	"$PINSEAL_SRC/scripts/setup-python" "$requirements" >/dev/null
+	"$PINSEAL_SRC/scripts/setup-python" "$requirements" >/dev/null || return
 	"$PINSEAL_SRC/scripts/in-root" env "PYTHONPATH=$(inside "$(python_dir "$requirements")")" \
 		PYTHONDONTWRITEBYTECODE=1 "$@"
 }
