@@ -26,7 +26,7 @@ uninstall:
 
 # With a build root and stock kernels in $PINSEAL_CACHE. These take ARCH=x86_64 or
 # ARCH=arm64.
-.PHONY: deb test-packages test kunit vng vng-test crash test-matrix hammer demo bench fuzz module check \
+.PHONY: deb test-packages test kunit vng vng-test crash count test-matrix hammer demo bench fuzz module check \
 	checkpatch docs rust-analyzer format shell distclean-cache help
 export KERNEL FLAVOURS TEST BENCH
 module check checkpatch rust-analyzer format shell:
@@ -41,6 +41,9 @@ test vng:
 
 vng-test:
 	@ARCH='$(ARCH)' $(kernel) PINSEAL_RESULTS='$(call given,O)' scripts/test vng
+
+count:
+	@ARCH='$(ARCH)' COUNT='$(COUNT)' scripts/count
 
 crash:
 	@ARCH='$(ARCH)' ROUNDS='$(ROUNDS)' SEED='$(SEED)' scripts/crash
@@ -101,6 +104,8 @@ help:
 ##   make bench BENCH=stacked DISK=16
 ##                         on a disk of so many MB/s: beside an emulated CPU, one as fast as the
 ##                         host's would seem faster than any real one
+##   make count COUNT=seal instructions and cache lines of operations, memfd and pinseal, against their
+##                         budgets; all, or those whose names begin so
 ##   make fuzz SECONDS=60 SEED=1
 ##                         random commands from several threads, against a model
 ##   make module           pinseal.ko for the stock kernels, all or ARCH's

@@ -141,11 +141,11 @@ with_python() {
 listed() { sed '/^#/d; /^$/d' "$PINSEAL_SRC/qemu/$1"; }
 
 # base_flavour NAME...: the names in qemu/flavours of those that differ only in how guests are run.
-base_flavour() { printf '%s\n' "$@" | sed -E 's/^(vng|crash)-//'; }
+base_flavour() { printf '%s\n' "$@" | sed -E 's/^(vng|crash|count)-//'; }
 
 # flavour NAME: sets variables from its line of qemu/flavours. The guests of vng-NAME have the
 # same kernel, and virtme-ng starts them: $VNG is set; those of crash-NAME are killed again and
-# again: $CRASH is set.
+# again, and in those of count-NAME is counted what is executed: $WATCHER is crash or count.
 flavour() {
 	local row name
 
@@ -162,10 +162,10 @@ flavour() {
 			'!/^#/ && $2 " " $3 " " $4 " " $5 " " $6 == kernel { print $1; exit }' \
 			"$PINSEAL_SRC/qemu/flavours")
 	fi
-	VNG='' CRASH=''
+	VNG='' WATCHER=watch
 	case $1 in
 	vng-*) FLAVOUR=$1 VNG=yes ;;
-	crash-*) FLAVOUR=$1 CRASH=yes ;;
+	crash-* | count-*) FLAVOUR=$1 WATCHER=${1%%-*} ;;
 	esac
 	case $ARCH in
 	x86_64) CROSS_COMPILE=x86_64-linux-gnu- ;;

@@ -10,8 +10,8 @@
 #   FLAVOUR/queue		those that no guest has taken yet
 #   FLAVOUR/NUMBER/		a guest's console, report and result
 #
-# A test is a program and its arguments, if any, separated by colons. Flavours vng-NAME and crash-NAME
-# have guests of the kernel of NAME, see lib.sh.
+# A test is a program and its arguments, if any, separated by colons. Flavours vng-NAME, crash-NAME and
+# count-NAME have guests of the kernel of NAME, see lib.sh.
 
 # The tests that the current flavour runs when none are named. Long ones come first, so that
 # its guests end at about the same time. $HAMMER adds those of hammer-tests.
@@ -49,9 +49,9 @@ wanted_tests() {
 }
 
 # programs_of TEST...: the selftests that these tests need. Only pressure runs another one; kselftest and
-# python_library are scripts, and build-tools builds what the tests rust:PACKAGE need.
+# python_library are scripts, build-tools builds what the tests rust:PACKAGE need, and count is in tools/.
 programs_of() {
-	printf '%s\n' "$@" | sed -E '/^(kselftest|python_library)$/d; /^rust:/d; s/^pressure:(\w+).*/pressure\n\1/; t; s/:.*//' | sort -u
+	printf '%s\n' "$@" | sed -E '/^(kselftest|python_library|count)(:|$)/d; /^rust:/d; s/^pressure:(\w+).*/pressure\n\1/; t; s/:.*//' | sort -u
 }
 
 # The seconds after which a test of the current flavour is killed. Emulated machines are
@@ -101,6 +101,10 @@ plan_guests() {
 	[ -d "$(disks_dir)" ] || plan "disks with file systems for guests" setup-disks
 	for flavour; do
 		case $flavour in
+		count-*)
+			plan "programs that count, for ${flavour#count-}" build-programs "$flavour" count
+			plan "guest image for $flavour" build-guest "$flavour" count "$run/$flavour"
+			;;
 		vng-*)
 			plan_vng_setup "$flavour"
 			! grep -q '^kselftest ' "$run/$flavour/tests" ||

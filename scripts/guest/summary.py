@@ -32,6 +32,7 @@ def commands(matrix, settings, kdir):
         found[name] = " ".join(["make test", *chosen, *settings])
         # The same kernel, in a guest that virtme-ng starts.
         found[f"vng-{name}"] = " ".join(["make vng-test", *chosen, *settings])
+        found[f"count-{name}"] = " ".join(["make count", *chosen, *settings])
         found[f"crash-{name}"] = " ".join(["make crash", *chosen, *settings])
         seen.add((arch, configuration))
     return found
@@ -120,6 +121,12 @@ class Flavour:
         return self._command(test or " ".join(program["name"] for program in guest["programs"]))
 
     def _command(self, tests):
+        # Of these there is one, whose arguments are variables.
+        if self.name.startswith(("crash-", "count-")):
+            variables = {"crash": ("ROUNDS", "SEED"), "count": ("COUNT",)}
+            name, *words = tests.split(":")
+            return " ".join([self._make, *(f"{variable}={word}" for variable, word
+                                           in zip(variables[name], words))])
         return f'{self._make} TEST="{tests}"'
 
 

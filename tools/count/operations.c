@@ -1,0 +1,269 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "content.h"
+#include "operations.h"
+#include "protect.h"
+#include "sealer.h"
+
+/* Blocks of reads and writes. */
+#define BLOCK		(16 * page_size())
+
+/* Pages of an object that are held. */
+#define HELD_PAGES	16
+
+/* The device, for objects that it creates. */
+static int device(void)
+{
+	static int fd = -1;
+
+	if (fd < 0)
+		fd = must(ps_open(O_RDONLY), PINSEAL_DEV);
+	return fd;
+}
+
+/* A new empty object: one call. */
+static int new_object(enum object_kind kind)
+{
+	switch (kind) {
+	case MEMFD:
+		return memfd_open();
+	case CREATED:
+		return created_by(device(), PINSEAL_CREATE_ALLOW_SEALING | PINSEAL_CREATE_EXEC, "test");
+	default:
+		return ps_open(O_RDWR);
+	}
+}
+
+struct subject subject_new(const struct operation *op, enum object_kind kind)
+{
+	static char *buf;
+	struct subject s = {
+		.kind = kind, .fd = -1, .handle = -1, .seals = op->seals, .size = op->pages * page_size(),
+	};
+
+	if (!buf)
+		buf = calloc(1, BLOCK);
+	if (!buf)
+		die("no memory");
+	/* Else its pages might be those of zeros, which writes do not need to find. */
+	memset(buf, 'c', BLOCK);
+	s.buf = buf;
+	device();
+	if (op->pages == NO_OBJECT)
+		return s;
+	s.fd = must(new_object(kind), "a new object");
+	if (s.size) {
+		must(obj_resize(s.fd, s.size), "resize");
+		must(fill_file(s.fd, s.size, 'c'), "fill");
+	}
+	return s;
+}
+
+void subject_end(struct subject *s)
+{
+	if (s->is_held)
+		must(hold_end(&s->hold), "release");
+	if (s->map)
+		munmap(s->map, s->size);
+	if (s->handle >= 0)
+		close(s->handle);
+	if (s->fd >= 0)
+		close(s->fd);
+}
+
+static void map(struct subject *s)
+{
+	s->map = mmap(NULL, s->size, PROT_READ | PROT_WRITE, MAP_SHARED, s->fd, 0);
+	if (s->map == MAP_FAILED)
+		die("mmap: %s", strerror(errno));
+}
+
+static void map_and_touch(struct subject *s)
+{
+	map(s);
+	memset(s->map, 't', s->size);
+}
+
+static int open_write(struct subject *s)
+{
+	s->fd = new_object(s->kind);
+	if (s->fd < 0)
+		return s->fd;
+	return sys(pwrite(s->fd, s->buf, page_size(), 0));
+}
+
+static int create(struct subject *s)
+{
+	s->fd = new_object(s->kind);
+	return s->fd;
+}
+
+static int close_object(struct subject *s)
+{
+	int fd = s->fd;
+
+	s->fd = -1;
+	return sys(close(fd));
+}
+
+static int read_page(struct subject *s)
+{
+	return sys(pread(s->fd, s->buf, page_size(), 0));
+}
+
+static int write_page(struct subject *s)
+{
+	return sys(pwrite(s->fd, s->buf, page_size(), 0));
+}
+
+static int read_block(struct subject *s)
+{
+	return sys(pread(s->fd, s->buf, BLOCK, 0));
+}
+
+static int write_block(struct subject *s)
+{
+	return sys(pwrite(s->fd, s->buf, BLOCK, 0));
+}
+
+static int map_object(struct subject *s)
+{
+	s->map = mmap(NULL, s->size, PROT_READ | PROT_WRITE, MAP_SHARED, s->fd, 0);
+	return s->map == MAP_FAILED ? -errno : 0;
+}
+
+static int unmap_object(struct subject *s)
+{
+	char *p = s->map;
+
+	s->map = NULL;
+	return sys(munmap(p, s->size));
+}
+
+static int fault_read(struct subject *s)
+{
+	return *(volatile char *)s->map == 0;
+}
+
+static int fault_write(struct subject *s)
+{
+	*(volatile char *)s->map = 'f';
+	return 0;
+}
+
+/* As @seals asks, with a report for objects. */
+static int seal(struct subject *s)
+{
+	struct pinseal_seal arg = { .seals = s->seals };
+
+	if (s->kind == MEMFD)
+		return sys(fcntl(s->fd, F_ADD_SEALS, s->seals));
+	return ps_ioctl(s->fd, PINSEAL_IOC_SEAL, &arg);
+}
+
+/* By the call that is memfd's, which an object created as a memfd takes as well. */
+static int get_seals(struct subject *s)
+{
+	if (s->kind == PINSEAL)
+		return ps_get_seals(s->fd);
+	return sys(fcntl(s->fd, F_GET_SEALS));
+}
+
+static int grow(struct subject *s)
+{
+	return s->kind == PINSEAL ? ps_resize(s->fd, 2 * s->size) : sys(ftruncate(s->fd, 2 * s->size));
+}
+
+static int shrink(struct subject *s)
+{
+	return s->kind == PINSEAL ? ps_resize(s->fd, s->size / 2) : sys(ftruncate(s->fd, s->size / 2));
+}
+
+static int pin(struct subject *s)
+{
+	s->handle = ps_pin(s->fd, 0, s->size / page_size(), 0);
+	return s->handle;
+}
+
+static int lease(struct subject *s)
+{
+	s->handle = ps_lease(s->fd, 0, s->size / page_size(), NSEC_PER_SEC);
+	return s->handle;
+}
+
+static void prepare_pin(struct subject *s)
+{
+	must(pin(s), "pin");
+}
+
+static int unpin(struct subject *s)
+{
+	int handle = s->handle;
+
+	s->handle = -1;
+	return sys(close(handle));
+}
+
+static int list(struct subject *s)
+{
+	static struct pinseal_page vec[HELD_PAGES];
+	struct pinseal_pins arg;
+
+	return ps_pins(s->fd, 0, vec, HELD_PAGES, &arg);
+}
+
+static void hold_all(struct subject *s)
+{
+	must(hold_begin(&s->hold, HOLD_VMSPLICE, s->fd, 0, s->size / page_size()), "vmsplice");
+	s->is_held = true;
+}
+
+static int isolate(struct subject *s)
+{
+	struct pinseal_seal arg = {
+		.seals = s->seals, .flags = PINSEAL_SEAL_NOWAIT | PINSEAL_SEAL_ISOLATE,
+	};
+
+	return ps_ioctl(s->fd, PINSEAL_IOC_SEAL, &arg);
+}
+
+/* Every second page is read-only. */
+static int protect(struct subject *s)
+{
+	return protect_pages(s->kind, s->fd, s->map + page_size(), page_size(), PROT_READ);
+}
+
+#define ALL_BUT_SEAL	(F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW)
+
+const struct operation operations[] = {
+	{ "create", ON_ALL, NO_OBJECT, .run = create },
+	{ "open_write", ON_ALL, NO_OBJECT, .run = open_write },
+	{ "close", ON_ALL, 1, .run = close_object },
+	{ "read_1", ON_ALL, 1, .run = read_page },
+	{ "write_1", ON_ALL, 1, .run = write_page },
+	{ "read_16", ON_ALL, 16, .run = read_block },
+	{ "write_16", ON_ALL, 16, .run = write_block },
+	{ "mmap", ON_ALL, 1, .run = map_object },
+	{ "munmap", ON_ALL, 1, .prepare = map_and_touch, .run = unmap_object },
+	{ "fault_read", ON_ALL, 1, .prepare = map, .run = fault_read },
+	{ "fault_write", ON_ALL, 1, .prepare = map, .run = fault_write },
+	{ "grow", ON_ALL, 16, .run = grow },
+	{ "shrink", ON_ALL, 16, .run = shrink },
+	{ "get_seals", ON_ALL, 1, .run = get_seals },
+	{ "seal_shrink", ON_ALL, 1, F_SEAL_SHRINK, .run = seal },
+	{ "seal_grow", ON_ALL, 1, F_SEAL_GROW, .run = seal },
+	{ "seal_future_write", ON_ALL, 1, F_SEAL_FUTURE_WRITE, .run = seal },
+	{ "seal_0", ON_ALL, 0, F_SEAL_WRITE, .run = seal },
+	{ "seal_1", ON_ALL, 1, F_SEAL_WRITE, .run = seal },
+	{ "seal_16", ON_ALL, 16, F_SEAL_WRITE, .run = seal },
+	{ "seal_256", ON_ALL, 256, F_SEAL_WRITE, .run = seal },
+	{ "seal_4096", ON_ALL, 4096, F_SEAL_WRITE, .run = seal },
+	{ "pin_1", ON_OBJECTS, 1, .run = pin },
+	{ "pin_16", ON_OBJECTS, 16, .run = pin },
+	{ "unpin_16", ON_OBJECTS, 16, .prepare = prepare_pin, .run = unpin },
+	{ "lease_16", ON_OBJECTS, 16, .run = lease },
+	{ "pins_256", ON_OBJECTS, 256, .run = list },
+	{ "isolate_16", ON_OBJECTS, HELD_PAGES, ALL_BUT_SEAL, .prepare = hold_all, .run = isolate },
+	{ "protect_1", ON(MEMFD) | ON(PINSEAL), 3, .prepare = map_and_touch, .run = protect },
+};
+
+const unsigned int operations_n = ARRAY_SIZE(operations);
