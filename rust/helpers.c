@@ -18,6 +18,7 @@
 #include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
 #include <linux/sched/user.h>
+#include <linux/uaccess.h>
 #include <linux/uio.h>
 #include <linux/userfaultfd_k.h>
 
@@ -54,6 +55,16 @@ unsigned int *pinseal_hugetlb_seals(struct inode *inode)
 	return NULL;
 }
 #endif
+
+unsigned long pinseal_inline_copy_from_user(void *to, const void __user *from, unsigned long n)
+{
+	return _inline_copy_from_user(to, from, n);
+}
+
+unsigned long pinseal_inline_copy_to_user(void __user *to, const void *from, unsigned long n)
+{
+	return _inline_copy_to_user(to, from, n);
+}
 
 void pinseal_file_set_seekable(struct file *file)
 {

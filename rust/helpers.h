@@ -47,6 +47,10 @@ void pinseal_mapping_allow_writable(struct address_space *mapping);
 int pinseal_mapping_mapped(const struct address_space *mapping);
 int pinseal_vfs_mmap(struct file *file, struct vm_area_struct *vma);
 
+/* linux/uaccess.h */
+unsigned long pinseal_inline_copy_from_user(void *to, const void __user *from, unsigned long n);
+unsigned long pinseal_inline_copy_to_user(void __user *to, const void *from, unsigned long n);
+
 /* linux/module.h */
 void pinseal_module_get(struct module *module);
 

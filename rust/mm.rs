@@ -23,6 +23,7 @@
 //! | `remapped_pages` | pages of a file that are shown elsewhere than at their place        |
 //! | `stacked_folio` | folios whose contents come from another file                         |
 //! | `targets`       | which pages a mapping shows elsewhere                                |
+//! | `user_struct`   | structs in user memory                                               |
 
 pub(crate) mod address_space;
 pub(crate) mod folio;
@@ -42,3 +43,4 @@ pub(crate) mod protections;
 pub(crate) mod remapped_pages;
 pub(crate) mod stacked_folio;
 pub(crate) mod targets;
+pub(crate) mod user_struct;

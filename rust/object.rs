@@ -135,6 +135,8 @@ enum Holding {
 struct Memory {
     holding: Holding,
     seal_seal: SealSeal,
+    /// Whether it is stacked on a file, which the file knows as well.
+    is_stacked: bool,
 }
 
 impl Memory {
@@ -208,6 +210,7 @@ impl Object {
         object.memory.populate(Memory {
             holding: Holding::Inode(inode.into()),
             seal_seal,
+            is_stacked: false,
         });
         Ok((object, file))
     }
@@ -302,6 +305,7 @@ impl Object {
             self.memory.populate(Memory {
                 holding: Holding::File(MemfdFile::new(label, &self.owner)?),
                 seal_seal: SealSeal::Implicit,
+                is_stacked: false,
             });
         }
         // Populated under the lock, by this task or the one before it.
@@ -364,6 +368,7 @@ impl Object {
         self.set_memory(Memory {
             holding: Holding::File(file),
             seal_seal: SealSeal::Explicit,
+            is_stacked: false,
         })
     }
 
@@ -406,6 +411,7 @@ impl Object {
         self.set_memory(Memory {
             holding: Holding::File(file),
             seal_seal: SealSeal::Implicit,
+            is_stacked: true,
         })
     }
 
@@ -418,8 +424,9 @@ impl Object {
     }
 
     /// Whether the memory is stacked on a file.
+    #[inline]
     pub(crate) fn is_stacked(&self) -> bool {
-        self.stack().is_some()
+        self.memory.as_ref().is_some_and(|memory| memory.is_stacked)
     }
 
     /// Fills pages as far as they come from a lower file, and allocates others that may be in a folio with
@@ -536,15 +543,20 @@ impl Object {
     ///
     /// `EPERM` when the owner of another descriptor of the memory has set `F_SEAL_SEAL`.
     pub(crate) fn add_seals(&self, locked: &LockedMemfd<'_>, seals: SealSet) -> Result {
-        self.seals().check_addable()?;
-        locked.add_seals(seals.kernel_bits());
-        let mut extra = seals.non_kernel() | seals.only(Seal::Write);
-        if let Some(SealSeal::Implicit) = self.memory.as_ref().map(|memory| memory.seal_seal) {
-            extra |= seals.only(Seal::Seal);
-        }
-        // No other task changes it: `locked` proves that this one holds the inode lock.
-        let extra = extra.bits() | self.extra_seals.load(Relaxed);
-        self.extra_seals.store(extra, Release);
+        // No other task changes either: `locked` proves that this one holds the inode lock.
+        let extra = SealSet::from_valid_bits(self.extra_seals.load(Relaxed));
+        let inode = locked.seals();
+        let (set, new) = match self.memory.as_ref().map(|memory| memory.seal_seal) {
+            Some(SealSeal::Explicit) => {
+                (extra | SealSet::from_kernel_bits(inode), SealSet::default())
+            }
+            _ => (extra, seals.only(Seal::Seal)),
+        };
+        set.check_addable()?;
+        // Also those that this module does not know.
+        locked.set_seals(inode | seals.kernel_bits());
+        let new = new | seals.non_kernel() | seals.only(Seal::Write);
+        self.extra_seals.store((extra | new).bits(), Release);
         Ok(())
     }
 

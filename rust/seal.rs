@@ -6,7 +6,8 @@
 //! |--------------|------------------------------------------------------------------|
 //! | `request`    | what a caller asks for, and the report that it gets              |
 //! | `prepare`    | gets a stacked object ready to be sealed                         |
-//! | `operation`  | a seal operation, as a sequence of steps                         |
+//! | `uncontended`| a seal that nothing is in the way of                             |
+//! | `operation`  | any other: an operation, as a sequence of steps                  |
 //! | `commit`     | one attempt: scan, and set the seals under the same lock         |
 //! | `isolate`    | replaces pinned pages by copies                                  |
 //! | `async_seal` | takes the steps in the background                                |
@@ -20,6 +21,7 @@ mod operation;
 mod prepare;
 mod request;
 mod slots;
+mod uncontended;
 mod workers;
 
 pub(crate) use self::{
@@ -31,5 +33,6 @@ pub(crate) use self::{
         SealReport,
         SealRequest, //
     },
+    uncontended::try_add_seals,
     workers::Workers, //
 };

@@ -187,6 +187,14 @@ impl MemfdInode {
         })
     }
 
+    /// The same for as long as the inode is borrowed.
+    pub(crate) fn deny_writable_briefly(&self) -> Option<WritableDenied<&Self>> {
+        // INVARIANT: The mapping was denied above.
+        self.pages()
+            .deny_writable()
+            .then(|| WritableDenied { inode: Some(self) })
+    }
+
     /// Locks the inode for reading.
     ///
     /// Context: sleeps. The owner of the lock may wait for user space to resolve a fault.
@@ -258,18 +266,18 @@ impl MemfdInode {
 /// # Invariants
 ///
 /// If there is an inode, `self` owns one denial of its mapping.
-pub(crate) struct WritableDenied {
-    inode: Option<ARef<MemfdInode>>,
+pub(crate) struct WritableDenied<I: Deref<Target = MemfdInode> = ARef<MemfdInode>> {
+    inode: Option<I>,
 }
 
-impl WritableDenied {
+impl<I: Deref<Target = MemfdInode>> WritableDenied<I> {
     /// Makes the denial permanent.
     pub(crate) fn make_permanent(mut self) {
         self.inode = None;
     }
 }
 
-impl Drop for WritableDenied {
+impl<I: Deref<Target = MemfdInode>> Drop for WritableDenied<I> {
     fn drop(&mut self) {
         if let Some(inode) = &self.inode {
             inode.pages().allow_writable();
@@ -373,14 +381,11 @@ impl LockedMemfd<'_> {
         }
     }
 
-    /// Adds seals, which the file system enforces from now on, for all descriptors of the file.
-    pub(crate) fn add_seals(&self, seals: u32) {
+    /// Sets the seals, which the file system enforces from now on, for all descriptors of the file.
+    pub(crate) fn set_seals(&self, seals: u32) {
         // SAFETY: The pointer is valid. Seals change under the inode lock, which is held. Readers do
-        // not take it, hence the volatile accesses.
-        unsafe {
-            let ptr = self.inode.seals_ptr();
-            ptr.write_volatile(ptr.read_volatile() | seals);
-        }
+        // not take it, hence the volatile access.
+        unsafe { self.inode.seals_ptr().write_volatile(seals) };
     }
 }
 

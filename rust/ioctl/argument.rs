@@ -2,6 +2,7 @@
 
 //! The struct of a command: how it is read and written, and the checks that all commands share.
 
+use crate::mm::user_struct;
 use kernel::{
     ioctl::_IOC_SIZE,
     prelude::*,
@@ -55,17 +56,26 @@ impl Argument {
     /// # Errors
     ///
     /// As for [`Argument::read`].
+    #[inline]
     pub(super) fn read_grown<T: FromBytes + IntoBytes>(self, first: usize) -> Result<T> {
+        if self.size == size_of::<T>() {
+            return user_struct::read(self.address);
+        }
+        let mut value = T::new_zeroed();
+        self.read_part(value.as_mut_bytes(), first)?;
+        Ok(value)
+    }
+
+    /// Reads as much as the caller's struct has of `bytes`, of which `first` are the least.
+    #[cold]
+    fn read_part(self, bytes: &mut [u8], first: usize) -> Result {
         if self.size < first {
             return Err(EINVAL);
         }
-        let mut value = T::new_zeroed();
         let mut reader = self.user_slice().reader();
-        let bytes = value.as_mut_bytes();
         let len = bytes.len().min(self.size);
         reader.read_slice(&mut bytes[..len])?;
-        check_rest_is_zero(reader)?;
-        Ok(value)
+        check_rest_is_zero(reader)
     }
 
     /// Whether the caller's struct has all fields: its version is not older than `T`.
@@ -78,6 +88,7 @@ impl Argument {
     /// # Errors
     ///
     /// `EINVAL` (too short), `EFAULT`.
+    #[inline]
     pub(super) fn write<T: IntoBytes + Immutable>(self, value: &T) -> Result {
         if !self.has_room_for::<T>() {
             return Err(EINVAL);
@@ -90,9 +101,18 @@ impl Argument {
     /// # Errors
     ///
     /// `EFAULT`.
+    #[inline]
     pub(super) fn write_what_fits<T: IntoBytes + Immutable>(self, value: &T) -> Result {
+        if self.size == size_of::<T>() {
+            return user_struct::write(self.address, value);
+        }
+        self.write_part(value.as_bytes())
+    }
+
+    /// Writes as much as the caller's struct has room for, and zeroes to the rest.
+    #[cold]
+    fn write_part(self, bytes: &[u8]) -> Result {
         let mut writer = self.user_slice().writer();
-        let bytes = value.as_bytes();
         writer.write_slice(&bytes[..bytes.len().min(self.size)])?;
         while !writer.is_empty() {
             let zeroes = [0; 64];

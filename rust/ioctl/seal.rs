@@ -10,6 +10,7 @@ use super::argument::{
 use crate::{
     fs::memory_file::MemoryFile,
     object::{
+        Object,
         ObjectFile,
         SealSet, //
     },
@@ -17,6 +18,7 @@ use crate::{
     seal::{
         add_seals,
         prepare,
+        try_add_seals,
         Outcome,
         SealReport,
         SealRequest, //
@@ -27,7 +29,10 @@ use crate::{
         DEFAULT_TIMEOUT_NS, //
     }, //
 };
-use kernel::prelude::*;
+use kernel::{
+    prelude::*,
+    sync::Arc, //
+};
 
 /// Flags of `struct pinseal_seal` that this build knows.
 pub(super) const FLAGS: u32 = uapi::PINSEAL_SEAL_NOWAIT
@@ -55,64 +60,22 @@ pub(super) fn seal(file: MemoryFile<'_, OpenObject>, arg: Argument) -> Result {
     // A struct that cannot be written must be noticed before anything has happened.
     arg.write(&request)?;
 
-    let timeout_ns = match request.timeout_ns {
-        0 => DEFAULT_TIMEOUT_NS,
-        timeout_ns => timeout_ns,
-    };
-    // An asynchronous seal is not restarted: nothing was used up before.
-    let (waited_ns, scans) = match request.flags & uapi::PINSEAL_SEAL_ASYNC {
-        0 => (request.waited_ns, request.scans),
-        _ => (0, 0),
-    };
-    // Out fields, unless the call is restarted.
-    let before = |pages| match (waited_ns, scans) {
-        (0, 0) => 0,
-        _ => pages,
-    };
     let opened = file.owner();
-    let mut wanted = SealRequest {
-        seals,
-        flags: request.flags,
-        bounds: WaitBounds::new(
-            timeout_ns,
-            request.flags & uapi::PINSEAL_SEAL_NOWAIT != 0,
-            request.max_scans,
-            waited_ns,
-            scans,
-        ),
-        wait_mapped: request.flags & uapi::PINSEAL_SEAL_WAIT_MAPPED != 0,
-        isolate: match request.flags & uapi::PINSEAL_SEAL_ISOLATE {
-            0 => None,
-            _ => Some(
-                before(request.isolated_pages)
-                    .try_into()
-                    .unwrap_or(usize::MAX),
-            ),
-        },
-        revoke: match request.flags & uapi::PINSEAL_SEAL_REVOKE {
-            0 => None,
-            _ => Some(before(request.revoked_pages)),
-        },
-    };
-    let is_cancel = request.flags & uapi::PINSEAL_SEAL_CANCEL != 0;
-    let prepared = match is_cancel {
-        true => None,
-        false => prepare(opened.object(), &mut wanted)?,
-    };
-    let is_async = request.flags & uapi::PINSEAL_SEAL_ASYNC != 0;
-    if let (true, Some(Outcome::Interrupted)) = (is_async, prepared.as_ref().map(|r| r.outcome)) {
-        // A restarted call starts anew: there is nothing to report.
-        return Err(ERESTARTNOHAND);
-    }
-    let report = if is_cancel {
-        opened.used_background().ok_or(ENOENT)?.cancel(seals)?
-    } else if let Some(report) = prepared {
-        report
-    } else if is_async {
-        let background = opened.background()?;
-        background.as_arc_borrow().seal(opened.object(), wanted)?
-    } else {
-        add_seals(opened.object().clone(), wanted)?
+    let object = opened.object();
+    let is_restarted = request.waited_ns != 0 || request.scans != 0;
+    let report = match request.flags & ASYNC_CANCEL {
+        0 if !is_restarted && !object.is_stacked() => {
+            match try_add_seals(object, seals, request.flags, timeout_ns(&request)) {
+                Ok(report) => report,
+                Err(contended) => {
+                    let wanted = wanted(&request, seals);
+                    add_seals(object.clone(), wanted, Some(contended))?
+                }
+            }
+        }
+        0 => seal_in_steps(object, wanted(&request, seals))?,
+        uapi::PINSEAL_SEAL_ASYNC => seal_async(&opened, wanted(&request, seals))?,
+        _ => opened.used_background().ok_or(ENOENT)?.cancel(seals)?,
     };
     fill_in(&mut request, &report);
     let written = arg.write(&request);
@@ -129,6 +92,68 @@ pub(super) fn seal(file: MemoryFile<'_, OpenObject>, arg: Argument) -> Result {
         // EINTR where a handler runs. Without one (task work, a debugger, the freezer) the call is
         // restarted unseen, with the bounds as they are now.
         Outcome::Interrupted => Err(ERESTARTNOHAND),
+    }
+}
+
+fn timeout_ns(request: &uapi::pinseal_seal) -> u64 {
+    match request.timeout_ns {
+        0 => DEFAULT_TIMEOUT_NS,
+        timeout_ns => timeout_ns,
+    }
+}
+
+/// What the caller asks for.
+#[cold]
+fn wanted(request: &uapi::pinseal_seal, seals: SealSet) -> SealRequest {
+    let has = |flag| request.flags & flag != 0;
+    // An asynchronous seal is not restarted: nothing was used up before.
+    let (waited_ns, scans) = match has(uapi::PINSEAL_SEAL_ASYNC) {
+        false => (request.waited_ns, request.scans),
+        true => (0, 0),
+    };
+    // Out fields, unless the call is restarted.
+    let before = |pages| match (waited_ns, scans) {
+        (0, 0) => 0,
+        _ => pages,
+    };
+    SealRequest {
+        seals,
+        flags: request.flags,
+        bounds: WaitBounds::new(
+            timeout_ns(request),
+            has(uapi::PINSEAL_SEAL_NOWAIT),
+            request.max_scans,
+            waited_ns,
+            scans,
+        ),
+        wait_mapped: has(uapi::PINSEAL_SEAL_WAIT_MAPPED),
+        isolate: has(uapi::PINSEAL_SEAL_ISOLATE).then(|| {
+            before(request.isolated_pages)
+                .try_into()
+                .unwrap_or(usize::MAX)
+        }),
+        revoke: has(uapi::PINSEAL_SEAL_REVOKE).then(|| before(request.revoked_pages)),
+    }
+}
+
+/// Seals a stacked object, or goes on with a call that was restarted.
+#[cold]
+fn seal_in_steps(object: &Arc<Object>, mut wanted: SealRequest) -> Result<SealReport> {
+    match prepare(object, &mut wanted)? {
+        Some(report) => Ok(report),
+        None => add_seals(object.clone(), wanted, None),
+    }
+}
+
+/// Begins to seal in the background.
+#[cold]
+fn seal_async(opened: &OpenObject, mut wanted: SealRequest) -> Result<SealReport> {
+    let object = opened.object();
+    match prepare(object, &mut wanted)? {
+        // A restarted call starts anew: there is nothing to report.
+        Some(report) if report.outcome == Outcome::Interrupted => Err(ERESTARTNOHAND),
+        Some(report) => Ok(report),
+        None => opened.background()?.as_arc_borrow().seal(object, wanted),
     }
 }
 

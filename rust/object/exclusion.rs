@@ -59,6 +59,9 @@ enum Access {
     Map = 1 << 3,
 }
 
+/// Set while a sealer owns the exclusion, for those who do not take the lock.
+const OWNED: u32 = 1 << 31;
+
 type StateGuard<'a> = SpinLockGuard<'a, State>;
 
 /// Whether a sealer owns the exclusion.
@@ -108,8 +111,8 @@ pub(crate) trait HasSealExclusion {
 /// Mutual exclusion of sealers that can block other accesses.
 #[pin_data]
 pub(crate) struct SealExclusion {
-    /// Blocked accesses, one bit for each [`Access`]. Only the owner sets bits; they are cleared when
-    /// it releases the exclusion.
+    /// Blocked accesses, one bit for each [`Access`], and [`OWNED`]. Only the owner sets bits; they are
+    /// cleared when it releases the exclusion.
     blocked: Atomic<u32>,
     /// Whether a pin was released since the owner began its scan.
     unpinned: Atomic<bool>,
@@ -143,6 +146,12 @@ impl SealExclusion {
     pub(crate) fn waiters(&self) -> u32 {
         let state = self.state.lock();
         u32::from(state.owner == Owner::Sealer) + state.waiters
+    }
+
+    /// Whether a sealer owns it. That may change at any time.
+    #[inline]
+    pub(crate) fn is_owned(&self) -> bool {
+        self.blocked.load(Relaxed) & OWNED != 0
     }
 
     /// Counts the calling task as a waiter, for what reports show, while it waits for page
@@ -304,6 +313,7 @@ impl<T: HasSealExclusion> SealGuard<T> {
             return None;
         }
         state.owner = Owner::Sealer;
+        object.exclusion().blocked.store(OWNED, Relaxed);
         drop(state);
         Some(Self {
             object: object.clone(),

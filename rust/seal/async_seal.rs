@@ -46,8 +46,7 @@ use crate::{
         workqueue::cancel_work_sync, //
     },
     wait::{
-        CancelToken,
-        Context, //
+        CancelToken, //
     }, //
 };
 use core::mem::replace;
@@ -264,10 +263,10 @@ impl AsyncSeal {
         let slots = OperationSlots::new(self.workers.clone())?;
         let mut pending = Pending {
             seals: request.seals,
-            operation: SealOperation::new(
+            operation: SealOperation::new_in_background(
                 object.clone(),
                 request,
-                Context::Worker(self.token.clone()),
+                self.token.clone(),
             )
             .set_waker(waker),
             memcg: MemoryCgroup::current(),

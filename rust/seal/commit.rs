@@ -16,7 +16,10 @@ use crate::{
         LockedMemfd,
         MemfdInode, //
     },
-    mm::lru::drain_local,
+    mm::{
+        address_space::AddressSpace,
+        lru::drain_local, //
+    },
     object::{
         Object,
         SealGuard,
@@ -95,6 +98,11 @@ impl SealCommit {
             zapped: ZappedRange::new(),
             scan: None,
         }
+    }
+
+    /// Has the first attempt begin with what a scan before it found.
+    pub(super) fn set_first_scan(&mut self, scan: Option<Scan>) {
+        self.scan = scan;
     }
 
     /// The last scan.
@@ -215,6 +223,10 @@ impl SealCommit {
             return true;
         };
         let pages = memory.pages();
+        if self.drain_first(&scan, pages) {
+            self.scan = Some(scan);
+            return false;
+        }
         let scan = if scan.may_be_readers() && self.policy.should_block_readers() {
             self.block_reads(guard);
             scan.rescan_zapped(pages, &mut self.zapped)
@@ -237,14 +249,21 @@ impl SealCommit {
 
         drain_local();
         let mut scan = Scan::all(pages);
-        if self.policy.is_first() && scan.may_be_batched() && !pages.is_mapped() {
-            // A batch is likelier than a reader then, and the other CPUs should start at once.
-            self.policy.drain();
-        } else if scan.may_be_readers() {
+        if !self.drain_first(&scan, pages) && scan.may_be_readers() {
             self.block_reads(guard);
             scan = scan.rescan_zapped(pages, &mut self.zapped);
         }
         self.commit_if_clean(&locked, guard, scan)
+    }
+
+    /// Has all CPUs drain their LRU batches after the first scan, if one of these is likelier than a reader
+    /// to have the references, so that the other CPUs start at once. Returns whether that is so.
+    fn drain_first(&mut self, scan: &Scan, pages: &AddressSpace) -> bool {
+        let is_likely = self.policy.is_first() && scan.may_be_batched() && !pages.is_mapped();
+        if is_likely {
+            self.policy.drain();
+        }
+        is_likely
     }
 
     /// Sets the seals when all pages are clean in a scan under this hold of the inode lock, and those

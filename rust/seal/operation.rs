@@ -27,7 +27,8 @@ use super::{
         Outcome,
         SealReport,
         SealRequest, //
-    }, //
+    },
+    uncontended::Contended, //
 };
 use crate::{
     fs::memfd_inode::WritableDenied,
@@ -44,6 +45,7 @@ use crate::{
     },
     trampolines::trace,
     wait::{
+        CancelToken,
         Context,
         LeaseBreak,
         RetryPolicy,
@@ -136,7 +138,10 @@ pub(super) struct SealOperation {
     commit: SealCommit,
 }
 
-/// Adds seals to an object, and waits for that.
+/// Adds seals to an object, and waits for that: after an attempt of [`try_add_seals`] that was `contended`,
+/// or without one.
+///
+/// [`try_add_seals`]: super::try_add_seals
 ///
 /// Context: sleeps. The caller must have opened the object for writing and hold no lock.
 ///
@@ -145,8 +150,18 @@ pub(super) struct SealOperation {
 /// `EPERM` when no seals can be added (any more), `ENOMEM`. How the operation ended is no error but
 /// [`SealReport::outcome`]; unless that is [`Outcome::Sealed`], nothing that a caller can see has
 /// changed.
-pub(crate) fn add_seals(object: Arc<Object>, request: SealRequest) -> Result<SealReport> {
+pub(crate) fn add_seals(
+    object: Arc<Object>,
+    request: SealRequest,
+    contended: Option<Contended>,
+) -> Result<SealReport> {
+    if contended.is_none() {
+        trace_begin(&object, &request);
+    }
     let mut operation = SealOperation::new(object, request, Context::Task);
+    operation
+        .commit
+        .set_first_scan(contended.and_then(|contended| contended.scan));
     let ended = loop {
         let after = match operation.step() {
             Err(err) => break Err(err),
@@ -160,6 +175,15 @@ pub(crate) fn add_seals(object: Arc<Object>, request: SealRequest) -> Result<Sea
         operation.sleep(after);
     };
     operation.end(ended)
+}
+
+fn trace_begin(object: &Object, request: &SealRequest) {
+    trace::seal_begin(
+        object.number(),
+        request.seals.bits(),
+        request.flags,
+        request.bounds.timeout_ns(),
+    );
 }
 
 /// The next backoff, when `left_ns` are left and the last scan started at `start`.
@@ -176,14 +200,17 @@ fn backoff(
 }
 
 impl SealOperation {
-    /// An operation before its first step.
-    pub(super) fn new(object: Arc<Object>, request: SealRequest, context: Context) -> Self {
-        trace::seal_begin(
-            object.number(),
-            request.seals.bits(),
-            request.flags,
-            request.bounds.timeout_ns(),
-        );
+    /// An operation in the background, before its first step.
+    pub(super) fn new_in_background(
+        object: Arc<Object>,
+        request: SealRequest,
+        token: Arc<CancelToken>,
+    ) -> Self {
+        trace_begin(&object, &request);
+        Self::new(object, request, Context::Worker(token))
+    }
+
+    fn new(object: Arc<Object>, request: SealRequest, context: Context) -> Self {
         Self {
             object,
             wait_mapped: request.wait_mapped,

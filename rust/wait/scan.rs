@@ -166,6 +166,17 @@ impl Scan {
         scan
     }
 
+    /// Scans all pages in memory. Returns `None` when all are clean, and none is swapped out.
+    ///
+    /// Context: may sleep.
+    #[inline]
+    pub(crate) fn not_clean(pages: &AddressSpace) -> Option<Self> {
+        let first = first_not_clean(pages, ALL_PAGES)?;
+        // Those before it were clean.
+        let scan = Self::range(pages, first..ALL_PAGES.end);
+        (!scan.is_clean()).then_some(scan)
+    }
+
     /// Scans the pages of a range that are in memory.
     ///
     /// Context: may sleep.
