@@ -75,6 +75,11 @@ bool memcg_remove(const struct memcg *g)
 	return false;
 }
 
+static long poisoned_kb(void)
+{
+	return ps_meminfo_kb("HardwareCorrupted");
+}
+
 int memcg_make(struct memcg *g, const struct memcg *parent, const char *name)
 {
 	static const struct memcg root = { MEMCG_ROOT };
@@ -86,6 +91,7 @@ int memcg_make(struct memcg *g, const struct memcg *parent, const char *name)
 	if (ret)
 		return ret;
 	snprintf(g->path, sizeof(g->path), "%.60s/%.20s-%d", parent->path, name, (int)getpid());
+	g->poisoned_kb = poisoned_kb();
 	return sys(mkdir(g->path, 0755));
 }
 
@@ -142,6 +148,12 @@ void memcg_reclaim(const struct memcg *g, uint64_t bytes)
 	memcg_write_number(g, "memory.reclaim", bytes);
 }
 
+/* Bytes of memory that were poisoned since the group was made, be it the group's or not. */
+static long memcg_poisoned(const struct memcg *g)
+{
+	return (poisoned_kb() - g->poisoned_kb) * 1024;
+}
+
 bool memcg_is_free(const struct memcg *g, struct memcg_use *use, uint64_t timeout_ns)
 {
 	uint64_t until = now_ns() + timeout_ns;
@@ -153,7 +165,7 @@ bool memcg_is_free(const struct memcg *g, struct memcg_use *use, uint64_t timeou
 			.file = memcg_stat(g, "file"),
 			.swap = memcg_read(g, "memory.swap.current"),
 		};
-		if (!use->shmem && !use->swap &&
+		if (use->shmem <= memcg_poisoned(g) && !use->swap &&
 		    use->file <= SHMEM_NOISE * (long)page_size())
 			return true;
 		/* Frees pages of swap readahead, which no process maps. */

@@ -14,6 +14,7 @@
 
 struct memcg {
 	char path[96];
+	long poisoned_kb;	/* of the machine's memory, when the group was made */
 };
 
 /* memcg_is_there() - whether groups can be made. */
@@ -55,7 +56,9 @@ struct memcg_use {
 
 /*
  * memcg_is_free() - whether none of it is left after the processes. Waits @timeout_ns for
- * late frees. Files of others may remain: programs that were read from a disk.
+ * late frees. Files of others may remain: programs that were read from a disk. So may the counts of
+ * poisoned pages: the kernel takes a page from its group before it leaves its file, and such a page of
+ * a memfd is counted for ever, too.
  */
 bool memcg_is_free(const struct memcg *g, struct memcg_use *use, uint64_t timeout_ns);
 
