@@ -37,7 +37,7 @@ given = $(if $(filter command environment,$(firstword $(origin $(1)))),$(abspath
 kernel := PINSEAL_KDIR='$(call given,KDIR)' PINSEAL_IMAGE='$(call given,IMAGE)' LLVM='$(LLVM)'
 
 test vng:
-	@ARCH='$(ARCH)' $(kernel) PINSEAL_RESULTS='$(call given,O)' scripts/$@
+	@ARCH='$(ARCH)' $(kernel) PINSEAL_FILES='$(abspath $(FILES))' PINSEAL_RESULTS='$(call given,O)' scripts/$@
 
 vng-test:
 	@ARCH='$(ARCH)' $(kernel) PINSEAL_RESULTS='$(call given,O)' scripts/test vng
@@ -120,7 +120,8 @@ help:
 ##   make test TEST="rust:pinseal rust:pinsealctl:lease"
 ##                         the tests of a Rust crate or program, or those with a word in their name
 ##   make shell            a shell in the build root
-##   make vng              a shell in a guest, with the module, tests and tools; ARCH=, KERNEL=
+##   make vng              a shell in a guest, with the module, tests and tools; ARCH=, KERNEL=;
+##                         FILES="program folder" are in /pinseal/files
 ##                         and FLAVOURS= choose the kernel; a pipe's commands are run
 ##   make vng-test TEST="abi seals"
 ##                         as make test, in guests that virtme-ng starts

@@ -63,6 +63,8 @@ lock() {
 	exec {fd}>"$PINSEAL_CACHE/lock/$1"
 	flock --nonblock "$fd" || {
 		say "waiting for another run that works on '$1'"
+		# Of a step, the log has the output.
+		{ printf "waiting for another run that works on '%s' ... " "$1" >&3; } 2>/dev/null || true
 		flock "$fd"
 	}
 }
@@ -155,7 +157,8 @@ flavour() {
 		kdir_flavour
 	else
 		row=$(awk -v name="$name" '$1 == name' "$PINSEAL_SRC/qemu/flavours")
-		[ -n "$row" ] || die "no flavour '$name' in qemu/flavours"
+		[ -n "$row" ] || die "no flavour '$name' in qemu/flavours; there are" \
+			"$(awk '!/^#/ && NF { print "  " $1 }' "$PINSEAL_SRC/qemu/flavours")"
 		read -r FLAVOUR ARCH DEB_ARCH SERIES DEB_FLAVOUR CONFIGURATION PARAMETERS <<<"$row"
 		# Flavours that differ only in the parameters share a kernel, named after the first one.
 		KERNEL_NAME=$(awk -v kernel="$ARCH $DEB_ARCH $SERIES $DEB_FLAVOUR $CONFIGURATION" \
@@ -201,11 +204,16 @@ flavours_of() {
 		"$PINSEAL_SRC/qemu/flavours"
 }
 
+# Says that no kernel is as $ARCH and $KERNEL want it, and which there are.
+die_of_kernels() {
+	die "there is no kernel for ARCH=${ARCH-} KERNEL=${KERNEL:-stock}; there are" \
+		"$(awk '!/^#/ && NF && !seen[$2 $6]++ { print "  ARCH=" $2 " KERNEL=" $6 }' "$PINSEAL_SRC/qemu/flavours")"
+}
+
 # Sets the array flavours to those that the command names.
 wanted_flavours() {
 	mapfile -t flavours < <(flavours_of "${ARCH-}")
-	[ ${#flavours[@]} -gt 0 ] ||
-		die "qemu/flavours has no kernel for ARCH=${ARCH-} KERNEL=${KERNEL:-stock}"
+	[ ${#flavours[@]} -gt 0 ] || die_of_kernels
 }
 
 # kernel FLAVOUR: sets the kernel's package version and release (uname -r), as setup-archive

@@ -29,11 +29,17 @@ plan_vng() {
 	STEP_VNG[-1]=yes
 }
 
-# Counts seconds on a terminal while a step runs.
+# Counts seconds on a terminal while a step runs, and minutes elsewhere.
 heartbeat() {
 	local title=$1 start=$SECONDS
 
-	while sleep 1; do
+	# The sleep outlives this loop, and must not keep the output open.
+	if [ ! -t 1 ]; then
+		while sleep 60 >/dev/null 2>&1; do
+			printf '%d s ... ' $((SECONDS - start))
+		done
+	fi
+	while sleep 1 >/dev/null 2>&1; do
 		[ $((SECONDS - start)) -lt 3 ] || printf '\r%s %d s ' "$title" $((SECONDS - start))
 	done
 }
@@ -46,16 +52,13 @@ step() {
 	set -- "${command[@]}"
 	log=$PINSEAL_CACHE/log/$(key "$PINSEAL_SRC")-$1${2:+-$2}.log
 	printf '%s ... ' "$title"
-	if [ -t 1 ]; then
-		heartbeat "$title ..." &
-		beat=$!
-	fi
-	"$PINSEAL_SRC/scripts/$1" "${@:2}" >"$log" 2>&1 </dev/null || status=$?
-	if [ -n "$beat" ]; then
-		kill $beat
-		wait $beat 2>/dev/null || true
-		printf '\r%s ... ' "$title"
-	fi
+	heartbeat "$title ..." &
+	beat=$!
+	# What it has to say while it runs (see lock()) goes to the third descriptor.
+	"$PINSEAL_SRC/scripts/$1" "${@:2}" 3>&1 >"$log" 2>&1 </dev/null || status=$?
+	kill $beat
+	wait $beat 2>/dev/null || true
+	[ ! -t 1 ] || printf '\r%s ... ' "$title"
 	if [ $status = 0 ]; then
 		printf '%d s\n' $((SECONDS - start))
 		return

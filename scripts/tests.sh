@@ -36,12 +36,25 @@ tests_of_flavour() {
 	[ -z "$VNG" ] || echo python_library
 }
 
+# check_tests TEST...: fails if one of them does not exist.
+check_tests() {
+	local name selftests=$PINSEAL_SRC/tools/testing/selftests/pinseal
+
+	for name in $(programs_of "$@"); do
+		[ -e "$selftests/$name.c" ] || [[ $name =~ ^(fuzz|crash)$ ]] ||
+			die "there is no test '$name'; there are" \
+				"  $(basename -s .c "$selftests"/*.c | paste -sd' ')" \
+				"  fuzz python_library rust:pinseal rust:pinsealctl"
+	done
+}
+
 # The tests in $TEST, or else those of the current flavour.
 wanted_tests() {
 	local words
 
 	if [ -n "${TEST-}" ]; then
 		read -ra words <<<"$TEST"
+		check_tests "${words[@]}"
 		printf '%s\n' "${words[@]}"
 	else
 		tests_of_flavour

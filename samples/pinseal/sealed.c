@@ -10,8 +10,10 @@ int main(void)
 	char text[PINSEAL_SENTENCE];
 	int fd = pinseal_create("frame", 0);
 
-	if (fd < 0 || write(fd, "hello", 5) != 5)
+	if (fd < 0 || write(fd, "hello", 5) != 5) {
+		fputs("no memory that can be sealed: is the module loaded?\n", stderr);
 		return 1;
+	}
 	pinseal_seal(fd, F_SEAL_WRITE | F_SEAL_SHRINK, &options, &report);
 	pinseal_explain(text, sizeof(text), &report);
 	puts(text);

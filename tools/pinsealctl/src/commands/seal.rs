@@ -44,7 +44,7 @@ pub(crate) struct Args {
     )]
     seals: Vec<Seals>,
 
-    /// The longest wait [default: 150ms]
+    /// The longest wait, such as 500ms, 2s or 1m; a bare number is seconds [default: 150ms]
     #[arg(long, value_name = "TIME", value_parser = units::time)]
     timeout: Option<Duration>,
 
