@@ -537,27 +537,19 @@ impl Object {
             }
     }
 
-    /// Sets seals, and has shmem enforce them. What they promise must hold already.
-    ///
-    /// # Errors
-    ///
-    /// `EPERM` when the owner of another descriptor of the memory has set `F_SEAL_SEAL`.
-    pub(crate) fn add_seals(&self, locked: &LockedMemfd<'_>, seals: SealSet) -> Result {
-        // No other task changes either: `locked` proves that this one holds the inode lock.
-        let extra = SealSet::from_valid_bits(self.extra_seals.load(Relaxed));
-        let inode = locked.seals();
-        let (set, new) = match self.memory.as_ref().map(|memory| memory.seal_seal) {
-            Some(SealSeal::Explicit) => {
-                (extra | SealSet::from_kernel_bits(inode), SealSet::default())
-            }
-            _ => (extra, seals.only(Seal::Seal)),
-        };
-        set.check_addable()?;
-        // Also those that this module does not know.
-        locked.set_seals(inode | seals.kernel_bits());
-        let new = new | seals.non_kernel() | seals.only(Seal::Write);
-        self.extra_seals.store((extra | new).bits(), Release);
-        Ok(())
+    /// The seals while the inode is locked: no other task changes them.
+    #[inline]
+    pub(crate) fn lock_seals<'a>(&'a self, locked: &'a LockedMemfd<'_>) -> LockedSeals<'a> {
+        LockedSeals {
+            extra: SealSet::from_valid_bits(self.extra_seals.load(Relaxed)),
+            inode: locked.seals(),
+            has_explicit: self
+                .memory
+                .as_ref()
+                .is_some_and(|memory| memory.seal_seal == SealSeal::Explicit),
+            object: self,
+            locked,
+        }
     }
 
     /// Whether adding `seals` ends writing, so that pins and mappings matter.
@@ -566,6 +558,57 @@ impl Object {
     /// as closely.
     pub(crate) fn adding_ends_writing(&self, seals: SealSet) -> bool {
         SealSet::from_valid_bits(self.extra_seals.load(Acquire)).adding_ends_writing(seals)
+    }
+}
+
+/// The seals of an object whose inode is locked.
+pub(crate) struct LockedSeals<'a> {
+    object: &'a Object,
+    locked: &'a LockedMemfd<'a>,
+    /// [`Object::extra_seals`].
+    extra: SealSet,
+    /// Those of the inode.
+    inode: u32,
+    /// Whether its `F_SEAL_SEAL` is the object's.
+    has_explicit: bool,
+}
+
+impl LockedSeals<'_> {
+    /// Whether more seals can be added.
+    ///
+    /// # Errors
+    ///
+    /// `EPERM`.
+    #[inline]
+    pub(crate) fn check_addable(&self) -> Result {
+        match self.has_explicit {
+            true => (self.extra | SealSet::from_kernel_bits(self.inode)).check_addable(),
+            false => self.extra.check_addable(),
+        }
+    }
+
+    /// The same as [`Object::adding_ends_writing`].
+    #[inline]
+    pub(crate) fn adding_ends_writing(&self, seals: SealSet) -> bool {
+        self.extra.adding_ends_writing(seals)
+    }
+
+    /// Sets seals, and has shmem enforce them. What they promise must hold already.
+    ///
+    /// # Errors
+    ///
+    /// `EPERM` when no seals can be added any more.
+    #[inline]
+    pub(crate) fn add(&self, seals: SealSet) -> Result {
+        self.check_addable()?;
+        // Also those that this module does not know.
+        self.locked.set_seals(self.inode | seals.kernel_bits());
+        let mut extra = self.extra | seals.non_kernel() | seals.only(Seal::Write);
+        if !self.has_explicit {
+            extra |= seals.only(Seal::Seal);
+        }
+        self.object.extra_seals.store(extra.bits(), Release);
+        Ok(())
     }
 }
 

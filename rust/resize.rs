@@ -151,13 +151,13 @@ struct RangeWait<'a> {
     zapped: ZappedRange,
 }
 
-impl RangeWait<'_> {
+impl<'a> RangeWait<'a> {
     /// Waits. Returns why the wait ended, and the exclusion if it was acquired.
     fn run(
         &mut self,
         memory: &MemfdInode,
         range: &impl Fn() -> Result<Range<usize>>,
-    ) -> Result<(WaitOutcome, Option<SealGuard<Object>>)> {
+    ) -> Result<(WaitOutcome, Option<SealGuard<&'a Arc<Object>>>)> {
         let pages = memory.pages();
         let guard = loop {
             if let Some(guard) = SealGuard::try_acquire(self.object) {

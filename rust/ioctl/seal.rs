@@ -63,9 +63,14 @@ pub(super) fn seal(file: MemoryFile<'_, OpenObject>, arg: Argument) -> Result {
     let opened = file.owner();
     let object = opened.object();
     let is_restarted = request.waited_ns != 0 || request.scans != 0;
+    let is_cancel = request.flags & uapi::PINSEAL_SEAL_CANCEL != 0;
+    if !is_cancel {
+        // An ATTACH that comes later fails: whether the object is stacked is known from here on.
+        object.memory()?;
+    }
     let report = match request.flags & ASYNC_CANCEL {
         0 if !is_restarted && !object.is_stacked() => {
-            match try_add_seals(object, seals, request.flags, timeout_ns(&request)) {
+            match try_add_seals(object, seals, request.flags, timeout_ns(&request))? {
                 Ok(report) => report,
                 Err(contended) => {
                     let wanted = wanted(&request, seals);

@@ -16,6 +16,10 @@ use crate::sync::sleep::{
     signal_pending,
     SleepState, //
 };
+use core::{
+    mem::ManuallyDrop,
+    ops::Deref, //
+};
 use kernel::{
     new_condvar,
     new_spinlock,
@@ -58,9 +62,6 @@ enum Access {
     /// exist.
     Map = 1 << 3,
 }
-
-/// Set while a sealer owns the exclusion, for those who do not take the lock.
-const OWNED: u32 = 1 << 31;
 
 type StateGuard<'a> = SpinLockGuard<'a, State>;
 
@@ -108,11 +109,17 @@ pub(crate) trait HasSealExclusion {
     fn exclusion(&self) -> &SealExclusion;
 }
 
+impl<T: HasSealExclusion> HasSealExclusion for Arc<T> {
+    fn exclusion(&self) -> &SealExclusion {
+        (**self).exclusion()
+    }
+}
+
 /// Mutual exclusion of sealers that can block other accesses.
 #[pin_data]
 pub(crate) struct SealExclusion {
-    /// Blocked accesses, one bit for each [`Access`], and [`OWNED`]. Only the owner sets bits; they are
-    /// cleared when it releases the exclusion.
+    /// Blocked accesses, one bit for each [`Access`]. Only the owner sets bits; they are cleared when
+    /// it releases the exclusion.
     blocked: Atomic<u32>,
     /// Whether a pin was released since the owner began its scan.
     unpinned: Atomic<bool>,
@@ -146,12 +153,6 @@ impl SealExclusion {
     pub(crate) fn waiters(&self) -> u32 {
         let state = self.state.lock();
         u32::from(state.owner == Owner::Sealer) + state.waiters
-    }
-
-    /// Whether a sealer owns it. That may change at any time.
-    #[inline]
-    pub(crate) fn is_owned(&self) -> bool {
-        self.blocked.load(Relaxed) & OWNED != 0
     }
 
     /// Counts the calling task as a waiter, for what reports show, while it waits for page
@@ -299,29 +300,32 @@ impl Drop for CountedWaiter<'_> {
     }
 }
 
-/// Ownership of a [`SealExclusion`]: no other task adds seals until it is dropped. It is no lock, and
-/// may be held across sleeps.
-pub(crate) struct SealGuard<T: HasSealExclusion> {
-    object: Arc<T>,
+/// Ownership of a [`SealExclusion`]: no other task adds seals through this object until it is dropped. It
+/// is no lock, and may be held across sleeps.
+///
+/// `P` is how the owner refers to the object: a reference does for an owner that ends with the borrow.
+pub(crate) struct SealGuard<P: Deref<Target: HasSealExclusion>> {
+    object: P,
 }
 
-impl<T: HasSealExclusion> SealGuard<T> {
-    /// Acquires the exclusion, unless a sealer owns it.
-    pub(crate) fn try_acquire(object: &Arc<T>) -> Option<Self> {
-        let mut state = object.exclusion().state.lock();
+impl<P: Deref<Target: HasSealExclusion>> SealGuard<P> {
+    /// Acquires the exclusion, unless a sealer owns it. Pins that are released from now on are noted.
+    #[inline]
+    pub(crate) fn try_acquire(object: P) -> Option<Self> {
+        let exclusion = object.exclusion();
+        let mut state = exclusion.state.lock();
         if state.owner == Owner::Sealer {
             return None;
         }
         state.owner = Owner::Sealer;
-        object.exclusion().blocked.store(OWNED, Relaxed);
+        // `notify_unpin` takes the lock, too.
+        exclusion.unpinned.store(false, Relaxed);
         drop(state);
-        Some(Self {
-            object: object.clone(),
-        })
+        Some(Self { object })
     }
 
     /// The object whose exclusion is held.
-    pub(crate) fn object(&self) -> &T {
+    pub(crate) fn object(&self) -> &P::Target {
         &self.object
     }
 
@@ -416,7 +420,18 @@ impl<T: HasSealExclusion> SealGuard<T> {
     }
 }
 
-impl<T: HasSealExclusion> Drop for SealGuard<T> {
+impl<T: HasSealExclusion> SealGuard<&Arc<T>> {
+    /// The same ownership, for longer.
+    pub(crate) fn into_owned(self) -> SealGuard<Arc<T>> {
+        // The exclusion is not released.
+        let guard = ManuallyDrop::new(self);
+        SealGuard {
+            object: guard.object.clone(),
+        }
+    }
+}
+
+impl<P: Deref<Target: HasSealExclusion>> Drop for SealGuard<P> {
     fn drop(&mut self) {
         let exclusion = self.exclusion();
         let mut waiter = None;

@@ -39,6 +39,7 @@ use crate::{
 };
 use kernel::{
     prelude::*,
+    sync::Arc,
     time::{
         delay::{
             fsleep,
@@ -59,7 +60,7 @@ const LOCK_DELAY_US: i64 = 3;
 const SWAP_RESCAN_US: i64 = 100;
 
 /// The seal exclusion of the object that is sealed.
-type Guard = SealGuard<Object>;
+type Guard = SealGuard<Arc<Object>>;
 
 /// Result of an attempt.
 #[must_use]
@@ -81,6 +82,8 @@ pub(super) struct SealCommit {
     isolated_pages: usize,
     zapped: ZappedRange,
     scan: Option<Scan>,
+    /// That of an attempt before the first one.
+    hint: Option<Scan>,
 }
 
 impl SealCommit {
@@ -97,12 +100,23 @@ impl SealCommit {
             isolated_pages: isolated_pages.min(MAX_ISOLATED),
             zapped: ZappedRange::new(),
             scan: None,
+            hint: None,
         }
     }
 
-    /// Has the first attempt begin with what a scan before it found.
-    pub(super) fn set_first_scan(&mut self, scan: Option<Scan>) {
-        self.scan = scan;
+    /// Has the first attempt look again at what a scan before it found.
+    pub(super) fn set_hint(&mut self, scan: Option<Scan>) {
+        self.hint = scan;
+    }
+
+    /// Whether it is to do that.
+    pub(super) fn has_hint(&self) -> bool {
+        self.hint.is_some()
+    }
+
+    /// Forgets that: time has passed since.
+    pub(super) fn forget_hint(&mut self) {
+        self.hint = None;
     }
 
     /// The last scan.
@@ -177,19 +191,22 @@ impl SealCommit {
         if self.ends_writing(guard.object(), memory) {
             return Ok(Commit::NeedsScan);
         }
-        guard.object().add_seals(&locked, self.seals)?;
+        guard.object().lock_seals(&locked).add(self.seals)?;
         Ok(Commit::Sealed)
     }
 
     /// Sets seals that end writing, and those implied for the file as it is under the lock.
     fn set(&mut self, locked: &LockedMemfd<'_>, guard: &Guard) -> Result {
         self.seals = self.seals.with_implied(locked.is_executable());
-        guard.object().add_seals(locked, self.seals)
+        guard.object().lock_seals(locked).add(self.seals)
     }
 
     /// Scans the pages and, when all are clean, sets the seals.
     pub(super) fn scan_and_commit(&mut self, memory: &MemfdInode, guard: &Guard) -> Result<Commit> {
         self.policy.begin_scan();
+        if let Some(hint) = self.hint.take() {
+            self.scan = Some(hint);
+        }
         if self.scan.is_some() && !self.candidates_are_clean(memory, guard) {
             // The inode lock is not what the seal waits for now. While another task owns it, seeks
             // would wait anyhow, and that task may be the one with the references.
@@ -223,7 +240,7 @@ impl SealCommit {
             return true;
         };
         let pages = memory.pages();
-        if self.drain_first(&scan, pages) {
+        if self.drain_first(&scan, pages) && self.policy.waits_for_kernel() {
             self.scan = Some(scan);
             return false;
         }

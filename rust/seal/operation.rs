@@ -6,7 +6,7 @@
 //! 2. Deny shared writable mappings of the memory: none exists, and none can be made. If the caller asks
 //!    for that, wait for those that exist.
 //! 3. Scan all pages under the inode lock, and swap in what is swapped out. When all pages are clean,
-//!    set the seals under the same hold of the lock. This is the common case.
+//!    set the seals under the same hold of the lock.
 //! 4. When extra references may be readers', block new readers for a moment, zap, and rescan.
 //! 5. Otherwise unlock the inode and rescan the pages that were not clean, with a backoff in between
 //!    and no lock held, until they are; then go to 3, because a descriptor that is not ours may have
@@ -132,7 +132,7 @@ pub(super) struct SealOperation {
     /// From [`Phase::Scan`] on.
     denied: Option<WritableDenied>,
     /// Since the exclusion was acquired.
-    guard: Option<SealGuard<Object>>,
+    guard: Option<SealGuard<Arc<Object>>>,
     /// To be woken when pins are released; until the exclusion was acquired.
     waker: Option<KBox<dyn Wake>>,
     commit: SealCommit,
@@ -159,9 +159,10 @@ pub(crate) fn add_seals(
         trace_begin(&object, &request);
     }
     let mut operation = SealOperation::new(object, request, Context::Task);
-    operation
-        .commit
-        .set_first_scan(contended.and_then(|contended| contended.scan));
+    if let Some(Contended { guard, scan }) = contended {
+        operation.guard = guard;
+        operation.commit.set_hint(scan);
+    }
     let ended = loop {
         let after = match operation.step() {
             Err(err) => break Err(err),
@@ -247,17 +248,17 @@ impl SealOperation {
     /// `EPERM` when no seals can be added (any more). Those of [`Object::memory`].
     pub(super) fn step(&mut self) -> Result<Step> {
         if self.guard.is_none() {
-            self.guard = SealGuard::try_acquire(&self.object);
+            self.guard = SealGuard::try_acquire(self.object.clone());
             if let Some(guard) = &self.guard {
                 if let Some(waker) = self.waker.take() {
                     guard.set_waiter(|| Waiter::Other(waker));
                 }
             }
-            // Another sealer may have set F_SEAL_SEAL.
-            self.object.seals().check_addable()?;
         }
+        // Another sealer may have set F_SEAL_SEAL.
+        self.object.seals().check_addable()?;
         let start = self.commit.policy().scan_start();
-        if let Some(guard) = &self.guard {
+        if let (Some(guard), false) = (&self.guard, self.commit.has_hint()) {
             guard.begin_scan();
         }
         loop {
@@ -296,6 +297,7 @@ impl SealOperation {
             Phase::Deny => {
                 self.denied = memory.deny_writable();
                 if self.denied.is_none() {
+                    commit.forget_hint();
                     return Ok(Some(self.after_mapped(start)));
                 }
                 commit.policy().reset_backoff();

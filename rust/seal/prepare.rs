@@ -25,7 +25,8 @@ use kernel::{
     }, //
 };
 
-/// Gets `object` ready, in the bounds of `request`. Returns how the call has ended, if it has.
+/// Gets `object`, which must have memory, ready, in the bounds of `request`. Returns how the call has ended,
+/// if it has.
 ///
 /// Context: sleeps. The caller must hold no lock.
 ///

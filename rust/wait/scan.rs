@@ -166,15 +166,15 @@ impl Scan {
         scan
     }
 
-    /// Scans all pages in memory. Returns `None` when all are clean, and none is swapped out.
+    /// Scans all pages in memory. Returns `None` when all are clean, and none is swapped out: found at
+    /// one pass.
     ///
     /// Context: may sleep.
     #[inline]
     pub(crate) fn not_clean(pages: &AddressSpace) -> Option<Self> {
         let first = first_not_clean(pages, ALL_PAGES)?;
         // Those before it were clean.
-        let scan = Self::range(pages, first..ALL_PAGES.end);
-        (!scan.is_clean()).then_some(scan)
+        Some(Self::range(pages, first..ALL_PAGES.end))
     }
 
     /// Scans the pages of a range that are in memory.

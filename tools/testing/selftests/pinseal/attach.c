@@ -11,6 +11,7 @@
 #include "fuse_server.h"
 #include "large_folio.h"
 #include "protect.h"
+#include "racer.h"
 #include "sealer.h"
 #include "stalled_page.h"
 #include "sysfile.h"
@@ -145,6 +146,69 @@ TEST_F(stacked, a_seal_fills_and_syncs)
 	self->p = ps_map(self->fd, N * self->page, PROT_READ, MAP_SHARED);
 	ASSERT_NE(MAP_FAILED, self->p);
 	EXPECT_LOWER(6 * self->page, self->size);
+}
+
+/*
+ * An attach beside a seal: whichever the kernel takes first, what is sealed does not change with the lower
+ * file. The window is in the seal, between the look for a stack and the use of the memory.
+ */
+struct attachment {
+	int fd, lower, ret;
+};
+
+static void attach_now(void *data)
+{
+	struct attachment *a = data;
+
+	a->ret = ps_attach(a->fd, a->lower, 0);
+}
+
+TEST(an_attach_beside_a_seal_is_late_or_sealed)
+{
+	uint64_t until = now_ns() + test_rounds(2000, 20000) * NSEC_PER_MSEC;
+	/* How long the seal is later: so that both are first by turns, as close as can be. */
+	uint64_t delay_ns = 0, began;
+	unsigned int attached = 0, late = 0, round;
+	struct attachment a;
+	struct racer racer = { 0 };
+
+	ASSERT_EQ(0, racer_start(&racer, attach_now, &a));
+	for (round = 0; now_ns() < until; round++) {
+		int ret;
+
+		a.lower = memfd_open();
+		ASSERT_LE(0, a.lower);
+		ASSERT_EQ(0, fill_lower(a.lower, page_size()));
+		a.fd = ps_open(O_RDWR);
+		ASSERT_LE(0, a.fd);
+		racer_go(&racer);
+		began = now_ns();
+		while (now_ns() < began + delay_ns)
+			;
+		ret = ps_add_seals(a.fd, F_SEAL_WRITE | F_SEAL_FUTURE_WRITE);
+		racer_wait(&racer);
+		ASSERT_EQ(0, ret);
+		if (a.ret) {
+			ASSERT_EQ(-EBUSY, a.ret);
+			late++;
+			delay_ns += delay_ns / 8 + 1000;
+		} else {
+			attached++;
+			delay_ns -= delay_ns / 8;
+			ASSERT_EQ(1, sys(pwrite(a.lower, "l", 1, 0)));
+			EXPECT_EQ(lower_byte(0), byte_of(a.fd, 0)) {
+				racer_stop(&racer);
+				TH_LOG("round %u: sealed, but not filled", round);
+				return;
+			}
+		}
+		close(a.fd);
+		close(a.lower);
+	}
+	racer_stop(&racer);
+	TH_LOG("%u attached, %u too late", attached, late);
+	EXPECT_LT(0, attached);
+	EXPECT_LT(0, late);
 }
 
 TEST_F(stacked, a_pin_fills_and_its_stores_are_written)

@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <sched.h>
 
+#include "bytes.h"
 #include "holders.h"
 #include "object.h"
 #include "rounds.h"
@@ -88,6 +89,48 @@ TEST(sealers_of_one_object)
 		close(fd);
 	}
 	TH_LOG("%u seals came too late", forbidden);
+}
+
+/* Maps and unmaps without rest. */
+struct mapper {
+	int fd, failed;
+	bool quit;
+	pthread_t thread;
+};
+
+static void *mapper_thread(void *data)
+{
+	struct mapper *m = data;
+
+	while (!m->failed && !__atomic_load_n(&m->quit, __ATOMIC_ACQUIRE)) {
+		char *p = ps_map(m->fd, SIZE, RW, MAP_SHARED);
+
+		if (p == MAP_FAILED)
+			m->failed = errno;
+		else
+			munmap(p, SIZE);
+	}
+	return NULL;
+}
+
+/* After F_SEAL_SEAL, a seal is refused before it could be in the way of a mapping. */
+TEST(a_refused_seal_refuses_no_mapping)
+{
+	uint64_t until = now_ns() + test_rounds(500, 3000) * NSEC_PER_MSEC;
+	struct mapper m = { .fd = new_object() };
+
+	ASSERT_LE(0, m.fd);
+	ASSERT_EQ(0, ps_add_seals(m.fd, F_SEAL_SEAL));
+	ASSERT_EQ(0, pthread_create(&m.thread, NULL, mapper_thread, &m));
+	while (now_ns() < until && !__atomic_load_n(&m.failed, __ATOMIC_RELAXED)) {
+		struct pinseal_seal arg = { .seals = F_SEAL_WRITE };
+
+		ASSERT_EQ(-EPERM, ps_seal(m.fd, &arg));
+	}
+	__atomic_store_n(&m.quit, true, __ATOMIC_RELEASE);
+	pthread_join(m.thread, NULL);
+	EXPECT_EQ(0, m.failed);
+	close(m.fd);
 }
 
 /*
