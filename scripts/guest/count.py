@@ -14,14 +14,13 @@ watch.py with one program, for which each budget is a test.
 
 import argparse
 import collections
-import json
 import math
 import os
 import sys
 import time
 
 from console import panic, splats
-from watch import Guest, Lines, guest_arguments, indented, say
+from watch import Guest, Lines, guest_arguments, indented, say, write_result_of_one
 
 # How much more than its budget an operation may cost: numbers repeat within 1 %.
 SLACK = 1.03
@@ -173,17 +172,7 @@ def main():
     for title, lines in failures:
         out += [f"            FAILED {title}", *indented(lines)]
     say(out)
-    result = {
-        "complete": True, "release": "", "kept": options.kept_in, "seconds": took,
-        "programs": [{
-            "name": options.test, "passed": passed, "failed": len(failures), "skipped": 0,
-            "seconds": took, "seed": None, "again": None,
-            "failures": [title for title, _ in failures],
-        }],
-        "problems": [],
-    }
-    with open(options.result, "w") as file:
-        json.dump(result, file, indent=1)
+    write_result_of_one(options, options.test, passed, [title for title, _ in failures], took)
     sys.exit(1 if failures else 0)
 
 

@@ -9,7 +9,6 @@ kill and a check. The result, a JSON file, is that of a guest of watch.py with o
 """
 
 import argparse
-import json
 import os
 import random
 import select
@@ -19,7 +18,7 @@ import sys
 import time
 
 from console import panic, splats
-from watch import Lines, guest_arguments, indented, say
+from watch import Lines, guest_arguments, indented, say, write_result_of_one
 
 # The longest time that a load is left alone, in seconds.
 LONGEST_LOAD = 6
@@ -148,17 +147,8 @@ def main():
     for title, lines in failures:
         out += [f"            FAILED {title}", *indented(lines)]
     say(out)
-    result = {
-        "complete": True, "release": "", "kept": options.kept_in, "seconds": took,
-        "programs": [{
-            "name": f"crash:{options.rounds}", "passed": passed, "failed": bool(failures) + 0,
-            "skipped": 0, "seconds": took, "seed": seed, "again": None,
-            "failures": [title for title, _ in failures],
-        }],
-        "problems": [],
-    }
-    with open(options.result, "w") as file:
-        json.dump(result, file, indent=1)
+    write_result_of_one(options, f"crash:{options.rounds}", passed,
+                        [title for title, _ in failures[:1]], took, seed)
     sys.exit(1 if failures else 0)
 
 
