@@ -120,9 +120,9 @@ help:
 ##   make test TEST="rust:pinseal rust:pinsealctl:lease"
 ##                         the tests of a Rust crate or program, or those with a word in their name
 ##   make shell            a shell in the build root
-##   make vng              a shell in a guest, with the module, tests and tools; ARCH=, KERNEL=;
+##   make vng              a shell in a guest, with the module, tests and tools; ARCH=, KERNEL=
+##                         and FLAVOURS= choose the kernel; a pipe's commands are run;
 ##                         FILES="program folder" are in /pinseal/files
-##                         and FLAVOURS= choose the kernel; a pipe's commands are run
 ##   make vng-test TEST="abi seals"
 ##                         as make test, in guests that virtme-ng starts
 ##   make distclean-cache  removes the cache folder

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
 //! A seal that nothing is in the way of, which is the common case: one attempt, all of it under one hold
-//! of the inode lock. It allocates nothing unless something is in its way, reads no clock, and blocks no
-//! other access.
+//! of the inode lock. It allocates nothing unless something is in its way, reads no clock, and refuses
+//! only shared writable mappings meanwhile.
 //!
 //! Why this is sound is argued in `Documentation/design.rst`.
 

@@ -44,7 +44,6 @@ impl WaitBounds {
     /// `waited_ns` and `scans` are used up.
     ///
     /// With `nowait` references are not waited for, and the kernel for [`KERNEL_TIMEOUT_NS`].
-    #[inline]
     pub(crate) fn new(
         timeout_ns: u64,
         nowait: bool,

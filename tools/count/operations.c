@@ -1,4 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The operations that are counted, each with what has to be there before. Only run() is between the
+ * marks: one call, as a program would make it.
+ */
 #include "content.h"
 #include "operations.h"
 #include "protect.h"
