@@ -14,6 +14,7 @@
 #include <linux/mm.h>
 #include <linux/mmu_notifier.h>
 #include <linux/shmem_fs.h>
+#include <linux/uio.h>
 #include <linux/wait.h>
 #include <linux/workqueue.h>
 #include <linux/xarray.h>
@@ -23,8 +24,14 @@ struct file *pinseal_shmem_file_setup(const char *name, loff_t size);
 unsigned int *pinseal_shmem_seals(struct inode *inode);
 bool pinseal_shmem_file(struct file *file);
 
-/* linux/hugetlb.h, linux/magic.h */
+/* linux/magic.h */
+static const unsigned long pinseal_BTRFS_SUPER_MAGIC = BTRFS_SUPER_MAGIC;
+static const unsigned long pinseal_EXT4_SUPER_MAGIC = EXT4_SUPER_MAGIC;
+static const unsigned long pinseal_F2FS_SUPER_MAGIC = F2FS_SUPER_MAGIC;
 static const unsigned long pinseal_HUGETLBFS_MAGIC = HUGETLBFS_MAGIC;
+static const unsigned long pinseal_XFS_SUPER_MAGIC = XFS_SUPER_MAGIC;
+
+/* linux/hugetlb.h */
 bool pinseal_file_is_hugetlb(const struct file *file);
 unsigned int *pinseal_hugetlb_seals(struct inode *inode);
 

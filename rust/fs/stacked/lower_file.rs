@@ -67,13 +67,12 @@ pub(crate) struct LowerFile {
 unsafe fn is_on_known_disk(file: *mut bindings::file) -> bool {
     // SAFETY: By the safety requirements.
     let magic = unsafe { (*(*(*file).f_inode).i_sb).s_magic };
-    // CAST: A number of 32 bits.
     matches!(
-        magic as u32,
-        bindings::EXT4_SUPER_MAGIC
-            | bindings::XFS_SUPER_MAGIC
-            | bindings::BTRFS_SUPER_MAGIC
-            | bindings::F2FS_SUPER_MAGIC
+        magic,
+        bindings::pinseal_EXT4_SUPER_MAGIC
+            | bindings::pinseal_XFS_SUPER_MAGIC
+            | bindings::pinseal_BTRFS_SUPER_MAGIC
+            | bindings::pinseal_F2FS_SUPER_MAGIC
     )
 }
 
