@@ -30,6 +30,7 @@ pub(crate) use self::{
     operations::ShmemVmOps,
     own::{
         Change,
+        Changes,
         OwnMapping,
         OwnMappings, //
     },

@@ -41,6 +41,9 @@ const FIRST: usize = offset_of!(uapi::pinseal_protect, ranges);
 /// Maximum number of pages of an object.
 const MAX_PAGES: u64 = i64::MAX as u64 >> PAGE_SHIFT;
 
+/// Number of ranges that are copied at once.
+const AT_ONCE: usize = 16;
+
 /// What the bits of a protection in user space stand for.
 const ACCESSES: [(u32, PageAccess); 3] = [
     (uapi::PROT_READ, PageAccess::READ),
@@ -86,16 +89,16 @@ fn protect_ranges(
     }
     // CAST: Bounded above.
     let nr = request.nr as usize;
-    let zeroed = uapi::pinseal_protect_range::new_zeroed();
-    let mut ranges = KVVec::from_elem(zeroed, nr, GFP_KERNEL_ACCOUNT)?;
-    ranges_of_user(request, nr)?
-        .reader()
-        .read_slice(ranges.as_mut_slice().as_mut_bytes())?;
+    let mut reader = ranges_of_user(request, nr)?.reader();
     let mut changes = KVVec::with_capacity(nr, GFP_KERNEL_ACCOUNT)?;
-    for range in &ranges {
-        changes.push(change(range)?, GFP_KERNEL_ACCOUNT)?;
+    let mut ranges = <[uapi::pinseal_protect_range; AT_ONCE]>::new_zeroed();
+    while changes.len() < nr {
+        let ranges = &mut ranges[..AT_ONCE.min(nr - changes.len())];
+        reader.read_slice(ranges.as_mut_bytes())?;
+        for range in ranges {
+            changes.push_within_capacity(change(range)?)?;
+        }
     }
-    drop(ranges);
     map::protect(owner, &changes)?;
     Ok(0)
 }

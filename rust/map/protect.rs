@@ -5,6 +5,7 @@
 use crate::{
     fs::mapping::{
         Change,
+        Changes,
         OwnMapping,
         OwnMappings, //
     },
@@ -48,6 +49,7 @@ pub(crate) struct ProtectedRange {
 /// also those of [`OwnMapping::prepare`].
 pub(crate) fn protect<T: ObjectFile>(owner: ArcBorrow<'_, T>, changes: &[Change]) -> Result {
     let current = current!();
+    let changes = &Changes::new(changes);
     let mut mappings = OwnMappings::lock(current.mm().ok_or(ENOMEM)?, owner)?;
 
     mappings.for_all(changes, |mapping, changes| mapping.check(changes))?;

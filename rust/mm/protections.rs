@@ -6,13 +6,17 @@
 //! is a chunk whose pages differ. So a range costs one node however long it is, and pages that
 //! alternate cost four bits each.
 //!
-//! A change has two steps. [`Protections::carve`] makes nodes that end where the change does, which
-//! may fail, but changes no protection. [`Protections::fill`] changes them, and cannot fail. So
-//! several changes are made all or not at all.
+//! A change has two steps. [`Protections::carve_all`] makes nodes that end where the change does, which
+//! may fail, but changes no protection. [`Protections::fill_all`] changes them, and fails only if the
+//! task is being killed. So several changes are made all or not at all. Those that follow each other in
+//! a chunk share the way to its node.
 
 use crate::{
     compat::eopnotsupp,
-    sync::sleep::fatal_signal_pending, //
+    sync::sleep::{
+        check_killed,
+        fatal_signal_pending, //
+    }, //
 };
 use core::ops::{
     ControlFlow,
@@ -123,10 +127,8 @@ impl Chunk {
     /// Sets the protection of the pages in `mask`.
     fn set(&mut self, mask: u64, protection: Protection) {
         for (i, plane) in self.0.iter_mut().enumerate() {
-            match to_bits(protection) >> i & 1 {
-                0 => *plane &= !mask,
-                _ => *plane |= mask,
-            }
+            let is_set = u64::from(to_bits(protection) >> i & 1);
+            *plane = *plane & !mask | is_set.wrapping_neg() & mask;
         }
     }
 
@@ -141,6 +143,12 @@ impl Chunk {
         let before = to_bits(before);
         let differ = |(i, plane): (usize, &u64)| plane ^ (plane << 1 | u64::from(before >> i & 1));
         self.0.iter().enumerate().map(differ).fold(0, |a, b| a | b)
+    }
+
+    /// The pages that have other protections in `other`.
+    fn differs(&self, other: &Self) -> u64 {
+        let pairs = self.0.iter().zip(&other.0);
+        pairs.map(|(a, b)| a ^ b).fold(0, |a, b| a | b)
     }
 
     /// The pages that do not have the mapping's protection.
@@ -195,6 +203,40 @@ fn chunks_in_part(pages: &Range<usize>) -> impl Iterator<Item = usize> {
     [(first, has_first), (last, has_last)]
         .into_iter()
         .filter_map(|(chunk, is_part)| is_part.then_some(chunk))
+}
+
+/// The chunk of which `pages` are a part, but not all, if they are of one.
+fn chunk_of_part(pages: &Range<usize>) -> Option<usize> {
+    let chunk = pages.start / CHUNK;
+    (!pages.is_empty() && (pages.end - 1) / CHUNK == chunk && pages.len() < CHUNK).then_some(chunk)
+}
+
+/// The pages of a chunk that are `pages`, which are a part of it.
+fn mask_of_part(pages: &Range<usize>) -> u64 {
+    u64::MAX >> (CHUNK - pages.len()) << (pages.start % CHUNK)
+}
+
+/// Calls `visit` for ranges of pages, but once for those that follow each other and are a part of the
+/// same chunk.
+///
+/// # Errors
+///
+/// Those of `visit`. `EINTR` for a fatal signal.
+fn for_each_part(
+    ranges: impl Iterator<Item = Range<usize>>,
+    mut visit: impl FnMut(&Range<usize>) -> Result,
+) -> Result {
+    let mut last = None;
+    for pages in ranges {
+        let part = chunk_of_part(&pages);
+        if part.is_some() && part == last {
+            continue;
+        }
+        check_killed()?;
+        visit(&pages)?;
+        last = part;
+    }
+    Ok(())
 }
 
 /// The chunks of `pages`, which is not empty.
@@ -276,13 +318,17 @@ impl Protections {
         }
     }
 
-    /// Makes nodes that end where `pages` do, for a call of [`Protections::fill`] with the same.
-    /// It changes no protection.
+    /// Makes nodes that end where ranges of pages do, for a call of [`Protections::fill_all`] with the
+    /// same. It changes no protection.
     ///
     /// # Errors
     ///
-    /// `ENOMEM`, also when there would be too many.
-    pub(crate) fn carve(&mut self, pages: &Range<usize>) -> Result {
+    /// `ENOMEM`, also when there would be too many. `EINTR` for a fatal signal.
+    pub(crate) fn carve_all(&mut self, ranges: impl Iterator<Item = Range<usize>>) -> Result {
+        for_each_part(ranges, |pages| self.carve(pages))
+    }
+
+    fn carve(&mut self, pages: &Range<usize>) -> Result {
         if pages.is_empty() {
             return Ok(());
         }
@@ -328,12 +374,78 @@ impl Protections {
         self.split_before(chunks.end)
     }
 
-    /// Gives pages another protection. [`Protections::carve`] was called for them before.
-    pub(crate) fn fill(&mut self, pages: &Range<usize>, protection: Protection) {
-        if pages.is_empty() {
-            return;
+    /// Gives ranges of pages other protections, the later of which win. [`Protections::carve_all`] was
+    /// called for them before.
+    ///
+    /// # Errors
+    ///
+    /// `EINTR` for a fatal signal, with some of them given.
+    pub(crate) fn fill_all(
+        &mut self,
+        mut changes: impl Iterator<Item = (Range<usize>, Protection)>,
+    ) -> Result {
+        let mut next = changes.next();
+        while let Some((pages, protection)) = next {
+            check_killed()?;
+            let Some((chunk, content)) = self.chunk_mut(&pages) else {
+                self.fill(&pages, protection);
+                next = changes.next();
+                continue;
+            };
+            let old = *content;
+            // Pages that get the same protection.
+            let mut same = (mask_of_part(&pages), protection);
+            next = loop {
+                match changes.next() {
+                    Some((pages, protection)) if chunk_of_part(&pages) == Some(chunk) => {
+                        if protection != same.1 {
+                            content.set(same.0, same.1);
+                            same = (0, protection);
+                        }
+                        same.0 |= mask_of_part(&pages);
+                    }
+                    other => break other,
+                }
+            };
+            content.set(same.0, same.1);
+            let new = *content;
+            let [before, after] = self.count_ranges_of(chunk, [&old, &new]);
+            self.ranges = self.ranges + after - before;
         }
-        if self.fill_within_chunk(pages, protection) {
+        Ok(())
+    }
+
+    /// The node of the chunk of which `pages` are a part, if it has one of its own.
+    fn chunk_mut(&mut self, pages: &Range<usize>) -> Option<(usize, &mut Chunk)> {
+        let chunk = chunk_of_part(pages)?;
+        match &mut self.runs.get_mut(&chunk)?.content {
+            Content::Pages(content) => Some((chunk, content)),
+            Content::Uniform(_) => None,
+        }
+    }
+
+    /// Number of ranges that begin in a chunk or with the page after it, with the one content and with the
+    /// other, both without those that do so with either.
+    fn count_ranges_of(&self, chunk: usize, contents: [&Chunk; 2]) -> [usize; 2] {
+        let differ = contents[0].differs(contents[1]);
+        let (first, last) = (chunk * CHUNK, chunk * CHUNK + (CHUNK - 1));
+        // A page whose neighbour does not change is the first of a range before and after, or never.
+        let neighbour = |page: Option<usize>, bit: usize| match differ >> bit & 1 {
+            0 => None,
+            _ => page.and_then(|page| self.get(page)),
+        };
+        let before = neighbour(first.checked_sub(1), 0);
+        let after = neighbour(last.checked_add(1), CHUNK - 1);
+        contents.map(|content| {
+            let begin = content.changes(before) & content.restricted();
+            let begins_after = after.is_some() && after != content.get(CHUNK - 1);
+            begin.count_ones() as usize + usize::from(begins_after)
+        })
+    }
+
+    /// Gives pages another protection.
+    fn fill(&mut self, pages: &Range<usize>, protection: Protection) {
+        if pages.is_empty() {
             return;
         }
         // The page after them may be the first of a range from now on, or no more.
@@ -355,36 +467,19 @@ impl Protections {
         self.ranges = self.ranges + self.count_ranges(&affected) - before;
     }
 
-    /// Does what [`Protections::fill`] does, if neither the pages nor the one after them are the first
-    /// of a chunk, so that nothing else is affected. Returns whether it has.
-    #[inline]
-    fn fill_within_chunk(&mut self, pages: &Range<usize>, protection: Protection) -> bool {
-        let chunk = pages.start / CHUNK;
-        if pages.start % CHUNK == 0 || pages.end / CHUNK != chunk {
-            return false;
-        }
-        let Some(mut at) = self.runs.cursor_lower_bound_mut(&chunk) else {
-            return false;
-        };
-        let (_, run) = at.current_mut();
-        let Content::Pages(content) = &mut run.content else {
-            return false;
-        };
-        if run.first != chunk {
-            return false;
-        }
-        let affected = mask(chunk, &(pages.start..pages.end.saturating_add(1)));
-        // What is before the chunk does not matter: its first page is not affected.
-        let begins = |content: &Chunk| content.changes(None) & content.restricted() & affected;
-        let before = begins(content).count_ones();
-        content.set(mask(chunk, pages), protection);
-        let after = begins(content).count_ones();
-        self.ranges = self.ranges + after as usize - before as usize;
-        true
+    /// Drops nodes of ranges of pages that are not needed, or can be one with a neighbour.
+    ///
+    /// # Errors
+    ///
+    /// `EINTR` for a fatal signal, with some of them left.
+    pub(crate) fn tidy_all(&mut self, ranges: impl Iterator<Item = Range<usize>>) -> Result {
+        for_each_part(ranges, |pages| {
+            self.tidy(pages);
+            Ok(())
+        })
     }
 
-    /// Drops nodes of `pages` that are not needed, or can be one with a neighbour.
-    pub(crate) fn tidy(&mut self, pages: &Range<usize>) {
+    fn tidy(&mut self, pages: &Range<usize>) {
         if pages.is_empty() {
             return;
         }
@@ -668,12 +763,20 @@ mod tests {
         }
 
         fn set(&mut self, pages: Range<usize>, protection: Protection) {
-            assert!(self.map.carve(&pages).is_ok());
+            self.set_all(&[(pages, protection)]);
+        }
+
+        fn set_all(&mut self, changes: &[(Range<usize>, Protection)]) {
+            let ranges = || changes.iter().map(|(pages, _)| pages.clone());
+
+            assert!(self.map.carve_all(ranges()).is_ok());
             self.check();
-            self.map.fill(&pages, protection);
-            self.model[pages.clone()].fill(protection);
+            assert!(self.map.fill_all(changes.iter().cloned()).is_ok());
+            for (pages, protection) in changes {
+                self.model[pages.clone()].fill(*protection);
+            }
             self.check();
-            self.map.tidy(&pages);
+            assert!(self.map.tidy_all(ranges()).is_ok());
             self.check();
         }
 
@@ -816,24 +919,35 @@ mod tests {
     }
 
     #[test]
-    fn several_are_carved_before_any_is_filled() {
+    fn several_are_changed_in_order() {
         let mut numbers = Numbers(2);
+        let mut modelled = Modelled::new();
 
-        for _ in 0..20 {
-            let mut modelled = Modelled::new();
+        for _ in 0..40 {
             let changes: [_; 6] = from_fn(|_| (numbers.pages(), numbers.protection()));
-            for (pages, _) in &changes {
-                assert!(modelled.map.carve(pages).is_ok());
-                modelled.check();
-            }
-            for (pages, protection) in changes {
-                modelled.map.fill(&pages, protection);
-                modelled.model[pages].fill(protection);
-                modelled.check();
-            }
-            modelled.map.tidy(&(0..PAGES));
-            modelled.check();
+            modelled.set_all(&changes);
         }
+        modelled.set(0..PAGES, None);
+        assert!(modelled.map.nodes == 0);
+    }
+
+    #[test]
+    fn those_of_a_chunk_are_changed_in_order() {
+        let mut numbers = Numbers(3);
+        let mut modelled = Modelled::new();
+
+        for _ in 0..40 {
+            // Of two chunks and the first page of a third: some of one follow each other.
+            let chunk = numbers.below(PAGES / CHUNK - 2);
+            let changes: [_; 12] = from_fn(|_| {
+                let start = chunk * CHUNK + numbers.below(2 * CHUNK);
+                let len = 1 + numbers.below(3) * numbers.below(CHUNK / 2);
+                (start..start + len, numbers.protection())
+            });
+            modelled.set_all(&changes);
+        }
+        modelled.set(0..PAGES, None);
+        assert!(modelled.map.nodes == 0);
     }
 
     #[test]
@@ -870,8 +984,10 @@ mod tests {
         let mut map = Protections::new();
         let pages = usize::MAX - 1..usize::MAX;
 
-        assert!(map.carve(&pages).is_ok());
-        map.fill(&pages, Some(PageAccess::READ));
+        assert!(map.carve_all([pages.clone()].into_iter()).is_ok());
+        assert!(map
+            .fill_all([(pages, Some(PageAccess::READ))].into_iter())
+            .is_ok());
         assert!(map.get(usize::MAX - 1) == Some(PageAccess::READ));
         assert!(map.ranges() == 1);
     }

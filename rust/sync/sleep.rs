@@ -28,6 +28,16 @@ pub(crate) fn fatal_signal_pending() -> bool {
     unsafe { bindings::pinseal_fatal_signal_pending(current!().as_ptr()) }
 }
 
+/// # Errors
+///
+/// `EINTR` when the current task is being killed.
+pub(crate) fn check_killed() -> Result {
+    match fatal_signal_pending() {
+        true => Err(EINTR),
+        false => Ok(()),
+    }
+}
+
 /// Timer slack, in nanoseconds: timers can share an interrupt.
 const SLACK_NS: u64 = 5_000;
 

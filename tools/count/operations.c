@@ -236,6 +236,36 @@ static int protect(struct subject *s)
 	return protect_pages(s->kind, s->fd, s->map + page_size(), page_size(), PROT_READ);
 }
 
+/* Of an array. */
+#define RANGES		1000
+
+static struct pinseal_protect_range ranges[RANGES];
+
+/* A mapping that nothing has touched, of an object without pages. */
+static void map_array(struct subject *s)
+{
+	unsigned int i;
+
+	s->size = 2 * RANGES * page_size();
+	must(obj_resize(s->fd, s->size), "resize");
+	map(s);
+	for (i = 0; i < RANGES; i++)
+		ranges[i] = a_range(s->map + (2 * i + 1) * page_size(), page_size(), PROT_READ);
+}
+
+/* Every second page is read-only: one call, or one for each. */
+static int protect_array(struct subject *s)
+{
+	unsigned int i;
+	int ret = 0;
+
+	if (s->kind != MEMFD)
+		return ps_protect_ranges(s->fd, ranges, RANGES);
+	for (i = 0; i < RANGES && !ret; i++)
+		ret = sys(mprotect((void *)(uintptr_t)ranges[i].addr, ranges[i].len, PROT_READ));
+	return ret;
+}
+
 #define ALL_BUT_SEAL	(F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW)
 
 const struct operation operations[] = {
@@ -268,6 +298,7 @@ const struct operation operations[] = {
 	{ "pins_256", ON_OBJECTS, 256, .run = list },
 	{ "isolate_16", ON_OBJECTS, HELD_PAGES, ALL_BUT_SEAL, .prepare = hold_all, .run = isolate },
 	{ "protect_1", ON(MEMFD) | ON(PINSEAL), 3, .prepare = map_and_touch, .run = protect },
+	{ "protect_array", ON(MEMFD) | ON(PINSEAL), 0, .prepare = map_array, .run = protect_array },
 };
 
 const unsigned int operations_n = ARRAY_SIZE(operations);

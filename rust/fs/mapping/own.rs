@@ -87,13 +87,20 @@ impl Change {
     }
 }
 
-/// # Errors
-///
-/// `EINTR` when the task is being killed.
-fn check_killed() -> Result {
-    match fatal_signal_pending() {
-        true => Err(EINTR),
-        false => Ok(()),
+/// Changes of pages, the later of which win.
+pub(crate) struct Changes<'a> {
+    all: &'a [Change],
+    /// The least range of addresses that has all of theirs.
+    hull: Range<usize>,
+}
+
+impl<'a> Changes<'a> {
+    pub(crate) fn new(all: &'a [Change]) -> Self {
+        let first = all.first().map_or(0..0, Change::addresses);
+        let hull = all.iter().fold(first, |hull, change| {
+            hull.start.min(change.start)..hull.end.max(change.end)
+        });
+        Self { all, hull }
     }
 }
 
@@ -127,14 +134,16 @@ impl<'a, T: MemoryOwner> OwnMappings<'a, T> {
     /// `ENOMEM` when no mapping of the owner has some of the addresses; those of `visit`.
     pub(crate) fn for_all(
         &mut self,
-        changes: &[Change],
+        changes: &Changes<'_>,
         mut visit: impl FnMut(&mut OwnMapping<'_, T>, &[Change]) -> Result,
     ) -> Result {
-        let mut rest = changes;
+        let mut rest = changes.all;
         while let Some(first) = rest.first() {
             let mut mapping = self.at(first.start).ok_or(ENOMEM)?;
-            let is_within =
-                |change: &&Change| mapping.has(change.start) && mapping.has(change.end - 1);
+            if mapping.has_all(&changes.hull) {
+                return visit(&mut mapping, rest);
+            }
+            let is_within = |change: &&Change| mapping.has_all(&change.addresses());
             let within = rest.iter().take_while(is_within).count();
             if within != 0 {
                 visit(&mut mapping, &rest[..within])?;
@@ -299,9 +308,9 @@ impl<T: MemoryOwner> OwnMapping<'_, T> {
         }
     }
 
-    /// Whether the mapping has an address.
-    fn has(&self, address: usize) -> bool {
-        (self.vma.start()..self.vma.end()).contains(&address)
+    /// Whether the mapping has all addresses of a range.
+    fn has_all(&self, addresses: &Range<usize>) -> bool {
+        self.vma.start() <= addresses.start && addresses.end <= self.vma.end()
     }
 
     /// Checks changes.
@@ -334,15 +343,14 @@ impl<T: MemoryOwner> OwnMapping<'_, T> {
         if self.state == State::Plain {
             self.make_protected()?;
         }
+        let pages_of_change = |change: &Change| self.pages(&change.addresses());
         // SAFETY: By the type invariants and `make_protected`; the VMA was locked above.
         unsafe {
             ProtectedMapping::<T>::make_unshared(vma)?;
             ProtectedMapping::<T>::of(vma).change(|map| {
                 map.finish_reset(self.vma.flags())?;
-                changes.iter().try_for_each(|change| {
-                    check_killed()?;
-                    map.protections.carve(&self.pages(&change.addresses()))
-                })
+                map.protections
+                    .carve_all(changes.iter().map(pages_of_change))
             })?;
         }
         let remaps = changes.iter().filter(|change| change.target.is_some());
@@ -366,16 +374,18 @@ impl<T: MemoryOwner> OwnMapping<'_, T> {
         // SAFETY: `prepare` has locked the VMA, and given it private data of its own.
         let result = unsafe {
             ProtectedMapping::<T>::of(self.vma.as_ptr()).change(|map| {
-                for change in changes {
-                    check_killed()?;
-                    let pages = self.pages(&change.addresses());
-                    if let Ok(protection) = change.access.within(allowed) {
-                        map.protections.fill(&pages, protection);
-                    }
-                    if let Some(target) = change.target {
+                for changes in changes.chunk_by(|one, next| one.target.or(next.target).is_none()) {
+                    let protections = changes.iter().filter_map(|change| {
+                        let protection = change.access.within(allowed).ok()?;
+                        Some((self.pages(&change.addresses()), protection))
+                    });
+                    map.protections.fill_all(protections)?;
+                    for change in changes {
+                        let Some(target) = change.target else { break };
                         // There is one for each of these.
                         if let Some(room) = rooms.pop() {
-                            map.targets.set(&pages, target, room);
+                            map.targets
+                                .set(&self.pages(&change.addresses()), target, room);
                         }
                     }
                 }
@@ -397,18 +407,19 @@ impl<T: MemoryOwner> OwnMapping<'_, T> {
         // Pages that are not in the page cache, and so not mapped at their place.
         let mut holes = 0..0;
         for change in changes {
+            let addresses = change.addresses();
+            let pages = self.pages(&addresses);
+            if self.state != State::Remapped
+                && (change.access.contains(allowed)
+                    || holes.start <= pages.start && pages.end <= holes.end)
+            {
+                continue;
+            }
             if fatal_signal_pending() {
                 // In one go.
                 return self.zap_all();
             }
-            let addresses = change.addresses();
             if self.state != State::Remapped {
-                let pages = self.pages(&addresses);
-                if change.access.contains(allowed)
-                    || holes.start <= pages.start && pages.end <= holes.end
-                {
-                    continue;
-                }
                 // No page is looked for twice, whatever the order of the changes is.
                 let known = match pages.start < holes.start {
                     true => holes.start,
@@ -438,14 +449,16 @@ impl<T: MemoryOwner> OwnMapping<'_, T> {
         let vma = self.vma.as_ptr();
         // SAFETY: By the type invariants, the mmap lock is held for writing.
         unsafe { bindings::pinseal_vma_start_write(vma) };
+        let pages_of_change = |change: &Change| self.pages(&change.addresses());
         // SAFETY: By the type invariants; the VMA was locked above.
         unsafe {
             let mapping = ProtectedMapping::<T>::of(vma);
             if !mapping.is_shared() {
                 mapping.change(|map| {
-                    for change in changes.iter().take_while(|_| !fatal_signal_pending()) {
-                        map.protections.tidy(&self.pages(&change.addresses()));
-                    }
+                    // A task that is being killed needs no small map.
+                    let _ = map
+                        .protections
+                        .tidy_all(changes.iter().map(pages_of_change));
                 });
             }
             if self.state == State::Remapped && mapping.pages().targets.is_empty() {
