@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Which objects and pin handles processes have, as `/proc` tells.
+//! Which objects, pin handles and memfds processes have, as `/proc` tells.
 
 use crate::target::Target;
 use pinseal::Seals;
+use rustix::fs::{fcntl_get_seals, fstat};
 use std::{fs, io, path::Path};
 
 /// What the fdinfo of a descriptor of an object says.
@@ -98,21 +99,48 @@ impl Descriptor {
     }
 }
 
-/// A descriptor that was found.
-pub(crate) struct Found {
-    pub(crate) target: Target,
-    pub(crate) descriptor: Descriptor,
+/// What can be seen of a memfd.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct MemfdInfo {
+    /// The inode number of its memory.
+    pub(crate) memory: u64,
+    pub(crate) size: u64,
+    pub(crate) seals: Seals,
+    pub(crate) name: String,
 }
 
-/// The descriptors of ours that can be seen.
-pub(crate) struct Scan {
-    pub(crate) found: Vec<Found>,
+impl MemfdInfo {
+    /// That of a descriptor; `None` if it is no memfd, or cannot be looked at.
+    pub(crate) fn of(target: Target) -> Option<Self> {
+        let link = fs::read_link(format!("/proc/{}/fd/{}", target.pid, target.fd)).ok()?;
+        let name = memfd_name(link.to_str()?)?;
+        // A descriptor of the same open file: to open the file again would break leases of it.
+        let fd = target.open().ok()?;
+        let (stat, seals) = (fstat(&fd).ok()?, fcntl_get_seals(&fd).ok()?);
+        Some(Self {
+            memory: stat.st_ino,
+            size: stat.st_size.try_into().ok()?,
+            seals: Seals::from_bits(seals.bits()),
+            name: name.to_owned(),
+        })
+    }
+}
+
+/// The name of a memfd that a link of `/proc/PID/fd` leads to.
+fn memfd_name(link: &str) -> Option<&str> {
+    let name = link.strip_prefix("/memfd:")?;
+    Some(name.strip_suffix(" (deleted)").unwrap_or(name))
+}
+
+/// The descriptors that can be seen, as far as they are of interest.
+pub(crate) struct Scan<T> {
+    pub(crate) found: Vec<(Target, T)>,
     /// Processes that may not be looked into.
     pub(crate) hidden: u64,
 }
 
 /// Looks at the descriptors of all processes, or of one. What ends meanwhile is left out.
-pub(crate) fn scan(pid: Option<i32>) -> io::Result<Scan> {
+pub(crate) fn scan<T>(pid: Option<i32>, look: impl Fn(Target) -> Option<T>) -> io::Result<Scan<T>> {
     let mut pids = match pid {
         Some(pid) => vec![pid],
         None => numbers(Path::new("/proc"))?,
@@ -135,8 +163,7 @@ pub(crate) fn scan(pid: Option<i32>) -> io::Result<Scan> {
         fds.sort_unstable();
         scan.found.extend(fds.into_iter().filter_map(|fd| {
             let target = Target { pid, fd };
-            let descriptor = Descriptor::of(target)?;
-            Some(Found { target, descriptor })
+            Some((target, look(target)?))
         }));
     }
     Ok(scan)
@@ -192,6 +219,13 @@ mod tests {
         assert_eq!(kind("mirror:\tyes\n"), (HandleKind::Mirror, None));
         let asked = Some("asked".to_owned());
         assert_eq!(kind("lease:\tasked\n"), (HandleKind::Lease, asked));
+    }
+
+    #[test]
+    fn memfds_have_names() {
+        assert_eq!(memfd_name("/memfd:frames (deleted)"), Some("frames"));
+        assert_eq!(memfd_name("/memfd: (deleted)"), Some(""));
+        assert_eq!(memfd_name("/dev/pinseal"), None);
     }
 
     #[test]

@@ -58,12 +58,12 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Result<Exit> {
             ),
         ));
     };
-    let scan = proc::scan(None).map_err(|error| Failure::of("/proc", &error))?;
+    let scan = proc::scan(None, Descriptor::of).map_err(|error| Failure::of("/proc", &error))?;
     let handles: Vec<Line> = scan
         .found
         .iter()
-        .filter_map(|found| match &found.descriptor {
-            Descriptor::Handle(handle) => Some((found.target, handle)),
+        .filter_map(|(target, descriptor)| match descriptor {
+            Descriptor::Handle(handle) => Some((*target, handle)),
             Descriptor::Object(_) => None,
         })
         .filter(|(_, handle)| handle.object == info.object)

@@ -5,7 +5,7 @@
 use crate::{
     exit::{Exit, Failure, Result},
     output::{Output, numbers, words},
-    proc::{self, Descriptor, ObjectInfo},
+    proc::{self, Descriptor, MemfdInfo, ObjectInfo},
     target::Target,
     units::human_size,
 };
@@ -22,16 +22,29 @@ pub(crate) struct Args {
     /// Only those of the object with this number
     #[arg(long, value_name = "NUMBER")]
     object: Option<u64>,
+
+    /// Also memfds that are no objects, which `who` and `seal` take as well
+    #[arg(long, conflicts_with = "object")]
+    memfds: bool,
+}
+
+/// What a descriptor is of.
+enum Shown {
+    Object(ObjectInfo),
+    Memfd(MemfdInfo),
 }
 
 #[derive(Serialize)]
 struct Document {
-    objects: Vec<Line>,
+    objects: Vec<ObjectLine>,
+    /// If they were asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    memfds: Option<Vec<MemfdLine>>,
     hidden_processes: u64,
 }
 
 #[derive(Serialize)]
-struct Line {
+struct ObjectLine {
     pid: i32,
     fd: i32,
     command: String,
@@ -46,23 +59,34 @@ struct Line {
     name: String,
 }
 
+#[derive(Serialize)]
+struct MemfdLine {
+    pid: i32,
+    fd: i32,
+    command: String,
+    memory: u64,
+    size: u64,
+    seals: Vec<&'static str>,
+    name: String,
+}
+
 pub(crate) fn run(args: &Args, output: &mut Output) -> Result<Exit> {
-    let scan = proc::scan(args.pid).map_err(|error| Failure::of("/proc", &error))?;
-    let objects: Vec<(Target, ObjectInfo)> = scan
-        .found
-        .into_iter()
-        .filter_map(|found| match found.descriptor {
-            Descriptor::Object(info) => Some((found.target, info)),
-            Descriptor::Handle(_) => None,
-        })
-        .filter(|(_, info)| args.object.is_none_or(|number| number == info.object))
-        .collect();
-    if objects.is_empty() {
+    let scan = proc::scan(args.pid, |target| look(args, target))
+        .map_err(|error| Failure::of("/proc", &error))?;
+    if scan.found.is_empty() && !args.memfds {
         // An empty list of what cannot exist would mislead.
         Object::new(0).map_err(|error| Failure::of_device(&error))?;
     }
+    let (mut objects, mut memfds) = (Vec::new(), Vec::new());
+    for (target, shown) in &scan.found {
+        match shown {
+            Shown::Object(info) => objects.push(object_line(*target, info)),
+            Shown::Memfd(info) => memfds.push(memfd_line(*target, info)),
+        }
+    }
     let document = Document {
-        objects: objects.iter().map(line).collect(),
+        objects,
+        memfds: args.memfds.then_some(memfds),
         hidden_processes: scan.hidden,
     };
     output.show(&document, |output| {
@@ -78,7 +102,7 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Result<Exit> {
             words("COMMAND"),
             words("NAME"),
         ];
-        let rows: Vec<_> = objects.iter().map(row).collect();
+        let rows: Vec<_> = scan.found.iter().map(row).collect();
         output.table(columns, &rows)?;
         say_hidden(scan.hidden);
         Ok(())
@@ -86,8 +110,20 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
-fn line((target, info): &(Target, ObjectInfo)) -> Line {
-    Line {
+fn look(args: &Args, target: Target) -> Option<Shown> {
+    match Descriptor::of(target) {
+        Some(Descriptor::Object(info)) => args
+            .object
+            .is_none_or(|number| number == info.object)
+            .then_some(Shown::Object(info)),
+        Some(Descriptor::Handle(_)) => None,
+        None if args.memfds => MemfdInfo::of(target).map(Shown::Memfd),
+        None => None,
+    }
+}
+
+fn object_line(target: Target, info: &ObjectInfo) -> ObjectLine {
+    ObjectLine {
         pid: target.pid,
         fd: target.fd,
         command: proc::command(target.pid),
@@ -103,21 +139,50 @@ fn line((target, info): &(Target, ObjectInfo)) -> Line {
     }
 }
 
-fn row((target, info): &(Target, ObjectInfo)) -> [String; 10] {
+fn memfd_line(target: Target, info: &MemfdInfo) -> MemfdLine {
+    MemfdLine {
+        pid: target.pid,
+        fd: target.fd,
+        command: proc::command(target.pid),
+        memory: info.memory,
+        size: info.size,
+        seals: info.seals.names().collect(),
+        name: info.name.clone(),
+    }
+}
+
+fn row((target, shown): &(Target, Shown)) -> [String; 10] {
+    let none = || "-".to_owned();
+    let (object, size, seals, [pins, leases, waiters], name) = match shown {
+        Shown::Object(info) => (
+            info.object.to_string(),
+            info.size,
+            match info.sealing {
+                Some(sealing) => format!("{} (adding {sealing})", info.seals),
+                None => info.seals.to_string(),
+            },
+            [info.pins, info.leases, info.waiters].map(|number| number.to_string()),
+            &info.name,
+        ),
+        Shown::Memfd(info) => (
+            none(),
+            info.size,
+            info.seals.to_string(),
+            [none(), none(), none()],
+            &info.name,
+        ),
+    };
     [
         target.pid.to_string(),
         target.fd.to_string(),
-        info.object.to_string(),
-        human_size(info.size),
-        match info.sealing {
-            Some(sealing) => format!("{} (adding {sealing})", info.seals),
-            None => info.seals.to_string(),
-        },
-        info.pins.to_string(),
-        info.leases.to_string(),
-        info.waiters.to_string(),
+        object,
+        human_size(size),
+        seals,
+        pins,
+        leases,
+        waiters,
         proc::command(target.pid),
-        info.name.clone(),
+        name.clone(),
     ]
 }
 

@@ -5,9 +5,9 @@
 use crate::support::{
     LONG, assert_says, command, ctl, document, end, fdinfo, filled, json, page, signal, target,
 };
-use pinseal::{Object, Options, Seals};
+use pinseal::{Memfd, Object, Options, Seals};
 use rustix::{
-    fs::{MemfdFlags, memfd_create},
+    fs::{MemfdFlags, SealFlags, fcntl_add_seals, fstat, memfd_create},
     pipe::{SpliceFlags, pipe, splice},
     process::Signal,
 };
@@ -102,6 +102,50 @@ fn ls_shows_what_is_being_added() {
     assert_eq!(own["objects"][0]["sealing"], value!(["write"]));
     assert_says(&ctl(0, &["ls"]).out, "(adding write)");
     drop(pending);
+}
+
+#[test]
+fn ls_lists_memfds_when_asked() {
+    let object = filled(1);
+    let memfd = memfd();
+    fcntl_add_seals(&memfd, SealFlags::GROW).unwrap();
+    let own = json(0, &["ls", "--pid", &own_pid(), "--memfds"]);
+    let find = |list: &str, fd: i32| {
+        let lines = own[list].as_array().unwrap();
+        lines.iter().find(|line| line["fd"] == fd).cloned()
+    };
+    assert!(find("objects", object.as_raw_fd()).is_some());
+    assert!(find("memfds", object.as_raw_fd()).is_none());
+    let line = find("memfds", memfd.as_raw_fd()).unwrap();
+    assert_eq!(line["size"], 2 * page());
+    assert_eq!(line["seals"], value!(["grow"]));
+    assert_eq!(line["memory"], fstat(&memfd).unwrap().st_ino);
+    assert_eq!(line["name"], "theirs");
+
+    let text = ctl(0, &["ls", "--pid", &own_pid(), "--memfds"]).out;
+    let is_row = |line: &&str| line.ends_with("theirs");
+    let row = text.lines().find(is_row).unwrap();
+    let cells: Vec<&str> = row.split_whitespace().collect();
+    assert_eq!(
+        cells[..3],
+        [own_pid(), memfd.as_raw_fd().to_string(), "-".into()]
+    );
+    assert_eq!(cells[4..8], ["grow", "-", "-", "-"]);
+
+    let unasked = json(0, &["ls", "--pid", &own_pid()]);
+    assert!(unasked.get("memfds").is_none());
+    ctl(2, &["ls", "--object", "1", "--memfds"]);
+}
+
+#[test]
+fn an_object_made_as_a_memfd_is_an_object() {
+    let object = Options::new().memfd(Memfd::default()).create().unwrap();
+    let own = json(0, &["ls", "--pid", &own_pid(), "--memfds"]);
+    let has = |list: &str| {
+        let lines = own[list].as_array().unwrap();
+        lines.iter().any(|line| line["fd"] == object.as_raw_fd())
+    };
+    assert!(has("objects") && !has("memfds"));
 }
 
 #[test]
