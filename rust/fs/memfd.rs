@@ -27,7 +27,10 @@ use crate::{
     },
     sync::once::get_or_try_init, //
 };
-use core::marker::PhantomData;
+use core::{
+    marker::PhantomData,
+    ptr, //
+};
 use kernel::{
     container_of,
     cred::Credential,
@@ -166,6 +169,12 @@ impl<T: MemoryOwner> MemfdOperations<T> {
             (*file.as_ptr()).private_data = owner.into_foreign();
         }
         Ok(file.share())
+    }
+
+    /// Whether a file has these operations.
+    pub(super) fn are_of(&self, operations: *const bindings::file_operations) -> bool {
+        let table = self.table.as_ref();
+        table.is_some_and(|table| ptr::eq(operations, &table.operations))
     }
 
     /// Returns shmem's operations.

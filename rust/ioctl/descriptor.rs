@@ -143,7 +143,7 @@ pub(super) fn attach(file: MemoryFile<'_, OpenObject>, arg: Argument) -> Result 
     }
     // CAST: A negative number is no descriptor, and is none after the cast.
     let lower = LocalFile::fget(request.fd as u32)?;
-    let lower = LowerFile::new(lower, flags.is_read_only(), file)?;
+    let lower = LowerFile::new::<OpenObject>(lower, flags.is_read_only())?;
     file.owner().attach(lower, flags, file)
 }
 

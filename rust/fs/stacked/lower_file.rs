@@ -6,6 +6,7 @@
 //! C headers: [`include/linux/fs.h`](srctree/include/linux/fs.h),
 //! [`include/linux/pagemap.h`](srctree/include/linux/pagemap.h)
 
+use super::operations::are_stacked;
 use crate::{
     bindings,
     compat::{
@@ -14,10 +15,7 @@ use crate::{
     },
     fs::{
         memfd_file::reopen_file,
-        memory_file::{
-            MemoryFile,
-            MemoryOwner, //
-        },
+        memory_file::MemoryOwner,
         set_size::set_size_locked, //
     },
     mm::page_batch::PageBatch, //
@@ -91,15 +89,10 @@ impl LowerFile {
     ///
     /// # Errors
     ///
-    /// `EINVAL` when it is no regular file, one of hugetlbfs, one of the module of `like`, or open with
-    /// `O_DIRECT`. `EBADF` when it is not open for reading and, unless `read_only`, writing. `EPERM` when
+    /// `EINVAL` when it is no regular file, one of hugetlbfs, one of this module, or open with `O_DIRECT`. `EBADF` when it is not open for reading and, unless `read_only`, writing. `EPERM` when
     /// it is to be written to, and append-only or immutable. `ETXTBSY` when it is a swap file.
     /// `EOPNOTSUPP` when its file system is not known, or has no page cache for it. Those of opening it.
-    pub(crate) fn new<T: MemoryOwner>(
-        file: ARef<LocalFile>,
-        read_only: bool,
-        like: MemoryFile<'_, T>,
-    ) -> Result<Self> {
+    pub(crate) fn new<T: MemoryOwner>(file: ARef<LocalFile>, read_only: bool) -> Result<Self> {
         // SAFETY: The file is open, and keeps its inode alive.
         let (mode, inode_flags) = unsafe {
             let inode = (*file.as_ptr()).f_inode;
@@ -133,10 +126,12 @@ impl LowerFile {
             return Err(ETXTBSY);
         }
         // SAFETY: The file is open; its operations never change.
-        let operations = unsafe { &*(*file.as_ptr()).f_op };
-        if operations.owner == like.module() {
+        let operations = unsafe { (*file.as_ptr()).f_op };
+        if T::memfd_operations().are_of(operations) || are_stacked(operations) {
             return Err(EINVAL);
         }
+        // SAFETY: As above.
+        let operations = unsafe { &*operations };
         // SAFETY: The file is open, and keeps its page cache.
         let is_cached = unsafe { (*(*(*file.as_ptr()).f_mapping).a_ops).read_folio.is_some() };
         // SAFETY: The file is open.

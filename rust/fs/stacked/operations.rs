@@ -102,13 +102,18 @@ pub(in crate::fs) unsafe fn make_stacked(
     Ok(())
 }
 
+/// Whether these are the operations of stacked files.
+pub(super) fn are_stacked(operations: *const bindings::file_operations) -> bool {
+    let table = TABLE.as_ref();
+    table.is_some_and(|table| ptr::eq(operations, &table.operations))
+}
+
 /// The stack of a file, if it is stacked.
 pub(in crate::fs) fn stack_of(file: &MemfdFile) -> Option<ArcBorrow<'_, Stack>> {
-    let table = TABLE.as_ref()?;
     // SAFETY: The file is open; its operations never change.
-    let is_stacked = unsafe { ptr::eq((*file.as_ptr()).f_op, &table.operations) };
+    let operations = unsafe { (*file.as_ptr()).f_op };
     // SAFETY: With these operations, it is a stacked file, which is open.
-    is_stacked.then(|| unsafe { stack_of_raw(file.as_ptr()) })
+    are_stacked(operations).then(|| unsafe { stack_of_raw(file.as_ptr()) })
 }
 
 /// # Safety
