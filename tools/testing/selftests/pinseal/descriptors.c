@@ -562,7 +562,8 @@ TEST_F(import, refuses_append_only_files)
 {
 	int flags;
 
-	ASSERT_EQ(0, sys(ioctl(self->memfd, FS_IOC_GETFLAGS, &flags)));
+	if (sys(ioctl(self->memfd, FS_IOC_GETFLAGS, &flags)) == -ENOTTY)
+		SKIP(return, "no flags there");
 	flags |= FS_APPEND_FL;
 	ASSERT_EQ(0, sys(ioctl(self->memfd, FS_IOC_SETFLAGS, &flags)));
 	EXPECT_REFUSED(EPERM, dup(self->memfd));

@@ -84,6 +84,9 @@ static inline int ps_ioctl(int fd, unsigned long cmd, void *arg)
 }
 
 #ifdef __x86_64__
+/* has_32_bit_calls() - whether the kernel has the entry of 32-bit programs. */
+bool has_32_bit_calls(void);
+
 /* ioctl_32() - ioctl() through the entry of 32-bit programs. */
 static inline int ioctl_32(int fd, unsigned int cmd, void *arg)
 {
