@@ -48,6 +48,11 @@ pub(crate) fn size(text: &str) -> Result<u64, String> {
         .ok_or_else(|| "a size is a number of bytes, or one with K, M or G".to_owned())
 }
 
+/// A number of things: "1 page", "3 pages".
+pub(crate) fn counted(number: u64, one: &str, more: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { more })
+}
+
 /// A size for people.
 pub(crate) fn human_size(bytes: u64) -> String {
     let (shift, unit) = match bytes {
@@ -94,6 +99,12 @@ mod tests {
         for wrong in ["", "K", "-1", "1.5M", "1T", "99999999999999G"] {
             assert!(size(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn one_thing_is_no_things() {
+        assert_eq!(counted(1, "page", "pages"), "1 page");
+        assert_eq!(counted(0, "page", "pages"), "0 pages");
     }
 
     #[test]

@@ -7,7 +7,7 @@ use crate::{
     output::{Output, numbers, words},
     proc::{self, Descriptor, MemfdInfo, ObjectInfo},
     target::Target,
-    units::human_size,
+    units::{counted, human_size},
 };
 use pinseal::Object;
 use serde::Serialize;
@@ -190,7 +190,8 @@ fn row((target, shown): &(Target, Shown)) -> [String; 10] {
 pub(super) fn say_hidden(processes: u64) {
     if processes > 0 {
         anstream::eprintln!(
-            "pinsealctl: {processes} processes may not be looked into; root sees them"
+            "pinsealctl: {} may not be looked into; root sees all",
+            counted(processes, "process", "processes")
         );
     }
 }

@@ -6,6 +6,7 @@ use crate::{
     exit::{Exit, Failure, Result},
     output::{Output, numbers, words},
     target::Target,
+    units::counted,
 };
 use pinseal::Folio;
 use serde::Serialize;
@@ -79,8 +80,9 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Result<Exit> {
             output.table(columns, &rows)?;
         }
         output.line(&format!(
-            "{} pages are in use, {} of them pinned",
-            pins.pinned_pages, pins.dma_pinned_pages
+            "{}, {} of them pinned",
+            counted(pins.pinned_pages, "page is in use", "pages are in use"),
+            pins.dma_pinned_pages
         ))
     })?;
     Ok(Exit::Done)

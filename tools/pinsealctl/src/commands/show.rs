@@ -7,7 +7,7 @@ use crate::{
     output::Output,
     proc::{self, Descriptor, ObjectInfo},
     target::{Memory, Target},
-    units::human_size,
+    units::{counted, human_size},
 };
 use serde::Serialize;
 use std::fs;
@@ -132,7 +132,7 @@ fn in_list(info: &ObjectInfo) -> Vec<(&'static str, String)> {
         rows.push(("memory", format!("inode {memory}")));
     }
     if info.protections > 0 {
-        rows.push(("protections", format!("{} ranges", info.protections)));
+        rows.push(("protections", counted(info.protections, "range", "ranges")));
     }
     if let Some(seals) = info.sealing {
         rows.push(("adding", format!("{seals}, in the background")));

@@ -124,6 +124,6 @@ fn hidden_processes_are_counted() {
     assert_eq!(ended.code, 0, "{ended:?}");
     assert_says(
         &ended.err,
-        "processes may not be looked into; root sees them",
+        "processes may not be looked into; root sees all",
     );
 }
