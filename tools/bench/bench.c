@@ -17,7 +17,8 @@
  * Names that begin with wake_ are of pinseal only: in place of memfd a waiter that polls for
  * the release, in place of pinseal one that is woken up. Names that begin with crowd_ are of
  * asynchronous seals: alone, and in or beside a crowd of them. Names that begin with protect_ are
- * of mprotect() against PINSEAL_IOC_PROTECT: protections.c.
+ * of mprotect() against PINSEAL_IOC_PROTECT: protections.c; page_scan_, of reading cache lines against a
+ * seal: page_scans.c.
  */
 #include <sys/eventfd.h>
 #include <sys/utsname.h>
@@ -26,6 +27,7 @@
 #include "contest.h"
 #include "crowd.h"
 #include "direct_read.h"
+#include "page_scans.h"
 #include "protections.h"
 #include "report.h"
 #include "stacked_objects.h"
@@ -678,6 +680,13 @@ int main(int argc, char **argv)
 			 (struct trial){ HOLD_HANDLE, seal_asynchronously });
 		in_turns("wake_lease", "return after a request, eventfd or lease", woken_requesters,
 			 (struct trial){ 0 });
+		columns_end();
+	}
+
+	if (is_any_wanted("page_scan_")) {
+		printf("\nA clean seal, for each page, against reading one cold cache line\n\n");
+		columns_begin("cold line", "seal");
+		page_scans();
 		columns_end();
 	}
 
