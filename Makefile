@@ -86,6 +86,8 @@ help:
 ##                         some tests in one guest
 ##   make test KERNEL=debug
 ##                         under debug kernels (or kcsan)
+##   make test KERNEL=uml TEST=seals
+##                         natively, in user-mode Linux: the quick way
 ##   make test FLAVOURS="rt-amd64 ..."
 ##                         under other kernels of qemu/flavours
 ##   make test KDIR=/path/to/build

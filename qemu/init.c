@@ -20,7 +20,8 @@
  * the folder /on-demand/NAME.
  *
  * The kernel passes NAME=VALUE of its command line to init's environment, and init passes
- * that to the programs.
+ * that to the programs. PINSEAL_PORT is a serial line in place of the virtio-serial port, of machines
+ * that have no virtio (user-mode Linux).
  *
  * Modules and programs are in the folder that init is in. Where another program is init
  * (virtme-ng's), this one reports to its standard output, has the answers from its standard
@@ -45,6 +46,7 @@
 #include <sys/sysmacros.h>
 #include <sys/utsname.h>
 #include <sys/wait.h>
+#include <termios.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -184,6 +186,19 @@ static int list(const char *path, struct dirent ***names)
 	int n = scandir(path, names, no_dots, alphasort);
 
 	return n < 0 ? 0 : n;
+}
+
+/* Opens a serial line, and has it pass everything on as it is. */
+static int open_line(const char *path)
+{
+	int fd = open(path, O_RDWR | O_CLOEXEC | O_NOCTTY);
+	struct termios line;
+
+	if (fd >= 0 && !tcgetattr(fd, &line)) {
+		cfmakeraw(&line);
+		tcsetattr(fd, TCSANOW, &line);
+	}
+	return fd;
 }
 
 /* Opens the port by its name once the driver has found it. */
@@ -518,7 +533,9 @@ int main(int argc, char **argv)
 		wrong = early_object();
 	mount_all();
 	if (is_init()) {
-		answers = port = open_port();
+		const char *line = getenv("PINSEAL_PORT");
+
+		answers = port = line ? open_line(line) : open_port();
 	} else {
 		answers = fcntl(0, F_DUPFD_CLOEXEC, 3);
 		port = fcntl(1, F_DUPFD_CLOEXEC, 3);

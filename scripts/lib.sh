@@ -120,6 +120,12 @@ fsx_dir() {
 		"$PINSEAL_SRC/tools/testing/selftests/pinseal/fsx/wrapped.c")"
 }
 
+# The folder with stress-ng for the architecture of the current flavour.
+stress_dir() {
+	printf '%s/stress-ng-%s-%s\n' "$PINSEAL_CACHE" "$DEB_ARCH" "$(key "$SUITE" \
+		"$PINSEAL_SRC/scripts/setup-stress-ng" "$PINSEAL_SRC/qemu/stress-packages")"
+}
+
 # The folder with the crates of the Rust programs, for both architectures.
 crates_dir() { printf '%s/crates-%s\n' "$PINSEAL_CACHE" "$(key "$PINSEAL_SRC/tools/Cargo.lock")"; }
 
@@ -175,17 +181,20 @@ flavour() {
 	arm64) CROSS_COMPILE=aarch64-linux-gnu- ;;
 	*) die "qemu/flavours: '$1' has an unknown ARCH '$ARCH'" ;;
 	esac
+	# What the kernel calls it.
+	KERNEL_ARCH=$ARCH
+	[ "$CONFIGURATION" != uml ] || KERNEL_ARCH=um
 	# The kernel's compilers, as arguments of make. Rust with KASAN needs clang.
 	FRAGMENTS=()
 	case $CONFIGURATION in
 	kdir) TOOLCHAIN=() ;;
-	stock | tree*) TOOLCHAIN=(CC="${CROSS_COMPILE}gcc-$GCC_VERSION" HOSTCC="gcc-$GCC_VERSION") ;;
+	stock | tree* | uml) TOOLCHAIN=(CC="${CROSS_COMPILE}gcc-$GCC_VERSION" HOSTCC="gcc-$GCC_VERSION") ;;
 	*)
 		FRAGMENTS=("$PINSEAL_SRC/qemu/config/"{base,"base-$ARCH","$CONFIGURATION"}.config)
 		TOOLCHAIN=(LLVM=1)
 		;;
 	esac
-	TOOLCHAIN+=(ARCH="$ARCH" CROSS_COMPILE="$CROSS_COMPILE")
+	TOOLCHAIN+=(ARCH="$KERNEL_ARCH" CROSS_COMPILE="$CROSS_COMPILE")
 }
 
 # flavours_of [ARCH]: that of $PINSEAL_KDIR, or the flavours in $FLAVOURS, or else the first one of
@@ -229,7 +238,7 @@ kernel() {
 	ARCHIVE_DIR=$PINSEAL_CACHE/archive-$DEB_FLAVOUR-$(key "${!pin}" "$SERIES" "$KERNEL_SUITE")
 	VERSION='' RELEASE='' SOURCE_DIR='' KERNEL_DIR='' WORK_DIR='' PROGRAMS_DIR='' TREE_DIR='' MODULE=ours
 	case $CONFIGURATION in
-	tree) MODULE=none ;;
+	tree | uml) MODULE=none ;;
 	tree-m) MODULE=its ;;
 	kdir) [ "$(kdir_setting CONFIG_PINSEAL)" != y ] || MODULE=none ;;
 	esac
@@ -242,6 +251,7 @@ kernel() {
 	case $CONFIGURATION in
 	tree) KERNEL_DIR=$TREE_DIR ;;
 	tree-m) KERNEL_DIR=$TREE_DIR/m ;;
+	uml) KERNEL_DIR=$TREE_DIR/uml ;;
 	kdir)
 		KERNEL_DIR=${PROGRAMS_DIR%/*}/kernel-kdir-$(key "$PINSEAL_KDIR")
 		RELEASE=$(cat "$PINSEAL_KDIR/include/config/kernel.release")
@@ -258,7 +268,7 @@ kernel() {
 setup_kernel() {
 	case $CONFIGURATION in
 	tree*) echo "$PINSEAL_SRC/scripts/setup-tree-kernel" ;;
-	stock | kdir) echo "$PINSEAL_SRC/scripts/setup-$CONFIGURATION-kernel" ;;
+	stock | uml | kdir) echo "$PINSEAL_SRC/scripts/setup-$CONFIGURATION-kernel" ;;
 	*) echo "$PINSEAL_SRC/scripts/setup-own-kernel" ;;
 	esac
 }

@@ -1,18 +1,31 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # shellcheck shell=bash
 #
-# The emulated machine of guests. To be sourced after lib.sh.
+# The emulated machine of guests, and that of user-mode Linux. To be sourced after lib.sh.
 
 # Sets for the current flavour: QEMU, the program; the array MACHINE, its options; MEMORY; CPUS;
-# and the array KERNEL_PARAMETERS, without consoles.
-#
+# and the array KERNEL_PARAMETERS, without consoles. User-mode Linux needs no QEMU.
+machine() {
+	local cpus=${PINSEAL_CPUS:-2}
+
+	KERNEL_PARAMETERS=(loglevel=5 panic=-1 oops=panic)
+	if [ "$CONFIGURATION" = uml ]; then
+		CPUS=$cpus MEMORY=1G
+	else
+		emulated_machine "$cpus"
+	fi
+	# shellcheck disable=SC2206 # these are words
+	KERNEL_PARAMETERS+=($PARAMETERS)
+	[ -z "${PINSEAL_TEST_LONG-}" ] || KERNEL_PARAMETERS+=("PINSEAL_TEST_LONG=$PINSEAL_TEST_LONG")
+}
+
 # Guests run under TCG, the same everywhere; a /dev/kvm that exists need not work.
 # PINSEAL_ACCEL=kvm overrides that, but not for virtme-ng.
-machine() {
-	local accel=${PINSEAL_ACCEL:-tcg,thread=multi} cpu cpus=${PINSEAL_CPUS:-2} disk name limit=
+emulated_machine() {
+	local accel=${PINSEAL_ACCEL:-tcg,thread=multi} cpu cpus=$1 disk name limit=
 
 	[ -z "$VNG" ] && [ "$ARCH" = "$(uname -m | sed s/aarch64/arm64/)" ] || accel=tcg,thread=multi
-	KERNEL_PARAMETERS=(loglevel=5 "maxcpus=$cpus" panic=-1 oops=panic)
+	KERNEL_PARAMETERS+=("maxcpus=$cpus")
 	case $ARCH in
 	x86_64)
 		# With five-level page tables, a KASAN kernel that is interrupted while it identifies
@@ -52,7 +65,4 @@ machine() {
 		MEMORY=3G
 		KERNEL_PARAMETERS+=(cgroup.memory=nokmem)
 	fi
-	# shellcheck disable=SC2206 # these are words
-	KERNEL_PARAMETERS+=($PARAMETERS)
-	[ -z "${PINSEAL_TEST_LONG-}" ] || KERNEL_PARAMETERS+=("PINSEAL_TEST_LONG=$PINSEAL_TEST_LONG")
 }

@@ -113,9 +113,11 @@ plan_kernels() {
 	plan_source "$@"
 	for flavour; do
 		kernel "$flavour"
-		[ ! -d "${KERNEL_DIR:-/none}" ] || [[ "$CONFIGURATION" =~ ^(tree|kdir) ]] || continue
+		[ ! -d "${KERNEL_DIR:-/none}" ] || [[ "$CONFIGURATION" =~ ^(tree|uml|kdir) ]] || continue
 		if [[ $CONFIGURATION = tree* ]]; then
 			plan "kernel $flavour: building it with pinseal in its source, half an hour at first" setup-tree-kernel "$flavour"
+		elif [ "$CONFIGURATION" = uml ]; then
+			plan "kernel $flavour: building it with pinseal in its source, ten minutes at first" setup-uml-kernel "$flavour"
 		elif [ "$CONFIGURATION" = kdir ]; then
 			plan "kernel of $PINSEAL_KDIR: its image and modules" setup-kdir-kernel "$flavour"
 		elif [ "$CONFIGURATION" = stock ]; then

@@ -18,6 +18,11 @@
 tests_of_flavour() {
 	local list lists=()
 
+	if [ "$CONFIGURATION" = uml ]; then
+		basename -s .c "$PINSEAL_SRC"/tools/testing/selftests/pinseal/*.c |
+			grep -vxFf <(listed not-uml-tests)
+		return
+	fi
 	if [ "$CONFIGURATION" != stock ]; then
 		lists=(own-kernel-tests)
 		[ -z "${HAMMER-}" ] || lists=(hammer-tests own-kernel-tests)

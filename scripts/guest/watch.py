@@ -215,10 +215,10 @@ def verdict(options, guest, report, console):
     elif guest.silent:
         wrong.append((f"guest lost {where}: silent for {guest.silent:.0f} s", tail, running))
     elif not report.done:
-        wrong.append((f"guest lost {where}: QEMU ended with status {guest.status}, "
+        wrong.append((f"guest lost {where}: its machine ended with status {guest.status}, "
                       "the report did not", tail, running))
     elif guest.status:
-        wrong.append((f"QEMU ended with status {guest.status}", tail, running))
+        wrong.append((f"the guest's machine ended with status {guest.status}", tail, running))
     elif options.mode == "tests" and not report.reloaded and not wrong:
         wrong.append(("the module was not unloaded and loaded again", [], running))
     for who, complaint in splats(console):
