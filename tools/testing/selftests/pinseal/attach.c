@@ -231,7 +231,7 @@ TEST_F(stacked, a_pin_fills_and_its_stores_are_written)
 
 TEST_F(stacked, a_used_object_is_refused)
 {
-	int other = ps_create(self->page), pipes[2], read_only;
+	int other = ps_create(self->page), pipes[2], read_only, created;
 	char path[64];
 
 	EXPECT_EQ(-EBUSY, ps_attach(self->fd, self->lower, 0));
@@ -242,6 +242,11 @@ TEST_F(stacked, a_used_object_is_refused)
 	EXPECT_EQ(-EINVAL, ps_attach(other, self->lower, 8));
 	EXPECT_EQ(-EBADF, ps_attach(other, -1, 0));
 	EXPECT_EQ(-EINVAL, ps_attach(other, self->fd, 0));
+	created = obj_create(CREATED, page_size());
+	ASSERT_LE(0, created);
+	EXPECT_EQ(-EINVAL, ps_attach(other, created, 0));
+	EXPECT_EQ(-EINVAL, ps_attach(other, created, PINSEAL_ATTACH_RDONLY));
+	close(created);
 	ASSERT_EQ(0, pipe(pipes));
 	EXPECT_EQ(-EINVAL, ps_attach(other, pipes[0], 0));
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", self->lower);

@@ -560,10 +560,11 @@ TEST_F(import, refuses_what_cannot_be_sealed)
 /* Append-only: seals would not say all that is allowed. */
 TEST_F(import, refuses_append_only_files)
 {
-	int flags;
+	int flags, ret = sys(ioctl(self->memfd, FS_IOC_GETFLAGS, &flags));
 
-	if (sys(ioctl(self->memfd, FS_IOC_GETFLAGS, &flags)) == -ENOTTY)
+	if (ret == -ENOTTY)
 		SKIP(return, "no flags there");
+	ASSERT_EQ(0, ret);
 	flags |= FS_APPEND_FL;
 	ASSERT_EQ(0, sys(ioctl(self->memfd, FS_IOC_SETFLAGS, &flags)));
 	EXPECT_REFUSED(EPERM, dup(self->memfd));

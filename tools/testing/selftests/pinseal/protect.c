@@ -13,6 +13,7 @@
 #include "bytes.h"
 #include "large_folio.h"
 #include "protect.h"
+#include "random.h"
 #include "state.h"
 #include "sysfile.h"
 #include "uring.h"
@@ -532,6 +533,69 @@ TEST_F(protect_command, all_or_none_of_the_ranges_change)
 	EXPECT_EQ(-ENOMEM, ps_protect_ranges(self->fd, unmapped, 2));
 	EXPECT_EQ(0, ps_protections(self->fd, self->p, N * self->page, NULL, 0));
 	EXPECT_PROT(1, RW);
+}
+
+/* Some are copied before the one that cannot be. */
+TEST_F(protect_command, an_array_that_is_not_all_there_changes_nothing)
+{
+	size_t n = self->page / sizeof(struct pinseal_protect_range);
+	struct pinseal_protect_range *ranges;
+
+	ranges = mmap(NULL, 2 * self->page, RW, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	ASSERT_NE(MAP_FAILED, ranges);
+	for (size_t i = 0; i < n; i++)
+		ranges[i] = a_range(at(i % N), self->page, PROT_READ);
+	ASSERT_EQ(0, mprotect((char *)ranges + self->page, self->page, PROT_NONE));
+	EXPECT_EQ(-EFAULT, ps_protect_ranges(self->fd, ranges, n + 1));
+	ranges[n - 1].flags = 2;
+	EXPECT_EQ(-EINVAL, ps_protect_ranges(self->fd, ranges, n));
+	EXPECT_EQ(0, ps_protections(self->fd, self->p, N * self->page, NULL, 0));
+	EXPECT_PROT(1, RW);
+}
+
+/* Small ranges that follow each other, and long ones, in any order: later ones win. */
+TEST_F(protect_command, an_array_is_as_its_ranges_one_by_one)
+{
+	enum { PAGES = 200, RANGES = 40 };
+	struct random r = random_for(1, 0, 0, 0);
+	struct pinseal_protect_range ranges[RANGES];
+	int prot[PAGES];
+	unsigned int i, round;
+	char *p;
+
+	ASSERT_EQ(0, obj_resize(self->fd, PAGES * self->page));
+	/* Two mappings, side by side. */
+	p = mmap(NULL, PAGES * self->page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	ASSERT_NE(MAP_FAILED, p);
+	for (i = 0; i < PAGES; i++)
+		prot[i] = RW;
+	i = PAGES / 2 * self->page;
+	ASSERT_EQ(p, mmap(p, i, RW, MAP_SHARED | MAP_FIXED, self->fd, i));
+	ASSERT_EQ(p + i, mmap(p + i, i, RW, MAP_SHARED | MAP_FIXED, self->fd, 0));
+	for (round = 0; round < test_rounds(20, 200); round++) {
+		for (i = 0; i < RANGES; i++) {
+			size_t start = (round * 7 + i + random_below(&r, 4)) % PAGES;
+			size_t n = once_in(&r, 12) ? 1 + random_below(&r, PAGES) : 1;
+			int new = one_of(&r, PROT_NONE, PROT_READ, RW);
+
+			if (n > PAGES - start)
+				n = PAGES - start;
+			ranges[i] = a_range(p + start * self->page, n * self->page, new);
+			while (n--)
+				prot[start + n] = new;
+		}
+		ASSERT_EQ(0, ps_protect_ranges(self->fd, ranges, RANGES));
+		for (i = 0; i < PAGES; i++) {
+			char *page = p + i * self->page;
+
+			ASSERT_EQ(prot[i] & PROT_READ ? 0 : SIGSEGV, ps_touch(page, false)) {
+				TH_LOG("round %u, page %u", round, i);
+			}
+			ASSERT_EQ(prot[i] & PROT_WRITE ? 0 : SIGSEGV, ps_touch(page, true)) {
+				TH_LOG("round %u, page %u", round, i);
+			}
+		}
+	}
 }
 
 TEST_F(protect_command, it_costs_no_mapping)
