@@ -425,7 +425,7 @@ impl Protections {
     }
 
     /// Number of ranges that begin in a chunk or with the page after it, with the one content and with the
-    /// other, both without those that do so with either.
+    /// other. A range that begins with both may be missing in both numbers.
     fn count_ranges_of(&self, chunk: usize, contents: [&Chunk; 2]) -> [usize; 2] {
         let differ = contents[0].differs(contents[1]);
         let (first, last) = (chunk * CHUNK, chunk * CHUNK + (CHUNK - 1));

@@ -95,6 +95,7 @@ pub(crate) struct Changes<'a> {
 }
 
 impl<'a> Changes<'a> {
+    /// Takes changes, none of which is empty.
     pub(crate) fn new(all: &'a [Change]) -> Self {
         let first = all.first().map_or(0..0, Change::addresses);
         let hull = all.iter().fold(first, |hull, change| {

@@ -89,9 +89,10 @@ impl LowerFile {
     ///
     /// # Errors
     ///
-    /// `EINVAL` when it is no regular file, one of hugetlbfs, one of this module, or open with `O_DIRECT`. `EBADF` when it is not open for reading and, unless `read_only`, writing. `EPERM` when
-    /// it is to be written to, and append-only or immutable. `ETXTBSY` when it is a swap file.
-    /// `EOPNOTSUPP` when its file system is not known, or has no page cache for it. Those of opening it.
+    /// `EINVAL` when it is no regular file, one of hugetlbfs, one of this module, or open with `O_DIRECT`.
+    /// `EBADF` when it is not open for reading and, unless `read_only`, writing. `EPERM` when it is to be
+    /// written to, and append-only or immutable. `ETXTBSY` when it is a swap file. `EOPNOTSUPP` when its
+    /// file system is not known, or has no page cache for it. Those of opening it.
     pub(crate) fn new<T: MemoryOwner>(file: ARef<LocalFile>, read_only: bool) -> Result<Self> {
         // SAFETY: The file is open, and keeps its inode alive.
         let (mode, inode_flags) = unsafe {
