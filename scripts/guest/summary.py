@@ -16,6 +16,12 @@ import sys
 SLOWEST = 10
 # The failures of one program that are named.
 NAMED = 20
+# What is before a line that a test or a kernel has printed.
+QUOTE = "    | "
+
+
+def quoted(failure):
+    return [QUOTE + line for line in failure["said"]]
 
 
 def commands(matrix, settings, kdir):
@@ -65,7 +71,7 @@ class Flavour:
             guest = nothing
         # `make hammer RUN=` goes on with a run that was interrupted.
         if not guest["complete"] and not os.path.exists(os.path.join(folder, "interrupted")):
-            guest["problems"] = [{"text": "the guest was not watched to its end", "test": None}]
+            guest["problems"] = [{"text": "the guest was not watched to its end", "test": None, "said": []}]
         return guest
 
     def rows(self):
@@ -97,14 +103,16 @@ class Flavour:
                     said = program["failures"][:NAMED]
                     more = len(program["failures"]) - len(said)
                     lines = tests.setdefault(program["name"], [])
-                    lines += [f"{program['name']}{seed}: {test}" for test in said]
+                    for failure in said:
+                        lines.append(f"{program['name']}{seed}: {failure['test']}")
+                        lines += quoted(failure)
                     if more:
                         lines.append(f"{program['name']}: {more} more")
             for problem in guest["problems"]:
                 test = problem["test"] if problem["test"] in names else None
-                tests.setdefault(test, []).append(problem["text"])
+                tests.setdefault(test, []).extend([problem["text"], *quoted(problem)])
             for test, lines in tests.items():
-                yield from (f"  {self.name} {line}" for line in lines)
+                yield from (line if line.startswith(QUOTE) else f"  {self.name} {line}" for line in lines)
                 if names:
                     yield f"    again: {self._again(guest, test)}"
             if tests and guest["kept"]:

@@ -15,6 +15,7 @@ import argparse
 import fcntl
 import json
 import os
+import re
 import select
 import signal
 import subprocess
@@ -22,8 +23,16 @@ import sys
 import time
 
 from console import panic, splats
-from report import Report
+from report import BEGUN, Report
 from symbols import NoSymbols, Symbols
+
+# The lines of a failure that its summary repeats: the machine that ran it may be gone when it is read.
+SAID = 24
+# What a console has before each line.
+STAMP = re.compile(r"^\[\s*\d+\.\d+\](?:\[\s*\w+\])? ?")
+# Lines of an oops that name no function: registers, modules, code.
+SILENT = re.compile(r"$|Code:|Modules linked in|Hardware name|R[A-Z0-9]{2}: |[DEFC]S: |CR\d: |DR\d: "
+                    r"|x\d+ *: |PGD |Mem abort|Data abort|  ?(?:ESR|EC|SET|EA|FSC|ISV|CM|GCS) ?=|#PF: ")
 
 
 def guest_arguments(parser):
@@ -227,6 +236,17 @@ def verdict(options, guest, report, console):
     return wrong
 
 
+def ending(lines):
+    """The last lines that a failed test printed: why it failed."""
+    return [line for line in lines if not BEGUN.match(line)][-SAID:]
+
+
+def plain(details):
+    """The first lines of a kernel's complaint, with what costs room and says nothing left out."""
+    lines = (STAMP.sub("", line) for line in details)
+    return [line for line in lines if not SILENT.match(line)][:SAID]
+
+
 def write_result(options, report, seconds, wrong=None):
     """Writes what is known. `wrong` is the verdict, None as long as the guest runs."""
     programs = [{
@@ -237,7 +257,7 @@ def write_result(options, report, seconds, wrong=None):
         "seconds": (program.milliseconds or 0) / 1000,
         "seed": program.seed,
         "again": program.again,
-        "failures": [test for _, _, test in program.failures],
+        "failures": [{"test": test, "said": ending(lines)} for _, lines, test in program.failures],
     } for program in report.programs if wrong is not None or program is not report.running]
     result = {
         "complete": wrong is not None,
@@ -245,7 +265,8 @@ def write_result(options, report, seconds, wrong=None):
         "kept": options.kept_in,
         "seconds": seconds,
         "programs": programs,
-        "problems": [{"text": line, "test": test} for line, _, test in wrong or []],
+        "problems": [{"text": line, "test": test, "said": plain(details)}
+                     for line, details, test in wrong or []],
     }
     new = options.result + ".new"
     with open(new, "w") as file:
@@ -260,7 +281,8 @@ def write_result_of_one(options, name, passed, failures, seconds, seed=None):
         "complete": True, "release": "", "kept": options.kept_in, "seconds": seconds,
         "programs": [{
             "name": name, "passed": passed, "failed": len(failures), "skipped": 0,
-            "seconds": seconds, "seed": seed, "again": None, "failures": failures,
+            "seconds": seconds, "seed": seed, "again": None,
+            "failures": [{"test": title, "said": []} for title in failures],
         }],
         "problems": [],
     }

@@ -15,6 +15,9 @@
 
 #define MEMORY		"/sys/devices/system/memory"
 
+/* The last block that is looked for. */
+#define LAST_BLOCK	255
+
 /* How long the kernel may try to migrate pages. */
 #define OFFLINE_S	10
 
@@ -74,9 +77,14 @@ static void nothing(int sig)
 {
 }
 
-/* A block that can be offlined; movable pages are allocated from it first. */
+/*
+ * Two blocks that can be offlined, from which movable pages are allocated first. One of them is always
+ * online: when the last block of a zone goes, the kernel frees the lists of free pages that CPUs have of
+ * it, beside allocations that use them (Documentation/upstream/emptied-zone.rst).
+ */
 FIXTURE(memory_block) {
-	long number;
+	long number;		/* the one with the object's pages */
+	long other;
 	int fd;
 	char *p;		/* the object, read-only */
 };
@@ -89,16 +97,18 @@ FIXTURE_SETUP(memory_block)
 	struct sigaction sa = { .sa_handler = nothing };
 
 	self->fd = -1;
-	self->number = -1;
+	self->number = self->other = -1;
 	sigaction(SIGALRM, &sa, NULL);
 	if (access(MEMORY "/block_size_bytes", R_OK))
 		SKIP(return, "no memory hotplug");
-	for (long i = 255; i >= 0 && self->number < 0; i--)
-		if (block_is(i, "online") && !block_set(i, "offline"))
-			self->number = i;
-	if (self->number < 0)
-		SKIP(return, "no memory that the kernel can do without");
-	ASSERT_EQ(0, block_set(self->number, "online_movable"));
+	for (long i = LAST_BLOCK; i >= 0 && self->other < 0; i--) {
+		if (!block_is(i, "online") || block_set(i, "offline"))
+			continue;
+		ASSERT_EQ(0, block_set(i, "online_movable"));
+		*(self->number < 0 ? &self->number : &self->other) = i;
+	}
+	if (self->other < 0)
+		SKIP(return, "no two blocks of memory that the kernel can do without");
 
 	self->fd = obj_create(variant->kind, SIZE);
 	ASSERT_LE(0, self->fd);
@@ -108,16 +118,22 @@ FIXTURE_SETUP(memory_block)
 	ASSERT_LT(0, pages_in_block(self->p, SIZE, self->number));
 }
 
+static void put_back(long block)
+{
+	if (block < 0)
+		return;
+	block_set(block, "offline");
+	block_set(block, "online");
+}
+
 FIXTURE_TEARDOWN(memory_block)
 {
 	if (self->fd >= 0) {
 		munmap(self->p, SIZE);
 		close(self->fd);
 	}
-	if (self->number >= 0) {
-		block_set(self->number, "offline");
-		EXPECT_EQ(0, block_set(self->number, "online"));
-	}
+	put_back(self->number);
+	put_back(self->other);
 }
 
 TEST_F(memory_block, with_a_sealed_object)
@@ -149,10 +165,13 @@ TEST_F(memory_block, with_an_object_sealed_afterwards)
 	ASSERT_EQ(0, block_set(self->number, "online_movable"));
 }
 
-/* The block goes off- and online while objects are made, sealed and read. */
+/*
+ * The blocks go off- and online, in turn, while objects are made, sealed and read: pages are taken
+ * from the block that has been online for longer.
+ */
 
 struct mover {
-	long block;
+	long blocks[2];
 	bool quit;
 	unsigned int times;
 	pthread_t thread;
@@ -162,10 +181,12 @@ static void *move_all_the_time(void *data)
 {
 	struct mover *m = data;
 
-	while (!__atomic_load_n(&m->quit, __ATOMIC_ACQUIRE)) {
-		if (!block_set(m->block, "offline"))
+	for (unsigned int i = 0; !__atomic_load_n(&m->quit, __ATOMIC_ACQUIRE); i++) {
+		long block = m->blocks[i % 2];
+
+		if (!block_set(block, "offline"))
 			__atomic_add_fetch(&m->times, 1, __ATOMIC_RELEASE);
-		block_set(m->block, "online_movable");
+		block_set(block, "online_movable");
 	}
 	return NULL;
 }
@@ -178,7 +199,7 @@ static unsigned int moved(const struct mover *m)
 TEST_F(memory_block, goes_off_and_online)
 {
 	uint64_t until = now_ns() + test_rounds(300, 2000) * NSEC_PER_MSEC;
-	struct mover m = { .block = self->number };
+	struct mover m = { .blocks = { self->number, self->other } };
 	unsigned int rounds, refused = 0;
 	sigset_t alarms;
 
@@ -208,7 +229,7 @@ TEST_F(memory_block, goes_off_and_online)
 	__atomic_store_n(&m.quit, true, __ATOMIC_RELEASE);
 	pthread_join(m.thread, NULL);
 	pthread_sigmask(SIG_UNBLOCK, &alarms, NULL);
-	TH_LOG("%u objects, %u refused; the block went %u times", rounds, refused, m.times);
+	TH_LOG("%u objects, %u refused; a block went %u times", rounds, refused, m.times);
 	EXPECT_LT(0, m.times);
 }
 
