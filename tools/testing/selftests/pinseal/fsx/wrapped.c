@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -21,9 +22,12 @@
 #include <linux/pinseal.h>
 
 #define NAME "object"
+#define ARRAY_SIZE(array) (sizeof(array) / sizeof((array)[0]))
 
 int __real_open64(const char *path, int flags, ...);
 int __real_fstat64(int fd, struct stat64 *st);
+void *__real_mmap64(void *addr, size_t len, int prot, int flags, int fd, off_t at);
+int __real_munmap(void *addr, size_t len);
 
 static bool is_object(int fd, struct pinseal_info *info)
 {
@@ -42,11 +46,55 @@ int __wrap_ftruncate64(int fd, off64_t size)
 /* The object that is open, or was last; a descriptor of our own keeps it from being closed. */
 static int object = -1;
 
+/*
+ * Mappings of the object that fsx has, the last ones: it leaves those that it reads from. Each would keep
+ * an object and all its pages until fsx ends.
+ */
+static struct mapping {
+	void *addr;
+	size_t len;
+} mappings[64];
+
+static void unmap(struct mapping *mapping)
+{
+	if (mapping->addr)
+		__real_munmap(mapping->addr, mapping->len);
+	mapping->addr = NULL;
+}
+
+void *__wrap_mmap64(void *addr, size_t len, int prot, int flags, int fd, off_t at)
+{
+	static unsigned int next;
+	struct pinseal_info info;
+	struct mapping *mapping;
+
+	addr = __real_mmap64(addr, len, prot, flags, fd, at);
+	if (addr == MAP_FAILED || fd < 0 || !is_object(fd, &info))
+		return addr;
+	mapping = &mappings[next++ % ARRAY_SIZE(mappings)];
+	unmap(mapping);
+	*mapping = (struct mapping){ addr, len };
+	return addr;
+}
+
+int __wrap_munmap(void *addr, size_t len)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(mappings); i++)
+		if (mappings[i].addr == addr)
+			mappings[i].addr = NULL;
+	return __real_munmap(addr, len);
+}
+
+void *__wrap_mmap(void *addr, size_t len, int prot, int flags, int fd, off_t at)
+	__attribute__((alias("__wrap_mmap64")));
+
 /* What it has is to be found in the file below, by the next object. */
 static int new_object(int lower)
 {
 	struct pinseal_attach attach = { .fd = lower };
 
+	for (size_t i = 0; i < ARRAY_SIZE(mappings); i++)
+		unmap(&mappings[i]);
 	if (object >= 0 && (fsync(object) || close(object)))
 		return -1;
 	object = __real_open64("/dev/pinseal", O_RDWR | O_CLOEXEC);
