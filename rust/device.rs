@@ -130,7 +130,12 @@ impl MemoryOwner for OpenObject {
     fn show_fdinfo(&self, m: &SeqFile) {
         seq_print!(m, "object:\t{}\n", self.number());
         if let Some(memory) = self.seen_memory() {
-            seq_print!(m, "memory:\t{}\n", memory.number());
+            let (major, minor) = memory.device();
+            seq_print!(
+                m,
+                "memory:\t{}\nmemory-dev:\t{major}:{minor}\n",
+                memory.number()
+            );
         }
         seq_print!(m, "size:\t{}\n", self.size());
         seq_print!(m, "seals:\t{:#x}\n", self.seals().bits());
@@ -138,7 +143,9 @@ impl MemoryOwner for OpenObject {
         let pins = self.pins().count();
         seq_print!(m, "pins:\t{}\n", pins.all);
         seq_print!(m, "leases:\t{}\n", pins.leased);
-        seq_print!(m, "protections:\t{}\n", self.protections().load(Relaxed));
+        let ranges = self.ranges();
+        seq_print!(m, "protections:\t{}\n", ranges.protected.load(Relaxed));
+        seq_print!(m, "remapped:\t{}\n", ranges.remapped.load(Relaxed));
         seq_print!(m, "waiters:\t{}\n", self.exclusion().waiters());
         if let Some(seals) = self.used_background().and_then(|used| used.seals()) {
             seq_print!(m, "sealing:\t{:#x}\n", seals.bits());
@@ -228,7 +235,8 @@ impl MappingOwner for OpenObject {
         self.object().remapped_pages()
     }
 
-    fn count_protections(&self, change: isize) {
-        self.protections().fetch_add(change, Relaxed);
+    fn count_ranges(&self, protected: isize, remapped: isize) {
+        self.ranges().protected.fetch_add(protected, Relaxed);
+        self.ranges().remapped.fetch_add(remapped, Relaxed);
     }
 }

@@ -40,14 +40,21 @@ impl Drop for Background {
     }
 }
 
+/// Numbers of ranges of pages, in all mappings.
+pub(crate) struct Ranges {
+    /// Those that do not have the protection of their mapping.
+    pub(crate) protected: Atomic<isize>,
+    /// Those that are shown elsewhere than at their place.
+    pub(crate) remapped: Atomic<isize>,
+}
+
 /// An open object. Dropped with its last file, although handles may still refer to the object.
 #[pin_data]
 pub(crate) struct OpenObject {
     #[pin]
     background: Mutex<Background>,
     object: Arc<Object>,
-    /// Number of ranges of pages that do not have the protection of their mapping.
-    protections: Atomic<isize>,
+    ranges: Ranges,
     /// They take the steps of asynchronous seals.
     workers: Arc<Workers>,
 }
@@ -63,16 +70,19 @@ impl OpenObject {
             pin_init!(Self {
                 background <- new_mutex!(Background(None), "pinseal::OpenObject::background"),
                 object,
-                protections: Atomic::new(0),
+                ranges: Ranges {
+                    protected: Atomic::new(0),
+                    remapped: Atomic::new(0),
+                },
                 workers,
             }),
             GFP_KERNEL_ACCOUNT,
         )
     }
 
-    /// Number of ranges of pages, in all mappings, that do not have the protection of their mapping.
-    pub(crate) fn protections(&self) -> &Atomic<isize> {
-        &self.protections
+    /// What the mappings know of their pages.
+    pub(crate) fn ranges(&self) -> &Ranges {
+        &self.ranges
     }
 
     /// A new object that is a memfd: its state, and the file that the state is to own.

@@ -79,6 +79,7 @@ pub(crate) trait MappingOwner: Sized + Send + Sync + 'static {
     /// The pages that mappings show elsewhere than at their place.
     fn remapped_pages(&self) -> &RemappedPages;
 
-    /// Called when ranges of pages of a mapping got protections of their own, or lost them.
-    fn count_protections(&self, change: isize);
+    /// Called when ranges of pages of a mapping got protections of their own, or are shown elsewhere, or
+    /// no longer: with by how much their numbers change.
+    fn count_ranges(&self, protected: isize, remapped: isize);
 }

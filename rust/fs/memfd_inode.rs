@@ -96,6 +96,17 @@ impl MemfdInode {
         unsafe { (*self.as_ptr()).i_ino }
     }
 
+    /// The major and minor number of the file system's device, without which [`MemfdInode::number`] tells
+    /// no file from one of another file system. `fstat()` and `/proc/PID/maps` tell them as well.
+    pub(crate) fn device(&self) -> (u32, u32) {
+        // SAFETY: The inode is valid. Its file system and the number of that never change.
+        let dev = unsafe { (*(*self.as_ptr()).i_sb).s_dev };
+        (
+            dev >> bindings::MINORBITS,
+            dev & ((1 << bindings::MINORBITS) - 1),
+        )
+    }
+
     /// Whether the file has no path that user space can open: a memfd, System V shared memory, or a
     /// shared anonymous mapping.
     pub(crate) fn is_on_kernel_mount(&self) -> bool {

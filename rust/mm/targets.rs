@@ -107,6 +107,11 @@ impl Targets {
         Ok(clone)
     }
 
+    /// How many ranges there are.
+    pub(crate) fn ranges(&self) -> usize {
+        self.nodes
+    }
+
     /// Whether every page is shown at its own place.
     pub(crate) fn is_empty(&self) -> bool {
         self.ranges.is_empty()

@@ -142,6 +142,11 @@ impl PageMap {
         Ok(())
     }
 
+    /// How many ranges have protections of their own, and how many are shown elsewhere.
+    fn ranges(&self) -> (usize, usize) {
+        (self.protections.ranges(), self.targets.ranges())
+    }
+
     /// Whether all pages have the mapping's protection, and are shown at their place.
     pub(super) fn is_empty(&self) -> bool {
         self.protections.is_empty() && self.targets.is_empty()
@@ -200,7 +205,7 @@ impl<T: MemoryOwner> ProtectedMapping<T> {
             },
             GFP_KERNEL_ACCOUNT,
         )?;
-        new.count(new.pages().protections.ranges() as isize);
+        new.count((0, 0), new.pages().ranges());
         Ok(new)
     }
 
@@ -244,13 +249,9 @@ impl<T: MemoryOwner> ProtectedMapping<T> {
     pub(super) unsafe fn change<R>(&self, change: impl FnOnce(&mut PageMap) -> R) -> R {
         // SAFETY: By the safety requirements, nothing else uses it.
         let pages = unsafe { &mut *self.pages.get() };
-        let before = pages.protections.ranges();
+        let before = pages.ranges();
         let result = change(pages);
-        let after = pages.protections.ranges();
-        if before != after {
-            // CAST: There are at most as many as pages.
-            self.count(after as isize - before as isize);
-        }
+        self.count(before, pages.ranges());
         result
     }
 
@@ -260,8 +261,14 @@ impl<T: MemoryOwner> ProtectedMapping<T> {
         unsafe { owner_of_file(self.file.as_ptr()) }
     }
 
-    fn count(&self, change: isize) {
-        self.owner().count_protections(change);
+    /// Tells the owner that the map, which had `before` ranges of either kind, has `after`.
+    fn count(&self, before: (usize, usize), after: (usize, usize)) {
+        if before != after {
+            // CAST: There are at most as many as pages.
+            let change = |before, after| after as isize - before as isize;
+            self.owner()
+                .count_ranges(change(before.0, after.0), change(before.1, after.1));
+        }
     }
 
     /// Returns the private data of a VMA.
@@ -574,9 +581,8 @@ impl<T: MemoryOwner> ProtectedMapping<T> {
 
 impl<T: MemoryOwner> Drop for ProtectedMapping<T> {
     fn drop(&mut self) {
-        // CAST: There are at most as many as pages.
-        let ranges = self.pages.get_mut().protections.ranges() as isize;
-        self.count(-ranges);
+        let ranges = self.pages.get_mut().ranges();
+        self.count(ranges, (0, 0));
     }
 }
 

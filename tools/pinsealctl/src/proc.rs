@@ -13,12 +13,15 @@ pub(crate) struct ObjectInfo {
     pub(crate) object: u64,
     /// The inode number of its memory.
     pub(crate) memory: Option<u64>,
+    /// The major and minor number of that one's file system.
+    pub(crate) memory_dev: Option<(u32, u32)>,
     pub(crate) size: u64,
     pub(crate) seals: Seals,
     pub(crate) name: String,
     pub(crate) pins: u64,
     pub(crate) leases: u64,
     pub(crate) protections: u64,
+    pub(crate) remapped: u64,
     pub(crate) waiters: u64,
     /// The seals that are being added in the background.
     pub(crate) sealing: Option<Seals>,
@@ -63,6 +66,10 @@ impl Descriptor {
             let digits = value(key)?.strip_prefix("0x")?;
             Some(Seals::from_bits(u32::from_str_radix(digits, 16).ok()?))
         };
+        let device = |key| {
+            let (major, minor) = value(key)?.split_once(':')?;
+            Some((major.parse().ok()?, minor.parse().ok()?))
+        };
         let object = number("object")?;
         if let (Some(start), Some(pages)) = (number("start"), number("pages")) {
             let state = value("lease").map(str::to_owned);
@@ -81,12 +88,14 @@ impl Descriptor {
         Some(Self::Object(ObjectInfo {
             object,
             memory: number("memory"),
+            memory_dev: device("memory-dev"),
             size: number("size")?,
             seals: seals("seals")?,
             name: value("name")?.to_owned(),
             pins: number("pins")?,
             leases: number("leases")?,
             protections: number("protections").unwrap_or(0),
+            remapped: number("remapped").unwrap_or(0),
             waiters: number("waiters")?,
             sealing: seals("sealing"),
         }))
@@ -192,8 +201,9 @@ mod tests {
     #[test]
     fn objects_are_read() {
         let text = format!(
-            "{COMMON}object:\t17\nmemory:\t1043\nsize:\t1048576\nseals:\t0xe\nname:\tmy: frames\n\
-             pins:\t2\nleases:\t1\nprotections:\t0\nwaiters:\t1\nsealing:\t0x8\n"
+            "{COMMON}object:\t17\nmemory:\t1043\nmemory-dev:\t0:1\nsize:\t1048576\nseals:\t0xe\nname:\tmy: frames\n\
+             pins:\t2\nleases:\t1\nprotections:\t4\nremapped:\t5\nwaiters:\t1\n\
+             sealing:\t0x8\n"
         );
         let Some(Descriptor::Object(info)) = Descriptor::parse(&text) else {
             panic!("not an object");
@@ -204,7 +214,9 @@ mod tests {
         );
         assert_eq!(info.seals, Seals::CONTENT);
         assert_eq!(info.name, "my: frames");
+        assert_eq!(info.memory_dev, Some((0, 1)));
         assert_eq!((info.pins, info.leases, info.waiters), (2, 1, 1));
+        assert_eq!((info.protections, info.remapped), (4, 5));
         assert_eq!(info.sealing, Some(Seals::WRITE));
     }
 

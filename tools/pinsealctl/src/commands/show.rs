@@ -43,6 +43,7 @@ struct Details {
     pins: u64,
     leases: u64,
     protections: u64,
+    remapped: u64,
     waiters: u64,
     sealing: Option<Vec<&'static str>>,
 }
@@ -113,6 +114,7 @@ fn in_document(info: &ObjectInfo) -> Details {
         pins: info.pins,
         leases: info.leases,
         protections: info.protections,
+        remapped: info.remapped,
         waiters: info.waiters,
         sealing: info.sealing.map(|seals| seals.names().collect()),
     }
@@ -133,6 +135,9 @@ fn in_list(info: &ObjectInfo) -> Vec<(&'static str, String)> {
     }
     if info.protections > 0 {
         rows.push(("protections", counted(info.protections, "range", "ranges")));
+    }
+    if info.remapped > 0 {
+        rows.push(("remapped", counted(info.remapped, "range", "ranges")));
     }
     if let Some(seals) = info.sealing {
         rows.push(("adding", format!("{seals}, in the background")));

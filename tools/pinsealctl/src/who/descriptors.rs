@@ -82,8 +82,7 @@ fn memory_kind(pid: i32, fd: i32, memory: Identity) -> Option<Kind> {
         // Of the device, any descriptor has the same inode.
         false => {
             let object = object()?;
-            let its = Identity::of_memfd(object.memory?).ok()?;
-            Some((its == memory).then_some(object.object)?)
+            Some((Identity::of_object(&object)? == memory).then_some(object.object)?)
         }
     };
     let writable = FdInfo::of(pid, fd)?.is_writable();

@@ -9,7 +9,7 @@ use crate::{
     target::Target,
 };
 use pinseal::{Look, Object, Pins, Seals};
-use rustix::fs::{MemfdFlags, fcntl_get_seals, fstat, major, memfd_create, minor};
+use rustix::fs::{fcntl_get_seals, fstat, major, minor};
 use std::{io, os::fd::OwnedFd};
 
 /// The inode, as `fstat()` and `/proc/PID/maps` tell it.
@@ -29,10 +29,11 @@ impl Identity {
         }
     }
 
-    /// That of a memfd, or of an object's memory, from its inode number alone.
-    pub(super) fn of_memfd(ino: u64) -> io::Result<Self> {
-        let any = memfd_create("pinsealctl", MemfdFlags::CLOEXEC)?;
-        Ok(Self::of(fstat(any)?.st_dev, ino))
+    /// That of an object's memory, if it has some.
+    pub(super) fn of_object(object: &ObjectInfo) -> Option<Self> {
+        let (major, minor) = object.memory_dev?;
+        let ino = object.memory?;
+        Some(Self { major, minor, ino })
     }
 }
 
@@ -88,19 +89,19 @@ impl Memory {
 
     fn of_object(target: Target, object: Object) -> Result<Self> {
         let failed = |error: io::Error| Failure::of(target, &error);
-        let Some(Descriptor::Object(ObjectInfo {
-            memory: Some(ino),
-            object: number,
-            name,
-            ..
-        })) = Descriptor::of(target)
-        else {
+        let found = match Descriptor::of(target) {
+            Some(Descriptor::Object(info)) => Identity::of_object(&info).map(|its| (its, info)),
+            _ => None,
+        };
+        let Some((identity, info)) = found else {
             let message = format!("{target} has no memory yet");
             return Err(Failure::new(Exit::System, message));
         };
         Ok(Self {
-            identity: Identity::of_memfd(ino).map_err(failed)?,
-            name: format!("object {number} {name}").trim_end().to_owned(),
+            identity,
+            name: format!("object {} {}", info.object, info.name)
+                .trim_end()
+                .to_owned(),
             size: object.len().map_err(failed)?,
             seals: object.seals().map_err(failed)?,
             pages: Pages::Object(object),

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* What is shown of an object: its name in /proc/PID/maps, and fdinfo. */
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+
 #include "harness.h"
 #include "object.h"
 #include "state.h"
@@ -55,14 +58,18 @@ TEST_F(name, shows_in_fdinfo)
 TEST_F(name, memory_and_handles_show_in_fdinfo)
 {
 	int memfd = memfd_open(), imported = ps_open(O_RDWR), pin;
-	char object[32], value[32];
+	char object[32], value[32], device[32];
 	struct stat st;
 
 	EXPECT_EQ(-ENOENT, fdinfo_value(self->fd, "memory", value, sizeof(value)));
+	EXPECT_EQ(-ENOENT, fdinfo_value(self->fd, "memory-dev", value, sizeof(value)));
 	ASSERT_EQ(0, ps_import(imported, memfd));
 	ASSERT_EQ(0, fdinfo_value(imported, "memory", value, sizeof(value)));
 	ASSERT_EQ(0, fstat(memfd, &st));
 	EXPECT_EQ(st.st_ino, strtoull(value, NULL, 10));
+	ASSERT_EQ(0, fdinfo_value(imported, "memory-dev", value, sizeof(value)));
+	snprintf(device, sizeof(device), "%u:%u", major(st.st_dev), minor(st.st_dev));
+	EXPECT_STREQ(device, value);
 	ASSERT_EQ(0, fdinfo_value(imported, "object", object, sizeof(object)));
 	ASSERT_EQ(0, ps_resize(imported, page_size()));
 	pin = ps_pin(imported, 0, 1, 0);

@@ -11,6 +11,7 @@
 #include "protect.h"
 #include "random.h"
 #include "racer.h"
+#include "state.h"
 #include "sysfile.h"
 #include "zram_swap.h"
 
@@ -171,6 +172,35 @@ TEST_F(remap, remapped_pages_are_listed)
 	EXPECT_EQ(10, number_at(4));
 	EXPECT_EQ(1, number_at(8));
 	EXPECT_EQ(SIGSEGV, load(12));
+}
+
+/* Ranges of all mappings that are shown elsewhere, as fdinfo tells. */
+static int fdinfo_remapped(int fd)
+{
+	char value[32];
+
+	return fdinfo_value(fd, "remapped", value, sizeof(value)) ? -1 : atoi(value);
+}
+
+TEST_F(remap, fdinfo_counts_ranges)
+{
+	pid_t pid;
+
+	EXPECT_EQ(0, fdinfo_remapped(self->fd));
+	ASSERT_EQ(0, remap(3, 2, 9, RW));
+	ASSERT_EQ(0, remap(8, 1, 1, RW));
+	EXPECT_EQ(2, fdinfo_remapped(self->fd));
+	pid = ps_fork();
+	if (!pid)
+		/* Its own, but for the first of them. */
+		_exit(remap(3, 2, 3, RW) || fdinfo_remapped(self->fd) != 3);
+	EXPECT_EQ(0, ps_wait(pid));
+	EXPECT_EQ(2, fdinfo_remapped(self->fd));
+	ASSERT_EQ(0, remap(4, 1, 4, RW));
+	ASSERT_EQ(0, remap(8, 1, 8, RW));
+	EXPECT_EQ(1, fdinfo_remapped(self->fd));
+	ASSERT_EQ(0, munmap(self->p, N * self->page));
+	EXPECT_EQ(0, fdinfo_remapped(self->fd));
 }
 
 TEST_F(remap, an_array_protects_and_remaps)
