@@ -54,7 +54,7 @@ pub(crate) fn run(command: &Command, output: &mut Output) -> Result<Exit> {
         Command::Watch(args) => watch::run(args, output),
         Command::Who(args) => who::run(args, output),
         Command::Trace(args) => trace::run(args, output),
-        Command::Doctor(args) => doctor::run(args),
+        Command::Doctor(args) => doctor::run(args, output),
         Command::Hold(args) => hold::run(args),
     }
 }

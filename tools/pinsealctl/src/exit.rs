@@ -127,3 +127,34 @@ pub(crate) fn report(ended: Result<Exit>) -> Exit {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_those_of_the_manual() {
+        let code = |outcome| Exit::from(outcome) as u8;
+        assert_eq!(code(Outcome::Sealed), 0);
+        assert_eq!(code(Outcome::NotFilled), 1);
+        assert_eq!(code(Outcome::WritableMapping), 3);
+        assert_eq!(code(Outcome::Pinned), 4);
+        assert_eq!(code(Outcome::LargeFolio), 4);
+        assert_eq!(code(Outcome::NoMemory), 5);
+        assert_eq!(code(Outcome::Pending), 6);
+        assert_eq!(code(Outcome::Cancelled), 7);
+        assert_eq!(code(Outcome::Interrupted), 130);
+    }
+
+    #[test]
+    fn errors_of_calls_have_codes() {
+        let code = |errno: Errno| Failure::of("a call", &errno.into()).exit() as u8;
+        assert_eq!(code(Errno::NOMEM), 5);
+        assert_eq!(code(Errno::PERM), 77);
+        assert_eq!(code(Errno::ACCESS), 77);
+        assert_eq!(code(Errno::IO), 1);
+        let code = |errno: Errno| Failure::of_device(&errno.into()).exit() as u8;
+        assert_eq!(code(Errno::NOENT), 69);
+        assert_eq!(code(Errno::ACCESS), 77);
+    }
+}

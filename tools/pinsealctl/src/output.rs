@@ -29,6 +29,11 @@ impl Output {
         }
     }
 
+    /// Whether results are JSON.
+    pub(crate) fn is_json(&self) -> bool {
+        self.json
+    }
+
     /// From here on, each JSON document is one line.
     pub(crate) fn line_by_line(&mut self) {
         self.lines = true;
