@@ -49,11 +49,13 @@ __all__ = [
     "PageFlag",
     "PendingSeal",
     "Pin",
+    "Range",
     "RemovalError",
     "RemovalReport",
     "Report",
     "Seal",
     "SealError",
+    "SealFlag",
     "Totals",
     "seal_fd",
 ]
@@ -131,7 +133,9 @@ class PageFlag(enum.IntFlag):
     WRITEBACK = 1 << 5
 
 
-class _SealFlag(enum.IntFlag):
+class SealFlag(enum.IntFlag):
+    """How to seal: Info.seal_flags has those that the module knows."""
+
     NOWAIT = 1 << 0
     ISOLATE = 1 << 1
     REVOKE = 1 << 2
@@ -160,6 +164,12 @@ class _ExportFlag(enum.IntFlag):
     RDONLY = 1 << 0
 
 
+class _ProtectFlag(enum.IntFlag):
+    REMAP = 1 << 0
+    RANGES = 1 << 1
+    QUERY = 1 << 2
+
+
 class _AttachFlag(enum.IntFlag):
     RDONLY = 1 << 0
     SYNC_ON_CLOSE = 1 << 1
@@ -168,6 +178,7 @@ class _AttachFlag(enum.IntFlag):
 # Structs and commands of <linux/pinseal.h>. scripts/check-python compares them with it.
 
 _NO_PAGE = 2**64 - 1
+_PROTECT_MAX = 65536
 _NAME_MAX = 64
 
 
@@ -292,6 +303,10 @@ class _pinseal_protect(ctypes.Structure):
     _fields_ = _fields(addr=_u64, len=_u64, pgoff=_u64, prot=_u32, flags=_u32, ranges=_u64, nr=_u64)
 
 
+class _pinseal_protect_range(ctypes.Structure):
+    _fields_ = _fields(addr=_u64, len=_u64, pgoff=_u64, prot=_u32, flags=_u32)
+
+
 class _pinseal_attach(ctypes.Structure):
     _fields_ = _fields(fd=_s32, flags=_u32)
 
@@ -379,7 +394,7 @@ class Report:
     first_pinned: int | None
     isolated_pages: int
     revoked_pages: int
-    _flags: _SealFlag = field(default=_SealFlag(0), repr=False)
+    _flags: SealFlag = field(default=SealFlag(0), repr=False)
 
     @classmethod
     def _of(cls, arg, error=0, method=Method.MODULE):
@@ -400,7 +415,7 @@ class Report:
             None if arg.first_pinned == _NO_PAGE else arg.first_pinned,
             arg.isolated_pages,
             arg.revoked_pages,
-            _SealFlag(arg.flags),
+            SealFlag(arg.flags),
         )
 
     def __str__(self):
@@ -445,11 +460,11 @@ class Report:
             return f"a write or another sealer was under way{self._effort()}; wait longer"
         remedies = [
             f"have {self._them()} released",
-            "wait" if self._flags & _SealFlag.NOWAIT else "wait longer",
+            "wait" if self._flags & SealFlag.NOWAIT else "wait longer",
         ]
-        if not self._flags & _SealFlag.REVOKE:
+        if not self._flags & SealFlag.REVOKE:
             remedies.append("revoke leases (revoke=True)")
-        if not self._flags & _SealFlag.ISOLATE:
+        if not self._flags & SealFlag.ISOLATE:
             remedies.append(f"or copy {self._them()} (isolate=True)")
         else:
             remedies.append("or call again, because a call copies at most 1024 pages")
@@ -457,7 +472,7 @@ class Report:
 
     def _mapped(self):
         text = "a shared mapping is writable, or can be made so"
-        if self._flags & _SealFlag.WAIT_MAPPED:
+        if self._flags & SealFlag.WAIT_MAPPED:
             return f"{text}, still{self._effort()}; unmap it, or wait longer"
         return f"{text}; unmap it, or wait until it is gone (wait_mapped=True)"
 
@@ -572,6 +587,7 @@ class Info(NamedTuple):
     seals: Seal
     size: int
     default_timeout: float
+    seal_flags: SealFlag
 
 
 class Page(NamedTuple):
@@ -590,6 +606,19 @@ class Totals(NamedTuple):
 
     pinned: int
     dma_pinned: int
+
+
+class Range(NamedTuple):
+    """Pages of a mapping: where they begin in it, in bytes, and their protection, mmap.PROT_*.
+
+    shown is the byte of the object that is shown at the first one, with those behind it; None for those
+    that are shown by now.
+    """
+
+    offset: int
+    length: int
+    prot: int
+    shown: int | None = None
 
 
 class LeaseInfo(NamedTuple):
@@ -707,17 +736,17 @@ class PendingSeal:
     def cancel(self):
         """Cancels the seal: True with the object as it was, False if the seal ended before."""
         if not self._has_ended():
-            self._ask(_SealFlag.CANCEL)
+            self._ask(SealFlag.CANCEL)
         return self._arg.outcome == Outcome.CANCELLED
 
 
 def _seal_arg(seals, timeout, scans, isolate, revoke, wait_mapped):
     """The argument of a seal. A timeout of 0 is no wait."""
     flags = (
-        _SealFlag.NOWAIT * (timeout == 0)
-        | _SealFlag.ISOLATE * isolate
-        | _SealFlag.REVOKE * revoke
-        | _SealFlag.WAIT_MAPPED * wait_mapped
+        SealFlag.NOWAIT * (timeout == 0)
+        | SealFlag.ISOLATE * isolate
+        | SealFlag.REVOKE * revoke
+        | SealFlag.WAIT_MAPPED * wait_mapped
     )
     return _pinseal_seal(
         seals=seals,
@@ -840,6 +869,7 @@ class Object(io.FileIO):
             Seal(arg.seals),
             arg.size,
             arg.default_timeout_ns / 1e9,
+            SealFlag(arg.seal_flags),
         )
 
     @property
@@ -940,7 +970,7 @@ class Object(io.FileIO):
         <Outcome.SEALED: 0>
         """
         arg = _seal_arg(seals, timeout, scans, isolate, revoke, wait_mapped)
-        arg.flags |= _SealFlag.ASYNC
+        arg.flags |= SealFlag.ASYNC
         pending = PendingSeal(self, arg)
         _checked(pending._report())
         return pending
@@ -1025,6 +1055,53 @@ class Object(io.FileIO):
         arg = _pinseal_protect(addr=_address(mapping) + offset, len=length, prot=prot)
         _ioctl(self.fileno(), _IOC_PROTECT, arg)
 
+    def protect_ranges(self, mapping, ranges):
+        """Changes all of an iterable of Range of a mapping, or none, as protect() does and remap()."""
+        start = _address(mapping)
+        array = [_protect_range(start, Range(*one)) for one in ranges]
+        array = (_pinseal_protect_range * len(array))(*array)
+        arg = _pinseal_protect(
+            ranges=ctypes.addressof(array), nr=len(array), flags=_ProtectFlag.RANGES
+        )
+        _ioctl(self.fileno(), _IOC_PROTECT, arg)
+
+    def remap(self, mapping, offset, length, shown, prot):
+        """Shows other pages of the object at some of a mapping: those from the byte shown on."""
+        self.protect_ranges(mapping, [Range(offset, length, prot, shown)])
+
+    def protections(self, mapping, offset=0, length=None):
+        """Those of a mapping's pages that are not as the mapping: a list of Range.
+
+        length is that of the mapping, or is needed if mapping is an address.
+        """
+        start = _address(mapping)
+        length = len(mapping) - offset if length is None else length
+        arg = _pinseal_protect(addr=start + offset, len=length, flags=_ProtectFlag.QUERY)
+        found = _ioctl(self.fileno(), _IOC_PROTECT, arg)
+        # There may be more by now, and of very many only the first.
+        array = (_pinseal_protect_range * min(max(found, 1), _PROTECT_MAX))()
+        arg.ranges, arg.nr = ctypes.addressof(array), len(array)
+        found = _ioctl(self.fileno(), _IOC_PROTECT, arg)
+        return [
+            Range(
+                one.addr - start,
+                one.len,
+                one.prot,
+                one.pgoff * _mmap.PAGESIZE if one.flags & _ProtectFlag.REMAP else None,
+            )
+            for one in array[:found]
+        ]
+
+
+def _protect_range(start, one):
+    """The struct for a Range of the mapping at start."""
+    arg = _pinseal_protect_range(addr=start + one.offset, len=one.length, prot=one.prot)
+    if one.shown is not None:
+        if one.shown % _mmap.PAGESIZE:
+            raise ValueError(f"byte {one.shown} is in the middle of a page")
+        arg.pgoff, arg.flags = one.shown // _mmap.PAGESIZE, _ProtectFlag.REMAP
+    return arg
+
 
 _FALLOC_KEEP_SIZE = 0x01
 _FALLOC_PUNCH_HOLE = 0x02 | _FALLOC_KEEP_SIZE
@@ -1044,7 +1121,7 @@ def _seal_by_fcntl(fd, arg):
         arg.waited_ns = time.monotonic_ns() - begin
         if (
             error != errno.EBUSY
-            or arg.flags & _SealFlag.NOWAIT
+            or arg.flags & SealFlag.NOWAIT
             or arg.scans == arg.max_scans
             or arg.waited_ns >= timeout_ns
         ):

@@ -7,7 +7,7 @@ use crate::{
     refused::{no_device, own_mounts},
     support::{LONG, assert_says, ctl, document, filled, json, page, run, target},
 };
-use pinseal::Options;
+use pinseal::{Look, Options};
 use rustix::{
     fd::OwnedFd,
     fs::{MemfdFlags, memfd_create},
@@ -145,6 +145,58 @@ fn a_registered_buffer_is_named() {
     assert!(!text.contains("Not known"), "{text}");
     drop(child);
     assert!(of_kind(&json(0, &["who", &target(&memory)]), "io-uring").is_empty());
+}
+
+/// Also what can never be sealed, is not open for writing here, or is no memfd.
+#[test]
+fn any_shared_memory_is_asked_about() {
+    if !is_exact() {
+        return;
+    }
+    let plain = memfd_create("plain", MemfdFlags::CLOEXEC).unwrap();
+    let memfd = memfd_of(0);
+    let path = format!("/tmp/pinsealctl-who-{}", std::process::id());
+    let mut options = fs::OpenOptions::new();
+    let file = options
+        .read(true)
+        .write(true)
+        .create_new(true)
+        .open(&path)
+        .unwrap();
+    let read_only = |memory: &OwnedFd| {
+        let fd = std::os::fd::AsRawFd::as_raw_fd(memory);
+        OwnedFd::from(fs::File::open(format!("/proc/self/fd/{fd}")).unwrap())
+    };
+    let (memfd_to_read, file) = (read_only(&memfd), OwnedFd::from(file));
+    for (memory, asked) in [(&plain, &plain), (&memfd, &memfd_to_read), (&file, &file)] {
+        rustix::io::write(memory, &vec![1; (16 * page()) as usize]).unwrap();
+        settle();
+        let child = held(memory, |memory| {
+            let ring = holder::ring_of(memory, &HELD, 3);
+            (number(&ring), Box::new(ring))
+        });
+        let found = json(0, &["who", &target(asked)]);
+        assert_exact(
+            &found,
+            &only(&found, "io-uring"),
+            HELD,
+            child.pid,
+            &fd(&child),
+        );
+    }
+    let descriptors = || {
+        let found = json(0, &["who", &target(&file)]);
+        let of_memory = of_kind(&found, "descriptor").into_iter();
+        of_memory
+            .map(|holder| holder["processes"].as_array().unwrap().len())
+            .sum::<usize>()
+    };
+    let before = descriptors();
+    // An object that looks at it is one of its users, although its file system is not that of memfds.
+    let look = Look::new(&file).unwrap();
+    assert_eq!(descriptors(), before + 1);
+    drop(look);
+    fs::remove_file(&path).unwrap();
 }
 
 /// Its pages are named one by one, although the references are the folios'.

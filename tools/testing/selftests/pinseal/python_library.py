@@ -94,6 +94,7 @@ class Objects(unittest.TestCase):
             self.assertEqual(info.default_timeout, 0.15)
             self.assertIn(Seal.FUTURE_EXEC, info.seals)
             self.assertIn(pinseal.Feature.LOOK, info.features)
+            self.assertIn(pinseal.SealFlag.WAIT_MAPPED, info.seal_flags)
 
     def test_is_a_file(self):
         with new_object() as obj:
@@ -428,6 +429,27 @@ class Handles(unittest.TestCase):
                     os.preadv(obj.fileno(), [second], 0)
                 self.assertEqual(caught.exception.errno, errno.EFAULT)
 
+    def test_ranges(self):
+        with new_object() as obj, obj.mmap() as mapping:
+            self.assertEqual(obj.protections(mapping), [])
+            ranges = [
+                pinseal.Range(0, PAGE, mmap.PROT_READ),
+                pinseal.Range(2 * PAGE, PAGE, mmap.PROT_READ | mmap.PROT_WRITE, PAGE),
+            ]
+            obj.protect_ranges(mapping, ranges)
+            self.assertEqual(obj.protections(mapping), ranges)
+            self.assertEqual(obj.protections(mapping, PAGE), ranges[1:])
+            mapping[2 * PAGE] = ord("r")
+            self.assertEqual(mapping[PAGE], ord("r"))
+            obj.remap(mapping, 3 * PAGE, PAGE, PAGE, mmap.PROT_READ)
+            self.assertEqual(mapping[3 * PAGE], ord("r"))
+            # All or none.
+            with self.assertRaises(OSError):
+                obj.protect_ranges(mapping, [ranges[0], pinseal.Range(PAGE, 1, mmap.PROT_READ)])
+            with self.assertRaises(ValueError):
+                obj.remap(mapping, 0, PAGE, 1, mmap.PROT_READ)
+            self.assertEqual(len(obj.protections(mapping)), 3)
+
 
 class Pins(unittest.TestCase):
     """An object whose only pages are pinned, every second one of a range."""
@@ -545,7 +567,7 @@ class Sentences(unittest.TestCase):
     def test_all(self):
         busy = {"error": errno.EBUSY}
         in_use = busy | {"pinned_pages": 16, "first_pinned": 100}
-        flag = pinseal._SealFlag
+        flag = pinseal.SealFlag
         for text, fields in (
             ("sealed after 20.0 ms and 9 scans", {}),
             (
