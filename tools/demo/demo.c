@@ -7,6 +7,7 @@
 
 #include "contest.h"
 #include "direct_read.h"
+#include "sysfile.h"
 #include "table.h"
 #include "uring.h"
 
@@ -350,9 +351,17 @@ static void ring_closed(int fd, uint64_t size)
 	uring_close(&ring);
 }
 
+/* With shmem_enabled=always a first write makes one. */
 static void huge_page_written(int fd, uint64_t size)
 {
-	must(make_large_folio(fd, size), "huge page");
+	static const char path[] = "/sys/kernel/mm/transparent_hugepage/shmem_enabled";
+	char before[32];
+
+	must(read_setting(path, before, sizeof(before)), path);
+	must(obj_resize(fd, 0) ?: obj_resize(fd, size), "resize");
+	must(write_text(path, "always"), path);
+	must(fill_file(fd, size, 'h'), "fill");
+	must(write_text(path, before), path);
 }
 
 static pid_t child;

@@ -74,12 +74,16 @@ unsafe fn is_on_known_disk(file: *mut bindings::file) -> bool {
     )
 }
 
-/// An errno as user space may see it: none that asks for a restart of a system call, nor that of a timeout,
-/// which is [`StopOn`](super::StopOn)'s.
-fn no_restart(err: c_int) -> Error {
+/// An errno as user space may see it: none that asks for a restart of a system call, no other one of the
+/// kernel's own, which are from `ERESTARTSYS` on, nor that of a timeout, which is
+/// [`StopOn`](super::StopOn)'s.
+///
+/// C header: [`include/linux/errno.h`](srctree/include/linux/errno.h)
+fn user_errno(err: c_int) -> Error {
     match Error::from_errno(err) {
         ERESTARTSYS | ERESTARTNOINTR | ERESTARTNOHAND | ERESTART_RESTARTBLOCK => EINTR,
         ETIMEDOUT => EIO,
+        err if err.to_errno() <= ERESTARTSYS.to_errno() => EIO,
         err => err,
     }
 }
@@ -204,7 +208,7 @@ impl LowerFile {
                 Ok(0) => break,
                 Ok(n) => done += n,
                 // CAST: An errno.
-                Err(_) => return Err(no_restart(ret as c_int)),
+                Err(_) => return Err(user_errno(ret as c_int)),
             }
         }
         Ok(done)
@@ -233,7 +237,7 @@ impl LowerFile {
         // SAFETY: As above.
         let folio = from_err_ptr(unsafe { bindings::read_cache_folio(mapping, index, None, file) });
         let result = folio
-            .map_err(|err| no_restart(err.to_errno()))
+            .map_err(|err| user_errno(err.to_errno()))
             .map(|folio| {
                 let len = left().min(buf.len() as u64) as usize;
                 // SAFETY: The folio has the page, is up to date, and we own a reference. The kernel maps all
@@ -271,7 +275,7 @@ impl LowerFile {
                 Ok(0) => return Err(EIO),
                 Ok(n) => done += n,
                 // CAST: An errno.
-                Err(_) => return Err(no_restart(ret as c_int)),
+                Err(_) => return Err(user_errno(ret as c_int)),
             }
         }
         Ok(())
@@ -290,7 +294,7 @@ impl LowerFile {
         let ret = unsafe {
             bindings::vfs_fallocate(self.file.as_ptr(), mode as c_int, pos as i64, len as i64)
         };
-        to_result(ret).map_err(|err| no_restart(err.to_errno()))
+        to_result(ret).map_err(|err| user_errno(err.to_errno()))
     }
 
     /// Sets the size.
@@ -308,7 +312,7 @@ impl LowerFile {
             let result = set_size_locked(file, size as i64);
             bindings::pinseal_inode_unlock((*file).f_inode);
             bindings::mnt_drop_write_file(file);
-            result.map_err(|err| no_restart(err.to_errno()))
+            result.map_err(|err| user_errno(err.to_errno()))
         }
     }
 
@@ -343,6 +347,23 @@ impl LowerFile {
         // SAFETY: The file is open.
         let ret =
             unsafe { bindings::vfs_fsync_range(self.file.as_ptr(), 0, i64::MAX, data_only.into()) };
-        to_result(ret).map_err(|err| no_restart(err.to_errno()))
+        to_result(ret).map_err(|err| user_errno(err.to_errno()))
+    }
+}
+
+#[kunit_tests(pinseal_lower_file)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_errno_of_the_kernels_own_is_left() {
+        for err in 1..=bindings::MAX_ERRNO as c_int {
+            let seen = user_errno(-err).to_errno();
+            assert!(-512 < seen && seen < 0);
+            assert!(err >= 512 || seen == -err || Error::from_errno(-err) == ETIMEDOUT);
+        }
+        assert!(user_errno(ERESTARTSYS.to_errno()) == EINTR);
+        assert!(user_errno(ENOTSUPP.to_errno()) == EIO);
+        assert!(user_errno(ENOSPC.to_errno()) == ENOSPC);
     }
 }
