@@ -11,10 +11,7 @@ use std::{
 /// How an object is made: its name, its size, where its memory comes from.
 ///
 /// ```no_run
-/// use pinseal::Options;
-///
-/// let frames = Options::new().name("frames").size(1 << 20).create()?;
-/// # Ok::<(), std::io::Error>(())
+#[doc = include_str!("../examples/doc_options.rs")]
 /// ```
 ///
 /// # Errors

@@ -23,6 +23,11 @@ pub(super) fn ask(memory: Identity) -> Result<Answer, String> {
         return Err(format!("the kernel has no {BTF} (CONFIG_DEBUG_INFO_BTF)"));
     }
     run(memory).map_err(|error| match error.kind() {
+        ErrorKind::PermissionDenied if rustix::process::geteuid().is_root() => {
+            "this root may not run BPF programs: in a container it lacks CAP_BPF or CAP_PERFMON, or the \
+             kernel is locked down"
+                .into()
+        }
         ErrorKind::PermissionDenied => "only root may run BPF programs".into(),
         _ => format!("the BPF programs do not work with this kernel: {error}"),
     })

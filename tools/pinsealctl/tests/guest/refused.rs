@@ -97,6 +97,7 @@ fn other_users_processes_are_77() {
         &["pins", &target],
         &["leases", &target],
         &["seal", &target],
+        &["who", &target],
     ] {
         assert_refused(&as_nobody(arguments), 77, "do that as root, or as its user");
     }

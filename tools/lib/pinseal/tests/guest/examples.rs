@@ -45,6 +45,11 @@ fn doc_overview() {
 }
 
 #[test]
+fn doc_options() {
+    assert_eq!(run("doc_options", &[]), "1048576 bytes\n");
+}
+
+#[test]
 fn doc_seal() {
     let text = run("doc_seal", &[]);
     assert_says(&text, "2 pages are in use, the first of them page 0");
