@@ -36,6 +36,8 @@
 /* Rounds after which the rarest counters must be reached. */
 #define RARE_ROUNDS	40
 
+#define PROGRESS_NS	(10 * NSEC_PER_SEC)
+
 /* A call that takes longer counts as stuck. */
 #define STUCK_NS	(60 * NSEC_PER_SEC)
 #define LARGE_FOLIOS	"/sys/kernel/mm/transparent_hugepage/shmem_enabled"
@@ -250,6 +252,21 @@ static void report_counts(unsigned long rounds)
 		ksft_print_msg("%8lu %s\n", fuzz->count[i], counters[i]);
 }
 
+/* Now and then, so that who watches sees that it goes on. */
+static void report_progress(unsigned long rounds)
+{
+	static uint64_t began, shown;
+	uint64_t now = now_ns();
+
+	if (!began)
+		began = shown = now;
+	if (now - shown < PROGRESS_NS)
+		return;
+	shown = now;
+	ksft_print_msg("%lu rounds in %llu s\n", rounds,
+		       (unsigned long long)((now - began) / NSEC_PER_SEC));
+}
+
 /* Waits for deferred frees. */
 static void check_leaks(long users, long pages)
 {
@@ -343,8 +360,10 @@ int main(int argc, char **argv)
 	late = argc > 1 ? until : until + EXTRA_TIME * seconds * NSEC_PER_SEC;
 	while (ended && !is_over() &&
 	       (now_ns() < until || round < first + MIN_ROUNDS ||
-		(!all_counters_reached(round - first) && now_ns() < late)))
+		(!all_counters_reached(round - first) && now_ns() < late))) {
+		report_progress(round - first);
 		ended = run_round(round++);
+	}
 	if (large_folios[0])
 		write_text(LARGE_FOLIOS, large_folios);
 	if (!is_over())
