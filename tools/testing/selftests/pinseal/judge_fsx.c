@@ -12,6 +12,9 @@
 #include "disk.h"
 #include "pinseal_test.h"
 #include "stacked.h"
+#include "sysfile.h"
+
+#define LARGE_FOLIOS	"/sys/kernel/mm/transparent_hugepage/shmem_enabled"
 
 #define CONFIG	"/tmp/fsx.toml"
 #define END	"/tmp/fsx.end"
@@ -51,10 +54,13 @@ static char *fsx_path(void)
 FIXTURE(fsx) {
 	int lower;
 	struct disk disk;
+	char setting[32];
 };
 
-FIXTURE_VARIANT(fsx) { const char *dir, *disk; };
+FIXTURE_VARIANT(fsx) { const char *dir, *disk; bool large; };
 FIXTURE_VARIANT_ADD(fsx, over_memfd) {};
+/* Shmem allocates large folios, above and below. */
+FIXTURE_VARIANT_ADD(fsx, over_large_memfd) { .large = true };
 FIXTURE_VARIANT_ADD(fsx, over_tmpfs) { .dir = "/tmp" };
 FIXTURE_VARIANT_ADD(fsx, over_ext4) { .disk = "ext4" };
 FIXTURE_VARIANT_ADD(fsx, over_xfs) { .disk = "xfs" };
@@ -69,6 +75,11 @@ FIXTURE_SETUP(fsx)
 		SKIP(return, "there is no fsx here");
 	if (variant->disk && !disk_is_there(variant->disk))
 		SKIP(return, "there is no disk with %s", variant->disk);
+	if (variant->large) {
+		if (read_setting(LARGE_FOLIOS, self->setting, sizeof(self->setting)))
+			SKIP(return, "no large folios");
+		ASSERT_EQ(0, write_text(LARGE_FOLIOS, "always"));
+	}
 	self->lower = open_lower(&self->disk, variant->disk, variant->dir);
 	ASSERT_LE(0, self->lower);
 	ASSERT_EQ(0, fill_lower(self->lower, 600000));
@@ -81,6 +92,8 @@ FIXTURE_TEARDOWN(fsx)
 {
 	close(self->lower);
 	disk_unmount(&self->disk);
+	if (self->setting[0])
+		write_text(LARGE_FOLIOS, self->setting);
 }
 
 TEST_F_TIMEOUT(fsx, finds_nothing, 3600)
