@@ -12,6 +12,7 @@
 #include "harness.h"
 #include "bytes.h"
 #include "large_folio.h"
+#include "machine_code.h"
 #include "protect.h"
 #include "random.h"
 #include "state.h"
@@ -468,6 +469,25 @@ TEST_F(protect, a_protection_only_narrows)
 	EXPECT_EQ(-EACCES, ps_protect(self->fd, p, self->page, PROT_READ | PROT_EXEC));
 	EXPECT_EQ(0, ps_protect(self->fd, p, self->page, PROT_NONE));
 	EXPECT_EQ(SIGSEGV, ps_touch(p, false));
+}
+
+TEST_F(protect, code_is_run_where_the_protection_allows_it)
+{
+	char *p = ps_map(self->fd, 2 * self->page, RW | PROT_EXEC, MAP_SHARED);
+
+	ASSERT_NE(MAP_FAILED, p);
+	ASSERT_EQ(0, write_code(self->fd, 0, 1));
+	ASSERT_EQ(0, write_code(self->fd, self->page, 2));
+	for (int round = 0; round < 2; round++) {
+		ASSERT_EQ(0, protect_pages(variant->kind, self->fd, p, self->page,
+					   PROT_READ | PROT_EXEC));
+		EXPECT_EQ(1, run_code(p));
+		EXPECT_EQ(SIGSEGV, ps_touch(p, true));
+		ASSERT_EQ(0, protect_pages(variant->kind, self->fd, p, self->page, PROT_NONE));
+		EXPECT_EQ(128 + SIGSEGV, run_code(p));
+		EXPECT_EQ(2, run_code(p + self->page));
+	}
+	munmap(p, 2 * self->page);
 }
 
 /* The commands, which only objects have. */

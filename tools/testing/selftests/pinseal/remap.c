@@ -8,6 +8,7 @@
 #include "harness.h"
 #include "bytes.h"
 #include "large_folio.h"
+#include "machine_code.h"
 #include "protect.h"
 #include "random.h"
 #include "racer.h"
@@ -121,6 +122,48 @@ TEST_F(remap, a_remapped_page_has_its_own_protection)
 	ASSERT_EQ(0, ps_protect(self->fd, at(5), self->page, PROT_READ));
 	EXPECT_EQ(9, number_at(5));
 	EXPECT_EQ(SIGSEGV, store(5));
+}
+
+/* As those at their place, which have it from the mapping. */
+TEST_F(remap, pages_of_an_executable_mapping_keep_read_and_exec)
+{
+	char *p = ps_map(self->fd, N * self->page, RW | PROT_EXEC, MAP_SHARED);
+
+	ASSERT_NE(MAP_FAILED, p);
+	EXPECT_EQ(-EOPNOTSUPP, ps_remap(self->fd, p, self->page, 9, PROT_READ));
+	EXPECT_EQ(-EOPNOTSUPP, ps_remap(self->fd, p, self->page, 9, RW));
+	EXPECT_EQ(-EOPNOTSUPP, ps_remap(self->fd, p, self->page, 9, PROT_EXEC));
+	EXPECT_FALSE(mapping_has_flag(p, " pf"));
+	EXPECT_EQ(0, *(uint32_t *)p);
+	EXPECT_EQ(0, ps_remap(self->fd, p, self->page, 9, PROT_READ | PROT_EXEC));
+	EXPECT_EQ(9, *(uint32_t *)p);
+	EXPECT_EQ(SIGSEGV, ps_touch(p, true));
+	EXPECT_EQ(0, ps_remap(self->fd, p, self->page, 9, RW | PROT_EXEC));
+	EXPECT_EQ(0, ps_touch(p, true));
+	EXPECT_EQ(0, ps_remap(self->fd, p, self->page, 9, PROT_NONE));
+	EXPECT_EQ(SIGSEGV, ps_touch(p, false));
+	/* Where the mapping does not allow it at all: */
+	EXPECT_EQ(-EACCES, remap(3, 1, 9, PROT_READ | PROT_EXEC));
+	munmap(p, N * self->page);
+}
+
+TEST_F(remap, code_is_run_where_its_page_is_shown)
+{
+	char *p = ps_map(self->fd, N * self->page, PROT_READ | PROT_EXEC, MAP_SHARED);
+	char *place = p + 3 * self->page;
+
+	ASSERT_NE(MAP_FAILED, p);
+	ASSERT_EQ(0, write_code(self->fd, 1 * self->page, 1));
+	ASSERT_EQ(0, write_code(self->fd, 2 * self->page, 2));
+	for (int i = 0; i < 4; i++) {
+		int shown = 1 + i % 2;
+
+		ASSERT_EQ(0, ps_remap(self->fd, place, self->page, shown, PROT_READ | PROT_EXEC));
+		EXPECT_EQ(shown, ((int (*)(void))place)());
+	}
+	ASSERT_EQ(0, ps_remap(self->fd, place, self->page, 1, PROT_NONE));
+	EXPECT_EQ(128 + SIGSEGV, run_code(place));
+	munmap(p, N * self->page);
 }
 
 TEST_F(remap, mprotect_wins_but_the_page_stays)
