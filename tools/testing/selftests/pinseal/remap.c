@@ -2,6 +2,7 @@
 /*
  * PINSEAL_PROTECT_REMAP: pages that a mapping shows elsewhere than at their place.
  */
+#include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <sys/uio.h>
 
@@ -469,6 +470,72 @@ TEST_F(remap, system_calls_that_pin_get_efault)
 	EXPECT_EQ(9, number);
 	EXPECT_EQ(-EFAULT, sys(process_vm_readv(getpid(), &local, 1, &remote, 1, 0)));
 	EXPECT_EQ(-EFAULT, sys(process_vm_writev(getpid(), &local, 1, &remote, 1, 0)));
+}
+
+static pid_t trace_child(void)
+{
+	pid_t pid = ps_fork();
+	int status;
+
+	if (!pid) {
+		ptrace(PTRACE_TRACEME, 0, NULL, NULL);
+		raise(SIGSTOP);
+		_exit(0);
+	}
+	if (waitpid(pid, &status, 0) != pid || !WIFSTOPPED(status))
+		return -1;
+	return pid;
+}
+
+/* As pages with protections at their place (protect.c), whatever the protection is. */
+TEST_F(remap, a_debugger_reads_what_is_shown_but_does_not_write)
+{
+	static const int prots[] = { RW, PROT_READ, PROT_NONE };
+	pid_t pid;
+
+	for (int i = 0; i < ARRAY_SIZE(prots); i++)
+		ASSERT_EQ(0, remap(i, 1, 9 + i, prots[i]));
+	pid = trace_child();
+	ASSERT_LE(0, pid);
+	for (int i = 0; i < ARRAY_SIZE(prots); i++) {
+		errno = 0;
+		EXPECT_EQ(9 + i, ptrace(PTRACE_PEEKDATA, pid, at(i), NULL) & UINT32_MAX);
+		EXPECT_EQ(0, errno);
+		EXPECT_EQ(-EIO, sys(ptrace(PTRACE_POKEDATA, pid, at(i), 1234)));
+		EXPECT_EQ(9 + i, number_of(self->fd, self->page, 9 + i));
+		EXPECT_EQ(i, number_of(self->fd, self->page, i));
+	}
+	ps_kill(pid);
+}
+
+TEST_F(remap, memory_of_a_process_has_what_is_shown)
+{
+	char path[32], *two = malloc(2 * self->page);
+	uint32_t number = 1234;
+	pid_t pid;
+	int fd;
+
+	ASSERT_NE(NULL, two);
+	ASSERT_EQ(0, remap(3, 1, 9, PROT_NONE));
+	ASSERT_EQ(0, remap(4, 1, 1, PROT_READ));
+	pid = trace_child();
+	ASSERT_LE(0, pid);
+	snprintf(path, sizeof(path), "/proc/%d/mem", (int)pid);
+	fd = open(path, O_RDWR | O_CLOEXEC);
+	ASSERT_LE(0, fd);
+	/* In one go, and from inside a page. */
+	ASSERT_EQ(2 * self->page, sys(pread(fd, two, 2 * self->page, (uintptr_t)at(3))));
+	EXPECT_EQ(9, *(uint32_t *)two);
+	EXPECT_EQ(1, *(uint32_t *)(two + self->page));
+	ASSERT_EQ(self->page, sys(pread(fd, two, self->page, (uintptr_t)at(3) + 8)));
+	EXPECT_EQ(1, *(uint32_t *)(two + self->page - 8));
+	EXPECT_EQ(-EIO, sys(pwrite(fd, &number, sizeof(number), (uintptr_t)at(3))));
+	EXPECT_EQ(-EIO, sys(pwrite(fd, &number, sizeof(number), (uintptr_t)at(4))));
+	EXPECT_EQ(9, number_of(self->fd, self->page, 9));
+	EXPECT_EQ(1, number_of(self->fd, self->page, 1));
+	close(fd);
+	ps_kill(pid);
+	free(two);
 }
 
 TEST_F(remap, protection_keys_hold)
