@@ -7,7 +7,9 @@
 #include <sys/uio.h>
 
 #include "harness.h"
+#include "async.h"
 #include "bytes.h"
+#include "cpu.h"
 #include "large_folio.h"
 #include "machine_code.h"
 #include "protect.h"
@@ -15,6 +17,7 @@
 #include "racer.h"
 #include "state.h"
 #include "sysfile.h"
+#include "unpinnable.h"
 #include "zram_swap.h"
 
 #ifndef MADV_PAGEOUT
@@ -373,6 +376,64 @@ TEST_F(remap, who_waits_for_references_does_not_wait_for_these)
 	EXPECT_EQ(SIGBUS, load(3));
 }
 
+TEST_F(remap, who_removes_pages_does_not_wait_for_their_references)
+{
+	struct pinseal_fallocate punch = {
+		.mode = PUNCH,
+		.flags = PINSEAL_FALLOCATE_WAIT,
+		.offset = 9 * self->page,
+		.len = self->page,
+		.timeout_ns = LONG_NS,
+	};
+	uint64_t start = now_ns();
+
+	ASSERT_EQ(0, remap(3, 1, 9, RW));
+	ASSERT_EQ(9, number_at(3));
+	EXPECT_EQ(0, ps_ioctl(self->fd, PINSEAL_IOC_FALLOCATE, &punch));
+	EXPECT_GT(LATE_NS, now_ns() - start);
+	EXPECT_EQ(0, number_at(3));
+}
+
+/*
+ * In memory from which pages must be moved before they are pinned for long, extra references prevent
+ * that, and PINSEAL_PIN_WAIT would wait for them. Guests with such memory: qemu/flavours.
+ */
+TEST_F(remap, who_pins_does_not_wait_for_their_references)
+{
+	const size_t pages = 2048;
+
+	/* A pin without the flag does not wait for what reclaim holds for a moment either. */
+	for (int waits = is_under_pressure(); waits <= 1; waits++) {
+		int fd = ps_create(pages * self->page), pin;
+		uint32_t number = 1234 + waits;
+		uint64_t start;
+		long first;
+		char *p;
+
+		ASSERT_LE(0, fd);
+		first = unpinnable_fill(fd, pages, 'p', 1);
+		if (first < 0) {
+			ASSERT_EQ(-ENOENT, first);
+			ASSERT_FALSE(unpinnable_machine());
+			first = 9;
+		}
+		p = ps_map(fd, self->page, RW, MAP_SHARED);
+		ASSERT_NE(MAP_FAILED, p);
+		ASSERT_EQ(0, ps_remap(fd, p, self->page, first, RW));
+		ASSERT_EQ('p', *p);
+		start = now_ns();
+		pin = waits ? ps_pin_wait(fd, first, 1, 0, LONG_NS) : ps_pin(fd, first, 1, 0);
+		EXPECT_LE(0, pin);
+		EXPECT_GT(LATE_NS, now_ns() - start);
+		/* The page that is pinned is shown, wherever it is now. */
+		EXPECT_EQ(sizeof(number), sys(pwrite(pin, &number, sizeof(number), 0)));
+		EXPECT_EQ(number, *(uint32_t *)p);
+		munmap(p, self->page);
+		close(pin);
+		close(fd);
+	}
+}
+
 /* extra_references() - to all pages: those of LRU batches, but for ours. */
 static long extra_references(int fd)
 {
@@ -430,6 +491,68 @@ TEST_F(remap, a_seal_takes_the_pages_away)
 		EXPECT_EQ(N - 1 - i, number_at(i));
 	EXPECT_EQ(SIGSEGV, store(1));
 	EXPECT_EQ(-EACCES, remap(1, 1, 5, RW));
+}
+
+/* show_read_only() - page 9 at place 3, in a mapping that is in no seal's way: whether it is. */
+static bool show_read_only(FIXTURE_DATA(remap) *self)
+{
+	char *q = map_read_only(self->fd, N * self->page);
+
+	if (q == MAP_FAILED || munmap(self->p, N * self->page))
+		return false;
+	self->p = q;
+	return !remap(3, 1, 9, PROT_READ) && number_at(3) == 9;
+}
+
+TEST_F(remap, a_seal_that_does_not_wait_succeeds)
+{
+	struct pinseal_seal seal = { .seals = F_SEAL_WRITE, .flags = PINSEAL_SEAL_NOWAIT };
+
+	if (is_under_pressure())
+		SKIP(return, "others hold pages");
+	/* Pages in the LRU batch of another CPU have an extra reference. */
+	ASSERT_EQ(0, run_on_cpu(0));
+	ASSERT_EQ(0, ps_fallocate(self->fd, PUNCH, 0, N * self->page));
+	ASSERT_EQ(0, number_pages(self->fd, self->page));
+	ASSERT_TRUE(show_read_only(self));
+	EXPECT_EQ(0, ps_seal(self->fd, &seal));
+	EXPECT_EQ(PINSEAL_OUTCOME_SEALED, seal.outcome);
+	EXPECT_EQ(0, seal.pinned_pages);
+	EXPECT_EQ(9, number_at(3));
+}
+
+TEST_F(remap, a_seal_in_the_background_succeeds)
+{
+	struct pinseal_seal seal = seal_async(F_SEAL_WRITE, LONG_NS);
+
+	ASSERT_TRUE(show_read_only(self));
+	ASSERT_EQ(0, ps_seal(self->fd, &seal));
+	EXPECT_EQ(0, async_wait(self->fd, &seal));
+	EXPECT_EQ(PINSEAL_OUTCOME_SEALED, seal.outcome);
+	EXPECT_EQ(F_SEAL_WRITE, ps_get_seals(self->fd));
+	EXPECT_EQ(9, number_at(3));
+}
+
+/* The page has two references that a sealer can end: the lease's, and that of the place. */
+TEST_F(remap, a_seal_revokes_the_lease_of_a_page_that_is_shown)
+{
+	struct pinseal_seal seal = {
+		.seals = F_SEAL_WRITE,
+		.flags = PINSEAL_SEAL_REVOKE,
+		.timeout_ns = LONG_NS,
+	};
+	int pin = ps_lease(self->fd, 9, 1, NSEC_PER_MSEC);
+	uint64_t start = now_ns();
+	char c;
+
+	ASSERT_LE(0, pin);
+	ASSERT_TRUE(show_read_only(self));
+	EXPECT_EQ(0, ps_seal(self->fd, &seal));
+	EXPECT_GT(LATE_NS, now_ns() - start);
+	EXPECT_EQ(1, seal.revoked_pages);
+	EXPECT_EQ(-ESTALE, sys(pread(pin, &c, 1, 0)));
+	EXPECT_EQ(9, number_at(3));
+	close(pin);
 }
 
 TEST_F(remap, an_isolated_page_is_shown_as_the_objects)
