@@ -829,6 +829,57 @@ TEST_F(remap, more_pages_than_may_be_locked_are_shown_in_turns)
 	EXPECT_EQ(0, ps_wait(pid));
 }
 
+/* The limit is for as many pages as a mapping is charged for at least. */
+TEST_F(remap, unmapping_gives_the_charge_back)
+{
+	struct rlimit some = { 8 * self->page, 8 * self->page };
+	pid_t pid = ps_fork();
+
+	if (!pid) {
+		int fds[3];
+
+		for (int i = 0; i < ARRAY_SIZE(fds); i++) {
+			fds[i] = ps_create(N * self->page);
+			if (fds[i] < 0 || number_pages(fds[i], self->page))
+				_exit(1);
+		}
+		if (setrlimit(RLIMIT_MEMLOCK, &some) || setuid(65534))
+			_exit(2);
+		/* The objects stay, each with its pages. */
+		for (int i = 0; i < 2 * ARRAY_SIZE(fds); i++) {
+			int fd = fds[i / 2];
+			char *p = ps_map(fd, N * self->page, RW, MAP_SHARED);
+
+			if (p == MAP_FAILED || ps_remap(fd, p, self->page, 9, RW))
+				_exit(3 + i);
+			if (*(volatile uint32_t *)p != 9 || munmap(p, N * self->page))
+				_exit(10 + i);
+		}
+		_exit(0);
+	}
+	EXPECT_EQ(0, ps_wait(pid));
+}
+
+TEST_F(remap, unmapping_gives_the_references_back)
+{
+	struct pinseal_seal seal = { .seals = F_SEAL_WRITE, .flags = PINSEAL_SEAL_NOWAIT };
+
+	if (is_under_pressure())
+		SKIP(return, "others hold pages");
+	/* The first scan drains the LRU batch of this CPU alone. */
+	ASSERT_EQ(0, run_on_cpu(0));
+	ASSERT_EQ(0, ps_fallocate(self->fd, PUNCH, 0, N * self->page));
+	ASSERT_EQ(0, number_pages(self->fd, self->page));
+	for (int i = 0; i < N; i++)
+		ASSERT_EQ(0, remap(i, 1, N - 1 - i, RW));
+	for (int i = 0; i < N; i++)
+		ASSERT_EQ(N - 1 - i, number_at(i));
+	ASSERT_EQ(0, munmap(self->p, N * self->page));
+	EXPECT_EQ(0, ps_seal(self->fd, &seal));
+	EXPECT_EQ(0, seal.pinned_pages);
+	EXPECT_EQ(0, extra_references(self->fd));
+}
+
 /* Threads load and store by one place while it shows one page or another. */
 struct switcher {
 	char *place;
