@@ -291,6 +291,76 @@ TEST_F(remap, a_child_sees_the_same_and_changes_its_own)
 	EXPECT_EQ(0, number_at(3));
 }
 
+/* A child that tells what its copy of the mapping shows. */
+struct looker {
+	pid_t pid;
+	int ask[2], answer[2];
+};
+
+static int looker_start(struct looker *l, FIXTURE_DATA(remap) *self)
+{
+	unsigned char place;
+
+	if (pipe(l->ask) || pipe(l->answer))
+		return -errno;
+	l->pid = ps_fork();
+	if (l->pid)
+		return l->pid < 0 ? -errno : 0;
+	while (read(l->ask[0], &place, 1) == 1) {
+		uint32_t number = number_at(place);
+
+		if (write(l->answer[1], &number, sizeof(number)) != sizeof(number))
+			break;
+	}
+	_exit(1);
+}
+
+/* look_at() - the number at a place of the child's, or UINT32_MAX if the child is dead. */
+static uint32_t look_at(struct looker *l, unsigned char place)
+{
+	struct pollfd pfd = { .fd = l->answer[0], .events = POLLIN };
+	uint32_t number;
+
+	if (write(l->ask[1], &place, 1) != 1 || poll(&pfd, 1, SOON_NS / NSEC_PER_MSEC) != 1 ||
+	    read(l->answer[0], &number, sizeof(number)) != sizeof(number))
+		return UINT32_MAX;
+	return number;
+}
+
+TEST_F(remap, a_removed_page_is_taken_from_a_child)
+{
+	struct looker child;
+
+	ASSERT_EQ(0, remap(3, 1, 9, RW));
+	ASSERT_EQ(9, number_at(3));
+	ASSERT_EQ(0, looker_start(&child, self));
+	ASSERT_EQ(9, look_at(&child, 3));
+	ASSERT_EQ(0, ps_fallocate(self->fd, PUNCH, 9 * self->page, self->page));
+	EXPECT_EQ(0, look_at(&child, 3));
+	EXPECT_EQ(0, number_at(3));
+	ps_kill(child.pid);
+}
+
+/* The copy of the mapping counts: while it shows pages, they have references, and are taken away. */
+TEST_F(remap, a_child_outlives_the_mapping_of_its_parent)
+{
+	struct looker child;
+
+	for (int i = 0; i < N; i++)
+		ASSERT_EQ(0, remap(i, 1, N - 1 - i, RW));
+	for (int i = 0; i < N; i++)
+		ASSERT_EQ(N - 1 - i, number_at(i));
+	ASSERT_EQ(0, looker_start(&child, self));
+	ASSERT_EQ(0, munmap(self->p, N * self->page));
+	for (int i = 0; i < N; i++)
+		EXPECT_EQ(N - 1 - i, look_at(&child, i));
+	ASSERT_EQ(0, ps_fallocate(self->fd, PUNCH, 9 * self->page, self->page));
+	EXPECT_EQ(0, look_at(&child, N - 1 - 9));
+	EXPECT_EQ(5, look_at(&child, N - 1 - 5));
+	ps_kill(child.pid);
+	EXPECT_EQ(0, ps_add_seals(self->fd, F_SEAL_WRITE));
+}
+
 TEST_F(remap, pages_past_the_end_are_sigbus)
 {
 	ASSERT_EQ(0, remap(3, 2, N - 1, RW));
