@@ -11,6 +11,7 @@
 
 #include "harness.h"
 #include "bytes.h"
+#include "direct.h"
 #include "large_folio.h"
 #include "machine_code.h"
 #include "protect.h"
@@ -22,6 +23,11 @@
 
 #ifndef __NR_mseal
 #define __NR_mseal		462
+#endif
+
+#ifndef MADV_POPULATE_READ
+#define MADV_POPULATE_READ	22
+#define MADV_POPULATE_WRITE	23
 #endif
 
 #ifndef MADV_GUARD_INSTALL
@@ -250,6 +256,61 @@ TEST_F(protect, io_uring_gets_efault)
 	/* Registered buffers are pinned for writing. */
 	EXPECT_EQ(-EFAULT, uring_register_buffer(&u, p, self->page));
 	uring_close(&u);
+}
+
+TEST_F(protect, direct_io_gets_efault)
+{
+	char *read_only = self->p + 5 * self->page, *none = self->p + 6 * self->page;
+	char *rw = self->p + 7 * self->page, old = *read_only;
+	struct disk disk;
+	int file = direct_open(&disk, self->page);
+
+	if (file == -ENODEV)
+		SKIP(return, "no disk with ext4");
+	ASSERT_LE(0, file);
+	ASSERT_EQ(0, give(5, 1, PROT_READ));
+	ASSERT_EQ(0, give(6, 1, PROT_NONE));
+	/* The second time, the page is mapped read-only. */
+	for (int i = 0; i < 2; i++) {
+		EXPECT_EQ(-EFAULT, sys(pread(file, read_only, self->page, 0)));
+		EXPECT_EQ(old, *read_only);
+	}
+	EXPECT_EQ(-EFAULT, sys(pread(file, none, self->page, 0)));
+	EXPECT_EQ(-EFAULT, sys(pwrite(file, none, self->page, 0)));
+	EXPECT_EQ(self->page, sys(pread(file, rw, self->page, 0)));
+	EXPECT_EQ(DIRECT_BYTE, *rw);
+	EXPECT_EQ(self->page, sys(pwrite(file, read_only, self->page, 0)));
+	EXPECT_EQ(self->page, sys(pread(file, rw, self->page, 0)));
+	EXPECT_EQ(old, *rw);
+	close(file);
+	disk_unmount(&disk);
+}
+
+TEST_F(protect, vmsplice_gets_efault)
+{
+	struct iovec read_only = { self->p + 5 * self->page, 8 }, none = { self->p + 6 * self->page, 8 };
+	int pipes[2];
+
+	ASSERT_EQ(0, pipe(pipes));
+	ASSERT_EQ(0, give(5, 1, PROT_READ));
+	ASSERT_EQ(0, give(6, 1, PROT_NONE));
+	EXPECT_EQ(-EFAULT, sys(vmsplice(pipes[1], &none, 1, 0)));
+	EXPECT_EQ(8, sys(vmsplice(pipes[1], &read_only, 1, 0)));
+}
+
+/* The kernel asks the mapping first, which mprotect() has changed, and then its pages. */
+TEST_F(protect, populating_is_refused)
+{
+	int error = variant->kind == MEMFD ? -EINVAL : -EFAULT;
+	char *p = self->p + 5 * self->page;
+
+	ASSERT_EQ(0, give(5, 1, PROT_READ));
+	for (int i = 0; i < 2; i++) {
+		EXPECT_EQ(error, sys(madvise(p, self->page, MADV_POPULATE_WRITE)));
+		EXPECT_EQ(0, sys(madvise(p, self->page, MADV_POPULATE_READ)));
+	}
+	ASSERT_EQ(0, give(5, 1, PROT_NONE));
+	EXPECT_EQ(error, sys(madvise(p, self->page, MADV_POPULATE_READ)));
 }
 
 /* With FOLL_FORCE a shared mapping can be read, but not written. */

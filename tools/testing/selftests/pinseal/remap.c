@@ -10,6 +10,7 @@
 #include "async.h"
 #include "bytes.h"
 #include "cpu.h"
+#include "direct.h"
 #include "large_folio.h"
 #include "machine_code.h"
 #include "protect.h"
@@ -22,6 +23,11 @@
 
 #ifndef MADV_PAGEOUT
 #define MADV_PAGEOUT	21
+#endif
+
+#ifndef MADV_POPULATE_READ
+#define MADV_POPULATE_READ	22
+#define MADV_POPULATE_WRITE	23
 #endif
 
 /* Pages of the object, and of the mapping. */
@@ -663,6 +669,45 @@ TEST_F(remap, system_calls_that_pin_get_efault)
 	EXPECT_EQ(9, number);
 	EXPECT_EQ(-EFAULT, sys(process_vm_readv(getpid(), &local, 1, &remote, 1, 0)));
 	EXPECT_EQ(-EFAULT, sys(process_vm_writev(getpid(), &local, 1, &remote, 1, 0)));
+}
+
+/* Pages of the mapping that are at their place cannot be pinned by it either. */
+TEST_F(remap, direct_io_gets_efault)
+{
+	struct disk disk;
+	int file = direct_open(&disk, self->page);
+
+	if (file == -ENODEV)
+		SKIP(return, "no disk with ext4");
+	ASSERT_LE(0, file);
+	ASSERT_EQ(0, remap(3, 1, 9, RW));
+	for (int i = 3; i <= 4; i++) {
+		uint32_t number = number_at(i);
+
+		EXPECT_EQ(-EFAULT, sys(pread(file, at(i), self->page, 0)));
+		EXPECT_EQ(number, number_at(i));
+		EXPECT_EQ(-EFAULT, sys(pwrite(file, at(i), self->page, 0)));
+	}
+	close(file);
+	disk_unmount(&disk);
+}
+
+TEST_F(remap, vmsplice_gets_efault)
+{
+	struct iovec shown = { at(3), 8 };
+	int pipes[2];
+
+	ASSERT_EQ(0, pipe(pipes));
+	ASSERT_EQ(0, remap(3, 1, 9, RW));
+	ASSERT_EQ(9, number_at(3));
+	EXPECT_EQ(-EFAULT, sys(vmsplice(pipes[1], &shown, 1, 0)));
+}
+
+TEST_F(remap, populating_is_refused)
+{
+	ASSERT_EQ(0, remap(3, 1, 9, RW));
+	EXPECT_EQ(-EINVAL, sys(madvise(at(3), self->page, MADV_POPULATE_READ)));
+	EXPECT_EQ(-EINVAL, sys(madvise(at(3), self->page, MADV_POPULATE_WRITE)));
 }
 
 static pid_t trace_child(void)
