@@ -160,58 +160,6 @@ static pid_t trace_child(void (*then)(char *p), char *p)
 	return pid;
 }
 
-static void store_to(char *p)
-{
-	*(volatile char *)p = 1;
-}
-
-TEST_F(protect, the_signal_has_the_address)
-{
-	char *at = self->p + 5 * self->page + 123;
-	siginfo_t info;
-	int status;
-	pid_t pid;
-
-	ASSERT_EQ(0, give(5, 1, PROT_READ));
-	pid = trace_child(store_to, at);
-	ASSERT_LE(0, pid);
-	ASSERT_EQ(0, ptrace(PTRACE_CONT, pid, NULL, NULL));
-	ASSERT_EQ(pid, waitpid(pid, &status, 0));
-	ASSERT_TRUE(WIFSTOPPED(status));
-	EXPECT_EQ(SIGSEGV, WSTOPSIG(status));
-	ASSERT_EQ(0, ptrace(PTRACE_GETSIGINFO, pid, NULL, &info));
-	EXPECT_EQ(at, info.si_addr);
-	/* What VM_FAULT_SIGSEGV gives. */
-	EXPECT_EQ(variant->kind == MEMFD ? SEGV_ACCERR : SEGV_MAPERR, info.si_code);
-	ps_kill(pid);
-}
-
-/* A signal that is blocked or ignored kills: the access is not tried for ever. */
-TEST_F(protect, a_process_that_blocks_the_signal_dies)
-{
-	pid_t pid;
-
-	ASSERT_EQ(0, give(5, 1, PROT_READ));
-	pid = ps_fork();
-	if (!pid) {
-		sigset_t set;
-
-		sigemptyset(&set);
-		sigaddset(&set, SIGSEGV);
-		sigprocmask(SIG_BLOCK, &set, NULL);
-		self->p[5 * self->page] = 1;
-		_exit(0);
-	}
-	EXPECT_EQ(128 + SIGSEGV, ps_wait(pid));
-	pid = ps_fork();
-	if (!pid) {
-		signal(SIGSEGV, SIG_IGN);
-		self->p[5 * self->page] = 1;
-		_exit(0);
-	}
-	EXPECT_EQ(128 + SIGSEGV, ps_wait(pid));
-}
-
 TEST_F(protect, system_calls_get_efault)
 {
 	char *p = self->p + 5 * self->page, *none = p + self->page;
@@ -549,6 +497,125 @@ TEST_F(protect, code_is_run_where_the_protection_allows_it)
 		EXPECT_EQ(2, run_code(p + self->page));
 	}
 	munmap(p, 2 * self->page);
+}
+
+/* What a refused access does to the process that makes it. */
+FIXTURE(refused) {
+	int fd;
+	size_t page;
+	char *p, *at;
+};
+
+static void load_from(char *p)
+{
+	(void)*(volatile char *)p;
+}
+
+static void store_to(char *p)
+{
+	*(volatile char *)p = 1;
+}
+
+/* The page is mapped when it is stored to. */
+static void load_and_store(char *p)
+{
+	load_from(p);
+	store_to(p);
+}
+
+FIXTURE_VARIANT(refused) {
+	enum object_kind kind;
+	bool remaps;		/* the page is shown elsewhere */
+	int prot;
+	void (*access)(char *p);
+};
+
+#define REFUSED(name, ...)							\
+	FIXTURE_VARIANT_ADD(refused, load_##name) {				\
+		.prot = PROT_NONE, .access = load_from, __VA_ARGS__		\
+	};									\
+	FIXTURE_VARIANT_ADD(refused, store_##name) {				\
+		.prot = PROT_READ, .access = store_to, __VA_ARGS__		\
+	};									\
+	FIXTURE_VARIANT_ADD(refused, store_after_load_##name) {			\
+		.prot = PROT_READ, .access = load_and_store, __VA_ARGS__	\
+	}
+
+REFUSED(memfd, .kind = MEMFD);
+REFUSED(pinseal, .kind = PINSEAL);
+REFUSED(imported, .kind = IMPORTED);
+REFUSED(created, .kind = CREATED);
+REFUSED(remapped, .kind = PINSEAL, .remaps = true);
+
+FIXTURE_SETUP(refused)
+{
+	char *page;
+
+	self->page = page_size();
+	self->fd = obj_create(variant->kind, N * self->page);
+	ASSERT_LE(0, self->fd);
+	self->p = ps_map(self->fd, N * self->page, RW, MAP_SHARED);
+	ASSERT_NE(MAP_FAILED, self->p);
+	page = self->p + 5 * self->page;
+	self->at = page + 123;
+	if (variant->remaps) {
+		ASSERT_EQ(0, ps_remap(self->fd, page, self->page, 9, variant->prot));
+	} else {
+		ASSERT_EQ(0, give(5, 1, variant->prot));
+	}
+}
+
+FIXTURE_TEARDOWN(refused)
+{
+	close(self->fd);
+}
+
+TEST_F(refused, the_signal_has_the_address)
+{
+	siginfo_t info;
+	int status;
+	pid_t pid;
+
+	pid = trace_child(variant->access, self->at);
+	ASSERT_LE(0, pid);
+	ASSERT_EQ(0, ptrace(PTRACE_CONT, pid, NULL, NULL));
+	ASSERT_EQ(pid, waitpid(pid, &status, 0));
+	ASSERT_TRUE(WIFSTOPPED(status));
+	EXPECT_EQ(SIGSEGV, WSTOPSIG(status));
+	ASSERT_EQ(0, ptrace(PTRACE_GETSIGINFO, pid, NULL, &info));
+	EXPECT_EQ(self->at, info.si_addr);
+	/* What VM_FAULT_SIGSEGV gives. */
+	EXPECT_EQ(variant->kind == MEMFD ? SEGV_ACCERR : SEGV_MAPERR, info.si_code);
+	ps_kill(pid);
+}
+
+/* A signal that is blocked or ignored kills: the access is not tried for ever. */
+TEST_F(refused, a_process_that_blocks_the_signal_dies)
+{
+	pid_t pid = ps_fork();
+
+	if (!pid) {
+		sigset_t set;
+
+		sigemptyset(&set);
+		sigaddset(&set, SIGSEGV);
+		sigprocmask(SIG_BLOCK, &set, NULL);
+		variant->access(self->at);
+		_exit(0);
+	}
+	EXPECT_EQ(128 + SIGSEGV, ps_wait(pid));
+}
+
+TEST_F(refused, a_process_that_ignores_the_signal_dies)
+{
+	pid_t pid = ps_fork();
+
+	if (!pid) {
+		signal(SIGSEGV, SIG_IGN);
+		variant->access(self->at);
+		_exit(0);
+	}
+	EXPECT_EQ(128 + SIGSEGV, ps_wait(pid));
 }
 
 /* The commands, which only objects have. */
