@@ -11,23 +11,34 @@
 
 #include "harness.h"
 #include "bytes.h"
+#include "cpu.h"
 #include "direct.h"
 #include "large_folio.h"
 #include "machine_code.h"
+#include "pagemap.h"
 #include "protect.h"
 #include "random.h"
 #include "state.h"
 #include "sysfile.h"
 #include "uring.h"
 #include "userfaultfd.h"
+#include "zram_swap.h"
 
 #ifndef __NR_mseal
 #define __NR_mseal		462
 #endif
 
+#ifndef MADV_PAGEOUT
+#define MADV_PAGEOUT		21
+#endif
+
 #ifndef MADV_POPULATE_READ
 #define MADV_POPULATE_READ	22
 #define MADV_POPULATE_WRITE	23
+#endif
+
+#ifndef MADV_SOFT_OFFLINE
+#define MADV_SOFT_OFFLINE	101
 #endif
 
 #ifndef MADV_GUARD_INSTALL
@@ -297,6 +308,89 @@ TEST_F(protect, protections_outlive_the_page_table)
 	EXPECT_PROT(4, RW);
 	EXPECT_PROT(5, PROT_READ);
 	EXPECT_PROT(6, PROT_NONE);
+}
+
+/* Whether any page is in memory, mapped or not. */
+static bool any_in_memory(FIXTURE_DATA(protect) *self)
+{
+	unsigned char there[N];
+
+	if (mincore(self->p, N * self->page, there))
+		return true;
+	for (int i = 0; i < N; i++)
+		if (there[i] & 1)
+			return true;
+	return false;
+}
+
+/* page_out() - pages out what either mapping has mapped: whether all pages are in swap then. */
+static bool page_out(FIXTURE_DATA(protect) *self, char *q)
+{
+	for (int i = 0; i < 500; i++) {
+		madvise(self->p, N * self->page, MADV_PAGEOUT);
+		madvise(q, N * self->page, MADV_PAGEOUT);
+		if (!any_in_memory(self))
+			return true;
+		sleep_ns(20 * NSEC_PER_MSEC);
+	}
+	return false;
+}
+
+TEST_F(protect, protections_outlive_swap)
+{
+	char *q = ps_map(self->fd, N * self->page, RW, MAP_SHARED);
+	struct zram_swap swap;
+
+	if (!zram_is_there())
+		SKIP(return, "no zram");
+	ASSERT_NE(MAP_FAILED, q);
+	ASSERT_EQ(0, zram_swap_begin(&swap, 16 << 20));
+	/* Pages in the LRU batch of another CPU cannot be paged out. */
+	ASSERT_EQ(0, run_on_cpu(0));
+	ASSERT_EQ(0, obj_fallocate(self->fd, PUNCH, 0, N * self->page));
+	for (int i = 0; i < N; i++)
+		ASSERT_EQ(0, store(i));
+	ASSERT_EQ(0, give(5, 1, PROT_READ));
+	ASSERT_EQ(0, give(6, 1, PROT_NONE));
+	ASSERT_EQ(0, load(5));
+	/* Pages that both have mapped are not paged out. A load would map the neighbours as well. */
+	ASSERT_EQ(0, madvise(self->p + 6 * self->page, self->page, MADV_DONTNEED));
+	q[6 * self->page] = 1;
+	ASSERT_TRUE(page_out(self, q));
+	EXPECT_PROT(4, RW);
+	EXPECT_PROT(5, PROT_READ);
+	EXPECT_PROT(6, PROT_NONE);
+	munmap(q, N * self->page);
+	zram_swap_end(&swap);
+}
+
+/* Soft offlining moves a page to another frame, and its page table entries with it. */
+TEST_F(protect, protections_outlive_migration)
+{
+	char *q = ps_map(self->fd, N * self->page, RW, MAP_SHARED);
+
+	ASSERT_NE(MAP_FAILED, q);
+	ASSERT_EQ(0, give(5, 1, PROT_READ));
+	ASSERT_EQ(0, give(6, 1, PROT_NONE));
+	ASSERT_EQ(0, load(5));
+	for (int i = 5; i <= 6; i++) {
+		char *page = q + i * self->page;
+		uint64_t before;
+
+		ASSERT_EQ(0, ps_touch(page, true));
+		before = page_frame(page);
+		ASSERT_NE(0, before);
+		if (madvise(page, self->page, MADV_SOFT_OFFLINE))
+			SKIP(return, "no MADV_SOFT_OFFLINE: %s", strerror(errno));
+		ASSERT_EQ(0, ps_touch(page, false));
+		if (page_frame(page) == before)
+			SKIP(return, "the page was not moved");
+	}
+	EXPECT_EQ(page_frame(q + 5 * self->page), page_frame(self->p + 5 * self->page));
+	EXPECT_PROT(4, RW);
+	EXPECT_PROT(5, PROT_READ);
+	EXPECT_PROT(6, PROT_NONE);
+	munmap(q, N * self->page);
 }
 
 TEST_F(protect, a_child_has_the_same)
