@@ -561,6 +561,38 @@ TEST_F(protect, a_large_folio_is_mapped_page_by_page)
 	close(fd);
 }
 
+/* The collapse is by a mapping without protections, and maps nothing in the other. */
+TEST_F(protect, protections_outlive_a_collapse)
+{
+	size_t size = large_folio_size();
+	int fd, ret;
+	char *p;
+
+	if (!size)
+		SKIP(return, "no large folios");
+	fd = obj_create(variant->kind, size);
+	ASSERT_LE(0, fd);
+	ASSERT_EQ(0, fill_file(fd, size, 'c'));
+	p = map_aligned(fd, size, size, RW);
+	ASSERT_NE(MAP_FAILED, p);
+	for (int i = 4; i < 8; i++)
+		ASSERT_EQ(0, ps_touch(p + i * self->page, true));
+	ASSERT_EQ(0, protect_pages(variant->kind, fd, p + 5 * self->page, self->page, PROT_READ));
+	ASSERT_EQ(0, protect_pages(variant->kind, fd, p + 6 * self->page, self->page, PROT_NONE));
+	ASSERT_EQ(0, ps_touch(p + 5 * self->page, false));
+	ret = collapse_into_large_folio(fd, size);
+	if (ret && is_under_pressure())
+		SKIP(return, "no memory for a large folio");
+	ASSERT_EQ(0, ret);
+	EXPECT_EQ(0, ps_touch(p + 4 * self->page, true));
+	EXPECT_EQ(0, ps_touch(p + 5 * self->page, false));
+	EXPECT_EQ(SIGSEGV, ps_touch(p + 5 * self->page, true));
+	EXPECT_EQ(SIGSEGV, ps_touch(p + 6 * self->page, false));
+	EXPECT_EQ(0, ps_touch(p + 7 * self->page, true));
+	munmap(p, size);
+	close(fd);
+}
+
 TEST_F(protect, a_protection_only_narrows)
 {
 	char *p = ps_map(self->fd, self->page, PROT_READ, MAP_SHARED);
@@ -921,6 +953,25 @@ TEST_F(protect_command, a_mapping_with_protections_is_special)
 	EXPECT_EQ(-EFAULT, sys(mremap(self->p, 0, N * self->page, MREMAP_MAYMOVE)));
 	ASSERT_EQ(0, mlock(self->p, N * self->page));
 	EXPECT_FALSE(mapping_has_flag(self->p, " lo"));
+}
+
+TEST_F(protect_command, a_mapping_with_protections_is_not_collapsed)
+{
+	size_t size = large_folio_size();
+	int fd;
+	char *p;
+
+	if (!size)
+		SKIP(return, "no large folios");
+	fd = obj_create(variant->kind, size);
+	ASSERT_LE(0, fd);
+	ASSERT_EQ(0, fill_file(fd, size, 'c'));
+	p = map_aligned(fd, size, size, RW);
+	ASSERT_NE(MAP_FAILED, p);
+	ASSERT_EQ(0, ps_protect(fd, p + 5 * self->page, self->page, PROT_NONE));
+	EXPECT_EQ(-EINVAL, sys(madvise(p, size, MADV_COLLAPSE)));
+	munmap(p, size);
+	close(fd);
 }
 
 TEST_F(protect_command, a_mapping_that_cannot_be_written_to_is_narrowed)
