@@ -519,6 +519,45 @@ TEST_F(protect, mprotect_wins_in_its_range)
 	EXPECT_PROT(6, PROT_NONE);
 }
 
+/*
+ * Parent and child share what is known of the pages until one of them changes it. For an object,
+ * mprotect() changes no flag of the mapping here.
+ */
+TEST_F(protect, mprotect_in_a_child_concerns_the_child)
+{
+	pid_t pid;
+
+	ASSERT_EQ(0, give(5, 2, PROT_READ));
+	pid = ps_fork();
+	if (!pid)
+		_exit(mprotect(self->p + 5 * self->page, self->page, RW) ||
+		      store(5) || load(6) || store(6) != SIGSEGV);
+	EXPECT_EQ(0, ps_wait(pid));
+	EXPECT_PROT(5, PROT_READ);
+	EXPECT_PROT(6, PROT_READ);
+}
+
+TEST_F(protect, mprotect_in_a_parent_concerns_the_parent)
+{
+	int go[2];
+	pid_t pid;
+	char c;
+
+	ASSERT_EQ(0, pipe(go));
+	ASSERT_EQ(0, give(5, 2, PROT_READ));
+	pid = ps_fork();
+	if (!pid) {
+		if (read(go[0], &c, 1) != 1)
+			_exit(2);
+		_exit(load(5) || store(5) != SIGSEGV || load(6) || store(6) != SIGSEGV);
+	}
+	ASSERT_EQ(0, mprotect(self->p + 6 * self->page, self->page, RW));
+	EXPECT_PROT(5, PROT_READ);
+	EXPECT_PROT(6, RW);
+	ASSERT_EQ(1, write(go[1], "g", 1));
+	EXPECT_EQ(0, ps_wait(pid));
+}
+
 TEST_F(protect, another_mapping_is_not_changed)
 {
 	char *q = ps_map(self->fd, N * self->page, RW, MAP_SHARED);
