@@ -10,6 +10,7 @@
 #include "async.h"
 #include "holders.h"
 #include "object.h"
+#include "protect.h"
 #include "sealer.h"
 
 #include "harness.h"
@@ -349,6 +350,63 @@ TEST_F(mapped, in_the_background_until_the_deadline_or_a_cancel)
 	EXPECT_EQ(0, async_cancel(self->fd, &arg));
 	EXPECT_EQ(PINSEAL_OUTCOME_CANCELLED, arg.outcome);
 	EXPECT_UNCHANGED(self);
+}
+
+/* The copy is writable as a whole, whatever its pages may be accessed for. */
+static void child_outlives(FIXTURE_DATA(mapped) *self, struct __test_metadata *_metadata)
+{
+	struct pinseal_seal arg = seal_write(LONG_NS);
+	struct sealer sealer;
+	int go[2];
+	pid_t pid;
+	char c;
+
+	ASSERT_EQ(0, pipe(go));
+	pid = ps_fork();
+	if (!pid) {
+		close(go[1]);
+		_exit(read(go[0], &c, 1) != 0);
+	}
+	ASSERT_LT(0, pid);
+	UNMAP(self);
+	EXPECT_EQ(-EBUSY, ps_seal(self->fd, &arg));
+	EXPECT_EQ(PINSEAL_OUTCOME_WRITABLE_MAPPING, arg.outcome);
+	ASSERT_EQ(0, sealer_start(&sealer, self->fd, wait_mapped(LONG_NS)));
+	sleep_ns(20 * NSEC_PER_MSEC);
+	EXPECT_FALSE(sealer_done(&sealer));
+	close(go[1]);
+	EXPECT_EQ(0, sealer_join(&sealer));
+	EXPECT_EQ(PINSEAL_OUTCOME_SEALED, sealer.arg.outcome);
+	EXPECT_GE(LATE_NS, sealer.ended - sealer.began);
+	EXPECT_EQ(0, ps_wait(pid));
+	close(go[0]);
+}
+
+TEST_F(mapped, a_child_with_protections_of_pages)
+{
+	/* By a plain descriptor, there are none. */
+	if (variant->plain)
+		return;
+	ASSERT_EQ(0, ps_protect(self->fd, self->p, 2 * page_size(), PROT_READ));
+	child_outlives(self, _metadata);
+}
+
+TEST_F(mapped, a_child_without_access)
+{
+	if (variant->plain)
+		return;
+	ASSERT_EQ(0, ps_protect(self->fd, self->p, self->len, PROT_NONE));
+	child_outlives(self, _metadata);
+}
+
+TEST_F(mapped, a_child_that_is_shown_other_pages)
+{
+	/* Memory that others may truncate is not remapped. */
+	if (variant->plain || variant->kind != PINSEAL)
+		return;
+	ASSERT_EQ(0, ps_remap(self->fd, self->p, page_size(), 2, PROT_READ));
+	ASSERT_EQ(0, ps_touch(self->p, false));
+	child_outlives(self, _metadata);
 }
 
 /* Maps, writes and unmaps without rest. */
