@@ -135,6 +135,14 @@ static int make_shared_protected(struct scene *s)
 	return pid < 0 ? -errno : ps_wait(pid);
 }
 
+/* A mapping with protections that shows other pages at two places, one of them the hole. */
+static int make_remapped(struct scene *s)
+{
+	return make_protected(s) ?:
+	       ps_remap(s->fd, s->map + 2 * s->page, s->page, 0, RW) ?:
+	       ps_remap(s->fd, s->map + 3 * s->page, s->page, 1, RW);
+}
+
 static int make_pipe(struct scene *s)
 {
 	return sys(pipe2(s->pipe, O_CLOEXEC));
@@ -490,6 +498,28 @@ static int call_protections(struct scene *s)
 	return ret < 0 ? ret : ret == 2 ? 0 : -EUCLEAN;
 }
 
+static int call_remap(struct scene *s)
+{
+	return ps_remap(s->fd, s->map, 2 * s->page, 2, RW);
+}
+
+static int call_protect_and_remap(struct scene *s)
+{
+	const struct pinseal_protect_range ranges[] = {
+		{ (uintptr_t)s->map, s->page, 3, RW, PINSEAL_PROTECT_REMAP },
+		a_range(s->map + s->page, s->page, PROT_NONE),
+		{ (uintptr_t)(s->map + 2 * s->page), s->page, 0, PROT_READ, PINSEAL_PROTECT_REMAP },
+	};
+
+	return ps_protect_ranges(s->fd, ranges, 3);
+}
+
+/* All pages, which are shown at their places again. */
+static int call_remap_back(struct scene *s)
+{
+	return ps_remap(s->fd, s->map, PAGES * s->page, 0, RW);
+}
+
 static int call_unmap_part(struct scene *s)
 {
 	return sys(munmap(s->map + s->page, s->page));
@@ -533,6 +563,12 @@ static int call_touch(struct scene *s)
 static int call_store(struct scene *s)
 {
 	return ps_touch(s->map + s->page, true) ? -EUCLEAN : 0;
+}
+
+/* By a place that shows the hole. */
+static int call_store_elsewhere(struct scene *s)
+{
+	return ps_touch(s->map + 3 * s->page, true) ? -EUCLEAN : 0;
 }
 
 static int call_splice_out(struct scene *s)
@@ -684,6 +720,18 @@ CALL_WITH(unmap_part, protected);
 CALL_WITH(move, protected);
 CALL_WITH(fork, protected);
 CALL_WITH(touch, protected);
+CALL(remap, .before = make_map);
+CALL_WITH(remap, remapped);
+CALL(protect_and_remap, .before = make_map);
+CALL_WITH(protect_and_remap, protected);
+CALL_WITH(protect_and_remap, remapped);
+CALL_WITH(remap_back, remapped);
+CALL_WITH(touch, remapped);
+CALL_WITH(store_elsewhere, remapped);
+CALL_WITH(fork, remapped);
+CALL_WITH(unmap_part, remapped);
+CALL_WITH(move, remapped);
+CALL_WITH(protect_other, remapped);
 CALL(splice_out, .before = make_pipe);
 CALL(splice_in, .before = fill_pipe);
 CALL(fdinfo);
