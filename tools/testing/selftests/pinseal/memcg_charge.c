@@ -13,8 +13,12 @@
 #include "bytes.h"
 #include "memcg.h"
 #include "object.h"
+#include "protect.h"
 
 #define PAGES	1024
+
+/* Ranges of pages with protections of their own. */
+#define RANGES	4096
 
 /* An empty object, made outside the group. */
 FIXTURE(memcg_charge) {
@@ -190,6 +194,40 @@ static int make_pending(void)
 	return ret < 0 ? ret : async_wait_scan(fd, &arg);
 }
 
+/* Pages between those that get protections: their ranges share nothing. */
+#define FAR	128
+
+/* make_mapping() - of a new object, with RANGES pages that are FAR apart: 0, or -errno. */
+static int make_mapping(char **p, int *fd)
+{
+	size_t len = (size_t)RANGES * FAR * page_size();
+
+	*fd = ps_create(len);
+	if (*fd < 0)
+		return *fd;
+	*p = ps_map(*fd, len, RW, MAP_SHARED);
+	return *p == MAP_FAILED ? -errno : 0;
+}
+
+static int make_range(void)
+{
+	static char *p;
+	static int fd, n;
+	int ret = p ? 0 : make_mapping(&p, &fd);
+
+	return ret ?: ps_protect(fd, p + (size_t)n++ * FAR * page_size(), page_size(), PROT_READ);
+}
+
+/* The same page each time. */
+static int make_same_range(void)
+{
+	static char *p;
+	static int fd;
+	int ret = p ? 0 : make_mapping(&p, &fd);
+
+	return ret ?: ps_protect(fd, p, page_size(), PROT_READ);
+}
+
 /* What the kernel allocates for one descriptor more than for another. */
 FIXTURE(descriptor_charge)
 {
@@ -227,6 +265,12 @@ FIXTURE_VARIANT_ADD(descriptor_charge, async_seal) {
 FIXTURE_VARIANT_ADD(descriptor_charge, pin_handle) {
 	.make = make_pinned, .base = make_page_and_null, .count = 4096,
 	.bytes = 620,	/* 256, 64, 64, 32, and 192 of a dentry */
+};
+
+/* Each call makes a range instead of a descriptor. */
+FIXTURE_VARIANT_ADD(descriptor_charge, protected_range) {
+	.make = make_range, .base = make_same_range, .count = RANGES,
+	.bytes = 80,	/* 96: a node of the map */
 };
 
 /* Few, which keep workers busy. */
