@@ -10,6 +10,7 @@
 #include "content.h"
 #include "object.h"
 #include "pagemap.h"
+#include "protect.h"
 #include "random.h"
 #include "sysfile.h"
 
@@ -161,6 +162,32 @@ TEST_F(memory_block, with_an_object_sealed_afterwards)
 	EXPECT_EQ(0, pages_in_block(self->p, SIZE, self->number));
 	EXPECT_EQ(bytes, checksum(self->fd, SIZE));
 	EXPECT_EQ(0, obj_add_seals(self->fd, F_SEAL_WRITE));
+	EXPECT_EQ(bytes, checksum(self->fd, SIZE));
+	ASSERT_EQ(0, block_set(self->number, "online_movable"));
+}
+
+/* A page that is shown elsewhere has a reference, which nothing but its mappings' end drops. */
+TEST_F(memory_block, with_pages_that_are_shown_elsewhere)
+{
+	uint64_t bytes = checksum(self->fd, SIZE);
+	size_t len = SIZE - page_size();
+	char *q;
+
+	/* Memory that others may truncate is not remapped. */
+	if (variant->kind != PINSEAL)
+		return;
+	q = ps_map(self->fd, SIZE, PROT_READ | PROT_WRITE, MAP_SHARED);
+	ASSERT_NE(MAP_FAILED, q);
+	ASSERT_EQ(0, ps_remap(self->fd, q, len, 1, PROT_READ));
+	for (size_t at = 0; at < len; at += page_size())
+		ASSERT_EQ('h', *(volatile char *)(q + at));
+	EXPECT_EQ(-EINTR, block_set(self->number, "offline"));
+	EXPECT_TRUE(block_is(self->number, "online"));
+	EXPECT_LT(0, pages_in_block(self->p, SIZE, self->number));
+	EXPECT_EQ(bytes, checksum(self->fd, SIZE));
+	ASSERT_EQ(0, munmap(q, SIZE));
+	ASSERT_EQ(0, block_set(self->number, "offline"));
+	EXPECT_EQ(0, pages_in_block(self->p, SIZE, self->number));
 	EXPECT_EQ(bytes, checksum(self->fd, SIZE));
 	ASSERT_EQ(0, block_set(self->number, "online_movable"));
 }
