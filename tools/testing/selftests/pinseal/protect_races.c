@@ -8,7 +8,8 @@
  * allows: neither more, nor less. Two threads that fault on one page with different accesses,
  * which the design that this one grew from got wrong, are the usual case here.
  *
- * On a memfd, mprotect() changes the protections: that variant proves the test.
+ * On a memfd, mprotect() changes the protections: that variant proves the test. The variant
+ * "remapped" has pages that are shown elsewhere than at their place, and changes that as well.
  */
 #include <sys/uio.h>
 
@@ -18,6 +19,7 @@
 #include "protect.h"
 #include "racer.h"
 #include "random.h"
+#include "zram_swap.h"
 
 #ifndef MADV_PAGEOUT
 #define MADV_PAGEOUT	21
@@ -38,11 +40,8 @@ struct race {
 	char *p;
 	size_t page;
 	struct page_state states[PAGES];
-	/*
-	 * No stores of the kernel: it pins the page, and stores to it later, whatever the
-	 * protection is then. So it does with mprotect().
-	 */
-	bool no_kernel_stores;
+	bool remaps;
+	unsigned int accesses;	/* kinds of them that are made */
 	bool quit;
 	/* What the accessors saw while the protection stayed. */
 	unsigned long allowed, refused;
@@ -63,6 +62,10 @@ static void on_segv(int sig)
 	siglongjmp(refused, 1);
 }
 
+/*
+ * The kernel pins the page for its stores, and stores to it later, whatever the protection is then.
+ * So it does with mprotect().
+ */
 enum access { LOAD, STORE, KERNEL_LOAD, KERNEL_STORE, N_ACCESSES };
 
 /* access_page() - whether it was let through. Stores @byte. */
@@ -94,9 +97,8 @@ static void *accessor(void *data)
 
 	while (!__atomic_load_n(&r->quit, __ATOMIC_ACQUIRE)) {
 		unsigned int page = random_below(&a->random, PAGES);
-		bool no_kernel_stores = __atomic_load_n(&r->no_kernel_stores, __ATOMIC_ACQUIRE);
 		enum access access = random_below(&a->random,
-						  no_kernel_stores ? KERNEL_STORE : N_ACCESSES);
+						  __atomic_load_n(&r->accesses, __ATOMIC_ACQUIRE));
 		struct page_state *state = &r->states[page];
 		uint64_t before = __atomic_load_n(&state->changes, __ATOMIC_SEQ_CST);
 		int prot = __atomic_load_n(&state->prot, __ATOMIC_SEQ_CST);
@@ -149,6 +151,8 @@ static int change(struct race *r, struct random *random)
 	if (once_in(random, 8)) {
 		ret = sys(mprotect(p, n * r->page, RW));
 		prot = RW;
+	} else if (r->remaps && once_in(random, 2)) {
+		ret = ps_remap(r->fd, p, n * r->page, random_below(random, PAGES - n + 1), prot);
 	} else {
 		ret = protect_pages(r->kind, r->fd, p, n * r->page, prot);
 	}
@@ -158,20 +162,32 @@ static int change(struct race *r, struct random *random)
 	return ret;
 }
 
+/* Which page a place shows before the first change: no other place shows the same. */
+static unsigned int shown_at(const struct race *r, unsigned int place)
+{
+	return r->remaps ? PAGES - 1 - place : place;
+}
+
 FIXTURE(protect_race) {
 	struct race race;
+	struct zram_swap swap;
 	struct accessor accessors[ACCESSORS];
 	struct sigaction before;
 	size_t len;
 };
 
-FIXTURE_VARIANT(protect_race) { enum object_kind kind; bool large; };
+FIXTURE_VARIANT(protect_race) { enum object_kind kind; bool large, remaps, swaps; };
 FIXTURE_VARIANT_ADD(protect_race, memfd) { .kind = MEMFD };
 FIXTURE_VARIANT_ADD(protect_race, pinseal) { .kind = PINSEAL };
 FIXTURE_VARIANT_ADD(protect_race, created) { .kind = CREATED };
 FIXTURE_VARIANT_ADD(protect_race, large_memfd) { .kind = MEMFD, .large = true };
 FIXTURE_VARIANT_ADD(protect_race, large_pinseal) { .kind = PINSEAL, .large = true };
 FIXTURE_VARIANT_ADD(protect_race, large_created) { .kind = CREATED, .large = true };
+
+FIXTURE_VARIANT_ADD(protect_race, remapped) { .kind = PINSEAL, .remaps = true };
+FIXTURE_VARIANT_ADD(protect_race, swapped_memfd) { .kind = MEMFD, .swaps = true };
+FIXTURE_VARIANT_ADD(protect_race, swapped_pinseal) { .kind = PINSEAL, .swaps = true };
+FIXTURE_VARIANT_ADD(protect_race, swapped_created) { .kind = CREATED, .swaps = true };
 
 FIXTURE_SETUP(protect_race)
 {
@@ -183,6 +199,11 @@ FIXTURE_SETUP(protect_race)
 	self->len = variant->large ? large_folio_size() : PAGES * r->page;
 	if (!self->len)
 		SKIP(return, "no large folios");
+	if (variant->swaps) {
+		if (!zram_is_there())
+			SKIP(return, "no zram");
+		ASSERT_EQ(0, zram_swap_begin(&self->swap, 16 << 20));
+	}
 	r->fd = obj_create(r->kind, self->len);
 	ASSERT_LE(0, r->fd);
 	if (variant->large) {
@@ -196,6 +217,11 @@ FIXTURE_SETUP(protect_race)
 	ASSERT_NE(NULL, r->p);
 	for (unsigned int i = 0; i < PAGES; i++)
 		r->states[i].prot = RW;
+	r->remaps = variant->remaps;
+	/* Pages cannot be pinned by a mapping that shows some elsewhere. */
+	r->accesses = r->remaps ? KERNEL_LOAD : N_ACCESSES;
+	for (unsigned int i = 0; r->remaps && i < PAGES; i++)
+		ASSERT_EQ(0, ps_remap(r->fd, r->p + i * r->page, r->page, shown_at(r, i), RW));
 	ASSERT_EQ(0, sigaction(SIGSEGV, &sa, &self->before));
 	for (unsigned int i = 0; i < ACCESSORS; i++) {
 		struct accessor *a = &self->accessors[i];
@@ -213,6 +239,22 @@ FIXTURE_TEARDOWN(protect_race)
 	sigaction(SIGSEGV, &self->before, NULL);
 	munmap(self->race.p, self->len);
 	close(self->race.fd);
+	if (variant->swaps)
+		zram_swap_end(&self->swap);
+}
+
+/* Pages that went to swap since the machine was started. */
+static long swapped_out(void)
+{
+	FILE *vmstat = fopen("/proc/vmstat", "re");
+	long pages = -1;
+	char line[128];
+
+	while (vmstat && pages < 0 && fgets(line, sizeof(line), vmstat))
+		sscanf(line, "pswpout %ld", &pages);
+	if (vmstat)
+		fclose(vmstat);
+	return pages;
 }
 
 static bool is_enough(const struct race *r, unsigned long n)
@@ -226,18 +268,33 @@ static unsigned long violations(const struct race *r)
 	return __atomic_load_n(&r->violations, __ATOMIC_RELAXED);
 }
 
+/* drop_pages() - from the page table: 0, or -errno. */
+static int drop_pages(const struct race *r)
+{
+	struct pinseal_pins pins;
+
+	/* Of pages that are shown elsewhere, MADV_DONTNEED drops none; a list of pins drops all. */
+	if (r->remaps)
+		return ps_pins(r->fd, 0, NULL, 0, &pins);
+	return sys(madvise(r->p, PAGES * r->page, MADV_DONTNEED));
+}
+
 /* Changes, with what else happens to the pages by turns. */
 TEST_F(protect_race, an_access_gets_just_what_is_allowed)
 {
 	uint64_t until = now_ns() + test_rounds(1000, 8000) * NSEC_PER_MSEC;
 	struct race *r = &self->race;
 	struct random random = random_for(2, 0, 0, 0);
+	long swapped = swapped_out(), enough = variant->swaps ? 100 : 0;
 
-	while ((!is_enough(r, 1000) || now_ns() < until) && !violations(r)) {
+	while ((!is_enough(r, 1000) || now_ns() < until || swapped_out() - swapped < enough) &&
+	       !violations(r)) {
 		ASSERT_EQ(0, change(r, &random));
+		if (variant->swaps)
+			madvise(r->p, PAGES * r->page, MADV_PAGEOUT);
 		switch (random_below(&random, 16)) {
 		case 0:
-			ASSERT_EQ(0, madvise(r->p, PAGES * r->page, MADV_DONTNEED));
+			ASSERT_EQ(0, drop_pages(r));
 			break;
 		case 1:
 			madvise(r->p, PAGES * r->page, MADV_PAGEOUT);
@@ -255,7 +312,8 @@ TEST_F(protect_race, an_access_gets_just_what_is_allowed)
 		}
 	}
 	EXPECT_EQ(0, violations(r));
-	TH_LOG("%lu allowed, %lu refused", r->allowed, r->refused);
+	TH_LOG("%lu allowed, %lu refused, %ld pages swapped out", r->allowed, r->refused,
+	       swapped_out() - swapped);
 }
 
 /* A refused store is not made: not even by a thread that could store a moment before. */
@@ -269,12 +327,12 @@ TEST_F(protect_race, a_page_without_write_access_does_not_change)
 
 	ASSERT_NE(NULL, seen);
 	ASSERT_NE(MAP_FAILED, other);
-	__atomic_store_n(&r->no_kernel_stores, true, __ATOMIC_RELEASE);
+	__atomic_store_n(&r->accesses, r->remaps ? KERNEL_LOAD : KERNEL_STORE, __ATOMIC_RELEASE);
 	for (unsigned int i = 0; i < ACCESSORS; i++)
 		wait_for_turns(&self->accessors[i], 2);
 	for (unsigned long i = 0; i < 20 || now_ns() < until; i++) {
 		unsigned int page = random_below(&random, PAGES);
-		char *p = r->p + page * r->page, *q = other + page * r->page;
+		char *p = r->p + page * r->page, *q = other + shown_at(r, page) * r->page;
 
 		ASSERT_EQ(0, protect_pages(r->kind, r->fd, p, r->page,
 					   once_in(&random, 2) ? PROT_READ : PROT_NONE));
