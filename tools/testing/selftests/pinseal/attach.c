@@ -5,6 +5,7 @@
  */
 #include <linux/fs.h>
 #include <pthread.h>
+#include <sys/socket.h>
 #include <sys/uio.h>
 
 #include "stacked_fixture.h"
@@ -15,6 +16,11 @@
 #include "sealer.h"
 #include "stalled_page.h"
 #include "sysfile.h"
+#include "zram_swap.h"
+
+#ifndef MFD_HUGETLB
+#define MFD_HUGETLB	0x0004U
+#endif
 
 TEST_F(stacked, has_size_and_content)
 {
@@ -486,6 +492,97 @@ TEST_F(stacked, a_file_that_never_changes_can_be_read)
 	ASSERT_EQ(0, sys(ioctl(self->lower, FS_IOC_SETFLAGS, &flags)));
 	close(lower);
 	close(fd);
+}
+
+TEST(what_is_no_regular_file_is_refused)
+{
+	int fd = ps_open(O_RDWR), others[] = {
+		open("/tmp", O_RDONLY | O_DIRECTORY | O_CLOEXEC),
+		open("/dev/zero", O_RDWR | O_CLOEXEC),
+		socket(AF_UNIX, SOCK_STREAM, 0),
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(others); i++) {
+		ASSERT_LE(0, others[i]);
+		EXPECT_EQ(-EINVAL, ps_attach(fd, others[i], 0)) TH_LOG("file %zu", i);
+		EXPECT_EQ(-EINVAL, ps_attach(fd, others[i], PINSEAL_ATTACH_RDONLY)) TH_LOG("file %zu", i);
+		close(others[i]);
+	}
+	close(fd);
+}
+
+TEST(a_file_of_hugetlbfs_is_refused)
+{
+	int fd = ps_open(O_RDWR), lower = memfd_create("huge", MFD_CLOEXEC | MFD_HUGETLB);
+
+	if (lower < 0)
+		SKIP(return, "no hugetlbfs: %s", strerror(errno));
+	EXPECT_EQ(-EINVAL, ps_attach(fd, lower, 0));
+	EXPECT_EQ(-EINVAL, ps_attach(fd, lower, PINSEAL_ATTACH_RDONLY));
+	close(lower);
+	close(fd);
+}
+
+TEST_F(stacked, a_file_that_only_grows_can_be_read)
+{
+	int flags, fd = ps_open(O_RDWR), lower = open_by_proc(self->lower, O_RDONLY);
+
+	ASSERT_LE(0, lower);
+	if (ioctl(self->lower, FS_IOC_GETFLAGS, &flags))
+		SKIP(return, "no flags there");
+	flags |= FS_APPEND_FL;
+	ASSERT_EQ(0, sys(ioctl(self->lower, FS_IOC_SETFLAGS, &flags)));
+	EXPECT_EQ(-EPERM, ps_attach(fd, self->lower, 0));
+	EXPECT_EQ(0, ps_attach(fd, lower, PINSEAL_ATTACH_RDONLY));
+	EXPECT_EQ(lower_byte(self->page), byte_of(fd, self->page));
+	flags &= ~FS_APPEND_FL;
+	ASSERT_EQ(0, sys(ioctl(self->lower, FS_IOC_SETFLAGS, &flags)));
+	close(lower);
+	close(fd);
+}
+
+/* Its owner could not write elsewhere, so nor may the object. */
+TEST_F(stacked, a_descriptor_that_appends_can_be_read)
+{
+	int fd = ps_open(O_RDWR), lower = open_by_proc(self->lower, O_RDWR | O_APPEND);
+
+	ASSERT_LE(0, lower);
+	EXPECT_EQ(-EPERM, ps_attach(fd, lower, 0));
+	EXPECT_EQ(0, ps_attach(fd, lower, PINSEAL_ATTACH_RDONLY));
+	EXPECT_EQ(lower_byte(self->page), byte_of(fd, self->page));
+	close(lower);
+	close(fd);
+}
+
+TEST_F(stacked, a_swap_file_is_refused)
+{
+	int fd = ps_open(O_RDWR), lower, flags = FS_NOCOW_FL, ret;
+	char path[96];
+
+	if (!variant->disk)
+		SKIP(return, "no swap files there");
+	/* swapon() wants a name, and no holes. */
+	snprintf(path, sizeof(path), "%s/swap", self->disk.dir);
+	lower = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	ASSERT_LE(0, lower);
+	/* Without that, btrfs does not swap to it; others do not know it. */
+	ioctl(lower, FS_IOC_SETFLAGS, &flags);
+	ASSERT_EQ(0, fill_lower(lower, N * self->page));
+	ASSERT_EQ(0, swap_format(path, N * self->page));
+	ASSERT_EQ(0, fsync(lower));
+	ret = sys(swapon(path, 0));
+	if (ret != -ENOSYS) {
+		ASSERT_EQ(0, ret);
+		EXPECT_EQ(-ETXTBSY, ps_attach(fd, lower, 0));
+		EXPECT_EQ(-ETXTBSY, ps_attach(fd, lower, PINSEAL_ATTACH_RDONLY));
+		ASSERT_EQ(0, sys(swapoff(path)));
+		EXPECT_EQ(0, ps_attach(fd, lower, 0));
+	}
+	close(fd);
+	close(lower);
+	unlink(path);
+	if (ret)
+		SKIP(return, "no swap");
 }
 
 TEST_HARNESS_MAIN

@@ -6,13 +6,12 @@ bool zram_is_there(void)
 	return !access(ZRAM_CONTROL "/hot_add", R_OK);
 }
 
-/* The header that mkswap writes: 0, or -errno. */
-static int zram_format_swap(const char *dev, uint64_t size)
+int swap_format(const char *path, uint64_t size)
 {
 	size_t page = page_size();
 	char *header = calloc(1, page);
 	uint32_t *info = (uint32_t *)(header + 1024);
-	int fd = open(dev, O_RDWR | O_CLOEXEC);
+	int fd = open(path, O_RDWR | O_CLOEXEC);
 	int ret = -errno;
 
 	if (fd >= 0) {
@@ -56,7 +55,7 @@ int zram_swap_begin(struct zram_swap *z, uint64_t size)
 	snprintf(text, sizeof(text), "%llu", (unsigned long long)size);
 	ret = write_text(path, text);
 	if (!ret)
-		ret = zram_format_swap(z->dev, size);
+		ret = swap_format(z->dev, size);
 	if (!ret)
 		ret = sys(swapon(z->dev, 0));
 	if (ret)
