@@ -585,4 +585,28 @@ TEST_F(stacked, a_swap_file_is_refused)
 		SKIP(return, "no swap");
 }
 
+TEST_F(stacked, a_size_is_a_change_that_a_read_only_file_refuses)
+{
+	uint64_t sizes[] = { 3 * self->page, (N + 1) * self->page };
+	struct stat st;
+
+	for (size_t i = 0; i < ARRAY_SIZE(sizes); i++) {
+		int fd = ps_open(O_RDWR);
+		char *p;
+
+		ASSERT_EQ(0, ps_attach(fd, self->lower, PINSEAL_ATTACH_RDONLY));
+		p = ps_map(fd, N * self->page, RW, MAP_SHARED);
+		ASSERT_NE(MAP_FAILED, p);
+		EXPECT_EQ(0, sys(fsync(fd)));
+		ASSERT_EQ(0, ps_resize(fd, sizes[i]));
+		EXPECT_EQ(-EROFS, sys(fsync(fd)));
+		/* Also by a sync of pages that did not change. */
+		EXPECT_EQ(-EROFS, sys(msync(p, self->page, MS_SYNC)));
+		ASSERT_EQ(0, fstat(self->lower, &st));
+		EXPECT_EQ(self->size, st.st_size);
+		munmap(p, N * self->page);
+		close(fd);
+	}
+}
+
 TEST_HARNESS_MAIN
