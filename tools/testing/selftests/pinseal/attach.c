@@ -609,4 +609,67 @@ TEST_F(stacked, a_size_is_a_change_that_a_read_only_file_refuses)
 	}
 }
 
+TEST_F(stacked, a_splice_fills)
+{
+	loff_t at = 5 * self->page + 10;
+	int pipes[2];
+	char c;
+
+	ASSERT_EQ(0, pipe(pipes));
+	ASSERT_EQ(self->page, sys(splice(self->fd, &at, pipes[1], NULL, self->page, 0)));
+	for (size_t i = 5 * self->page + 10; i < 6 * self->page + 10; i++) {
+		ASSERT_EQ(1, read(pipes[0], &c, 1));
+		ASSERT_EQ(lower_byte(i), c) TH_LOG("byte %zu", i);
+	}
+	close(pipes[0]);
+	close(pipes[1]);
+}
+
+TEST_F(stacked, a_debugger_fills_what_it_reads)
+{
+	struct iovec remote = { self->p + 5 * self->page + 10, 2 * self->page };
+	struct iovec local = { malloc(remote.iov_len), remote.iov_len };
+
+	ASSERT_EQ(remote.iov_len, sys(process_vm_readv(getpid(), &local, 1, &remote, 1, 0)));
+	for (size_t i = 0; i < remote.iov_len; i++) {
+		ASSERT_EQ(lower_byte(5 * self->page + 10 + i), ((char *)local.iov_base)[i]) {
+			TH_LOG("byte %zu", i);
+		}
+	}
+	free(local.iov_base);
+}
+
+TEST_F(stacked, a_debugger_that_writes_a_part_keeps_the_rest)
+{
+	struct iovec remote = { self->p + 5 * self->page + 10, 3 }, local = { "abc", 3 };
+
+	ASSERT_EQ(3, sys(process_vm_writev(getpid(), &local, 1, &remote, 1, 0)));
+	EXPECT_LOWER(5 * self->page, 5 * self->page + 10);
+	EXPECT_EQ(0, memcmp("abc", self->p + 5 * self->page + 10, 3));
+	EXPECT_LOWER(5 * self->page + 13, self->size);
+	ASSERT_EQ(0, sys(fsync(self->fd)));
+	EXPECT_EQ('b', byte_of(self->lower, 5 * self->page + 11));
+	EXPECT_EQ(-1, differs_from_lower(self->fd, self->lower));
+}
+
+/* The disk is a server whose file does direct I/O. */
+TEST_F(stacked, a_direct_read_into_a_part_keeps_the_rest)
+{
+	size_t from = 5 * self->page + 100, to = from + 50;
+	struct fuse_server s;
+
+	ASSERT_EQ(0, fuse_server_start(&s));
+	fuse_server_release(&s);
+	ASSERT_EQ(50, sys(pread(s.file, self->p + from, 50, 0)));
+	fuse_server_stop(&s);
+	EXPECT_LOWER(5 * self->page, from);
+	for (size_t i = from; i < to; i++) {
+		ASSERT_EQ(FUSE_SERVER_BYTE, self->p[i]) TH_LOG("byte %zu", i);
+	}
+	EXPECT_LOWER(to, self->size);
+	ASSERT_EQ(0, sys(fsync(self->fd)));
+	EXPECT_EQ(FUSE_SERVER_BYTE, byte_of(self->lower, from));
+	EXPECT_EQ(-1, differs_from_lower(self->fd, self->lower));
+}
+
 TEST_HARNESS_MAIN
