@@ -672,4 +672,84 @@ TEST_F(stacked, a_direct_read_into_a_part_keeps_the_rest)
 	EXPECT_EQ(-1, differs_from_lower(self->fd, self->lower));
 }
 
+/* Changes a page of the lower file all the time. */
+struct rewriter {
+	int lower;
+	size_t page;
+	bool quit;
+	unsigned int n;
+};
+
+static void *rewrite_on(void *data)
+{
+	struct rewriter *r = data;
+	char *bytes = malloc(r->page);
+
+	for (; !__atomic_load_n(&r->quit, __ATOMIC_ACQUIRE); r->n++) {
+		memset(bytes, 'a' + r->n % 26, r->page);
+		if (pwrite(r->lower, bytes, r->page, 0) != (ssize_t)r->page)
+			break;
+	}
+	free(bytes);
+	return NULL;
+}
+
+struct first_reader {
+	int fd;
+	char *bytes;
+	size_t page;
+	ssize_t got;
+};
+
+static void read_first(void *data)
+{
+	struct first_reader *r = data;
+
+	r->got = pread(r->fd, r->bytes, r->page, 0);
+}
+
+/* Two that touch it at once see the same, though the lower file has something else each time. */
+TEST_F(stacked, a_page_is_filled_once)
+{
+	uint64_t until = now_ns() + test_rounds(1500, 10000) * NSEC_PER_MSEC;
+	struct rewriter rewriter = { self->lower, self->page };
+	struct first_reader reader = { .bytes = malloc(self->page), .page = self->page };
+	char *seen = malloc(self->page);
+	unsigned int rounds, changes = 0;
+	struct racer racer;
+	pthread_t thread;
+	char last = 0;
+
+	ASSERT_EQ(0, racer_start(&racer, read_first, &reader));
+	/* It begins on the CPU of this thread, and may run anywhere. */
+	run_anywhere();
+	ASSERT_EQ(0, pthread_create(&thread, NULL, rewrite_on, &rewriter));
+	ASSERT_EQ(0, run_on_cpu(0));
+	for (rounds = 0; now_ns() < until; rounds++) {
+		char *p;
+
+		reader.fd = ps_open(O_RDWR);
+		ASSERT_EQ(0, ps_attach(reader.fd, self->lower, PINSEAL_ATTACH_RDONLY));
+		p = ps_map(reader.fd, self->page, PROT_READ, MAP_SHARED);
+		ASSERT_NE(MAP_FAILED, p);
+		racer_go(&racer);
+		memcpy(seen, p, self->page);
+		racer_wait(&racer);
+		ASSERT_EQ((ssize_t)self->page, reader.got);
+		ASSERT_EQ(0, memcmp(seen, reader.bytes, self->page)) TH_LOG("round %u", rounds);
+		ASSERT_EQ(0, memcmp(seen, p, self->page)) TH_LOG("round %u", rounds);
+		changes += *seen != last;
+		last = *seen;
+		munmap(p, self->page);
+		close(reader.fd);
+	}
+	racer_stop(&racer);
+	__atomic_store_n(&rewriter.quit, true, __ATOMIC_RELEASE);
+	pthread_join(thread, NULL);
+	TH_LOG("%u rounds, %u of them with other bytes", rounds, changes);
+	EXPECT_LT(1, changes);
+	free(reader.bytes);
+	free(seen);
+}
+
 TEST_HARNESS_MAIN
