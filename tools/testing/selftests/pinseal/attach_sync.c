@@ -641,4 +641,46 @@ TEST_F(stacked, two_may_be_over_one_file)
 	close(fd);
 }
 
+/* Blocks of a file, in pages. */
+static long pages_below(int file)
+{
+	struct stat st;
+
+	return fstat(file, &st) ? -errno : st.st_blocks * 512 / (long)page_size();
+}
+
+/* The lower file is sparse, so it has the pages that were ever written to it. */
+TEST(a_sync_writes_the_pages_that_were_stored_to)
+{
+	const size_t size = 1UL << 30, page = page_size(), step = size / 4096;
+	int lower = memfd_create("lower", MFD_CLOEXEC), fd = ps_open(O_RDWR);
+	long before;
+	char *p;
+
+	ASSERT_LE(0, lower);
+	ASSERT_EQ(0, ftruncate(lower, size));
+	ASSERT_EQ(1, pwrite(lower, "x", 1, size - 1));
+	ASSERT_EQ(0, ps_attach(fd, lower, 0));
+	p = ps_map(fd, size, RW, MAP_SHARED);
+	ASSERT_NE(MAP_FAILED, p);
+	before = pages_below(lower);
+	for (size_t at = 0; at < size; at += step)
+		ASSERT_EQ(0, p[at]);
+	EXPECT_EQ('x', p[size - 1]);
+	ASSERT_EQ(0, sys(fsync(fd)));
+	EXPECT_EQ(before, pages_below(lower));
+	/* Some that were loaded from, and some that were not. */
+	for (int i = 0; i < 10; i++)
+		p[i * 400 * step + (i % 2 ? page : 0)] = 's';
+	ASSERT_EQ(0, sys(fsync(fd)));
+	EXPECT_EQ(before + 10, pages_below(lower));
+	for (int i = 0; i < 10; i++)
+		EXPECT_EQ('s', byte_of(lower, i * 400 * step + (i % 2 ? page : 0)));
+	ASSERT_EQ(0, sys(fsync(fd)));
+	EXPECT_EQ(before + 10, pages_below(lower));
+	munmap(p, size);
+	close(fd);
+	close(lower);
+}
+
 TEST_HARNESS_MAIN
