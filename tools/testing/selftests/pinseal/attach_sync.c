@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <sys/uio.h>
 
+#include "holders.h"
 #include "racer.h"
 #include "random.h"
 #include "stacked_fixture.h"
@@ -681,6 +682,37 @@ TEST(a_sync_writes_the_pages_that_were_stored_to)
 	munmap(p, size);
 	close(fd);
 	close(lower);
+}
+
+/* A page that is pinned for writing can be stored to after a sync, without a fault. */
+static void store_by_a_holder(struct __test_metadata *_metadata, FIXTURE_DATA(stacked) *self,
+			      enum hold_kind kind, char stored)
+{
+	size_t at = 5 * self->page;
+	struct hold hold;
+
+	self->p[at + 1] = 's';
+	ASSERT_EQ(0, hold_begin(&hold, kind, self->fd, 5, 1));
+	for (int i = 0; i < 2; i++) {
+		ASSERT_EQ(0, sys(fsync(self->fd)));
+		EXPECT_EQ('s', byte_of(self->lower, at + 1));
+		EXPECT_EQ(lower_byte(at), byte_of(self->lower, at));
+	}
+	ASSERT_EQ(0, hold_end(&hold));
+	EXPECT_EQ(stored, self->p[at]);
+	ASSERT_EQ(0, sys(fsync(self->fd)));
+	EXPECT_EQ(stored, byte_of(self->lower, at));
+	EXPECT_EQ(-1, differs_from_lower(self->fd, self->lower));
+}
+
+TEST_F(stacked, a_store_by_a_direct_read_is_written)
+{
+	store_by_a_holder(_metadata, self, HOLD_DIRECT_READ, FUSE_SERVER_BYTE);
+}
+
+TEST_F(stacked, a_store_by_process_vm_writev_is_written)
+{
+	store_by_a_holder(_metadata, self, HOLD_VM_WRITEV, 0);
 }
 
 TEST_HARNESS_MAIN
