@@ -715,4 +715,87 @@ TEST_F(stacked, a_store_by_process_vm_writev_is_written)
 	store_by_a_holder(_metadata, self, HOLD_VM_WRITEV, 0);
 }
 
+/* What changes while a sync goes on is for the next one. */
+TEST_F(stacked, a_sync_ends_beside_storers_that_do_not)
+{
+	uint64_t until = now_ns() + test_rounds(1500, 8000) * NSEC_PER_MSEC, longest = 0;
+	/* Of what is pinned, a sync does not know whether it changes. */
+	int pin = ps_pin(self->fd, 5, 1, 0);
+	struct storer s[2];
+	pthread_t threads[2];
+	unsigned int syncs;
+
+	ASSERT_LE(0, pin);
+	ASSERT_EQ(0, ps_resize(self->fd, N * self->page));
+	for (int i = 0; i < 2; i++) {
+		s[i] = (struct storer){ self->p, self->fd, self->page, i };
+		ASSERT_EQ(0, pthread_create(&threads[i], NULL, store_on, &s[i]));
+	}
+	for (syncs = 0; syncs < 10 || now_ns() < until; syncs++) {
+		uint64_t began = now_ns(), took;
+
+		ASSERT_EQ(1, sys(pwrite(pin, "p", 1, 100 + syncs % 100)));
+		ASSERT_EQ(0, syncs % 2 ? sys(fsync(self->fd)) :
+					 sys(msync(self->p, N * self->page, MS_SYNC)));
+		took = now_ns() - began;
+		ASSERT_GT(LATE_NS, took);
+		longest = took > longest ? took : longest;
+	}
+	for (int i = 0; i < 2; i++) {
+		void *failed;
+
+		__atomic_store_n(&s[i].quit, true, __ATOMIC_RELEASE);
+		pthread_join(threads[i], &failed);
+		ASSERT_EQ(NULL, failed);
+	}
+	TH_LOG("%u syncs in %lu and %lu stores, the longest in %llu ms", syncs, s[0].n, s[1].n,
+	       (unsigned long long)(longest / NSEC_PER_MSEC));
+	close(pin);
+	ASSERT_EQ(0, sys(fsync(self->fd)));
+	EXPECT_EQ(-1, differs_from_lower(self->fd, self->lower));
+}
+
+/* Pages that a sync is long for, on any machine. */
+#define MANY	2048
+
+TEST_F(stacked, a_fatal_signal_ends_a_sync)
+{
+	size_t size = MANY * self->page, last = size - self->page;
+	unsigned int round, early = 0;
+	struct random delay = { 3 };
+	uint64_t began, takes;
+	char *p;
+
+	ASSERT_EQ(0, ps_resize(self->fd, size));
+	p = ps_map(self->fd, size, RW, MAP_SHARED);
+	ASSERT_NE(MAP_FAILED, p);
+	memset(p, 1, size);
+	began = now_ns();
+	ASSERT_EQ(0, sys(fsync(self->fd)));
+	takes = now_ns() - began;
+	for (round = 2; early < 3 && round < 100; round++) {
+		pid_t child;
+		int status;
+
+		for (size_t at = 0; at < size; at += self->page)
+			p[at] = round;
+		child = ps_fork();
+		if (!child)
+			_exit(!!fsync(self->fd));
+		sleep_ns(random_below(&delay, takes));
+		kill(child, SIGKILL);
+		ASSERT_EQ(child, waitpid(child, &status, 0));
+		/* It may have come to its end before. */
+		EXPECT_TRUE(WIFSIGNALED(status) || !status);
+		/* It writes from the first page on. */
+		early += byte_of(self->lower, 0) == (char)round &&
+			 byte_of(self->lower, last) != (char)round;
+		ASSERT_EQ(0, sys(fsync(self->fd)));
+		ASSERT_EQ(-1, differs_from_lower(self->fd, self->lower));
+	}
+	TH_LOG("%u syncs, %u ended in the middle", round - 2, early);
+	EXPECT_EQ(3, early);
+	munmap(p, size);
+}
+
 TEST_HARNESS_MAIN
