@@ -752,4 +752,107 @@ TEST_F(stacked, a_page_is_filled_once)
 	free(seen);
 }
 
+/*
+ * An object whose memory is the lower file of another one: both are written, resized and sealed at once. The
+ * one has the odd pages, the other the even ones. Lockdep sees an order of locks that they do not have in common.
+ */
+struct neighbour {
+	int fd;
+	bool is_above, quit;
+	size_t page;
+	unsigned long n;
+	long failed;
+};
+
+static void *write_and_resize(void *data)
+{
+	struct neighbour *w = data;
+
+	for (w->n = 1; !__atomic_load_n(&w->quit, __ATOMIC_ACQUIRE) && w->failed >= 0; w->n++) {
+		size_t page = w->n % (N / 2) * 2 + !w->is_above;
+		/* What is below never ends before what is above. */
+		size_t end = N + w->n % 8 + 8 * !w->is_above;
+
+		w->failed = sys(pwrite(w->fd, &w->n, sizeof(w->n), page * w->page));
+		if (w->failed >= 0)
+			w->failed = ps_resize(w->fd, end * w->page);
+		if (w->failed >= 0 && w->is_above)
+			w->failed = sys(fsync(w->fd));
+	}
+	return NULL;
+}
+
+static void *seal_lower(void *data)
+{
+	struct neighbour *w = data;
+
+	w->failed = ps_add_seals(w->fd, F_SEAL_WRITE);
+	return NULL;
+}
+
+TEST(an_object_over_the_memory_of_another)
+{
+	uint64_t until = now_ns() + test_rounds(2000, 10000) * NSEC_PER_MSEC;
+	const size_t page = page_size();
+	unsigned int rounds;
+
+	for (rounds = 0; rounds < 4 || now_ns() < until; rounds++) {
+		struct neighbour w[2] = { { .page = page }, { .page = page, .is_above = true } };
+		int memory = rounds % 2 ? memfd_open() : -1, ret;
+		pthread_t threads[2];
+		unsigned long last;
+
+		w[0].fd = rounds % 2 ? import_open(memory) : ps_create(N * page);
+		ASSERT_LE(0, w[0].fd);
+		if (memory < 0)
+			memory = ps_export(w[0].fd, 0);
+		ASSERT_LE(0, memory);
+		ASSERT_EQ(0, fill_lower(memory, N * page));
+		w[1].fd = ps_open(O_RDWR);
+		ASSERT_EQ(0, ps_attach(w[1].fd, memory, 0));
+		/* Also the other's pages are there above, as they were. */
+		ASSERT_EQ(-1, differs_from_lower(w[1].fd, memory));
+		for (int i = 0; i < 2; i++)
+			ASSERT_EQ(0, pthread_create(&threads[i], NULL, write_and_resize, &w[i]));
+		sleep_ns(20 * NSEC_PER_MSEC);
+		for (int i = 0; i < 2; i++) {
+			__atomic_store_n(&w[i].quit, true, __ATOMIC_RELEASE);
+			pthread_join(threads[i], NULL);
+			ASSERT_LE(0, w[i].failed) TH_LOG("object %d", i);
+		}
+		ASSERT_EQ(0, sys(fsync(w[1].fd)));
+		for (int i = 0; i < 2; i++) {
+			for (unsigned long n = w[i].n > N / 2 ? w[i].n - N / 2 : 1; n < w[i].n; n++) {
+				size_t at = (n % (N / 2) * 2 + !i) * page;
+
+				ASSERT_EQ(sizeof(last), sys(pread(memory, &last, sizeof(last), at)));
+				ASSERT_EQ(n, last) TH_LOG("object %d, page %zu", i, at / page);
+			}
+		}
+		/* The one is sealed beside syncs of the other, which is sealed then. */
+		ASSERT_EQ(0, pthread_create(&threads[0], NULL, seal_lower, &w[0]));
+		w[1].failed = 0;
+		for (int i = 0; i < 20 && !w[1].failed; i++) {
+			ASSERT_EQ(1, sys(pwrite(w[1].fd, "w", 1, i % N * page)));
+			w[1].failed = sys(fsync(w[1].fd));
+		}
+		EXPECT_TRUE(!w[1].failed || w[1].failed == -EPERM) TH_LOG("fsync: %ld", w[1].failed);
+		ret = ps_add_seals(w[1].fd, F_SEAL_WRITE);
+		EXPECT_TRUE(!ret || ret == -EPERM) TH_LOG("seal: %d", ret);
+		pthread_join(threads[0], NULL);
+		EXPECT_EQ(0, w[0].failed);
+		if (!ret) {
+			EXPECT_EQ(-EPERM, sys(pwrite(w[1].fd, "x", 1, 0)));
+		} else {
+			ASSERT_EQ(1, sys(pwrite(w[1].fd, "x", 1, 0)));
+			EXPECT_EQ(-EPERM, sys(fsync(w[1].fd)));
+		}
+		EXPECT_NE('x', byte_of(memory, 0));
+		close(w[1].fd);
+		close(w[0].fd);
+		close(memory);
+	}
+	TH_LOG("%u rounds", rounds);
+}
+
 TEST_HARNESS_MAIN
