@@ -9,6 +9,7 @@
 #include <sys/uio.h>
 
 #include "stacked_fixture.h"
+#include "async.h"
 #include "fuse_server.h"
 #include "large_folio.h"
 #include "protect.h"
@@ -853,6 +854,131 @@ TEST(an_object_over_the_memory_of_another)
 		close(memory);
 	}
 	TH_LOG("%u rounds", rounds);
+}
+
+/* Seals without a mapping that could store, and maps to read. */
+static void seal_unmapped(struct __test_metadata *_metadata, FIXTURE_DATA(stacked) *self,
+			  struct pinseal_seal *seal)
+{
+	munmap(self->p, N * self->page);
+	ASSERT_EQ(0, ps_seal(self->fd, seal));
+	if (seal->flags & PINSEAL_SEAL_ASYNC) {
+		ASSERT_EQ(0, async_wait(self->fd, seal));
+	}
+	EXPECT_EQ(PINSEAL_OUTCOME_SEALED, seal->outcome);
+	self->p = ps_map(self->fd, N * self->page, PROT_READ, MAP_SHARED);
+	ASSERT_NE(MAP_FAILED, self->p);
+}
+
+TEST_F(stacked, an_isolated_page_is_written)
+{
+	struct pinseal_seal seal = seal_write(LONG_NS);
+	int pin = ps_pin(self->fd, 5, 1, 0);
+
+	ASSERT_LE(0, pin);
+	ASSERT_EQ(1, sys(pwrite(pin, "p", 1, 3)));
+	seal.flags = PINSEAL_SEAL_ISOLATE;
+	seal.max_scans = 3;
+	seal_unmapped(_metadata, self, &seal);
+	EXPECT_LE(1, seal.isolated_pages);
+	for (int i = 0; i < 2; i++) {
+		ASSERT_EQ(0, sys(fsync(self->fd)));
+		EXPECT_EQ('p', self->p[5 * self->page + 3]);
+		EXPECT_EQ('p', byte_of(self->lower, 5 * self->page + 3));
+		EXPECT_EQ(-1, differs_from_lower(self->fd, self->lower));
+		/* The pin has the old page. */
+		ASSERT_EQ(1, sys(pwrite(pin, "q", 1, 3)));
+	}
+	EXPECT_EQ('p', self->p[5 * self->page + 3]);
+	close(pin);
+}
+
+TEST_F(stacked, what_a_lease_has_stored_is_sealed_and_written)
+{
+	struct pinseal_seal seal = seal_write(LONG_NS);
+	int lease = ps_lease(self->fd, 5, 2, NSEC_PER_MSEC);
+
+	ASSERT_LE(0, lease);
+	EXPECT_EQ(lower_byte(5 * self->page), byte_of(lease, 0));
+	ASSERT_EQ(1, sys(pwrite(lease, "l", 1, self->page + 3)));
+	seal.flags = PINSEAL_SEAL_REVOKE;
+	seal_unmapped(_metadata, self, &seal);
+	EXPECT_EQ(2, seal.revoked_pages);
+	EXPECT_EQ(-ESTALE, sys(pwrite(lease, "m", 1, self->page + 3)));
+	close(lease);
+	EXPECT_EQ('l', self->p[6 * self->page + 3]);
+	ASSERT_EQ(0, sys(fsync(self->fd)));
+	EXPECT_EQ('l', byte_of(self->lower, 6 * self->page + 3));
+	EXPECT_EQ(-1, differs_from_lower(self->fd, self->lower));
+}
+
+TEST_F(stacked, an_asynchronous_seal_fills_and_syncs)
+{
+	struct pinseal_seal seal = seal_async(F_SEAL_WRITE, LONG_NS);
+
+	self->p[5 * self->page] = 's';
+	seal_unmapped(_metadata, self, &seal);
+	EXPECT_EQ(F_SEAL_WRITE, ps_get_seals(self->fd));
+	EXPECT_EQ('s', byte_of(self->lower, 5 * self->page));
+	ASSERT_EQ(1, sys(pwrite(self->lower, "l", 1, 9 * self->page)));
+	EXPECT_EQ('s', self->p[5 * self->page]);
+	EXPECT_LOWER(6 * self->page, self->size);
+}
+
+TEST_F(stacked, a_resize_waits_for_pins)
+{
+	struct pinseal_resize resize = {
+		.size = 4 * self->page + 7,
+		.flags = PINSEAL_RESIZE_WAIT,
+		.timeout_ns = 20 * NSEC_PER_MSEC,
+	};
+	int pin = ps_pin(self->fd, 10, 1, 0);
+	struct stat st;
+
+	ASSERT_LE(0, pin);
+	EXPECT_EQ(-EBUSY, ps_ioctl(self->fd, PINSEAL_IOC_RESIZE, &resize));
+	EXPECT_EQ(10, resize.first_pinned);
+	EXPECT_EQ(self->size, ps_size(self->fd));
+	EXPECT_LOWER(0, self->size);
+	close(pin);
+	resize.waited_ns = 0;
+	resize.timeout_ns = LONG_NS;
+	ASSERT_EQ(0, ps_ioctl(self->fd, PINSEAL_IOC_RESIZE, &resize));
+	ASSERT_EQ(0, sys(fsync(self->fd)));
+	ASSERT_EQ(0, fstat(self->lower, &st));
+	EXPECT_EQ(4 * self->page + 7, st.st_size);
+	/* What was cut off does not come from below again. */
+	ASSERT_EQ(0, ps_resize(self->fd, self->size));
+	EXPECT_LOWER(0, 4 * self->page + 7);
+	EXPECT_EQ(-1, not_zero(self->p, 4 * self->page + 7, self->size));
+	ASSERT_EQ(0, sys(fsync(self->fd)));
+	EXPECT_EQ(-1, differs_from_lower(self->fd, self->lower));
+}
+
+TEST_F(stacked, a_punch_waits_for_pins)
+{
+	struct pinseal_fallocate punch = {
+		.mode = PUNCH,
+		.flags = PINSEAL_FALLOCATE_WAIT,
+		.offset = 8 * self->page + 5,
+		.len = 4 * self->page,
+		.timeout_ns = 20 * NSEC_PER_MSEC,
+	};
+	int pin = ps_pin(self->fd, 10, 1, 0);
+
+	ASSERT_LE(0, pin);
+	EXPECT_EQ(-EBUSY, ps_ioctl(self->fd, PINSEAL_IOC_FALLOCATE, &punch));
+	EXPECT_EQ(10, punch.first_pinned);
+	EXPECT_LOWER(0, self->size);
+	close(pin);
+	punch.waited_ns = 0;
+	punch.timeout_ns = LONG_NS;
+	ASSERT_EQ(0, ps_ioctl(self->fd, PINSEAL_IOC_FALLOCATE, &punch));
+	EXPECT_LOWER(0, 8 * self->page + 5);
+	EXPECT_EQ(-1, not_zero(self->p, 8 * self->page + 5, 12 * self->page + 5));
+	EXPECT_LOWER(12 * self->page + 5, self->size);
+	ASSERT_EQ(0, sys(fsync(self->fd)));
+	EXPECT_EQ(-1, differs_from_lower(self->fd, self->lower));
 }
 
 TEST_HARNESS_MAIN
