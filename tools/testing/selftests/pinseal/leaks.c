@@ -9,6 +9,7 @@
 #include "harness.h"
 #include "bytes.h"
 #include "object.h"
+#include "stacked.h"
 #include "sysfile.h"
 
 #define ROUNDS	300
@@ -264,6 +265,53 @@ TEST_F(leaks, not_by_processes_killed_half_way)
 			for (size_t t = 0; t < ARRAY_SIZE(threads); t++)
 				pthread_create(&threads[t], NULL, use_for_ever, NULL);
 			use_for_ever(NULL);
+		}
+		/* Another moment each time. */
+		sleep_ns((5 + 3 * i) * NSEC_PER_MSEC / 2);
+		ps_kill(pid);
+	}
+	EXPECT_NOTHING_LEFT(self);
+}
+
+/* Stacks objects on files, fills and syncs them until killed. */
+static void *stack_for_ever(void *data)
+{
+	size_t len = 64 * page_size();
+
+	for (;;) {
+		int lower = memfd_open(), fd = ps_open(O_RDWR);
+		char *p;
+
+		fill_lower(lower, len);
+		ps_attach(fd, lower, PINSEAL_ATTACH_SYNC_ON_CLOSE);
+		close(lower);
+		p = ps_map(fd, len, RW, MAP_SHARED);
+		if (p != MAP_FAILED) {
+			/* Half of the pages. */
+			for (size_t at = 0; at < len; at += 2 * page_size())
+				p[at] = 's';
+			fsync(fd);
+			memset(p, 1, len);
+			msync(p, len, MS_SYNC);
+			munmap(p, len);
+		}
+		ps_fallocate(fd, PUNCH, 0, len / 2);
+		ps_add_seals(fd, F_SEAL_WRITE);
+		close(fd);
+	}
+	return NULL;
+}
+
+TEST_F(leaks, not_by_stacks_killed_half_way)
+{
+	for (int i = 0; i < 40; i++) {
+		pid_t pid = ps_fork();
+		pthread_t threads[3];
+
+		if (!pid) {
+			for (size_t t = 0; t < ARRAY_SIZE(threads); t++)
+				pthread_create(&threads[t], NULL, stack_for_ever, NULL);
+			stack_for_ever(NULL);
 		}
 		/* Another moment each time. */
 		sleep_ns((5 + 3 * i) * NSEC_PER_MSEC / 2);

@@ -10,6 +10,7 @@
 #include "content.h"
 #include "holders.h"
 #include "object.h"
+#include "stacked.h"
 
 #include "harness.h"
 
@@ -147,6 +148,36 @@ TEST_F(module, is_needed_by_created_memfds)
 	EXPECT_EQ(0, sys(ftruncate(plain, 0)));
 	munmap(p, self->len);
 	close(plain);
+	ASSERT_EQ(0, load());
+}
+
+/* A page that is missing comes from below, and a sync goes there: by the mapping alone. */
+TEST_F(module, is_needed_by_a_mapping_of_a_stacked_object)
+{
+	int fd = ps_open(O_RDWR), lower = memfd_open();
+	size_t page = page_size();
+	char *p;
+
+	ASSERT_LE(0, lower);
+	ASSERT_EQ(0, fill_lower(lower, self->len));
+	ASSERT_EQ(0, ps_attach(fd, lower, 0));
+	p = ps_map(fd, self->len, RW, MAP_SHARED);
+	ASSERT_NE(MAP_FAILED, p);
+	EXPECT_EQ(lower_byte(0), *p);
+	close(fd);
+	for (int i = 0; i < 20; i++) {
+		ASSERT_EQ(-EWOULDBLOCK, sys(syscall(SYS_delete_module, "pinseal", O_NONBLOCK)));
+		sleep_ns(NSEC_PER_MSEC);
+	}
+	EXPECT_EQ(-1, differs(p, 0, self->len));
+	p[page] = 's';
+	EXPECT_EQ(0, msync(p, self->len, MS_SYNC));
+	EXPECT_EQ('s', byte_of(lower, page));
+	munmap(p, self->len);
+	ASSERT_EQ(0, unload());
+
+	EXPECT_EQ('s', byte_of(lower, page));
+	close(lower);
 	ASSERT_EQ(0, load());
 }
 
