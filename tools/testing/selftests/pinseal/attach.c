@@ -5,6 +5,7 @@
  */
 #include <linux/fs.h>
 #include <pthread.h>
+#include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 
@@ -979,6 +980,120 @@ TEST_F(stacked, a_punch_waits_for_pins)
 	EXPECT_LOWER(12 * self->page + 5, self->size);
 	ASSERT_EQ(0, sys(fsync(self->fd)));
 	EXPECT_EQ(-1, differs_from_lower(self->fd, self->lower));
+}
+
+/* A new file of N pages with a name, in the folder of the lower files: its descriptor. */
+static int named_file(FIXTURE_DATA(stacked) *self, const char *dir, char path[128])
+{
+	int fd, ret;
+
+	snprintf(path, 128, "%s/named-XXXXXX", self->disk.dir[0] ? self->disk.dir : dir);
+	fd = sys(mkostemp(path, O_CLOEXEC));
+	ret = fd < 0 ? fd : fill_lower(fd, N * self->page);
+	return ret ?: fd;
+}
+
+/* As with any open file: what has the name now is another one. */
+TEST_F(stacked, a_lower_file_that_was_replaced_is_written_to)
+{
+	char old_path[128], new_path[128];
+	int fd, old, new;
+
+	if (!variant->disk && !variant->dir)
+		SKIP(return, "no names there");
+	fd = ps_open(O_RDWR);
+	old = named_file(self, variant->dir, old_path);
+	ASSERT_LE(0, old);
+	ASSERT_EQ(0, ps_attach(fd, old, 0));
+	new = named_file(self, variant->dir, new_path);
+	ASSERT_LE(0, new);
+	ASSERT_EQ(0, rename(new_path, old_path));
+	ASSERT_EQ(1, sys(pwrite(fd, "w", 1, 5 * self->page)));
+	EXPECT_EQ(0, sys(fsync(fd)));
+	EXPECT_EQ('w', byte_of(old, 5 * self->page));
+	EXPECT_EQ(lower_byte(5 * self->page), byte_of(new, 5 * self->page));
+	EXPECT_EQ(0, ps_add_seals(fd, F_SEAL_WRITE));
+	EXPECT_EQ(-1, differs_from_lower(fd, old));
+	unlink(old_path);
+	close(fd);
+	close(old);
+	close(new);
+}
+
+/* Stores to every second page, and syncs. */
+struct owner {
+	int fd, lower;
+	size_t page, first;
+	char *p;
+	bool quit;
+	unsigned long n;
+	const char *failed;
+};
+
+static void *store_and_sync(void *data)
+{
+	struct owner *o = data;
+	unsigned long below;
+
+	for (o->n = 1; !o->failed && !__atomic_load_n(&o->quit, __ATOMIC_ACQUIRE); o->n++) {
+		for (size_t i = o->first; i < N; i += 2)
+			*(volatile unsigned long *)(o->p + i * o->page) = o->n;
+		if (fsync(o->fd))
+			o->failed = "fsync()";
+		for (size_t i = o->first; i < N; i += 2)
+			if (pread(o->lower, &below, sizeof(below), i * o->page) != sizeof(below) ||
+			    below != o->n)
+				o->failed = "a page has something else";
+	}
+	return NULL;
+}
+
+TEST_F(stacked, two_mounts_of_one_file)
+{
+	uint64_t until = now_ns() + test_rounds(1000, 8000) * NSEC_PER_MSEC;
+	char dirs[2][32] = { "/tmp/bind-XXXXXX", "/tmp/bind-XXXXXX" }, path[128], there[192];
+	struct owner o[2];
+	pthread_t threads[2];
+	int file;
+
+	if (!variant->disk && !variant->dir)
+		SKIP(return, "no mounts there");
+	file = named_file(self, variant->dir, path);
+	ASSERT_LE(0, file);
+	close(file);
+	for (int i = 0; i < 2; i++) {
+		ASSERT_NE(NULL, mkdtemp(dirs[i]));
+		ASSERT_EQ(0, sys(mount(variant->disk ? self->disk.dir : variant->dir, dirs[i], NULL,
+				       MS_BIND, NULL)));
+		snprintf(there, sizeof(there), "%s%s", dirs[i], strrchr(path, '/'));
+		o[i] = (struct owner){ .page = self->page, .first = i };
+		o[i].lower = open(there, O_RDWR | O_CLOEXEC);
+		ASSERT_LE(0, o[i].lower);
+		o[i].fd = ps_open(O_RDWR);
+		ASSERT_EQ(0, ps_attach(o[i].fd, o[i].lower, 0));
+		o[i].p = ps_map(o[i].fd, N * self->page, RW, MAP_SHARED);
+		ASSERT_NE(MAP_FAILED, o[i].p);
+		/* Each has all pages, the other's as they were. */
+		EXPECT_EQ(-1, differs(o[i].p, 0, N * self->page));
+	}
+	unlink(path);
+	for (int i = 0; i < 2; i++)
+		ASSERT_EQ(0, pthread_create(&threads[i], NULL, store_and_sync, &o[i]));
+	while (now_ns() < until)
+		sleep_ns(20 * NSEC_PER_MSEC);
+	for (int i = 0; i < 2; i++) {
+		__atomic_store_n(&o[i].quit, true, __ATOMIC_RELEASE);
+		pthread_join(threads[i], NULL);
+	}
+	for (int i = 0; i < 2; i++) {
+		EXPECT_EQ(NULL, o[i].failed) TH_LOG("mount %d: %s", i, o[i].failed);
+		munmap(o[i].p, N * self->page);
+		close(o[i].fd);
+		close(o[i].lower);
+		umount2(dirs[i], MNT_DETACH);
+		rmdir(dirs[i]);
+	}
+	TH_LOG("%lu and %lu syncs", o[0].n, o[1].n);
 }
 
 TEST_HARNESS_MAIN
