@@ -3,6 +3,7 @@
  * Errors of the lower file of a stacked object: full file systems, bad sectors, a disk that does not
  * answer. They are told, nothing is lost, and the next call tries again.
  */
+#include <linux/ext4.h>
 #include <pthread.h>
 #include <sys/mount.h>
 
@@ -314,6 +315,38 @@ TEST_F(on_disk, a_full_disk)
 	forget_lower(self);
 	EXPECT_EQ(-1, differs_from_lower(self->fd, self->lower));
 	close(filler);
+}
+
+/* A file system that others shut down, as after an error of its own, writes nothing any more. */
+TEST_F(on_disk, what_is_there_outlives_a_shutdown)
+{
+	/* The number is the same for all file systems. */
+	uint32_t how = EXT4_GOING_FLAGS_NOLOGFLUSH;
+	int again = ps_reopen(self->fd, O_RDWR);
+	long ret;
+
+	ASSERT_LE(0, again);
+	EXPECT_EQ(-1, differs(self->p, 0, N * self->page));
+	self->p[5 * self->page] = 's';
+	ASSERT_EQ(0, sys(fsync(self->fd)));
+	self->p[6 * self->page] = 's';
+	ASSERT_EQ(0, sys(ioctl(self->lower, EXT4_IOC_SHUTDOWN, &how)));
+	for (int i = 0; i < 3; i++) {
+		self->p[7 * self->page] = 'a' + i;
+		ret = sys(fsync(i == 1 ? again : self->fd));
+		EXPECT_TRUE(ret == -EIO || ret == -EROFS) TH_LOG("fsync: %ld", ret);
+		ret = sys(msync(self->p, N * self->page, MS_SYNC));
+		EXPECT_TRUE(ret == -EIO || ret == -EROFS) TH_LOG("msync: %ld", ret);
+	}
+	EXPECT_EQ('s', self->p[5 * self->page]);
+	EXPECT_EQ('s', byte_of(self->fd, 6 * self->page));
+	EXPECT_EQ('c', byte_of(again, 7 * self->page));
+	EXPECT_EQ(-1, differs(self->p, 8 * self->page, N * self->page));
+	/* It cannot be sealed either: that syncs. */
+	ret = ps_add_seals(self->fd, F_SEAL_SHRINK);
+	EXPECT_TRUE(ret == -EIO || ret == -EROFS) TH_LOG("seal: %ld", ret);
+	EXPECT_EQ(0, ps_get_seals(self->fd));
+	close(again);
 }
 
 TEST_HARNESS_MAIN
