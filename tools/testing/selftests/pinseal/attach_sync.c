@@ -12,6 +12,7 @@
 #include "racer.h"
 #include "random.h"
 #include "stacked_fixture.h"
+#include "zram_swap.h"
 
 /*
  * Threads store while others sync: what was stored before the last sync is in the lower file. A
@@ -601,6 +602,17 @@ TEST_F(stacked, many_pages_are_written)
 	munmap(p, size);
 }
 
+/* Sends pages to swap, as reclaim does: whether the first one is there. */
+static bool page_out(char *p, size_t len)
+{
+	unsigned char resident = 1;
+
+	/* It goes by the page table. */
+	(void)*(volatile char *)p;
+	madvise(p, len, MADV_PAGEOUT);
+	return !mincore(p, page_size(), &resident) && !(resident & 1);
+}
+
 /*
  * The old trouble of file systems that are stacked on tmpfs: under memory pressure (pressure:attach_sync),
  * msync() returned an internal code, and pages were lost.
@@ -608,16 +620,30 @@ TEST_F(stacked, many_pages_are_written)
 TEST_F_TIMEOUT(stacked, many_syncs, 3600)
 {
 	/* A million, unless the kernel is slow; a disk is slower. */
-	unsigned long rounds = test_rounds(1000, variant->disk ? 10000 : 1000000), n;
+	unsigned long rounds = test_rounds(1000, variant->disk ? 10000 : 1000000), n, above = 0, below = 0;
 	uint64_t until = now_ns() + 240 * NSEC_PER_SEC;
+	/* Under pressure there is swap. */
+	bool has_swap = ps_meminfo_kb("SwapTotal") > 0, is_own = !has_swap && zram_is_there();
+	struct zram_swap swap;
+	char *lower;
 
+	if (is_own) {
+		ASSERT_EQ(0, zram_swap_begin(&swap, 8 << 20));
+	}
 	ASSERT_EQ(0, ps_resize(self->fd, N * self->page));
+	ASSERT_EQ(0, sys(fsync(self->fd)));
+	lower = mmap(NULL, N * self->page, RW, MAP_SHARED, self->lower, 0);
+	ASSERT_NE(MAP_FAILED, lower);
 	for (n = 1; n <= rounds && (n % 1000 || now_ns() < until); n++) {
-		char *p = self->p + n * 7 % N * self->page;
+		size_t at = n * 7 % N * self->page;
 
-		memcpy(p, &n, sizeof(n));
-		ASSERT_EQ(0, sys(msync(p, self->page, MS_SYNC))) TH_LOG("round %lu", n);
-		/* As reclaim does. */
+		memcpy(self->p + at, &n, sizeof(n));
+		/* The page to be written is in swap, and what it is written to. */
+		if (n % 2)
+			above += page_out(self->p + at, self->page);
+		if (n % 3 == 0 && !variant->disk)
+			below += page_out(lower + at, self->page);
+		ASSERT_EQ(0, sys(msync(self->p + at, self->page, MS_SYNC))) TH_LOG("round %lu", n);
 		if (n % 16 == 0)
 			madvise(self->p, N * self->page, MADV_PAGEOUT);
 	}
@@ -625,6 +651,14 @@ TEST_F_TIMEOUT(stacked, many_syncs, 3600)
 	EXPECT_EQ(-1, differs_from_lower(self->fd, self->lower));
 	if (n <= rounds)
 		TH_LOG("%lu of %lu rounds in 4 minutes", n, rounds);
+	TH_LOG("pages in swap: %lu above, %lu below", above, below);
+	if (has_swap || is_own) {
+		EXPECT_LT(0, above);
+		EXPECT_TRUE(below || variant->disk);
+	}
+	munmap(lower, N * self->page);
+	if (is_own)
+		zram_swap_end(&swap);
 }
 
 /* Two objects over one file: each writes what changed in it. */
