@@ -10,7 +10,7 @@
  * the virtio disk "pinseal-crash".
  *
  * A file has records. Some are there before the object is; those are of operation 0. Operation n writes
- * or removes one of them: which one, and how, the seed tells. So it is known what a record may be: what
+ * or removes one of them, or cuts off all from one on: which one, and how, the seed tells. So it is known what a record may be: what
  * the last promised operation on it made of it, or any later one. What is written when the machine is
  * killed may be there in part: that holds for each sector of a record.
  */
@@ -31,7 +31,7 @@
 /* More operations than there are between two promises that arrive. */
 #define AHEAD	4000
 
-enum kind { STORE, WRITE, PIN, PUNCH };
+enum kind { STORE, WRITE, PIN, PUNCH, SHRINK };
 
 struct operation {
 	enum kind kind;
@@ -56,10 +56,17 @@ static struct operation operation(uint64_t seed, uint64_t n)
 	return (struct operation){
 		/* Few at first: the file grows. */
 		.record = h % (n < RECORDS ? n / 2 + 1 : RECORDS),
-		.kind = kinds[(h >> 16) % 7],
+		/* Seldom: it removes many. */
+		.kind = (h >> 40) % 31 ? kinds[(h >> 16) % 7] : SHRINK,
 		.sync = (h >> 24) % 11 == 0,
 		.how = (h >> 32) % 3,
 	};
+}
+
+/* Whether a record is another one after the operation. */
+static bool changes(const struct operation *op, unsigned int record)
+{
+	return op->kind == SHRINK ? record >= op->record : record == op->record;
 }
 
 /* What operation @n makes of a record. */
@@ -83,10 +90,10 @@ static int fail(const char *what)
 	return 1;
 }
 
-/* What operation @n leaves of the record that it is about; 0, what is there before the first one. */
+/* What operation @n leaves of a record that it changes; 0, what is there before the first one. */
 static void make_left(uint64_t seed, unsigned int record, uint64_t n, uint64_t left[SIZE / 8])
 {
-	if (n ? operation(seed, n).kind == PUNCH : !is_there_before(seed, record))
+	if (n ? operation(seed, n).kind >= PUNCH : !is_there_before(seed, record))
 		memset(left, 0, SIZE);
 	else
 		make_record(seed, n, left);
@@ -106,16 +113,20 @@ static unsigned int same_sectors(const uint64_t is[SIZE / 8], const uint64_t lef
 static int check(uint64_t seed, uint64_t promised)
 {
 	static uint64_t last[RECORDS], is[SIZE / 8], left[SIZE / 8];
-	static unsigned int later[AHEAD];
+	static struct operation later[AHEAD];
 	const unsigned int all = (1U << SIZE / SECTOR) - 1;
 	int fd = open(PATH, O_RDONLY | O_CLOEXEC), bad = 0;
 
 	if (fd < 0)
 		return promised ? fail(PATH) : 0;
-	for (uint64_t n = 1; n <= promised; n++)
-		last[operation(seed, n).record] = n;
+	for (uint64_t n = 1; n <= promised; n++) {
+		struct operation op = operation(seed, n);
+
+		for (unsigned int record = op.record; record < RECORDS && changes(&op, record); record++)
+			last[record] = n;
+	}
 	for (unsigned int i = 0; i < AHEAD; i++)
-		later[i] = operation(seed, promised + 1 + i).record;
+		later[i] = operation(seed, promised + 1 + i);
 	for (unsigned int record = 0; record < RECORDS; record++) {
 		unsigned int good;
 
@@ -125,7 +136,7 @@ static int check(uint64_t seed, uint64_t promised)
 		make_left(seed, record, last[record], left);
 		good = same_sectors(is, left);
 		for (unsigned int i = 0; i < AHEAD && good != all; i++) {
-			if (later[i] != record)
+			if (!changes(&later[i], record))
 				continue;
 			make_left(seed, record, promised + 1 + i, left);
 			good |= same_sectors(is, left);
@@ -150,7 +161,7 @@ static int carry_out(int fd, char *p, uint64_t seed, uint64_t n)
 	int pin, ret = 0;
 
 	make_record(seed, n, record);
-	if (op.kind != WRITE && ps_size(fd) < (int64_t)(at + SIZE))
+	if (op.kind != WRITE && op.kind != SHRINK && ps_size(fd) < (int64_t)(at + SIZE))
 		ret = ps_resize(fd, at + SIZE);
 	if (ret)
 		return ret;
@@ -169,6 +180,8 @@ static int carry_out(int fd, char *p, uint64_t seed, uint64_t n)
 		return ret;
 	case PUNCH:
 		return ps_fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, at, SIZE);
+	case SHRINK:
+		return ps_size(fd) > (int64_t)at ? ps_resize(fd, at) : 0;
 	}
 	return -EINVAL;
 }
