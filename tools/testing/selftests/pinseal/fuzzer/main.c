@@ -83,6 +83,7 @@ static const char *const counters[COUNTERS] = {
 	[N_CREATED]		= "created objects",
 	[N_STACKED]		= "objects stacked on empty files",
 	[N_FROM_BELOW]		= "objects stacked on files with content",
+	[N_LOWER_SEALED]	= "lower files sealed for write",
 	[N_PROTECTED]		= "protections given to pages",
 	[N_PROTECT_REFUSED]	= "protections not given",
 	[N_PROTECTIONS_LISTED]	= "protections listed",

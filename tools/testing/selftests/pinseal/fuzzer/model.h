@@ -32,6 +32,7 @@ struct target {
 	bool created;			/* by CREATE: @fd is a memfd's */
 	int inner;			/* its inner file, or -1 */
 	int lower;			/* the file that it is stacked on, or -1 */
+	bool lower_fails;		/* that may be sealed for write: syncs and seals fail then */
 	bool inner_is_object;		/* @inner is a descriptor of the object, as @fd */
 	bool owner_seals;		/* the owner of @inner, a memfd, may seal it */
 	int doomed;			/* a descriptor that workers close and reopen */
@@ -92,7 +93,7 @@ enum counter {
 	N_ISOLATED, N_PENDING, N_ASYNC_SEALED, N_CANCELLED, N_BY_OWNER, N_LEASES,
 	N_BREAK_REQUESTED, N_REVOKED, N_WAIT_TIMED_OUT, N_MIRRORS, N_MIRRORED, N_CREATED,
 	N_PROTECTED, N_PROTECT_REFUSED, N_PROTECTIONS_LISTED, N_ACCESSES_REFUSED,
-	N_STACKED, N_FROM_BELOW, N_REMAPPED, N_REMAP_REFUSED, N_SHOWN,
+	N_STACKED, N_FROM_BELOW, N_LOWER_SEALED, N_REMAPPED, N_REMAP_REFUSED, N_SHOWN,
 	COUNTERS,
 };
 
