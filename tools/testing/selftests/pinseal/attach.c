@@ -755,8 +755,8 @@ TEST_F(stacked, a_page_is_filled_once)
 }
 
 /*
- * An object whose memory is the lower file of another one: both are written, resized and sealed at once. The
- * one has the odd pages, the other the even ones. Lockdep sees an order of locks that they do not have in common.
+ * An object whose memory is the lower file of another one: both are written, resized and sealed at once.
+ * The one has the odd pages, the other the even ones. Lockdep sees if they take locks in different orders.
  */
 struct neighbour {
 	int fd;

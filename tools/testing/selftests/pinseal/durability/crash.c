@@ -10,9 +10,9 @@
  * the virtio disk "pinseal-crash".
  *
  * A file has records. Some are there before the object is; those are of operation 0. Operation n writes
- * or removes one of them, or cuts off all from one on: which one, and how, the seed tells. So it is known what a record may be: what
- * the last promised operation on it made of it, or any later one. What is written when the machine is
- * killed may be there in part: that holds for each sector of a record.
+ * or removes one of them, or cuts off all from one on: which one, and how, the seed tells. So it is known
+ * what a record may be: what the last promised operation on it made of it, or any later one. What is
+ * written when the machine is killed may be there in part: that holds for each sector of a record.
  */
 #include <sys/mount.h>
 #include <sys/stat.h>

@@ -17,7 +17,7 @@ struct zram_swap {
 	char dev[32];
 };
 
-/* swap_format() - writes the header that mkswap writes, to a device or file of @size bytes: 0, or -errno. */
+/* swap_format() - writes to a device or file of @size bytes what mkswap writes: 0, or -errno. */
 int swap_format(const char *path, uint64_t size);
 
 /* zram_is_there() - whether devices can be made. */
