@@ -463,37 +463,46 @@ static void report_leaks(void)
 		fclose(f);
 }
 
-/* Runs one test, "PROGRAM[:ARG...]". */
+/* The longest test, "PROGRAM[:ARG...]", and its number of words. */
+#define TEST_LENGTH	1000
+#define TEST_WORDS	64
+
+/* Runs one test. */
 static bool run_test(const char *test, int seconds)
 {
-	char text[128], path[400], *rest = text, *argv[8];
+	char text[TEST_LENGTH], path[400 + TEST_LENGTH], *rest = text, *argv[TEST_WORDS + 1];
 	int n = 1;
 
 	snprintf(text, sizeof(text), "%s", test);
 	snprintf(path, sizeof(path), "%s/tests/%s", folder, strsep(&rest, ":"));
 	argv[0] = path;
-	while (rest && n < 7)
+	while (rest && n < TEST_WORDS)
 		argv[n++] = strsep(&rest, ":");
 	argv[n] = NULL;
 	return run(test, argv, seconds);
 }
 
 /* Gets the next test from the host. Returns false if there is none. */
-static bool next_test(char test[100], int *seconds)
+static bool next_test(char test[TEST_LENGTH], int *seconds)
 {
-	char line[128];
+	char line[TEST_LENGTH + 16];
 	size_t n = 0;
 
 	report("next");
 	while (n < sizeof(line) - 1 && read(answers, line + n, 1) == 1 && line[n] != '\n')
 		n++;
 	line[n] = '\0';
-	return sscanf(line, "%99s %d", test, seconds) == 2;
+	if (!*line)
+		return false;
+	if (sscanf(line, "%999s %d", test, seconds) == 2)
+		return true;
+	report("the host asks for a test that is none: %.60s", line);
+	return false;
 }
 
 static void test(bool built_in)
 {
-	char name[100];
+	char name[TEST_LENGTH];
 	int seconds;
 
 	forget_leaks();
