@@ -5,12 +5,12 @@
  *
  * Runs on a memfd, an object and an imported memfd, but for intended differences.
  */
-#include <sys/ptrace.h>
 #include <sys/uio.h>
 
 #include "harness.h"
 #include "bytes.h"
 #include "object.h"
+#include "tracee.h"
 
 /* An object of four pages, filled, with nothing mapped. */
 FIXTURE(bypass) {
@@ -171,20 +171,6 @@ TEST_F(bypass, proc_mem_does_not_write_to_a_sealed_object)
 	close(mem);
 }
 
-/* A stopped child, for ptrace. */
-static pid_t fork_tracee(void)
-{
-	pid_t pid = ps_fork();
-	int status;
-
-	if (!pid) {
-		ptrace(PTRACE_TRACEME, 0, NULL, NULL);
-		raise(SIGSTOP);
-		_exit(0);
-	}
-	return waitpid(pid, &status, 0) == pid && WIFSTOPPED(status) ? pid : -1;
-}
-
 TEST_F(bypass, ptrace_does_not_write_to_a_sealed_object)
 {
 	char *p;
@@ -193,7 +179,7 @@ TEST_F(bypass, ptrace_does_not_write_to_a_sealed_object)
 	ASSERT_EQ(0, obj_add_seals(self->fd, F_SEAL_WRITE));
 	p = ps_map(self->fd, self->len, PROT_READ, MAP_SHARED);
 	ASSERT_NE(MAP_FAILED, p);
-	pid = fork_tracee();
+	pid = trace_child(NULL, NULL);
 	ASSERT_LT(0, pid);
 	EXPECT_EQ(-EIO, sys(ptrace(PTRACE_POKEDATA, pid, p, (void *)0x5858UL)));
 	EXPECT_TRUE(is_unchanged(self));
@@ -209,7 +195,7 @@ TEST_F(bypass, ptrace_writes_to_private_copies_only)
 	ASSERT_EQ(0, obj_add_seals(self->fd, F_SEAL_WRITE));
 	p = ps_map(self->fd, self->len, PROT_READ, MAP_PRIVATE);
 	ASSERT_NE(MAP_FAILED, p);
-	pid = fork_tracee();
+	pid = trace_child(NULL, NULL);
 	ASSERT_LT(0, pid);
 	ASSERT_EQ(0, sys(ptrace(PTRACE_POKEDATA, pid, p, (void *)0x5858UL)));
 	EXPECT_EQ(0x5858, sys(ptrace(PTRACE_PEEKDATA, pid, p, NULL)));

@@ -6,7 +6,6 @@
  * kernel does with real ones, the others that PINSEAL_IOC_PROTECT does the same.
  */
 #include <linux/mman.h>
-#include <sys/ptrace.h>
 #include <sys/uio.h>
 
 #include "harness.h"
@@ -15,35 +14,19 @@
 #include "direct.h"
 #include "large_folio.h"
 #include "machine_code.h"
+#include "madvise.h"
 #include "pagemap.h"
 #include "protect.h"
 #include "random.h"
 #include "state.h"
 #include "sysfile.h"
+#include "tracee.h"
 #include "uring.h"
 #include "userfaultfd.h"
 #include "zram_swap.h"
 
 #ifndef __NR_mseal
 #define __NR_mseal		462
-#endif
-
-#ifndef MADV_PAGEOUT
-#define MADV_PAGEOUT		21
-#endif
-
-#ifndef MADV_POPULATE_READ
-#define MADV_POPULATE_READ	22
-#define MADV_POPULATE_WRITE	23
-#endif
-
-#ifndef MADV_SOFT_OFFLINE
-#define MADV_SOFT_OFFLINE	101
-#endif
-
-#ifndef MADV_GUARD_INSTALL
-#define MADV_GUARD_INSTALL	102
-#define MADV_GUARD_REMOVE	103
 #endif
 
 /* Pages of the mapping. */
@@ -151,24 +134,6 @@ TEST_F(protect, a_page_gets_access_again)
 	EXPECT_PROT(7, RW);
 	EXPECT_PROT(6, PROT_NONE);
 	EXPECT_PROT(8, PROT_NONE);
-}
-
-/* trace_child() - a child that stops at once, traced: its PID. */
-static pid_t trace_child(void (*then)(char *p), char *p)
-{
-	pid_t pid = ps_fork();
-	int status;
-
-	if (!pid) {
-		ptrace(PTRACE_TRACEME, 0, NULL, NULL);
-		raise(SIGSTOP);
-		if (then)
-			then(p);
-		_exit(0);
-	}
-	if (waitpid(pid, &status, 0) != pid || !WIFSTOPPED(status))
-		return -1;
-	return pid;
 }
 
 TEST_F(protect, system_calls_get_efault)

@@ -16,14 +16,11 @@
 #include "harness.h"
 #include "bytes.h"
 #include "large_folio.h"
+#include "madvise.h"
 #include "protect.h"
 #include "racer.h"
 #include "random.h"
 #include "zram_swap.h"
-
-#ifndef MADV_PAGEOUT
-#define MADV_PAGEOUT	21
-#endif
 
 #define PAGES		16
 #define ACCESSORS	4

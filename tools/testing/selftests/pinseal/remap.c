@@ -2,7 +2,6 @@
 /*
  * PINSEAL_PROTECT_REMAP: pages that a mapping shows elsewhere than at their place.
  */
-#include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <sys/uio.h>
 
@@ -13,22 +12,15 @@
 #include "direct.h"
 #include "large_folio.h"
 #include "machine_code.h"
+#include "madvise.h"
 #include "protect.h"
 #include "random.h"
 #include "racer.h"
 #include "state.h"
 #include "sysfile.h"
+#include "tracee.h"
 #include "unpinnable.h"
 #include "zram_swap.h"
-
-#ifndef MADV_PAGEOUT
-#define MADV_PAGEOUT	21
-#endif
-
-#ifndef MADV_POPULATE_READ
-#define MADV_POPULATE_READ	22
-#define MADV_POPULATE_WRITE	23
-#endif
 
 /* Pages of the object, and of the mapping. */
 #define N	16
@@ -580,16 +572,20 @@ static bool show_read_only(FIXTURE_DATA(remap) *self)
 	return !remap(3, 1, 9, PROT_READ) && number_at(3) == 9;
 }
 
+/* settle_pages() - new pages, in no LRU batch but this CPU's, which a scan drains: 0, or -errno. */
+static int settle_pages(FIXTURE_DATA(remap) *self)
+{
+	return run_on_cpu(0) ?: ps_fallocate(self->fd, PUNCH, 0, N * self->page) ?:
+	       number_pages(self->fd, self->page);
+}
+
 TEST_F(remap, a_seal_that_does_not_wait_succeeds)
 {
 	struct pinseal_seal seal = { .seals = F_SEAL_WRITE, .flags = PINSEAL_SEAL_NOWAIT };
 
 	if (is_under_pressure())
 		SKIP(return, "others hold pages");
-	/* Pages in the LRU batch of another CPU have an extra reference. */
-	ASSERT_EQ(0, run_on_cpu(0));
-	ASSERT_EQ(0, ps_fallocate(self->fd, PUNCH, 0, N * self->page));
-	ASSERT_EQ(0, number_pages(self->fd, self->page));
+	ASSERT_EQ(0, settle_pages(self));
 	ASSERT_TRUE(show_read_only(self));
 	EXPECT_EQ(0, ps_seal(self->fd, &seal));
 	EXPECT_EQ(PINSEAL_OUTCOME_SEALED, seal.outcome);
@@ -710,21 +706,6 @@ TEST_F(remap, populating_is_refused)
 	EXPECT_EQ(-EINVAL, sys(madvise(at(3), self->page, MADV_POPULATE_WRITE)));
 }
 
-static pid_t trace_child(void)
-{
-	pid_t pid = ps_fork();
-	int status;
-
-	if (!pid) {
-		ptrace(PTRACE_TRACEME, 0, NULL, NULL);
-		raise(SIGSTOP);
-		_exit(0);
-	}
-	if (waitpid(pid, &status, 0) != pid || !WIFSTOPPED(status))
-		return -1;
-	return pid;
-}
-
 /* As pages with protections at their place (protect.c), whatever the protection is. */
 TEST_F(remap, a_debugger_reads_what_is_shown_but_does_not_write)
 {
@@ -733,7 +714,7 @@ TEST_F(remap, a_debugger_reads_what_is_shown_but_does_not_write)
 
 	for (int i = 0; i < ARRAY_SIZE(prots); i++)
 		ASSERT_EQ(0, remap(i, 1, 9 + i, prots[i]));
-	pid = trace_child();
+	pid = trace_child(NULL, NULL);
 	ASSERT_LE(0, pid);
 	for (int i = 0; i < ARRAY_SIZE(prots); i++) {
 		errno = 0;
@@ -756,7 +737,7 @@ TEST_F(remap, memory_of_a_process_has_what_is_shown)
 	ASSERT_NE(NULL, two);
 	ASSERT_EQ(0, remap(3, 1, 9, PROT_NONE));
 	ASSERT_EQ(0, remap(4, 1, 1, PROT_READ));
-	pid = trace_child();
+	pid = trace_child(NULL, NULL);
 	ASSERT_LE(0, pid);
 	snprintf(path, sizeof(path), "/proc/%d/mem", (int)pid);
 	fd = open(path, O_RDWR | O_CLOEXEC);
@@ -981,10 +962,7 @@ TEST_F(remap, unmapping_gives_the_references_back)
 
 	if (is_under_pressure())
 		SKIP(return, "others hold pages");
-	/* The first scan drains the LRU batch of this CPU alone. */
-	ASSERT_EQ(0, run_on_cpu(0));
-	ASSERT_EQ(0, ps_fallocate(self->fd, PUNCH, 0, N * self->page));
-	ASSERT_EQ(0, number_pages(self->fd, self->page));
+	ASSERT_EQ(0, settle_pages(self));
 	for (int i = 0; i < N; i++)
 		ASSERT_EQ(0, remap(i, 1, N - 1 - i, RW));
 	for (int i = 0; i < N; i++)

@@ -384,9 +384,8 @@ static void child_outlives(FIXTURE_DATA(mapped) *self, struct __test_metadata *_
 
 TEST_F(mapped, a_child_with_protections_of_pages)
 {
-	/* By a plain descriptor, there are none. */
 	if (variant->plain)
-		return;
+		SKIP(return, "a plain descriptor has no protections of pages");
 	ASSERT_EQ(0, ps_protect(self->fd, self->p, 2 * page_size(), PROT_READ));
 	child_outlives(self, _metadata);
 }
@@ -394,16 +393,15 @@ TEST_F(mapped, a_child_with_protections_of_pages)
 TEST_F(mapped, a_child_without_access)
 {
 	if (variant->plain)
-		return;
+		SKIP(return, "a plain descriptor has no protections of pages");
 	ASSERT_EQ(0, ps_protect(self->fd, self->p, self->len, PROT_NONE));
 	child_outlives(self, _metadata);
 }
 
 TEST_F(mapped, a_child_that_is_shown_other_pages)
 {
-	/* Memory that others may truncate is not remapped. */
 	if (variant->plain || variant->kind != PINSEAL)
-		return;
+		SKIP(return, "memory that others may truncate is not remapped");
 	ASSERT_EQ(0, ps_remap(self->fd, self->p, page_size(), 2, PROT_READ));
 	ASSERT_EQ(0, ps_touch(self->p, false));
 	child_outlives(self, _metadata);

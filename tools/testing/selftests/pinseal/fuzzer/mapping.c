@@ -5,16 +5,12 @@
 #include "bytes.h"
 #include "large_folio.h"
 #include "log.h"
+#include "madvise.h"
 #include "model.h"
 #include "page_rights.h"
 #include "pinseal_test.h"
 #include "random.h"
 #include "worker.h"
-
-#ifndef MADV_POPULATE_READ
-#define MADV_POPULATE_READ	22
-#define MADV_POPULATE_WRITE	23
-#endif
 
 void check_mappings(struct worker *w)
 {

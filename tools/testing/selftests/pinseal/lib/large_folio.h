@@ -7,13 +7,9 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include "content.h"
-
-#ifndef MADV_COLLAPSE
-#define MADV_COLLAPSE	25
-#endif
+#include "madvise.h"
 
 /* What a read fault maps around its page: fault_around_bytes. */
 #define FAULT_BYTES	(64 * 1024)
