@@ -87,6 +87,21 @@ static void map_and_touch(struct subject *s)
 	memset(s->map, 't', s->size);
 }
 
+/* As a reader has it: a mapping that a descriptor for writing made would stop the seal. */
+static void map_and_read(struct subject *s)
+{
+	int fd = must(s->kind == PINSEAL ? ps_reopen(s->fd, O_RDONLY) : open_by_proc(s->fd, O_RDONLY),
+		      "a descriptor to read");
+	uint64_t at;
+
+	s->map = mmap(NULL, s->size, PROT_READ, MAP_SHARED, fd, 0);
+	if (s->map == MAP_FAILED)
+		die("mmap: %s", strerror(errno));
+	close(fd);
+	for (at = 0; at < s->size; at += page_size())
+		(void)*(const volatile char *)(s->map + at);
+}
+
 static int open_write(struct subject *s)
 {
 	s->fd = new_object(s->kind);
@@ -291,6 +306,7 @@ const struct operation operations[] = {
 	{ "seal_16", ON_ALL, 16, F_SEAL_WRITE, .run = seal },
 	{ "seal_256", ON_ALL, 256, F_SEAL_WRITE, .run = seal },
 	{ "seal_4096", ON_ALL, 4096, F_SEAL_WRITE, .run = seal },
+	{ "seal_mapped_16", ON_ALL, 16, F_SEAL_WRITE, .prepare = map_and_read, .run = seal },
 	{ "pin_1", ON_OBJECTS, 1, .run = pin },
 	{ "pin_16", ON_OBJECTS, 16, .run = pin },
 	{ "unpin_16", ON_OBJECTS, 16, .prepare = prepare_pin, .run = unpin },
