@@ -5,7 +5,7 @@
  * same file, which gets its pages from there. In the end that file is compared. The build links fsx with
  * fsx/wrapped.c; it is beside this program, or this is skipped.
  */
-#include <libgen.h>
+#include <limits.h>
 #include <sys/stat.h>
 
 #include "harness.h"
@@ -39,15 +39,11 @@ static const char config[] =
 	"sendfile = 3\n";
 
 /* Where fsx is: beside this program. */
-static char *fsx_path(void)
+static const char *fsx_path(void)
 {
-	static char path[4096];
-	ssize_t len = readlink("/proc/self/exe", path, sizeof(path) - 8);
+	static char path[PATH_MAX];
 
-	if (len < 0)
-		return NULL;
-	path[len] = '\0';
-	strcat(dirname(path), "/fsx");
+	path_beside(path, sizeof(path), "fsx");
 	return path;
 }
 
@@ -68,10 +64,9 @@ FIXTURE_VARIANT_ADD(fsx, over_btrfs) { .disk = "btrfs" };
 
 FIXTURE_SETUP(fsx)
 {
-	char *path = fsx_path();
 	int fd;
 
-	if (!path || access(path, X_OK))
+	if (access(fsx_path(), X_OK))
 		SKIP(return, "there is no fsx here");
 	if (variant->disk && !disk_is_there(variant->disk))
 		SKIP(return, "there is no disk with %s", variant->disk);

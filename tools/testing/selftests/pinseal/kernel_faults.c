@@ -4,7 +4,7 @@
  * which need nothing of pinseal. They are beside this one. A skipped test says that the page about it
  * has to be looked at: the fault is mended in this kernel, or the race was not met in time.
  */
-#include <libgen.h>
+#include <limits.h>
 #include <stdio.h>
 #include <sys/wait.h>
 
@@ -17,16 +17,14 @@ enum outcome { SEEN = 0, NOT_SEEN = 1, CANNOT_TRY = 4 };
 /* Runs the program beside this one, and shows what it says: its exit status, or -errno. */
 static int show(struct __test_metadata *_metadata, const char *name, const char *argument)
 {
-	char self[4000], path[4096], line[256];
-	ssize_t len = readlink("/proc/self/exe", self, sizeof(self) - 1);
+	char path[PATH_MAX], line[256];
 	int out[2], status;
 	pid_t child;
 	FILE *f;
 
-	if (len < 0 || pipe2(out, O_CLOEXEC))
+	if (pipe2(out, O_CLOEXEC))
 		return -errno;
-	self[len] = '\0';
-	snprintf(path, sizeof(path), "%s/%s", dirname(self), name);
+	path_beside(path, sizeof(path), name);
 	child = fork();
 	if (child < 0)
 		return -errno;

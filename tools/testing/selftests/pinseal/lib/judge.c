@@ -2,16 +2,6 @@
 #include "judge.h"
 #include "object.h"
 
-/* The path of a file beside this program. */
-static void path_beside(char *path, size_t len, const char *name)
-{
-	char exe[PATH_MAX];
-	ssize_t n = readlink("/proc/self/exe", exe, sizeof(exe) - 1);
-
-	exe[n < 0 ? 0 : n] = '\0';
-	snprintf(path, len, "%s/%s", dirname(exe), name);
-}
-
 /* Whether programs that are executed from now on have the library. Complains if not. */
 static bool preload_library(void)
 {

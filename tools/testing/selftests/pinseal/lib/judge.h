@@ -7,7 +7,6 @@
 #ifndef JUDGE_H
 #define JUDGE_H
 
-#include <libgen.h>
 #include <limits.h>
 
 #include "pinseal_test.h"

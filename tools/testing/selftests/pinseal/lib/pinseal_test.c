@@ -1,4 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
+#include <libgen.h>
+#include <limits.h>
+
 #include "pinseal_test.h"
 
 uint64_t test_rounds(uint64_t shorter, uint64_t longer)
@@ -226,6 +229,15 @@ int ps_touch(volatile char *p, bool write)
 	sigaction(SIGSEGV, &old_segv, NULL);
 	sigaction(SIGBUS, &old_bus, NULL);
 	return sig;
+}
+
+void path_beside(char *path, size_t len, const char *name)
+{
+	char exe[PATH_MAX];
+	ssize_t n = readlink("/proc/self/exe", exe, sizeof(exe) - 1);
+
+	exe[n < 0 ? 0 : n] = '\0';
+	snprintf(path, len, "%s/%s", dirname(exe), name);
 }
 
 pid_t ps_fork(void)

@@ -169,6 +169,9 @@ int ps_try_map(int fd, size_t len, int prot, int flags);
  */
 int ps_touch(volatile char *p, bool write);
 
+/* path_beside() - the path of a file beside this program. */
+void path_beside(char *path, size_t len, const char *name);
+
 /* ps_fork() - fork() whose child dies with the parent: a failed test leaves no holder. */
 pid_t ps_fork(void);
 

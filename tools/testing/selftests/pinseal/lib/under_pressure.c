@@ -78,14 +78,9 @@ static void __attribute__((noreturn)) under_pressure_exec(const struct memcg *gr
 							  char **argv)
 {
 	char path[PATH_MAX], *args[16] = { path };
-	ssize_t n = readlink("/proc/self/exe", path, sizeof(path) - 1);
 	size_t count = 1, most = sizeof(args) / sizeof(args[0]) - 3;
-	char *name;
 
-	path[n < 0 ? 0 : n] = '\0';
-	name = strrchr(path, '/');
-	name = name ? name + 1 : path;
-	snprintf(name, path + sizeof(path) - name, "%s", argv[0]);
+	path_beside(path, sizeof(path), argv[0]);
 	for (; argv[count] && count < most; count++)
 		args[count] = argv[count];
 	/* The harness obeys the first filter that matches a test. */
