@@ -181,6 +181,8 @@ flavour() {
 	arm64) CROSS_COMPILE=aarch64-linux-gnu- ;;
 	*) die "qemu/flavours: '$1' has an unknown ARCH '$ARCH'" ;;
 	esac
+	# The root has a C++ library for its own architecture alone: programs for guests do without.
+	CXX="clang++ --target=${CROSS_COMPILE%-} -fno-exceptions -fno-rtti -nostdlib++"
 	# What the kernel calls it.
 	KERNEL_ARCH=$ARCH
 	[ "$CONFIGURATION" != uml ] || KERNEL_ARCH=um

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The programs of samples/pinseal: the first two run against each other, the others alone. */
+/*
+ * The programs of samples/pinseal: the first two run against each other, the others alone. The one in C++
+ * is beside this program, unless no C++ compiler was there to build it.
+ */
 #define main lease_holder_main
 #include "../../../../samples/pinseal/lease_holder.c"
 #undef main
@@ -25,6 +28,8 @@
 #define main sealed_main
 #include "../../../../samples/pinseal/sealed.c"
 #undef main
+
+#include <limits.h>
 
 #include "pinseal_test.h"
 
@@ -179,6 +184,32 @@ TEST(sealed)
 	EXPECT_EQ(0, strncmp("sealed after ", sealed.text, 13)) {
 		TH_LOG("%s", sealed.text);
 	}
+}
+
+static int run_sealed_cc(int argc, char **argv)
+{
+	char path[PATH_MAX];
+
+	path_beside(path, sizeof(path), "sealed_cc");
+	execl(path, "sealed_cc", NULL);
+	perror(path);
+	return 126;
+}
+
+TEST(sealed_cc)
+{
+	struct program sealed;
+	char path[PATH_MAX];
+
+	path_beside(path, sizeof(path), "sealed_cc");
+	if (access(path, F_OK))
+		SKIP(return, "it was built without a C++ compiler");
+	RUN_SAMPLE(&sealed, sealed_cc);
+	EXPECT_EQ(0, strncmp("not sealed: 1 page is in use after ", sealed.text, 35)) {
+		TH_LOG("%s", sealed.text);
+	}
+	EXPECT_SAYS(&sealed, ", page 0; ");
+	EXPECT_SAYS(&sealed, "\nsealed after ");
 }
 
 static int log_writer_main(int argc, char **argv)
