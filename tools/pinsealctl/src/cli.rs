@@ -30,7 +30,7 @@ Exit codes:
   5    no memory
   6    the seal is pending
   7    the seal was cancelled
-  69   there is no /dev/pinseal
+  69   there is no /dev/pinseal, or no trace events of it
   77   not permitted
   130  interrupted
 

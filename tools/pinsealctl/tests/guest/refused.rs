@@ -2,13 +2,18 @@
 
 //! No device, and no permission.
 
-use crate::support::{Ended, assert_says, command, ctl, filled, run, target};
+use crate::support::{Ended, assert_says, command, ctl, filled, run, target, until};
 use rustix::{
-    fs::{CWD, FileType, MemfdFlags, Mode, memfd_create, mknodat},
+    fs::{CWD, FileType, MemfdFlags, Mode, OFlags, memfd_create, mknodat},
     mount::{MountFlags, MountPropagationFlags, mount, mount_bind, mount_change},
+    system::{delete_module, finit_module},
     thread::{UnshareFlags, unshare_unsafe},
 };
-use std::os::unix::{fs::MetadataExt, process::CommandExt};
+use std::{
+    fs::File,
+    os::unix::{fs::MetadataExt, process::CommandExt},
+    path::Path,
+};
 
 const NOBODY: u32 = 65534;
 
@@ -114,9 +119,73 @@ fn a_device_of_others_is_77() {
     ctl(0, &["info"]);
 }
 
+const TRACE: &[&str] = &["trace", "--for", "1ms"];
+
+/// Hides both places of tracefs.
+fn no_tracefs() {
+    own_mounts();
+    for place in ["/sys/kernel/debug", "/sys/kernel/tracing"] {
+        mount("none", place, "tmpfs", MountFlags::empty(), None).unwrap();
+    }
+}
+
 #[test]
-fn tracing_is_for_root() {
-    assert_eq!(as_nobody(&["trace", "--for", "1ms"]).code, 77);
+fn a_trace_is_for_root() {
+    let what = "tracefs may not be used: do that as root";
+    assert_refused(&as_nobody(TRACE), 77, what);
+    // One that others may look into.
+    no_tracefs();
+    std::fs::create_dir("/sys/kernel/tracing/instances").unwrap();
+    assert_refused(&as_nobody(TRACE), 77, what);
+}
+
+#[test]
+fn a_trace_needs_tracefs() {
+    no_tracefs();
+    let what = "mount -t tracefs tracefs /sys/kernel/tracing";
+    assert_refused(&run(command(TRACE)), 1, what);
+}
+
+/// The tracefs of a kernel that is locked down has nothing in it.
+#[test]
+fn a_trace_under_lockdown_is_77() {
+    own_mounts();
+    mount(
+        "none",
+        "/sys/kernel/debug",
+        "tmpfs",
+        MountFlags::empty(),
+        None,
+    )
+    .unwrap();
+    mount_bind("/sys/kernel/tracing/instances", "/sys/kernel/tracing").unwrap();
+    assert_refused(&run(command(TRACE)), 77, "lockdown=confidentiality");
+}
+
+#[test]
+fn a_trace_without_the_module_is_69() {
+    const MODULE_FILE: &str = "/pinseal.ko";
+    /// Loads the module again, for the other tests.
+    struct Unloaded;
+    impl Drop for Unloaded {
+        fn drop(&mut self) {
+            finit_module(File::open(MODULE_FILE).unwrap(), c"", 0).unwrap();
+        }
+    }
+    if !Path::new(MODULE_FILE).exists() {
+        println!("SKIP: no {MODULE_FILE} to load again");
+        return;
+    }
+    // Its last file may be closed in a moment.
+    until(|| delete_module(c"pinseal", OFlags::NONBLOCK.bits() as i32).is_ok());
+    let unloaded = Unloaded;
+    assert_refused(
+        &run(command(TRACE)),
+        69,
+        "load the module (modprobe pinseal)",
+    );
+    drop(unloaded);
+    ctl(0, TRACE);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 //! A tracefs instance with the module's events.
 
 use crate::exit::{Exit, Failure, Result};
-use rustix::fs::OFlags;
+use rustix::fs::{FsWord, OFlags, statfs};
 use std::{
     fs::{self, File},
     io::{self, ErrorKind, Read},
@@ -33,7 +33,10 @@ impl Instance {
         let folder = tracefs
             .join("instances")
             .join(format!("pinsealctl-{}", std::process::id()));
-        fs::create_dir(&folder).map_err(|error| failed(&folder, &error))?;
+        fs::create_dir(&folder).map_err(|error| match error.kind() {
+            ErrorKind::PermissionDenied => not_permitted(),
+            _ => failed(&folder, &error),
+        })?;
         let mut instance = Self {
             folder,
             pipe: None,
@@ -107,20 +110,40 @@ fn failed(path: &Path, error: &io::Error) -> Failure {
     Failure::of(path.display(), error)
 }
 
+fn not_permitted() -> Failure {
+    Failure::new(
+        Exit::NotPermitted,
+        "tracefs may not be used: do that as root",
+    )
+}
+
 fn tracefs() -> Result<PathBuf> {
     let mut refused = None;
     for place in PLACES {
         match fs::metadata(Path::new(place).join("instances")) {
             Ok(_) => return Ok(place.into()),
-            Err(error) if error.kind() == ErrorKind::PermissionDenied => refused = Some(error),
+            Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+                refused = Some(not_permitted());
+            }
+            Err(_) if is_tracefs(place) => {
+                refused = Some(Failure::new(
+                    Exit::NotPermitted,
+                    "tracefs is empty: start the kernel without lockdown=confidentiality",
+                ));
+            }
             Err(_) => (),
         }
     }
-    Err(match refused {
-        Some(error) => Failure::of("tracefs is for root", &error),
-        None => Failure::new(
+    Err(refused.unwrap_or_else(|| {
+        Failure::new(
             Exit::System,
             "tracefs is not mounted: mount -t tracefs tracefs /sys/kernel/tracing",
-        ),
-    })
+        )
+    }))
+}
+
+/// Whether tracefs is mounted there.
+fn is_tracefs(place: &str) -> bool {
+    const TRACEFS_MAGIC: FsWord = 0x7472_6163;
+    statfs(place).is_ok_and(|file_system| file_system.f_type == TRACEFS_MAGIC)
 }
