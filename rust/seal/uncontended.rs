@@ -45,7 +45,7 @@ enum Obstacle {
 /// Tries to add seals at once. `flags` and `timeout_ns` are for the trace event.
 ///
 /// Context: may sleep, but waits for nothing. The caller must have opened the object for writing, and
-/// hold no lock. The object must have memory, and not be stacked: see [`prepare`](super::prepare).
+/// hold no lock. The object must have memory, and not be stacked: see [`prepare`](super::prepare()).
 ///
 /// # Errors
 ///
