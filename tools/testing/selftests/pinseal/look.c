@@ -8,9 +8,11 @@
 
 #include "cpu.h"
 #include "holders.h"
+#include "madvise.h"
 #include "object.h"
 #include "stacked.h"
 #include "state.h"
+#include "zram_swap.h"
 
 #include "harness.h"
 
@@ -336,6 +338,60 @@ TEST_F(page_flags, mlocked)
 	EXPECT_EQ(0, flags_of(self->fd, 0) & PINSEAL_PAGE_MLOCKED);
 	ASSERT_EQ(0, hold_end(&self->hold));
 	munmap(p, page_size());
+}
+
+/* The flags that page 0 was seen with, until it had @wanted or time was up. */
+static int flags_seen(int fd, int wanted, uint64_t for_ns)
+{
+	uint64_t until = now_ns() + for_ns;
+	int seen = 0, flags;
+
+	while (!(seen & wanted) && now_ns() < until) {
+		flags = flags_of(fd, 0);
+		if (flags >= 0)
+			seen |= flags;
+	}
+	return seen;
+}
+
+/*
+ * A page is in the object and in the swap cache for some instructions at each end of its stay in swap. It
+ * goes there and back on another CPU until it is seen then. Without swap it only begins to go. shmem has
+ * waited for its writeback before, so PINSEAL_PAGE_WRITEBACK is never seen.
+ */
+TEST_F(page_flags, swapcache)
+{
+	struct zram_swap swap;
+	pid_t pid;
+	char *p;
+	int seen;
+
+	if (!zram_is_there())
+		SKIP(return, "no zram");
+	if (run_on_cpu(1))
+		SKIP(return, "no other CPU");
+	run_on_cpu(0);
+	p = ps_map(self->fd, page_size(), PROT_READ | PROT_WRITE, MAP_SHARED);
+	ASSERT_NE(MAP_FAILED, p);
+	pid = ps_fork();
+	if (!pid) {
+		run_on_cpu(1);
+		for (;;) {
+			(*(volatile char *)p)++;
+			madvise(p, page_size(), MADV_PAGEOUT);
+		}
+	}
+	if (!ps_meminfo_kb("SwapTotal")) {
+		seen = flags_seen(self->fd, PINSEAL_PAGE_SWAPCACHE, NSEC_PER_SEC);
+		EXPECT_EQ(PINSEAL_PAGE_OFF_LRU, seen);
+	}
+	ASSERT_EQ(0, zram_swap_begin(&swap, 256 * page_size()));
+	seen = flags_seen(self->fd, PINSEAL_PAGE_SWAPCACHE, SOON_NS);
+	EXPECT_TRUE(seen & PINSEAL_PAGE_SWAPCACHE);
+	EXPECT_FALSE(seen & PINSEAL_PAGE_WRITEBACK);
+	ps_kill(pid);
+	munmap(p, page_size());
+	zram_swap_end(&swap);
 }
 
 TEST_HARNESS_MAIN
