@@ -30,7 +30,7 @@ static bool seal(const descriptor &frame)
 	struct pinseal_report report;
 	char text[PINSEAL_SENTENCE];
 
-	options.timeout_ns = 50 * 1000 * 1000;
+	options.timeout_ns = 500 * 1000 * 1000;
 	pinseal_seal(frame.get(), F_SEAL_WRITE | F_SEAL_SHRINK, &options, &report);
 	pinseal_explain(text, sizeof(text), &report);
 	puts(text);
