@@ -63,7 +63,13 @@ __all__ = [
 DEVICE = "/dev/pinseal"
 
 
-class Seal(enum.IntFlag):
+class _Flag(enum.IntFlag):
+    """Flags that are printed as their names."""
+
+    __str__ = enum.Flag.__str__
+
+
+class Seal(_Flag):
     """What is forbidden for ever: F_SEAL_* of fcntl(2), and FUTURE_EXEC of pinseal."""
 
     SEAL = 0x0001
@@ -75,7 +81,7 @@ class Seal(enum.IntFlag):
     FUTURE_EXEC = 1 << 16
 
 
-class Create(enum.IntFlag):
+class Create(_Flag):
     """Flags of Object.create(): those of memfd_create()."""
 
     ALLOW_SEALING = 1 << 0
@@ -83,7 +89,7 @@ class Create(enum.IntFlag):
     NOEXEC_SEAL = 1 << 2
 
 
-class Feature(enum.IntFlag):
+class Feature(_Flag):
     """What a build of the module supports."""
 
     MIRROR = 1 << 0
@@ -122,7 +128,7 @@ class LeaseState(enum.IntEnum):
     REVOKED = 2
 
 
-class PageFlag(enum.IntFlag):
+class PageFlag(_Flag):
     """What the kernel does with a page that has extra references."""
 
     LARGE = 1 << 0
@@ -133,7 +139,7 @@ class PageFlag(enum.IntFlag):
     WRITEBACK = 1 << 5
 
 
-class SealFlag(enum.IntFlag):
+class SealFlag(_Flag):
     """How to seal: Info.seal_flags has those that the module knows."""
 
     NOWAIT = 1 << 0
@@ -888,7 +894,7 @@ class Object(io.FileIO):
         """A shared mapping, by default of all from offset on.
 
         As long as it is open, a writable one is in the way of Seal.WRITE; and so is a read-only one of
-        a descriptor that can write.
+        a descriptor that can write. With Seal.WRITE set, a writable one is a PermissionError.
 
         >>> frame = Object.create("frame", size=4096)
         >>> with frame.mmap() as pixels:

@@ -7,7 +7,7 @@ use crate::{
     output::{Output, words},
     proc,
     target::Target,
-    units::human_size,
+    units::{counted, human_size},
     who::{self, Findings, Holder, Kind, Process, Sure, Unexplained, Via},
 };
 use pinseal::Seals;
@@ -202,10 +202,11 @@ fn row(holder: &HolderLine) -> [String; 5] {
 }
 
 fn unexplained_row(unexplained: &UnexplainedLine) -> [String; 5] {
+    let pins = counted(u64::from(unexplained.pins), "pin", "pins");
     let references = match (unexplained.pins, unexplained.plain) {
         (0, plain) => format!("not found: {plain} plain"),
-        (pins, 0) => format!("not found: {pins} pins"),
-        (pins, plain) => format!("not found: {pins} pins, {plain} plain"),
+        (_, 0) => format!("not found: {pins}"),
+        (_, plain) => format!("not found: {pins}, {plain} plain"),
     };
     [
         unexplained.pages.to_string(),
