@@ -53,12 +53,15 @@ class Guest:
         """Runs it until it has been under load for some seconds, and kills it. Without load, it
         ends by itself."""
         for boots_left in reversed(range(self.BOOTS)):
-            if self._live(seconds) or not boots_left:
+            why = self._live(seconds)
+            if not why:
                 return
-            say([f"{self._options.name:<13} did not get to init within "
-                 f"{self._options.boot:.0f} s; starting it again"])
+            if boots_left:
+                say([f"{self._options.name:<13} {why}; starting it again"])
+        raise Lost(why)
 
     def _live(self, seconds):
+        """Says why there was no life, if there was none."""
         command = [word.replace("@ARGUMENTS@", self._words) for word in self._options.command]
         process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                    start_new_session=True)
@@ -79,13 +82,16 @@ class Guest:
                 limit = max(0, ends - time.monotonic())
             ready, _, _ = select.select([process.stdout], [], [], limit)
             if ends and time.monotonic() >= ends:
-                return True
+                return None
             if not ready:
                 if not heard:
-                    return False
+                    return f"did not get to init within {self._options.boot:.0f} s"
                 raise Lost(f"silent for {limit:.0f} s")
             chunk = os.read(process.stdout.fileno(), 65536)
             if not chunk:
+                # An assertion of QEMU's own. Nothing of ours has run.
+                if not heard and process.wait() == -signal.SIGABRT:
+                    return "QEMU aborted before init"
                 break
             heard = True
             self._report.write(chunk)
@@ -97,7 +103,7 @@ class Guest:
                 if line.startswith("synced "):
                     self.promised = int(line.split()[1])
                 if line == "checked" and not seconds:
-                    return True
+                    return None
         raise Lost("it ended under load" if loading else "it ended before")
 
 
