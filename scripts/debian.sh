@@ -10,10 +10,28 @@ builder_dir() {
 		"$PINSEAL_SRC/scripts/setup-debian" "$PINSEAL_SRC/packaging/builder-packages")"
 }
 
-# The system that the current flavour's guests have, with its kernel.
+# The flavour whose kernel is as the current one's, but of an older series, if there is one.
+older_flavour() {
+	awk -v kernel="$ARCH $DEB_ARCH $DEB_FLAVOUR $CONFIGURATION" -v series="$SERIES" '
+		function number(series, parts) { split(series, parts, "."); return 1000 * parts[1] + parts[2] }
+		/^#/ || NF != 6 { next }
+		$2 " " $3 " " $5 " " $6 == kernel && number($4) < number(series) { print $1; exit }
+	' "$PINSEAL_SRC/qemu/flavours"
+}
+
+# "SERIES VERSION RELEASE" of the kernel from which the current flavour's guests are upgraded to theirs, if
+# there is one.
+old_kernel() {
+	local older
+
+	older=$(older_flavour)
+	[ -z "$older" ] || (kernel "$older" && echo "$SERIES $VERSION $RELEASE")
+}
+
+# The system that the current flavour's guests have, with its kernel and the one before it.
 debian_dir() {
 	printf '%s/debian-%s-%s\n' "$PINSEAL_CACHE" "$KERNEL_NAME" "$(key "$SUITE" "$KERNEL_SUITE" \
-		"$VERSION" "$PINSEAL_SRC/scripts/setup-debian" "$PINSEAL_SRC/packaging/guest-packages")"
+		"$VERSION" "$(old_kernel)" "$PINSEAL_SRC/scripts/setup-debian" "$PINSEAL_SRC/packaging/guest-packages")"
 }
 
 # plan_packages FLAVOUR...: what has to be done for the packages. To be used with steps.sh.
