@@ -61,7 +61,7 @@ deb:
 	@ARCH='$(ARCH)' PINSEAL_RESULTS='$(call given,O)' scripts/deb
 
 test-packages:
-	@scripts/test-packages
+	@ARCH='$(ARCH)' scripts/test-packages
 
 kunit:
 	@scripts/kunit
@@ -113,7 +113,7 @@ help:
 ##   make module           pinseal.ko for the stock kernels, all or ARCH's
 ##   make deb O=folder     Debian packages of module, tools and headers for the stock kernels, all or
 ##                         ARCH's
-##   make test-packages    installs them with apt into a Debian, boots it, and purges them
+##   make test-packages    installs them with apt into Debians, boots these, and purges them
 ##   make check            formatting, clippy, header, layers, scripts
 ##   make rust-analyzer    rust-project.json and compile_commands.json, for editors
 ##   make docs O=folder    the documents as HTML

@@ -83,18 +83,20 @@ apt_mirror() {
 		awk -F'|' '$2 == "Debian" && $3 == "main" { print $1; exit }'
 }
 
-# apt_debian STATE ARCH SUITE: Debian's archive for an architecture and a release that need not
+# apt_debian STATE ARCH SUITE...: Debian's archive for an architecture and releases that need not
 # be the host's.
 apt_debian() {
-	local mirror root
+	local mirror root state=$1 arch=$2 suites
 
 	root=$(root_dir)
 	apt_host
 	mirror=$(apt_mirror)
 	[ -n "$mirror" ] || mirror=$(awk '$1 == "deb" { sub(/\[.*\] */, ""); print $2; exit }' \
 		"$root/etc/apt/sources.list")
-	apt_state "$1"
-	apt_sources "$2" "deb [signed-by=$root/usr/share/keyrings/debian-archive-keyring.gpg] $mirror $3 main"
+	apt_state "$state"
+	shift 2
+	suites=("${@/%/ main}")
+	apt_sources "$arch" "${suites[@]/#/deb [signed-by=$root/usr/share/keyrings/debian-archive-keyring.gpg] $mirror }"
 }
 
 # The archive with the current flavour's kernel (see kernel()).

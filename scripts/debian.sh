@@ -10,6 +10,9 @@ builder_dir() {
 		"$PINSEAL_SRC/scripts/setup-debian" "$PINSEAL_SRC/packaging/builder-packages")"
 }
 
+# Whether programs of the current flavour run here.
+native() { [ "$ARCH" = "$(uname -m | sed s/aarch64/arm64/)" ]; }
+
 # The flavour whose kernel is as the current one's, but of an older series, if there is one.
 older_flavour() {
 	awk -v kernel="$ARCH $DEB_ARCH $DEB_FLAVOUR $CONFIGURATION" -v series="$SERIES" '
@@ -28,10 +31,18 @@ old_kernel() {
 	[ -z "$older" ] || (kernel "$older" && echo "$SERIES $VERSION $RELEASE")
 }
 
-# The system that the current flavour's guests have, with its kernel and the one before it.
+# The system that the current flavour's guests have, with its kernel, and where programs run here, the one
+# before it.
 debian_dir() {
-	printf '%s/debian-%s-%s\n' "$PINSEAL_CACHE" "$KERNEL_NAME" "$(key "$SUITE" "$KERNEL_SUITE" \
-		"$VERSION" "$(old_kernel)" "$PINSEAL_SRC/scripts/setup-debian" "$PINSEAL_SRC/packaging/guest-packages")"
+	local made_of=("$SUITE" "$KERNEL_SUITE" "$VERSION")
+
+	if native; then
+		made_of+=("$(old_kernel)" "$PINSEAL_SRC/scripts/setup-debian" "$PINSEAL_SRC/packaging/guest-packages")
+	else
+		made_of+=("$GCC_VERSION" "$PINSEAL_SRC/scripts/setup-foreign-debian"
+			"$PINSEAL_SRC/packaging/foreign-packages")
+	fi
+	printf '%s/debian-%s-%s\n' "$PINSEAL_CACHE" "$KERNEL_NAME" "$(key "${made_of[@]}")"
 }
 
 # plan_packages FLAVOUR...: what has to be done for the packages. To be used with steps.sh.
