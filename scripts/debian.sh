@@ -10,9 +10,6 @@ builder_dir() {
 		"$PINSEAL_SRC/scripts/setup-debian" "$PINSEAL_SRC/packaging/builder-packages")"
 }
 
-# Whether programs of the current flavour run here.
-native() { [ "$ARCH" = "$(uname -m | sed s/aarch64/arm64/)" ]; }
-
 # The flavour whose kernel is as the current one's, but of an older series, if there is one.
 older_flavour() {
 	awk -v kernel="$ARCH $DEB_ARCH $DEB_FLAVOUR $CONFIGURATION" -v series="$SERIES" '

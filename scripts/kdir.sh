@@ -47,7 +47,7 @@ kdir_make() {
 		;;
 	*)
 		KDIR_ROOT=() KDIR_INSIDE=$PINSEAL_KDIR KDIR_SRC=$PINSEAL_SRC
-		[ "$ARCH" = "$(uname -m | sed s/aarch64/arm64/)" ] || arguments+=(CROSS_COMPILE="$CROSS_COMPILE")
+		native || arguments+=(CROSS_COMPILE="$CROSS_COMPILE")
 		;;
 	esac
 	KDIR_MAKE=("${KDIR_ROOT[@]}" make -j"$(nproc)" -C "$KDIR_INSIDE" "${arguments[@]}")

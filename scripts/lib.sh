@@ -227,6 +227,9 @@ wanted_flavours() {
 	[ ${#flavours[@]} -gt 0 ] || die_of_kernels
 }
 
+# Whether programs of the current flavour run here.
+native() { [ "$ARCH" = "$(uname -m | sed s/aarch64/arm64/)" ]; }
+
 # kernel FLAVOUR: sets the kernel's package version and release (uname -r), as setup-archive
 # found them; its folders; the folders of this checkout's builds for it, of which that of
 # the programs serves all kernels of the same source, and so does that of the source with pinseal in

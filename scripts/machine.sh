@@ -24,7 +24,7 @@ machine() {
 emulated_machine() {
 	local accel=${PINSEAL_ACCEL:-tcg,thread=multi} cpu cpus=$1 disk name limit=
 
-	[ -z "$VNG" ] && [ "$ARCH" = "$(uname -m | sed s/aarch64/arm64/)" ] || accel=tcg,thread=multi
+	[ -z "$VNG" ] && native || accel=tcg,thread=multi
 	KERNEL_PARAMETERS+=("maxcpus=$cpus")
 	case $ARCH in
 	x86_64)
