@@ -42,6 +42,12 @@ debian_dir() {
 	printf '%s/debian-%s-%s\n' "$PINSEAL_CACHE" "$KERNEL_NAME" "$(key "${made_of[@]}")"
 }
 
+# kernels_preferences FILE: writes apt's preference for the suite of the current flavour's kernel: what belongs
+# to kernels alone comes from there.
+kernels_preferences() {
+	printf '%s\n' 'Package: linux-*' "Pin: release n=$KERNEL_SUITE" 'Pin-Priority: 500' >"$1"
+}
+
 # plan_packages FLAVOUR...: what has to be done for the packages. To be used with steps.sh.
 plan_packages() {
 	local flavour

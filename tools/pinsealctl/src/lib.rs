@@ -10,6 +10,7 @@
 //! | `proc`     | which objects and handles processes have, as `/proc` tells         |
 //! | `who`      | who holds the pages of a memory                                    |
 //! | `output`   | tables for people, JSON for programs                               |
+//! | `progress` | a line that tells what a command is at                             |
 //! | `exit`     | exit codes, and errors that lead to them                           |
 //! | `signals`  | Ctrl-C, as something to be polled                                  |
 //! | `units`    | times and sizes                                                    |
@@ -21,6 +22,7 @@ mod commands;
 mod exit;
 mod output;
 mod proc;
+mod progress;
 mod signals;
 mod target;
 mod units;

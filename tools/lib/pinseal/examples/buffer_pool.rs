@@ -96,7 +96,7 @@ fn show(mut client: UnixStream) -> Result<()> {
     client.set_read_timeout(Some(Duration::from_millis(10)))?;
     loop {
         if let Some((_, lease)) = &shown {
-            // Asked for: somebody needs the pages more than the screen does.
+            // Asked for: a sealer needs the pages more than the screen does.
             if lease.state()? != LeaseState::Held {
                 shown = None;
             }

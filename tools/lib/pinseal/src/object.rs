@@ -191,8 +191,10 @@ impl Object {
         Mapping::new(self, Access::Read)
     }
 
-    /// Adds seals: how, says the value that is returned. The object is given back by the error, or
-    /// is part of what is returned.
+    /// Adds seals, once [`run`](Sealing::run) or [`start`](Sealing::start) is called on the value that is
+    /// returned. Before that it takes a [`timeout`](Sealing::timeout), and says what happens to pages in
+    /// use ([`revoke`](Sealing::revoke), [`isolate`](Sealing::isolate)) and to writable mappings
+    /// ([`wait_mapped`](Sealing::wait_mapped)). The object is part of the result, also of an error.
     pub fn seal(self, seals: Seals) -> Sealing {
         Sealing::new(self, seals)
     }
@@ -215,7 +217,9 @@ impl Object {
         pins::list(&self.0, pages)
     }
 
-    /// Pins pages as a device does, or takes a lease of them: how, says the value that is returned.
+    /// Pins pages as a device does, once [`take`](Pinning::take) is called on the value that is returned.
+    /// Before that it takes the terms of a lease ([`leased`](Pinning::leased)), makes the pin
+    /// [`read_only`](Pinning::read_only), or lets it [`wait`](Pinning::wait) for a page that must be moved.
     pub fn pin(&self, pages: Range<u64>) -> Pinning<'_> {
         Pinning::new(self, pages)
     }

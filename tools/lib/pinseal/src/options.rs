@@ -18,7 +18,8 @@ use std::{
 ///
 /// All of the calls that make an object fail with [`NotFound`](io::ErrorKind::NotFound) where there is
 /// no `/dev/pinseal`, with [`PermissionDenied`](io::ErrorKind::PermissionDenied) where it may not be
-/// opened, and with [`InvalidInput`](io::ErrorKind::InvalidInput) for a name that is too long.
+/// opened, and with [`InvalidInput`](io::ErrorKind::InvalidInput) for a name that is too long. As with
+/// [`File::open`](std::fs::File::open), the error does not name the device: the caller adds that.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
     name: Option<String>,

@@ -100,7 +100,7 @@ pub struct PinHandle(abi::Descriptor);
 pub enum LeaseState {
     /// The pages are held.
     Held,
-    /// Somebody has asked for the pages; they are revoked when the grace is over.
+    /// A sealer, or who removes the pages, has asked for them; they are revoked when the grace is over.
     Asked,
     /// The pages were revoked: reads and writes fail with `ESTALE`.
     Revoked,

@@ -6,6 +6,7 @@ use super::making;
 use crate::{
     exit::{Exit, Result},
     output::Output,
+    progress::Line,
     signals::{Signals, Woken},
     target::Target,
     units,
@@ -13,13 +14,9 @@ use crate::{
 use pinseal::{Outcome, Pending, Progress, SealError, SealReport, Sealed, Sealing, Seals};
 use rustix::event::PollFlags;
 use serde::Serialize;
-use std::{
-    io::{IsTerminal, stderr},
-    os::fd::AsFd,
-    time::{Duration, Instant},
-};
+use std::{os::fd::AsFd, time::Duration};
 
-/// How often the progress is shown.
+/// How often the progress is shown, and what ends sooner shows none.
 const SHOWN: Duration = Duration::from_millis(200);
 
 /// Seals an object, or any memfd
@@ -166,7 +163,7 @@ fn ended(result: std::result::Result<Sealed, SealError>) -> End {
 
 /// Waits for the end, and shows the progress on a terminal.
 fn wait(mut pending: Pending, signals: &Signals) -> Result<End> {
-    let mut line = ProgressLine::new();
+    let line = Line::new(SHOWN);
     loop {
         pending = match pending.poll() {
             Progress::Done(result) => {
@@ -174,7 +171,7 @@ fn wait(mut pending: Pending, signals: &Signals) -> Result<End> {
                 return Ok(ended(result));
             }
             Progress::Pending(pending, report) => {
-                line.show(&report);
+                line.show(format_args!("waiting: {report}"));
                 pending
             }
         };
@@ -191,34 +188,6 @@ fn wait(mut pending: Pending, signals: &Signals) -> Result<End> {
                 });
             }
             Woken::Ready | Woken::Timeout => (),
-        }
-    }
-}
-
-/// A line on the terminal that is written over.
-struct ProgressLine {
-    start: Instant,
-    is_terminal: bool,
-}
-
-impl ProgressLine {
-    fn new() -> Self {
-        Self {
-            start: Instant::now(),
-            is_terminal: stderr().is_terminal(),
-        }
-    }
-
-    fn show(&mut self, report: &SealReport) {
-        // A seal that ends soon needs none.
-        if self.is_terminal && self.start.elapsed() >= SHOWN {
-            eprint!("\r\x1b[Kwaiting: {report}");
-        }
-    }
-
-    fn clear(&self) {
-        if self.is_terminal {
-            eprint!("\r\x1b[K");
         }
     }
 }

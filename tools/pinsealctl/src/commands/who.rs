@@ -5,7 +5,7 @@
 use crate::{
     exit::{Exit, Result},
     output::{Output, words},
-    proc,
+    proc, progress,
     target::Target,
     units::{counted, human_size},
     who::{self, Findings, Holder, Kind, Process, Sure, Unexplained, Via},
@@ -76,7 +76,9 @@ struct Pages {
 }
 
 pub(crate) fn run(args: &Args, output: &mut Output) -> Result<Exit> {
-    let findings = who::who(args.target)?;
+    let findings = progress::during("asking the kernel, and looking through /proc", || {
+        who::who(args.target)
+    })?;
     let document = document(args.target, &findings);
     output.show(&document, |output| {
         output.list(&[

@@ -80,3 +80,17 @@ fn progress_is_shown() {
     drop(pin);
     assert!(child.wait().unwrap().success());
 }
+
+/// An emulated kernel takes longer to check the BPF programs.
+#[test]
+fn a_long_look_is_shown() {
+    let object = filled(1);
+    let (ours, theirs) = terminal();
+    let mut command = command(&["who", &target(&object)]);
+    command.stderr(Stdio::from(theirs)).stdout(Stdio::null());
+    let start = Instant::now();
+    assert!(command.status().unwrap().success());
+    if start.elapsed() > Duration::from_secs(3) {
+        read_until(&ours, "looking through /proc: 1 s");
+    }
+}
