@@ -14,6 +14,7 @@
 #include <linux/module.h>
 #include <linux/pagemap.h>
 #include <linux/pid_namespace.h>
+#include <linux/prefetch.h>
 #include <linux/rmap.h>
 #include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
@@ -515,6 +516,11 @@ void pinseal_rmap_tree_remove(struct vm_area_struct *vma, struct address_space *
 void pinseal_rmap_tree_insert(struct vm_area_struct *vma, struct address_space *mapping)
 {
 	rmap_tree_insert(vma, &mapping->i_mmap);
+}
+
+void pinseal_prefetch(const void *x)
+{
+	prefetch(x);
 }
 
 void pinseal_xas_init(struct xa_state *xas, struct xarray *xa, unsigned long index)

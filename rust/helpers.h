@@ -169,6 +169,7 @@ void pinseal_rmap_tree_remove(struct vm_area_struct *vma, struct address_space *
 void pinseal_rmap_tree_insert(struct vm_area_struct *vma, struct address_space *mapping);
 
 /* linux/xarray.h */
+void pinseal_prefetch(const void *x);
 void pinseal_xas_init(struct xa_state *xas, struct xarray *xa, unsigned long index);
 void pinseal_xas_lock_irq(struct xa_state *xas);
 void pinseal_xas_unlock_irq(struct xa_state *xas);
