@@ -168,8 +168,10 @@ void pinseal_i_mmap_unlock_write(struct address_space *mapping);
 void pinseal_rmap_tree_remove(struct vm_area_struct *vma, struct address_space *mapping);
 void pinseal_rmap_tree_insert(struct vm_area_struct *vma, struct address_space *mapping);
 
-/* linux/xarray.h */
+/* linux/prefetch.h */
 void pinseal_prefetch(const void *x);
+
+/* linux/xarray.h */
 void pinseal_xas_init(struct xa_state *xas, struct xarray *xa, unsigned long index);
 void pinseal_xas_lock_irq(struct xa_state *xas);
 void pinseal_xas_unlock_irq(struct xa_state *xas);

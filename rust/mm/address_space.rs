@@ -27,9 +27,10 @@ use kernel::{
 /// counterpart is `XA_CHECK_SCHED`, 4096 entries.
 const NODES_PER_BATCH: u32 = 64;
 
-/// What is added to the address of a node in an entry, and the largest internal entry that is none. C:
-/// `xa_is_node()`.
+/// What an entry that points to a node adds to its address.
 const NODE_TAG: usize = 2;
+
+/// The largest entry with that tag that points to no node. C: `xa_is_node()`.
 const MAX_INTERNAL: usize = 4096;
 
 /// Two cache lines, in bytes: CPUs fetch the line beside one, or the one after it, by themselves.
@@ -237,7 +238,7 @@ impl AddressSpace {
                 break;
             }
             // SAFETY: The lock is held, and `xas` has just found an entry.
-            let leaf = unsafe { leaf(xas) };
+            let leaf = unsafe { leaf(xas, last) };
             // Visiting all entries of a node is much cheaper than finding them one by one.
             let (start, entries) = match &leaf {
                 Some(leaf) => (leaf.start, leaf.entries_up_to(last)),
@@ -311,12 +312,13 @@ impl<'a> Leaf<'a> {
     }
 }
 
-/// Returns the entries from the one that `xas` has found to the end of its node, if that is a leaf.
+/// Returns the entries from the one that `xas` has found to the end of its node, if that is a leaf. A scan that
+/// goes on behind it, up to the index `last`, has the next node on its way to the CPU.
 ///
 /// # Safety
 ///
 /// `xas` must have found an entry. The lock must have been held since, and be held for `'a`.
-unsafe fn leaf<'a>(xas: *mut bindings::xa_state) -> Option<Leaf<'a>> {
+unsafe fn leaf<'a>(xas: *mut bindings::xa_state, last: usize) -> Option<Leaf<'a>> {
     // SAFETY: By the safety requirements.
     let (node, index, offset) =
         unsafe { ((*xas).xa_node, (*xas).xa_index, (*xas).xa_offset as usize) };
@@ -330,13 +332,16 @@ unsafe fn leaf<'a>(xas: *mut bindings::xa_state) -> Option<Leaf<'a>> {
     if shift != 0 {
         return None;
     }
-    // SAFETY: As above.
-    unsafe { prefetch_next(node) };
-    Some(Leaf {
+    let leaf = Leaf {
         // `index` may be inside of a large folio, whose entry is at its first index.
         start: (index & !(slots.len() - 1)) + offset,
         entries: slots.get(offset..)?,
-    })
+    };
+    if leaf.end() <= last {
+        // SAFETY: As above.
+        unsafe { prefetch_next(node) };
+    }
+    Some(leaf)
 }
 
 /// Asks the CPU for the node behind `node`. Else a scan waits for memory twice at each node: for its entries,
