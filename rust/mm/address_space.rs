@@ -350,7 +350,7 @@ unsafe fn leaf<'a>(xas: *mut bindings::xa_state, last: usize) -> Option<Leaf<'a>
 /// # Safety
 ///
 /// `node` must be a node of a tree whose lock is held.
-#[inline]
+#[inline(never)]
 unsafe fn prefetch_next(node: *mut bindings::xa_node) {
     // SAFETY: By the safety requirements, neither the node nor its parent changes.
     let (parent, offset) = unsafe { ((*node).parent.as_ref(), usize::from((*node).offset)) };
