@@ -76,21 +76,32 @@ lock_name() {
 	echo "${name//\//_}"
 }
 
-# publish DIR COMMAND...: makes the folder DIR of the cache. COMMAND gets an empty folder as one
-# more argument and fills it. DIR appears complete or not at all: an interrupted run leaves a
-# folder in tmp/, which the next run for this kind of folder removes; of two runs at once, the
-# second waits for the first.
+# publish [--resume] DIR COMMAND...: makes the folder DIR of the cache. COMMAND gets an empty folder
+# as one more argument and fills it. DIR appears complete or not at all: an interrupted run leaves a
+# folder in tmp/, which the next run for this kind of folder removes; of two runs at once, the second
+# waits for the first. With --resume, COMMAND gets what an interrupted run for the same DIR has left,
+# if the host has not crashed since, which can lose what was written last.
 publish() {
-	local dir=$PINSEAL_CACHE/$1 kind=${1%-*} tmp
+	local resume='' dir kind tmp mark
 
+	if [ "$1" = --resume ]; then
+		resume=yes
+		shift
+	fi
+	dir=$PINSEAL_CACHE/$1 kind=${1%-*}
+	mark="$1 $(cat /proc/sys/kernel/random/boot_id)"
 	shift
 	[ ! -d "$dir" ] || return 0
 	(
 		lock "$kind"
 		[ ! -d "$dir" ] || exit 0
 		tmp=$PINSEAL_CACHE/tmp/$kind
-		rm -rf "$tmp"
+		if [ -z "$resume" ] || ! grep -qsxF "$mark" "$tmp/mark"; then
+			rm -f "$tmp/mark"
+			rm -rf "$tmp"
+		fi
 		mkdir -p "$tmp/new"
+		echo "$mark" >"$tmp/mark"
 		TMPDIR=$tmp "$@" "$tmp/new"
 		sync -f "$tmp"
 		mv -T "$tmp/new" "$dir"

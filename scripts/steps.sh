@@ -123,7 +123,7 @@ plan_kernels() {
 		elif [ "$CONFIGURATION" = stock ]; then
 			plan "kernel $flavour: its image, and Rust metadata to build against" setup-stock-kernel "$flavour"
 		else
-			plan "kernel $flavour: building it, some 15 minutes" setup-own-kernel "$flavour"
+			plan "kernel $flavour: building it, half an hour or more" setup-own-kernel "$flavour"
 		fi
 	done
 }
