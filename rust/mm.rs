@@ -7,6 +7,7 @@
 //! | File            | Its one job                                                          |
 //! |-----------------|----------------------------------------------------------------------|
 //! | `address_space` | the page cache of a file                                             |
+//! | `entries`       | the entries of a page cache                                          |
 //! | `folio`         | folios of the page cache, and their references                       |
 //! | `hidden_vma`    | VMAs that the kernel does not find by a page of their file           |
 //! | `locked_mm`     | address spaces whose mmap lock is held                               |
@@ -26,6 +27,7 @@
 //! | `user_struct`   | structs in user memory                                               |
 
 pub(crate) mod address_space;
+pub(crate) mod entries;
 pub(crate) mod folio;
 pub(crate) mod hidden_vma;
 pub(crate) mod locked_folio;

@@ -7,7 +7,7 @@
 use crate::{
     fs::memfd_inode::MemfdInode,
     mm::{
-        address_space::Entry,
+        entries::Entry,
         folio::{
             FolioFlags,
             References, //

@@ -15,10 +15,8 @@ use super::ranges::Ranges;
 use crate::{
     fs::memfd_inode::LockedMemfd,
     mm::{
-        address_space::{
-            AddressSpace,
-            Entry, //
-        },
+        address_space::AddressSpace,
+        entries::Entry,
         lru::{
             drain_local,
             MigrateDisabled, //

@@ -11,10 +11,8 @@ use super::{
     stop_on::StopOn, //
 };
 use crate::mm::{
-    address_space::{
-        AddressSpace,
-        Entry, //
-    },
+    address_space::AddressSpace,
+    entries::Entry,
     stacked_folio::StackedFolio, //
 };
 use core::ops::{
