@@ -11,8 +11,8 @@ import sys
 # A row: what it says, and a rate or a result.
 ROWS = [
     ("sealed while a direct read still wrote to the page", "rates", "false_success"),
-    ("99 % of the seals beside a harmless reader took at most", "results", "reader_p99"),
-    ("returned after the last pin was gone, median", "results", "release_uring_p50"),
+    ("99 % of the seals beside a process that only maps and reads took at most", "results", "reader_p99"),
+    ("from the release of the last pin to the return of the seal, median", "results", "release_uring_p50"),
     ("seal of 256 MiB with nothing in the way", "results", "seal_262144k"),
     ("seal of 4 KiB with nothing in the way", "results", "seal_4k"),
 ]

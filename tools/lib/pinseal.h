@@ -883,7 +883,11 @@ static inline int pinseal_explain(char *text, size_t size, const struct pinseal_
 	sentence.length = 0;
 	if (report->error == EINPROGRESS) {
 		pinseal_text_add(&sentence, "being sealed: ");
-		pinseal_text_in_use(&sentence, &report->seal);
+		if (report->seal.pinned_pages)
+			pinseal_text_in_use(&sentence, &report->seal);
+		else
+			pinseal_text_add(&sentence, "it has just begun, or waits for a mapping, a write "
+					 "or another sealer");
 	} else if (report->error == ECANCELED) {
 		pinseal_text_add(&sentence, "not sealed: cancelled");
 		pinseal_text_effort(&sentence, &report->seal, "scan");

@@ -355,6 +355,8 @@ def _open(flags):
 
 def _ns(seconds):
     """A time for the kernel, to which 0 is the default."""
+    if seconds is not None and seconds < 0:
+        raise ValueError("a time is negative")
     return 0 if seconds is None else max(1, round(seconds * 1e9))
 
 
@@ -426,6 +428,8 @@ class Report:
 
     def __str__(self):
         if self.outcome is Outcome.PENDING:
+            if not self.pinned_pages:
+                return "being sealed: it has just begun, or waits for a mapping, a write or another sealer"
             return f"being sealed: {self._in_use()}"
         if self.outcome is Outcome.CANCELLED:
             return f"not sealed: cancelled{self._effort()}"

@@ -5,13 +5,14 @@
 use crate::exit::{Exit, Failure, Result};
 use pinseal::{Info, Look, Object, Options, Pins, Seals};
 use rustix::{
+    fs::{OFlags, SealFlags, fcntl_get_seals, fcntl_getfl},
     io::Errno,
     process::{Pid, PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open},
 };
 use std::{
     fmt, io,
     ops::Range,
-    os::fd::{OwnedFd, RawFd},
+    os::fd::{AsRawFd, OwnedFd, RawFd},
     str::FromStr,
 };
 
@@ -41,6 +42,14 @@ impl fmt::Display for Target {
 }
 
 impl Target {
+    /// A descriptor of this process.
+    pub(crate) fn own(fd: &impl AsRawFd) -> Self {
+        Self {
+            pid: std::process::id() as i32,
+            fd: fd.as_raw_fd(),
+        }
+    }
+
     /// A descriptor of the same open file.
     pub(crate) fn open(self) -> Result<OwnedFd> {
         let Self { pid, fd } = self;
@@ -81,10 +90,41 @@ impl Target {
     pub(crate) fn object(self) -> Result<Object> {
         let fd = self.open()?;
         Object::try_from(fd).or_else(|refused| {
+            let fd = refused.into_fd();
             Options::new()
-                .import(refused.into_fd())
-                .map_err(|error| self.refused(&error))
+                .import(&fd)
+                .map_err(|error| match Errno::from_io_error(&error) {
+                    Some(Errno::PERM) => Failure::new(Exit::NotPermitted, self.unsealable(&fd)),
+                    _ => self.refused(&error),
+                })
         })
+    }
+
+    /// The object that the descriptor is of, to be sealed in the background: an object that this
+    /// process imports ends with it.
+    pub(crate) fn own_object(self) -> Result<Object> {
+        Object::try_from(self.open()?).map_err(|_| {
+            Failure::new(
+                Exit::System,
+                format!("{self} is no object, so it is not sealed in the background"),
+            )
+        })
+    }
+
+    /// Why memory that is no object cannot be sealed.
+    fn unsealable(self, fd: &OwnedFd) -> String {
+        let seals = fcntl_get_seals(fd);
+        let writable = fcntl_getfl(fd).is_ok_and(|flags| flags & OFlags::ACCMODE == OFlags::RDWR);
+        match seals {
+            Ok(seals) if seals.contains(SealFlags::SEAL) => format!(
+                "{self} takes no seals: it has the seal \"seal\", as a memfd without \
+                 MFD_ALLOW_SEALING and a file of tmpfs have from the beginning"
+            ),
+            Ok(_) if !writable => {
+                format!("{self} is not open for reading and writing, as sealing needs it")
+            }
+            _ => format!("{self} may not be sealed"),
+        }
     }
 
     /// Why it is no memory for us.
@@ -96,7 +136,7 @@ impl Target {
             ),
             Some(Errno::PERM) => Failure::new(
                 Exit::NotPermitted,
-                format!("{self} is no memfd that can be sealed, or is not open for that"),
+                format!("{self} is not open for reading"),
             ),
             Some(Errno::TXTBSY | Errno::AGAIN) => Failure::of(self, error),
             _ => Failure::of_device(error),

@@ -29,7 +29,7 @@ pub(crate) fn time(text: &str) -> Result<Duration, String> {
         (Ok(number), Some(ns)) if number * ns < u64::MAX as f64 => {
             Ok(Duration::from_nanos((number * ns) as u64))
         }
-        _ => Err("a time is a number and one of ns, us, ms, s, m, h, as in 150ms".to_owned()),
+        _ => Err("a time is a number and one of ns, us, ms, s, m, h, as in 150ms, or a number of seconds".to_owned()),
     }
 }
 

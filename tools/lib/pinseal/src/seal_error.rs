@@ -166,6 +166,22 @@ mod tests {
     }
 
     #[test]
+    fn a_pending_seal_without_pages_claims_none() {
+        let mut argument = abi::Seal {
+            outcome: abi::OUTCOME_PENDING,
+            first_pinned: abi::NO_PAGE,
+            ..Default::default()
+        };
+        let words = SealReport::new(&argument).to_string();
+        assert_eq!(
+            words,
+            "it has just begun, or waits for a mapping, a write or another sealer"
+        );
+        (argument.pinned_pages, argument.first_pinned) = (1, 3);
+        assert_eq!(SealReport::new(&argument).to_string(), "page 3 is in use");
+    }
+
+    #[test]
     fn every_outcome_is_one_sentence() {
         for outcome in 1..=9 {
             let argument = abi::Seal {

@@ -243,6 +243,10 @@ impl fmt::Display for SealReport {
             Outcome::WritableMapping => {
                 write!(f, "a shared mapping is, or could be made, writable")
             }
+            Outcome::Pending if self.first_pinned.is_none() => write!(
+                f,
+                "it has just begun, or waits for a mapping, a write or another sealer"
+            ),
             Outcome::Pinned | Outcome::Pending => {
                 pages_in_use(f, self.pinned_pages, self.first_pinned)
             }

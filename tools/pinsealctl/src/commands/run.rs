@@ -20,7 +20,8 @@ use std::{
 /// program, and its exit code is the command's.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// What the object contains: a file, or - for the standard input
+    /// What the object contains: a file, or - for the standard input, which the command then finds read
+    /// to its end
     #[arg(long, default_value = "-")]
     file: PathBuf,
 

@@ -4,14 +4,15 @@
 
 use super::making;
 use crate::{
-    exit::{Exit, Result},
+    exit::{Exit, Failure, Result},
     output::Output,
+    proc::Descriptor,
     progress::Line,
     signals::{Signals, Woken},
     target::Target,
     units,
 };
-use pinseal::{Outcome, Pending, Progress, SealError, SealReport, Sealed, Sealing, Seals};
+use pinseal::{Object, Outcome, Pending, Progress, SealError, SealReport, Sealed, Sealing, Seals};
 use rustix::event::PollFlags;
 use serde::Serialize;
 use std::{os::fd::AsFd, time::Duration};
@@ -66,7 +67,7 @@ pub(crate) struct Args {
     wait_mapped: bool,
 
     /// Return at once: with 6 while the seal goes on. The same call again tells how far it is, and then
-    /// its result, once
+    /// its result, once. For objects alone: any other memfd is sealed as long as this command runs
     #[arg(long = "async", conflicts_with = "cancel")]
     background: bool,
 
@@ -102,7 +103,8 @@ enum End {
 
 pub(crate) fn run(args: &Args, output: &mut Output) -> Result<Exit> {
     let signals = Signals::catch()?;
-    let sealing = sealing(args)?;
+    let object = object(args)?;
+    let sealing = sealing(args, object);
     let end = if args.cancel {
         ended(sealing.cancel())
     } else {
@@ -130,8 +132,30 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Result<Exit> {
     })
 }
 
-fn sealing(args: &Args) -> Result<Sealing> {
-    let object = args.target.object()?;
+/// The object, if it can be sealed in this way.
+fn object(args: &Args) -> Result<Object> {
+    let (target, seals) = (args.target, making::set(&args.seals));
+    if args.background || args.cancel {
+        return target.own_object();
+    }
+    let object = target.object()?;
+    // With the same seals, this call would be one more of that seal: with its bounds, and Ctrl-C would
+    // cancel it.
+    match Descriptor::of(Target::own(&object)) {
+        Some(Descriptor::Object(info)) if info.sealing.is_some_and(|other| other == seals) => {
+            Err(Failure::new(
+                Exit::System,
+                format!(
+                    "{target} is being sealed in the background, or the result was not collected: \
+                     --async tells, --cancel ends it"
+                ),
+            ))
+        }
+        _ => Ok(object),
+    }
+}
+
+fn sealing(args: &Args, object: Object) -> Sealing {
     let mut sealing = object.seal(making::set(&args.seals));
     if let Some(timeout) = args.timeout {
         sealing = sealing.timeout(timeout);
@@ -151,7 +175,7 @@ fn sealing(args: &Args) -> Result<Sealing> {
     if args.wait_mapped {
         sealing = sealing.wait_mapped();
     }
-    Ok(sealing)
+    sealing
 }
 
 fn ended(result: std::result::Result<Sealed, SealError>) -> End {
@@ -228,6 +252,9 @@ fn show(args: &Args, end: &End, output: &mut Output) -> Result<()> {
 
 fn in_words(args: &Args, report: &SealReport) -> String {
     let mut words = format!("sealed: {}", making::set(&args.seals));
+    if args.cancel {
+        words += ", before it could be cancelled";
+    }
     if report.isolated_pages > 0 {
         words += &format!(", {} pages were replaced by copies", report.isolated_pages);
     }
@@ -244,8 +271,8 @@ fn in_words(args: &Args, report: &SealReport) -> String {
 fn help(args: &Args, error: &SealError) -> Option<String> {
     let mut options = Vec::new();
     match error.outcome()? {
-        Outcome::WritableMapping => options.push("--wait-mapped"),
-        Outcome::Pinned | Outcome::LargeFolio | Outcome::NotFilled => {
+        Outcome::WritableMapping if !args.wait_mapped => options.push("--wait-mapped"),
+        Outcome::WritableMapping | Outcome::Pinned | Outcome::LargeFolio | Outcome::NotFilled => {
             options.push("a longer --timeout");
         }
         _ => return None,
@@ -257,9 +284,11 @@ fn help(args: &Args, error: &SealError) -> Option<String> {
     if in_use && !args.isolate {
         options.push("--isolate");
     }
-    let see = match in_use {
-        true => format!(" (`pinsealctl who {}` says who has them)", args.target),
-        false => String::new(),
+    let has = match error.outcome() {
+        Some(Outcome::WritableMapping) => "has it",
+        _ if in_use => "has them",
+        _ => return Some(format!("try {}", options.join(", or "))),
     };
+    let see = format!(" (`pinsealctl who {}` says who {has})", args.target);
     Some(format!("try {}{see}", options.join(", or ")))
 }

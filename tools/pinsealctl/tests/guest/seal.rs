@@ -11,7 +11,7 @@ use rustix::{
     process::Signal,
 };
 use serde_json::json as value;
-use std::{process::Child, time::Duration};
+use std::{fs::File, os::fd::AsRawFd, process::Child, time::Duration};
 
 fn pinned() -> (Object, PinHandle, String) {
     let object = filled(8);
@@ -71,6 +71,19 @@ fn a_writable_mapping_is_3() {
         ],
     );
     assert_eq!(document["outcome"], "writable-mapping");
+    // What was tried is not advised.
+    let ended = ctl(
+        3,
+        &[
+            "seal",
+            "--wait-mapped",
+            "--timeout",
+            "5ms",
+            &target(&object),
+        ],
+    );
+    assert_says(&ended.err, "try a longer --timeout");
+    assert_says(&ended.err, &format!("pinsealctl who {}", target(&object)));
 
     let child = waiting(
         &object,
@@ -180,6 +193,45 @@ fn a_seal_in_the_background_is_6_until_it_ends() {
 }
 
 #[test]
+fn a_seal_in_the_background_is_not_joined() {
+    let (object, pin, target) = pinned();
+    ctl(6, &["seal", "--async", "--timeout", "1h", &target]);
+    for arguments in [&["seal", "--timeout", "5ms"][..], &["seal"]] {
+        let said = ctl(1, &[arguments, &[target.as_str()]].concat()).err;
+        assert_says(&said, "is being sealed in the background");
+        assert_says(&said, "--cancel ends it");
+    }
+    assert!(fdinfo(&object, "sealing").is_some());
+    // Nor is a result that waits to be collected taken for one's own.
+    drop(pin);
+    until(|| object.seals().unwrap() == Seals::CONTENT);
+    assert_says(&ctl(1, &["seal", &target]).err, "result was not collected");
+    ctl(0, &["seal", "--async", &target]);
+    ctl(0, &["seal", &target]);
+}
+
+#[test]
+fn a_cancel_that_is_late_says_so() {
+    let (object, pin, target) = pinned();
+    ctl(6, &["seal", "--async", "--timeout", "1h", &target]);
+    drop(pin);
+    until(|| object.seals().unwrap() == Seals::CONTENT);
+    let said = ctl(0, &["seal", "--cancel", &target]).out;
+    assert_says(&said, "before it could be cancelled");
+}
+
+/// An object that the command imports ends with the command.
+#[test]
+fn only_objects_are_sealed_in_the_background() {
+    let memfd = memfd_create("theirs", MemfdFlags::ALLOW_SEALING).unwrap();
+    for option in ["--async", "--cancel"] {
+        let said = ctl(1, &["seal", option, &target(&memfd)]).err;
+        assert_says(&said, "is no object, so it is not sealed in the background");
+    }
+    assert!(fcntl_get_seals(&memfd).unwrap().is_empty());
+}
+
+#[test]
 fn a_seal_in_the_background_is_cancelled() {
     let (object, _pin, target) = pinned();
     ctl(6, &["seal", "--async", "--timeout", "60s", &target]);
@@ -203,7 +255,11 @@ fn what_may_not_be_sealed_is_77() {
     assert_says(document["error"].as_str().unwrap(), "not permitted");
     let unsealable = memfd_create("unsealable", MemfdFlags::empty()).unwrap();
     let said = ctl(77, &["seal", &target(&unsealable)]).err;
-    assert_says(&said, "no memfd that can be sealed");
+    assert_says(&said, "without MFD_ALLOW_SEALING");
+    let memfd = memfd_create("theirs", MemfdFlags::ALLOW_SEALING).unwrap();
+    let read_only = File::open(format!("/proc/self/fd/{}", memfd.as_raw_fd())).unwrap();
+    let said = ctl(77, &["seal", &target(&read_only)]).err;
+    assert_says(&said, "not open for reading and writing");
 }
 
 #[test]

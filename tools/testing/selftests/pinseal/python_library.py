@@ -217,6 +217,12 @@ class Removal(unittest.TestCase):
 
 
 class Seals(unittest.TestCase):
+    def test_a_time_is_not_negative(self):
+        with new_object() as obj:
+            with self.assertRaises(ValueError):
+                obj.seal(Seal.WRITE, timeout=-1)
+            self.assertFalse(obj.seals)
+
     def test_sealed(self):
         with new_object() as obj:
             report = obj.seal(Seal.WRITE | Seal.GROW, timeout=SOON)
@@ -578,6 +584,10 @@ class Sentences(unittest.TestCase):
             (
                 "being sealed: 1 page is in use after 20.0 ms and 9 scans, page 3",
                 {"outcome": Outcome.PENDING, "pinned_pages": 1, "first_pinned": 3},
+            ),
+            (
+                "being sealed: it has just begun, or waits for a mapping, a write or another sealer",
+                {"outcome": Outcome.PENDING},
             ),
             (
                 "not sealed: 16 pages are in use after 20.0 ms and 9 scans, from page 100; have them "
