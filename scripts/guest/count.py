@@ -168,7 +168,7 @@ def main():
 
     took = time.monotonic() - began
     counts = f"{passed} passed" + (f", {len(failures)} failed" if failures else "")
-    out = [f"{options.name:<13} {options.test:20}{counts:32}{took:>6.1f} s"]
+    out = [f"{options.name:<13} {options.test + ' ':20}{counts:32}{took:>6.1f} s"]
     for title, lines in failures:
         out += [f"            FAILED {title}", *indented(lines)]
     say(out)

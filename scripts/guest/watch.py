@@ -192,7 +192,7 @@ def show_program(guest_name, program):
     if program.skipped:
         counts.append(f"{program.skipped} skipped")
     took = "" if program.milliseconds is None else f"{program.milliseconds / 1000:.1f} s"
-    out = [f"{guest_name:<13} {program.name:20}{', '.join(counts):32}{took:>8}"]
+    out = [f"{guest_name:<13} {program.name + ' ':20}{', '.join(counts):32}{took:>8}"]
     for title, lines, _ in program.failures:
         out.append(f"            FAILED {title}")
         out += indented(lines)

@@ -15,7 +15,7 @@
  * - Pages are those of sysconf(_SC_PAGESIZE), counted from the beginning of the object.
  * - A returned descriptor has FD_CLOEXEC. It is the caller's; close() ends what it stands for.
  *
- * A strict -std=c99 hides clock_gettime(): it needs -D_POSIX_C_SOURCE=200809L, or -D_GNU_SOURCE.
+ * A strict -std=c99 hides O_CLOEXEC and clock_gettime(): it needs -D_POSIX_C_SOURCE=200809L, or -D_GNU_SOURCE.
  */
 #ifndef PINSEAL_H
 #define PINSEAL_H
@@ -34,6 +34,10 @@
 
 #include <linux/falloc.h>
 #include <linux/pinseal.h>
+
+#ifndef O_CLOEXEC
+#error "with -std=c99, pinseal.h needs -D_POSIX_C_SOURCE=200809L or -D_GNU_SOURCE"
+#endif
 
 /* Functions have the names of structs, as stat() has. C++ tells that it then needs the word struct. */
 #ifdef __cplusplus
