@@ -75,7 +75,7 @@ programs_of() {
 # The seconds after which a test of the current flavour is killed. Emulated machines are
 # slow, debug kernels slower.
 test_seconds() {
-	local seconds=300
+	local seconds=600
 
 	[ "$CONFIGURATION" = stock ] || seconds=1500
 	[ -z "${PINSEAL_TEST_LONG-}" ] || seconds=$((3 * seconds))
