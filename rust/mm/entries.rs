@@ -219,6 +219,7 @@ unsafe fn leaf<'a>(xas: *mut bindings::xa_state, last: usize) -> Option<Leaf<'a>
 /// # Safety
 ///
 /// `node` must be a node of a tree whose lock is held.
+// Inlined, it takes registers from the loop over a node's entries.
 #[inline(never)]
 unsafe fn prefetch_next(node: *mut bindings::xa_node) {
     // SAFETY: By the safety requirements, neither the node nor its parent changes.

@@ -102,11 +102,14 @@ impl Target {
 
     /// The object that the descriptor is of, to be sealed in the background: an object that this
     /// process imports ends with it.
-    pub(crate) fn own_object(self) -> Result<Object> {
+    pub(crate) fn existing_object(self) -> Result<Object> {
         Object::try_from(self.open()?).map_err(|_| {
             Failure::new(
                 Exit::System,
-                format!("{self} is no object, so it is not sealed in the background"),
+                format!(
+                    "{self} is no object, so it is not sealed in the background, but while this \
+                     command runs: leave out --async and --cancel"
+                ),
             )
         })
     }

@@ -136,21 +136,19 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Result<Exit> {
 fn object(args: &Args) -> Result<Object> {
     let (target, seals) = (args.target, making::set(&args.seals));
     if args.background || args.cancel {
-        return target.own_object();
+        return target.existing_object();
     }
     let object = target.object()?;
     // With the same seals, this call would be one more of that seal: with its bounds, and Ctrl-C would
     // cancel it.
     match Descriptor::of(Target::own(&object)) {
-        Some(Descriptor::Object(info)) if info.sealing.is_some_and(|other| other == seals) => {
-            Err(Failure::new(
-                Exit::System,
-                format!(
-                    "{target} is being sealed in the background, or the result was not collected: \
+        Some(Descriptor::Object(info)) if info.sealing == Some(seals) => Err(Failure::new(
+            Exit::System,
+            format!(
+                "{target} is being sealed in the background, or the result was not collected: \
                      --async tells, --cancel ends it"
-                ),
-            ))
-        }
+            ),
+        )),
         _ => Ok(object),
     }
 }
