@@ -37,7 +37,8 @@ given = $(if $(filter command environment,$(firstword $(origin $(1)))),$(abspath
 kernel := PINSEAL_KDIR='$(call given,KDIR)' PINSEAL_IMAGE='$(call given,IMAGE)' LLVM='$(LLVM)'
 
 test vng:
-	@ARCH='$(ARCH)' $(kernel) PINSEAL_FILES='$(abspath $(FILES))' PINSEAL_RESULTS='$(call given,O)' scripts/$@
+	@ARCH='$(ARCH)' $(kernel) PINSEAL_FILES='$(abspath $(FILES))' PINSEAL_RESULTS='$(call given,O)' \
+		PINSEAL_MINUTES='$(MINUTES)' scripts/$@
 
 vng-test:
 	@ARCH='$(ARCH)' $(kernel) PINSEAL_RESULTS='$(call given,O)' scripts/test vng
@@ -92,6 +93,7 @@ help:
 ##                         under other kernels of qemu/flavours
 ##   make test KDIR=/path/to/build
 ##                         under a kernel of your own; IMAGE= if it is elsewhere
+##   make test MINUTES=30  those that begin in this time, in an order of chance; the others are named
 ##   make test O=results   leaves TAP and logs in that folder
 ##   make kunit            the unit tests, natively (user-mode Linux, 10 minutes the first time)
 ##   make test-matrix      under all of them, with a table at the end

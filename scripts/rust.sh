@@ -64,9 +64,12 @@ cargo_config() {
 	done
 }
 
+# Where cargo builds this checkout's programs.
+cargo_target_dir() { printf '%s/work-%s/cargo\n' "$PINSEAL_CACHE" "$(key "$PINSEAL_SRC")"; }
+
 # in_tools COMMAND...: runs COMMAND of cargo in the folder tools of this checkout, without the network.
 in_tools() {
 	"$PINSEAL_SRC/scripts/in-root" env -C /pinseal/tools CARGO_HOME="$(inside "$(crates_dir)")" \
-		CARGO_NET_OFFLINE=true CARGO_TARGET_DIR="$(inside "$PINSEAL_CACHE/work-$(key "$PINSEAL_SRC")/cargo")" \
+		CARGO_NET_OFFLINE=true CARGO_TARGET_DIR="$(inside "$(cargo_target_dir)")" \
 		"$@"
 }

@@ -8,6 +8,7 @@
 #
 #   FLAVOUR/tests		the tests, lines "TEST SECONDS"
 #   FLAVOUR/queue		those that no guest has taken yet
+#   FLAVOUR/left		those that none took before the time was up
 #   FLAVOUR/NUMBER/		a guest's console, report and result
 #
 # A test is a program and its arguments, if any, separated by colons. Flavours vng-NAME, crash-NAME and
@@ -82,13 +83,15 @@ test_seconds() {
 	echo "${PINSEAL_TEST_SECONDS:-$seconds}"
 }
 
-# queue_tests RUN FLAVOUR: reads tests and queues them.
+# queue_tests RUN FLAVOUR: reads tests and queues them. When there is a time to begin them in, in an
+# order of chance: many runs begin each.
 queue_tests() {
-	local dir=$1/$2
+	local dir=$1/$2 order=cat
 
 	flavour "$2"
 	mkdir -p "$dir"
-	sed "s/\$/ $(test_seconds)/" >"$dir/tests"
+	[ -z "${PINSEAL_MINUTES-}" ] || order=shuf
+	$order | sed "s/\$/ $(test_seconds)/" >"$dir/tests"
 	cp "$dir/tests" "$dir/queue"
 }
 
@@ -145,11 +148,30 @@ MOST_FAILED=5
 # By kernel: the guests that run, and that have failed. By process: the guest's folder.
 declare -A running=() failed=() folder_of=()
 
-# run_guests RUN FLAVOUR...: runs the queued tests. The guests of a kernel share its queue: a
-# guest that is lost costs the test that it ran, and another guest takes the rest.
-run_guests() {
-	local run=$1 flavour next pid
+# leave_tests_after SECONDS RUN FLAVOUR...: takes the tests from the queues that no guest has taken by then.
+leave_tests_after() {
+	local run=$2 flavour
 
+	sleep "$1" >/dev/null 2>&1
+	for flavour in "${@:3}"; do
+		(
+			flock 9
+			cp "$run/$flavour/queue" "$run/$flavour/left"
+			: >"$run/$flavour/queue"
+		) 9<"$run/$flavour/queue"
+	done
+}
+
+# run_guests RUN FLAVOUR...: runs the queued tests; with $PINSEAL_MINUTES, those that begin in this time. The
+# guests of a kernel share its queue: a guest that is lost costs the test that it ran, and another guest
+# takes the rest.
+run_guests() {
+	local run=$1 flavour next pid clock=''
+
+	if [ -n "${PINSEAL_MINUTES-}" ]; then
+		leave_tests_after $((60 * PINSEAL_MINUTES)) "$@" &
+		clock=$!
+	fi
 	shift
 	[ -z "$VNG_LOST" ] || for flavour; do
 		[ "$flavour" = "${flavour#vng-}" ] || : >"$run/$flavour/queue"
@@ -169,6 +191,10 @@ run_guests() {
 			break
 		fi
 	done
+	if [ -n "$clock" ]; then
+		kill $clock 2>/dev/null || true
+		wait $clock || true
+	fi
 	rm -rf "$run"/*/initramfs "$run"/*/tree
 }
 

@@ -3,8 +3,8 @@
 
     summary.py [--table] [--setting NAME=VALUE]... [--kdir DIR] RUN MATRIX FLAVOUR...
 
-RUN/FLAVOUR/tests names the tests, RUN/FLAVOUR/NUMBER/result is the result of a guest, MATRIX
-is qemu/flavours. Prints the slowest programs, a table, each failed test with the command that
+RUN/FLAVOUR/tests names the tests, RUN/FLAVOUR/left those for which there was no time,
+RUN/FLAVOUR/NUMBER/result is the result of a guest, MATRIX is qemu/flavours. Prints the slowest programs, a table, each failed test with the command that
 runs it again, and, as the last line, the sum. The exit status is 0 if nothing failed.
 """
 
@@ -51,15 +51,21 @@ class Flavour:
         self.name = name
         self._make = command
         folder = os.path.join(run, name)
-        with open(os.path.join(folder, "tests")) as file:
-            self._tests = [line.split()[0] for line in file]
+        tests = self._listed(os.path.join(folder, "tests"))
         guests = sorted((int(n) for n in os.listdir(folder) if n.isdigit()))
         self._guests = [self._read(os.path.join(folder, str(n))) for n in guests]
         self.programs = [program for guest in self._guests for program in guest["programs"]]
         self.problems = [problem for guest in self._guests for problem in guest["problems"]]
         self.release = next((g["release"] for g in self._guests if g["release"]), "-")
         ran = {program["name"] for program in self.programs}
-        self.missed = [test for test in self._tests if test not in ran]
+        left = os.path.join(folder, "left")
+        self.left = self._listed(left) if os.path.exists(left) else []
+        self.missed = [test for test in tests if test not in ran and test not in self.left]
+
+    @staticmethod
+    def _listed(path):
+        with open(path) as file:
+            return [line.split()[0] for line in file]
 
     @staticmethod
     def _read(folder):
@@ -81,16 +87,22 @@ class Flavour:
         rest = [program for program in self.programs if program not in fuzz]
         wrong = len(self.problems) + bool(self.missed)
         if rest or wrong or not fuzz:
-            yield *self._counts(rest, wrong), "tests"
+            yield *self._counts(rest, wrong, len(self.left)), "tests"
         if fuzz:
             yield *self._counts(fuzz, 0), "fuzz"
 
     @staticmethod
-    def _counts(programs, wrong):
+    def _counts(programs, wrong, left=0):
         passed, failed, skipped, seconds = (sum(program[what] for program in programs)
                                             for what in ("passed", "failed", "skipped", "seconds"))
         seeds = " ".join(str(program["seed"]) for program in programs if program["seed"])
-        return passed, failed + wrong, skipped, round(seconds), seeds
+        return passed, failed + wrong, skipped + left, round(seconds), seeds
+
+    def without_time(self):
+        """The lines that name what was left."""
+        if self.left:
+            yield f"  {self.name} {' '.join(self.left)}"
+            yield f"    by: {self._command(' '.join(self.left))}"
 
     def failures(self):
         """The lines that name what failed."""
@@ -173,6 +185,9 @@ def main():
     show_slowest(flavours)
     if options.table or len(flavours) > 2:
         show_table(flavours)
+    left = [line for flavour in flavours for line in flavour.without_time()]
+    if left:
+        print("\nNot begun before the time was up, and skipped:", *left, sep="\n")
     failures = [line for flavour in flavours for line in flavour.failures()]
     if failures:
         print("\nFailed:", *failures, sep="\n")
