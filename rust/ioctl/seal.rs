@@ -150,10 +150,18 @@ fn seal_in_steps(object: &Arc<Object>, mut wanted: SealRequest) -> Result<SealRe
     }
 }
 
-/// Begins to seal in the background.
+/// Begins to seal in the background, or reports on the seal that was begun.
 #[cold]
 fn seal_async(opened: &OpenObject, mut wanted: SealRequest) -> Result<SealReport> {
     let object = opened.object();
+    // A seal that was begun needs no preparation, and allows none once `F_SEAL_SEAL` is set.
+    if object.is_stacked() {
+        if let Some(background) = opened.used_background() {
+            if let Some(report) = background.report(wanted.seals)? {
+                return Ok(report);
+            }
+        }
+    }
     match prepare(object, &mut wanted)? {
         // A restarted call starts anew: there is nothing to report.
         Some(report) if report.outcome == Outcome::Interrupted => Err(ERESTARTNOHAND),

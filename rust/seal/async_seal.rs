@@ -229,22 +229,37 @@ impl AsyncSeal {
         request: SealRequest,
     ) -> Result<SealReport> {
         let mut state = self.state.lock();
-        state.check_seals(request.seals)?;
-        match &*state {
-            State::Idle => {
-                let pending = self.begin(object, request)?;
-                let report = pending.operation.report(Outcome::Pending);
-                *state = State::Pending(pending);
-                Ok(report)
-            }
-            State::Pending(pending) => Ok(pending.operation.report(Outcome::Pending)),
+        if let Some(report) = self.report_of(&mut state, request.seals)? {
+            return Ok(report);
+        }
+        let pending = self.begin(object, request)?;
+        let report = pending.operation.report(Outcome::Pending);
+        *state = State::Pending(pending);
+        Ok(report)
+    }
+
+    /// Reports the progress or the result of the operation that adds `seals`. `None` when there is none.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`AsyncSeal::seal`].
+    pub(crate) fn report(&self, seals: SealSet) -> Result<Option<SealReport>> {
+        self.report_of(&mut self.state.lock(), seals)
+    }
+
+    /// As [`AsyncSeal::report`], under the lock.
+    fn report_of(&self, state: &mut State, seals: SealSet) -> Result<Option<SealReport>> {
+        state.check_seals(seals)?;
+        match state {
+            State::Idle => Ok(None),
+            State::Pending(pending) => Ok(Some(pending.operation.report(Outcome::Pending))),
             // Of a cancelled operation, only the cancellers get the result.
-            State::Stepping { so_far, .. } | State::Cancelled { so_far, .. } => Ok(*so_far),
+            State::Stepping { so_far, .. } | State::Cancelled { so_far, .. } => Ok(Some(*so_far)),
             State::Ended { result, .. } => {
                 let result = *result;
                 *state = State::Idle;
                 self.has_ended.store(false, Release);
-                result
+                result.map(Some)
             }
         }
     }

@@ -23,7 +23,7 @@ pub(crate) struct Cli {
 const EXIT_CODES: &str = "\
 Exit codes:
   0    done
-  1    a system call failed
+  1    a system call failed, or the memory or its state does not allow the command
   2    wrong usage
   3    not sealed: a shared mapping is writable
   4    not sealed: pages are held

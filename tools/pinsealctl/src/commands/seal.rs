@@ -7,7 +7,7 @@ use crate::{
     exit::{Exit, Failure, Result},
     output::Output,
     proc::Descriptor,
-    progress::Line,
+    progress::{Line, during},
     signals::{Signals, Woken},
     target::Target,
     units,
@@ -15,7 +15,7 @@ use crate::{
 use pinseal::{Object, Outcome, Pending, Progress, SealError, SealReport, Sealed, Sealing, Seals};
 use rustix::event::PollFlags;
 use serde::Serialize;
-use std::{os::fd::AsFd, time::Duration};
+use std::{io::ErrorKind, os::fd::AsFd, time::Duration};
 
 /// How often the progress is shown, and what ends sooner shows none.
 const SHOWN: Duration = Duration::from_millis(200);
@@ -108,7 +108,13 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Result<Exit> {
     let end = if args.cancel {
         ended(sealing.cancel())
     } else {
-        match sealing.start() {
+        // A stacked object gets ready first.
+        match during("reading the file below, and writing what changed", || {
+            sealing.start()
+        }) {
+            Err(error) if error.io_error().kind() == ErrorKind::Interrupted => {
+                End::Interrupted(error)
+            }
             Err(error) => End::Failed(error),
             Ok(pending) if args.background => match pending.poll() {
                 Progress::Done(result) => ended(result),

@@ -3,15 +3,21 @@
 //! seal
 
 use crate::support::{
-    assert_says, command, ctl, document, end, fdinfo, filled, json, signal, target, until,
+    assert_says, command, ctl, document, end, fdinfo, filled, json, page, run, signal, target,
+    until,
 };
-use pinseal::{Object, PinHandle, Seals};
+use pinseal::{Lower, Object, Options, PinHandle, Seals};
 use rustix::{
     fs::{MemfdFlags, SealFlags, fcntl_get_seals, memfd_create},
     process::Signal,
 };
 use serde_json::json as value;
-use std::{fs::File, os::fd::AsRawFd, process::Child, time::Duration};
+use std::{
+    fs::{self, File},
+    os::{fd::AsRawFd, unix::fs::FileExt},
+    process::Child,
+    time::Duration,
+};
 
 fn pinned() -> (Object, PinHandle, String) {
     let object = filled(8);
@@ -168,6 +174,53 @@ fn ctrl_c_cancels() {
         assert_eq!(fdinfo(&object, "sealing"), None);
         assert!(object.seals().unwrap().is_empty());
     }
+}
+
+/// Shared memory of the whole machine, in bytes.
+fn shared_memory() -> u64 {
+    let meminfo = fs::read_to_string("/proc/meminfo").unwrap();
+    let line = meminfo.lines().find(|line| line.starts_with("Shmem:"));
+    let kib = line.unwrap().split_whitespace().nth(1).unwrap();
+    kib.parse::<u64>().unwrap() << 10
+}
+
+/// A stacked object gets the content of the file below first, which takes a while here.
+#[test]
+fn ctrl_c_ends_the_filling() {
+    const MIB: u64 = 1 << 20;
+    let lower = File::from(memfd_create("lower", MemfdFlags::empty()).unwrap());
+    let content = vec![1; MIB as usize];
+    for i in 0..256 {
+        lower.write_all_at(&content, i * MIB).unwrap();
+    }
+    let object = Options::new().attach(&lower, Lower::SyncOnDemand).unwrap();
+    let before = shared_memory();
+    let child = command(&["seal", "--timeout", "60s", &target(&object)])
+        .spawn()
+        .unwrap();
+    // More than other tests have.
+    until(|| shared_memory() > before + 32 * MIB);
+    signal(child.id(), Signal::INT);
+    let ended = end(child);
+    assert_eq!(ended.code, 130, "{ended:?}");
+    assert_says(&ended.err, "not sealed: Interrupted");
+    assert!(object.seals().unwrap().is_empty());
+}
+
+#[test]
+fn a_stacked_object_is_sealed_in_the_background() {
+    let lower = File::from(memfd_create("lower", MemfdFlags::empty()).unwrap());
+    lower.set_len(8 * page()).unwrap();
+    let object = Options::new().attach(&lower, Lower::SyncOnDemand).unwrap();
+    let seal = ["seal", "--async", "--seals", "seal,write", &target(&object)];
+    let sealed = Seals::SEAL | Seals::WRITE;
+    if run(command(&seal)).code == 6 {
+        until(|| object.seals().unwrap() == sealed);
+        // The result is there, though no seal can be added.
+        ctl(0, &seal);
+    }
+    assert_eq!(object.seals().unwrap(), sealed);
+    ctl(77, &seal);
 }
 
 #[test]
