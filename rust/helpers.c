@@ -67,6 +67,11 @@ unsigned long pinseal_inline_copy_to_user(void __user *to, const void *from, uns
 	return _inline_copy_to_user(to, from, n);
 }
 
+bool pinseal_file_is_filled_on_demand(const struct file *file)
+{
+	return FMODE_FSNOTIFY_HSM(file->f_mode);
+}
+
 void pinseal_file_set_seekable(struct file *file)
 {
 	file->f_mode |= FMODE_LSEEK | FMODE_PREAD | FMODE_PWRITE;

@@ -27,7 +27,6 @@ bool pinseal_shmem_file(struct file *file);
 /* linux/magic.h */
 static const unsigned long pinseal_BTRFS_SUPER_MAGIC = BTRFS_SUPER_MAGIC;
 static const unsigned long pinseal_EXT4_SUPER_MAGIC = EXT4_SUPER_MAGIC;
-static const unsigned long pinseal_F2FS_SUPER_MAGIC = F2FS_SUPER_MAGIC;
 static const unsigned long pinseal_HUGETLBFS_MAGIC = HUGETLBFS_MAGIC;
 static const unsigned long pinseal_XFS_SUPER_MAGIC = XFS_SUPER_MAGIC;
 
@@ -36,10 +35,12 @@ bool pinseal_file_is_hugetlb(const struct file *file);
 unsigned int *pinseal_hugetlb_seals(struct inode *inode);
 
 /* linux/fs.h */
+static const int pinseal_IOCB_DSYNC = (__force int)IOCB_DSYNC;
 static const int pinseal_IOCB_NOWAIT = (__force int)IOCB_NOWAIT;
 static const u32 pinseal_FALLOC_FL_PUNCH_HOLE = FALLOC_FL_PUNCH_HOLE;
 static const u32 pinseal_FALLOC_FL_KEEP_SIZE = FALLOC_FL_KEEP_SIZE;
 static const int pinseal_IOCB_APPEND = (__force int)IOCB_APPEND;
+bool pinseal_file_is_filled_on_demand(const struct file *file);
 void pinseal_file_set_seekable(struct file *file);
 void pinseal_file_clear_atomic_pos(struct file *file);
 long pinseal_file_truncate(struct file *file, loff_t size);

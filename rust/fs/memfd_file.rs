@@ -332,7 +332,24 @@ impl MemfdFile {
         kiocb: &Kiocb<'_, T>,
         iov: &mut IovIterSource<'_>,
     ) -> Result<usize> {
-        self.forward_iter(kiocb, self.operations().write_iter, iov.as_raw())
+        let written = self.forward_iter(kiocb, self.operations().write_iter, iov.as_raw())?;
+        let kiocb = kiocb.as_raw();
+        // SAFETY: The request is valid.
+        match unsafe { (*kiocb).ki_flags } & bindings::pinseal_IOCB_DSYNC {
+            0 => Ok(written),
+            _ => Self::sync_written(kiocb, written),
+        }
+    }
+
+    /// Syncs the device file, whose descriptor is told of errors.
+    #[cold]
+    fn sync_written(kiocb: *mut bindings::kiocb, written: usize) -> Result<usize> {
+        if written == 0 {
+            return Ok(0);
+        }
+        // SAFETY: The caller has the request. CAST: No `write()` is that long.
+        let ret = unsafe { bindings::pinseal_generic_write_sync(kiocb, written as isize) };
+        usize::try_from(ret).map_err(|_| Error::from_errno(ret as c_int))
     }
 
     fn forward_iter<T: ForeignOwnable>(
@@ -351,8 +368,10 @@ impl MemfdFile {
         unsafe {
             inner.ki_filp = self.as_ptr();
             inner.ki_pos = (*outer).ki_pos;
-            // It is not supported. Its requests wait for the inode lock and for swap only.
-            inner.ki_flags = (*outer).ki_flags & !bindings::pinseal_IOCB_NOWAIT;
+            // IOCB_NOWAIT is not supported: its requests wait for the inode lock and for swap only. What is
+            // to be durable, the device file syncs.
+            inner.ki_flags =
+                (*outer).ki_flags & !(bindings::pinseal_IOCB_NOWAIT | bindings::pinseal_IOCB_DSYNC);
             inner.ki_ioprio = (*outer).ki_ioprio;
         }
         // SAFETY: The operation is that of the file in `inner`; `iov` is valid.

@@ -167,8 +167,16 @@ impl StackedFolio {
             let after = bindings::pinseal_folio_expected_ref_count(self.as_ptr());
             (before, refs, after)
         };
-        // Ours is one.
-        refs > before.min(after) + 1
+        // Ours is one. Pins of a large folio have an account of their own.
+        refs > before.min(after) + 1 || self.is_pinned_as_large()
+    }
+
+    fn is_pinned_as_large(&self) -> bool {
+        // SAFETY: By the type invariants. A folio with such a count is asked for it.
+        unsafe {
+            bindings::pinseal_folio_has_pincount(self.as_ptr())
+                && bindings::pinseal_folio_pincount(self.as_ptr()) != 0
+        }
     }
 
     /// Whether one of its pages is poisoned.

@@ -7,8 +7,9 @@ another.
 
 import re
 
-# Taint of an out-of-tree and unsigned module, and of KUnit suites.
-NORMAL_TAINT = 1 << 12 | 1 << 13 | 1 << 18
+# Taint of an out-of-tree and unsigned module, of what Debian does not support (fanotify's events that
+# wait for an answer), and of KUnit suites.
+NORMAL_TAINT = 1 << 12 | 1 << 13 | 1 << 16 | 1 << 18
 TAINT_FLAGS = "PFSRMBUDAWCIOELKXTNJ"
 
 RESULT = re.compile(r"(not )?ok\b\s*(\d+)?\s*-?\s*([^#]*?)\s*(?:#\s*(\w+)\b\s*(.*))?$")

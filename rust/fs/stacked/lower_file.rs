@@ -70,7 +70,6 @@ unsafe fn is_on_known_disk(file: *mut bindings::file) -> bool {
         bindings::pinseal_EXT4_SUPER_MAGIC
             | bindings::pinseal_XFS_SUPER_MAGIC
             | bindings::pinseal_BTRFS_SUPER_MAGIC
-            | bindings::pinseal_F2FS_SUPER_MAGIC
     )
 }
 
@@ -96,7 +95,8 @@ impl LowerFile {
     /// `EINVAL` when it is no regular file, one of hugetlbfs, one of this module, or open with `O_DIRECT`.
     /// `EBADF` when it is not open for reading and, unless `read_only`, writing. `EPERM` when it is to be
     /// written to, and append-only or immutable. `ETXTBSY` when it is a swap file. `EOPNOTSUPP` when its
-    /// file system is not known, or has no page cache for it. Those of opening it.
+    /// file system is not known, or has no page cache for it, or a program fills it on demand (fanotify's
+    /// pre-content events). Those of opening it.
     pub(crate) fn new<T: MemoryOwner>(file: ARef<LocalFile>, read_only: bool) -> Result<Self> {
         // SAFETY: The file is open, and keeps its inode alive.
         let (mode, inode_flags) = unsafe {
@@ -148,9 +148,16 @@ impl LowerFile {
             true => O_RDONLY,
             false => O_RDWR,
         };
+        // SAFETY: The file is open.
+        let file = unsafe { reopen_file(file.as_ptr(), access) }?;
+        // Pages are read as in a fault, which does not ask who fills the file on demand.
+        //
+        // SAFETY: The file is open.
+        if !is_shmem && unsafe { bindings::pinseal_file_is_filled_on_demand(file.as_ptr()) } {
+            return Err(eopnotsupp());
+        }
         Ok(Self {
-            // SAFETY: The file is open.
-            file: unsafe { reopen_file(file.as_ptr(), access) }?.share(),
+            file: file.share(),
             is_writable: !read_only,
             is_shmem,
         })

@@ -95,7 +95,9 @@ impl Stack {
         // inode is locked.
         self.note_gone(whole_pages(size, u64::MAX), room.gone);
         // Growth notes them, too, but for a write() that knows the old size.
-        self.mark_dirty(pages_with(size, old_size), room.dirty);
+        if size < old_size {
+            self.mark_dirty(pages_with(size, old_size), room.dirty);
+        }
         Ok(())
     }
 

@@ -29,7 +29,10 @@ use crate::{
 };
 use core::ops::Range;
 use kernel::{
-    page::PAGE_SHIFT,
+    page::{
+        PAGE_SHIFT,
+        PAGE_SIZE, //
+    },
     prelude::*,
     sync::lock::{
         mutex::MutexBackend,
@@ -167,8 +170,7 @@ impl Stack {
         let mut first_error = Ok(());
         let size = upper.size();
         if size < written.reached {
-            self.lower.resize(size)?;
-            (written.size, written.reached) = (size, size);
+            self.resize_lower(size, written)?;
         }
         while next < end {
             let room = TakeRoom::new()?;
@@ -197,12 +199,22 @@ impl Stack {
         first_error?;
         let size = upper.size();
         if written.size != size || written.reached > size {
-            if self.lower.size() != size {
-                self.lower.resize(size)?;
-            }
-            (written.size, written.reached) = (size, size);
+            self.resize_lower(size, written)?;
         }
         Ok(())
+    }
+
+    /// Gives the lower file its size.
+    fn resize_lower(&self, size: u64, written: &mut Written) -> Result {
+        let result = match self.lower.size() == size {
+            true => Ok(()),
+            false => self.lower.resize(size),
+        };
+        // A file system may fail when it has set the size already.
+        if self.lower.size() == size {
+            (written.size, written.reached) = (size, size);
+        }
+        result
     }
 
     /// Takes the first of `pages` that are dirty out of the notes. Stores are noted again from here on; those
@@ -238,7 +250,8 @@ impl Stack {
         Some(run)
     }
 
-    /// Whether a missing page comes from the lower file, which has what it would be filled with.
+    /// Whether a missing page comes from the lower file. That has what the page would be filled with, but
+    /// for what [`Stack::fill_appended`] is about.
     fn comes_from_below(&self, page: usize) -> bool {
         page < self.lower_pages() && !self.gone.lock().contains(page)
     }
@@ -254,10 +267,30 @@ impl Stack {
         gone.or_else(|| (!behind.is_empty()).then_some(behind))
     }
 
-    /// Notes pages behind `size` again, which a sync could not write: a truncation came after it had taken
-    /// the notes. Growth does not note all of them if its `write()` knows the size before the truncation.
-    fn put_back(&self, pages: Range<usize>, size: u64) -> Result {
-        let start = pages.start.max(pages_with(0, size).end);
+    /// Fills a missing page that comes from below, if it was the last one there, the file has grown, and
+    /// others have appended to the lower file: what they have is not what the page is filled with. Returns
+    /// whether it is filled.
+    fn fill_appended(&self, upper: &AddressSpace, page: usize) -> Result<bool> {
+        let is_last = page == (self.size / PAGE_SIZE as u64) as usize;
+        if !is_last || upper.size() <= self.size || self.lower.size() <= self.size {
+            return Ok(false);
+        }
+        self.fill(upper, page..page + 1, StopOn::FatalSignal)?;
+        // A removal may have come meanwhile.
+        Ok(upper.next_page(page..page + 1, false).is_some())
+    }
+
+    /// Notes pages again that a sync could not write as far as the lower file has them: those behind `size`,
+    /// as a truncation came after the sync had taken the notes; and the one with the new end, if syncs have
+    /// `reached` farther. Growth does not note all of them if its `write()` knows the size before the
+    /// truncation.
+    fn put_back(&self, pages: Range<usize>, size: u64, reached: u64) -> Result {
+        let first = match size < reached {
+            // CAST: A position in a file, in pages, fits.
+            true => (size / PAGE_SIZE as u64) as usize,
+            false => pages_with(0, size).end,
+        };
+        let start = pages.start.max(first);
         if start < pages.end {
             self.mark_dirty(start..pages.end, PageSetRoom::new()?);
         }
@@ -275,7 +308,7 @@ impl Stack {
         while let Some(hole) = self.hole_in(&(next..run.end)) {
             next = hole.end;
             let size = upper.size();
-            self.put_back(hole.clone(), size)?;
+            self.put_back(hole.clone(), size, written.reached)?;
             let pos = (hole.start as u64) << PAGE_SHIFT;
             let end = size
                 .min(self.lower.size())
@@ -291,6 +324,10 @@ impl Stack {
                 result => result?,
             }
         }
+        let last = self.lower_pages().wrapping_sub(1);
+        if run.contains(&last) && self.comes_from_below(last) && self.fill_appended(upper, last)? {
+            self.write_pages(upper, &(last..last + 1), written)?;
+        }
         Ok(())
     }
 
@@ -302,17 +339,27 @@ impl Stack {
         written: &mut Written,
     ) -> Result {
         let mut next = run.start;
+        // What one page cannot do, others may.
+        let mut first_error = Ok(());
         while next < run.end {
             let mut batch = PageBatch::new(BATCH_PAGES)?;
             let start = next;
             let (mut is_below, mut is_behind) = (false, false);
+            let mut bad = None;
             // The size comes after the notes: who appends sets it before it notes its pages.
             while next < run.end && next - start < BATCH_PAGES {
                 is_behind = (next as u64) << PAGE_SHIFT >= upper.size();
                 if is_behind {
                     break;
                 }
-                let Some(folio) = get_folio(upper, next)? else {
+                let folio = match get_folio(upper, next) {
+                    Ok(folio) => folio,
+                    Err(err) => {
+                        bad = Some((next..next + 1, err));
+                        break;
+                    }
+                };
+                let Some(folio) = folio else {
                     // Neither there nor gone: the lower file has it.
                     is_below = self.comes_from_below(next);
                     if is_below {
@@ -328,12 +375,15 @@ impl Stack {
                 if folio.has_other_references() {
                     self.mark_dirty(pages.clone(), PageSetRoom::new()?);
                 }
-                batch.push(folio, &pages)?;
+                if let Err(err) = batch.push(folio, &pages) {
+                    bad = Some((pages, err));
+                    break;
+                }
                 next = pages.end;
             }
             let pos = (start as u64) << PAGE_SHIFT;
             let size = upper.size();
-            self.put_back(start..run.end, size)?;
+            self.put_back(start..run.end, size, written.reached)?;
             batch.truncate(size.saturating_sub(pos).try_into().unwrap_or(usize::MAX));
             if batch.len() != 0 {
                 let result = self.lower.write(&batch, pos);
@@ -344,10 +394,21 @@ impl Stack {
             }
             if is_behind {
                 // Whatever the size is now.
-                return self.put_back(next..run.end, 0);
+                self.put_back(next..run.end, 0, 0)?;
+                break;
             }
-            next += usize::from(is_below);
+            if is_below {
+                match self.fill_appended(upper, next) {
+                    Ok(true) => (),
+                    Ok(false) => next += 1,
+                    Err(err) => bad = Some((next..next + 1, err)),
+                }
+            }
+            if let Some((pages, err)) = bad {
+                first_error = first_error.and(Err(err));
+                next = pages.end;
+            }
         }
-        Ok(())
+        first_error
     }
 }

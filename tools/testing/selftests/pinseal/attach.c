@@ -5,6 +5,7 @@
  */
 #include <linux/fs.h>
 #include <pthread.h>
+#include <sys/fanotify.h>
 #include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
@@ -19,6 +20,10 @@
 #include "stalled_page.h"
 #include "sysfile.h"
 #include "zram_swap.h"
+
+#ifndef FAN_PRE_ACCESS
+#define FAN_PRE_ACCESS	0x00100000
+#endif
 
 #ifndef MFD_HUGETLB
 #define MFD_HUGETLB	0x0004U
@@ -101,6 +106,15 @@ TEST_F(stacked, what_did_not_change_is_not_written)
 	EXPECT_EQ('l', byte_of(self->lower, 5 * self->page));
 	/* Nor is it seen: the object is a copy. */
 	EXPECT_LOWER(8 * self->page, 9 * self->page);
+}
+
+TEST_F(stacked, an_msync_that_does_not_wait_writes_nothing)
+{
+	self->p[5 * self->page] = 's';
+	EXPECT_EQ(0, sys(msync(self->p, self->size, MS_ASYNC)));
+	EXPECT_EQ(lower_byte(5 * self->page), byte_of(self->lower, 5 * self->page));
+	EXPECT_EQ(0, sys(msync(self->p, self->size, MS_SYNC)));
+	EXPECT_EQ('s', byte_of(self->lower, 5 * self->page));
 }
 
 TEST_F(stacked, its_size_goes_down)
@@ -927,6 +941,50 @@ TEST_F(stacked, an_asynchronous_seal_fills_and_syncs)
 	ASSERT_EQ(1, sys(pwrite(self->lower, "l", 1, 9 * self->page)));
 	EXPECT_EQ('s', self->p[5 * self->page]);
 	EXPECT_LOWER(6 * self->page, self->size);
+}
+
+/* Its pages are read as in a fault of its own page cache, which does not ask that program. */
+TEST_F(stacked, a_file_that_a_program_fills_is_refused)
+{
+	int watch, fd = ps_open(O_RDWR);
+	char path[32];
+
+	if (!variant->disk)
+		SKIP(return, "no such programs there");
+	watch = fanotify_init(FAN_CLASS_PRE_CONTENT | FAN_CLOEXEC, O_RDONLY);
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", self->lower);
+	if (watch < 0 || fanotify_mark(watch, FAN_MARK_ADD, FAN_PRE_ACCESS, AT_FDCWD, path))
+		SKIP(return, "no such programs");
+	EXPECT_EQ(-EOPNOTSUPP, ps_attach(fd, self->lower, 0));
+	close(watch);
+	EXPECT_EQ(0, ps_attach(fd, self->lower, 0));
+	close(fd);
+}
+
+/* A size that is set again is no change. */
+TEST_F(stacked, a_size_that_is_the_same)
+{
+	int fd = ps_open(O_RDWR);
+
+	ASSERT_EQ(0, fill_lower(self->lower, self->page + 100));
+	ASSERT_EQ(0, ftruncate(self->lower, self->page + 100));
+	ASSERT_EQ(0, ps_attach(fd, self->lower, PINSEAL_ATTACH_RDONLY));
+	ASSERT_EQ(0, ps_resize(fd, self->page + 100));
+	EXPECT_EQ(0, sys(fsync(fd)));
+	ASSERT_EQ(0, ps_resize(fd, self->page + 99));
+	EXPECT_EQ(-EROFS, sys(fsync(fd)));
+	close(fd);
+}
+
+/* What it needs before it begins is not asked for again by who comes for its result. */
+TEST_F(stacked, the_result_of_an_asynchronous_seal_is_there)
+{
+	struct pinseal_seal seal = seal_async(F_SEAL_WRITE | F_SEAL_SEAL, LONG_NS), again = seal;
+
+	seal_unmapped(_metadata, self, &seal);
+	EXPECT_EQ(F_SEAL_WRITE | F_SEAL_SEAL, ps_get_seals(self->fd));
+	EXPECT_FALSE(async_ended(self->fd));
+	EXPECT_EQ(-EPERM, ps_seal(self->fd, &again));
 }
 
 TEST_F(stacked, a_resize_waits_for_pins)

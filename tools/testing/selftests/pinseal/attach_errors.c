@@ -7,8 +7,10 @@
 #include <linux/fs.h>
 #include <pthread.h>
 #include <sys/mount.h>
+#include <sys/uio.h>
 
 #include "harness.h"
+#include "async.h"
 #include "bytes.h"
 #include "disk.h"
 #include "memcg.h"
@@ -24,7 +26,8 @@ TEST(a_full_tmpfs)
 {
 	char dir[] = "/tmp/attach-XXXXXX", path[64];
 	size_t page = page_size();
-	int lower, filler, fd, again;
+	struct iovec byte = { "d", 1 };
+	int lower, filler, fd, again, durable;
 	char *p;
 
 	ASSERT_NE(NULL, mkdtemp(dir));
@@ -48,9 +51,16 @@ TEST(a_full_tmpfs)
 	EXPECT_EQ(-ENOSPC, sys(fsync(fd)));
 	EXPECT_EQ(-ENOSPC, sys(msync(p, 4 * page, MS_SYNC)));
 	EXPECT_EQ('s', p[page]);
+	durable = ps_reopen(fd, O_RDWR);
+	ASSERT_LE(0, durable);
+	EXPECT_EQ(-ENOSPC, sys(pwritev2(durable, &byte, 1, 2 * page, RWF_DSYNC)));
 	ASSERT_EQ(0, ftruncate(filler, 0));
+	EXPECT_EQ(0, sys(fsync(durable)));
+	EXPECT_EQ(1, sys(pwritev2(durable, &byte, 1, 3 * page, RWF_DSYNC)));
+	EXPECT_EQ('d', byte_of(lower, 3 * page));
 	EXPECT_EQ(-ENOSPC, sys(fsync(again)));
 	EXPECT_EQ(0, sys(fsync(again)));
+	close(durable);
 	EXPECT_EQ('s', byte_of(lower, page));
 	munmap(p, 4 * page);
 	close(again);
@@ -120,8 +130,7 @@ TEST_F(on_disk, what_cannot_be_read_is_tried_again)
 	EXPECT_EQ(-EIO, sys(pwrite(self->fd, "w", 1, 5 * self->page)));
 	EXPECT_EQ(-EIO, ps_pin(self->fd, 5, 1, 0));
 	EXPECT_EQ(lower_byte(6 * self->page), self->p[6 * self->page]);
-	EXPECT_EQ(0, ps_add_seals(self->fd, F_SEAL_GROW) == 0);
-	/* What is removed is not asked for. */
+	EXPECT_EQ(-EIO, ps_add_seals(self->fd, F_SEAL_GROW));
 	ASSERT_EQ(0, disk_heal(&self->disk));
 	EXPECT_EQ(0, ps_touch(self->p + 5 * self->page, false));
 	EXPECT_EQ(-1, differs(self->p, 0, N * self->page));
@@ -263,6 +272,38 @@ TEST_F(on_disk, a_disk_that_does_not_answer)
 	EXPECT_EQ(0, ps_add_seals(self->fd, F_SEAL_SHRINK));
 }
 
+/* How far a seal in the background is can be asked while the disk does not answer. */
+TEST_F(on_disk, a_seal_in_the_background_asks_the_disk_once)
+{
+	struct pinseal_seal seal = seal_async(F_SEAL_WRITE, LONG_NS);
+	int pin = ps_pin(self->fd, 3, 1, 0);
+	pid_t child;
+	int status;
+
+	ASSERT_LE(0, pin);
+	munmap(self->p, N * self->page);
+	ASSERT_EQ(0, ps_seal(self->fd, &seal));
+	EXPECT_EQ(PINSEAL_OUTCOME_PENDING, seal.outcome);
+	/* The pin has the page, and its write is one that a sync would wait for. */
+	ASSERT_EQ(1, sys(pwrite(pin, "p", 1, 0)));
+	ASSERT_EQ(0, disk_stall(&self->disk));
+	child = fork();
+	ASSERT_LE(0, child);
+	if (!child)
+		_exit(!!fsync(self->fd));
+	ASSERT_TRUE(process_wait_asleep(child));
+	EXPECT_EQ(0, ps_seal(self->fd, &seal));
+	EXPECT_EQ(PINSEAL_OUTCOME_PENDING, seal.outcome);
+	EXPECT_FALSE(async_ended(self->fd));
+	ASSERT_EQ(0, disk_resume(&self->disk));
+	ASSERT_EQ(child, waitpid(child, &status, 0));
+	EXPECT_EQ(0, status);
+	close(pin);
+	ASSERT_EQ(0, async_wait(self->fd, &seal));
+	EXPECT_EQ(PINSEAL_OUTCOME_SEALED, seal.outcome);
+	self->p = MAP_FAILED;
+}
+
 /* Each has its page: none waits for the other's. */
 TEST_F(on_disk, pages_are_filled_side_by_side)
 {
@@ -293,6 +334,40 @@ TEST_F(on_disk, pages_are_filled_side_by_side)
 	EXPECT_EQ(0, status);
 	close(fd);
 	close(lower);
+}
+
+/* A file system does not become read-only below an object that may write to it. */
+TEST_F(on_disk, a_disk_that_becomes_read_only)
+{
+	const unsigned long read_only = MS_REMOUNT | MS_RDONLY;
+	int named, fd = ps_open(O_RDWR);
+	char path[80], c;
+
+	/* An open file without a name is in the way, too. */
+	munmap(self->p, N * self->page);
+	close(self->fd);
+	close(self->lower);
+	snprintf(path, sizeof(path), "%s/named", self->disk.dir);
+	named = open(path, O_CREAT | O_RDWR | O_CLOEXEC, 0600);
+	ASSERT_EQ(0, fill_lower(named, N * self->page));
+	ASSERT_EQ(0, ps_attach(fd, named, 0));
+	close(named);
+	ASSERT_EQ(1, sys(pwrite(fd, "w", 1, 5 * self->page)));
+	EXPECT_EQ(-EBUSY, sys(mount(NULL, self->disk.dir, NULL, read_only, NULL)));
+	ASSERT_EQ(0, sys(fsync(fd)));
+	close(fd);
+	ASSERT_EQ(0, sys(mount(NULL, self->disk.dir, NULL, read_only, NULL)));
+	self->lower = open(path, O_RDONLY | O_CLOEXEC);
+	ASSERT_LE(0, self->lower);
+	self->fd = ps_open(O_RDWR);
+	EXPECT_EQ(-EBADF, ps_attach(self->fd, self->lower, 0));
+	ASSERT_EQ(0, ps_attach(self->fd, self->lower, PINSEAL_ATTACH_RDONLY));
+	ASSERT_EQ(1, sys(pread(self->fd, &c, 1, 5 * self->page)));
+	EXPECT_EQ('w', c);
+	ASSERT_EQ(1, sys(pwrite(self->fd, "x", 1, 5 * self->page)));
+	EXPECT_EQ(-EROFS, sys(fsync(self->fd)));
+	EXPECT_EQ('w', byte_of(self->lower, 5 * self->page));
+	self->p = MAP_FAILED;
 }
 
 TEST_F(on_disk, a_full_disk)

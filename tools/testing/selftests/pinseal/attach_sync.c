@@ -314,6 +314,58 @@ TEST_F(stacked, growth_replaces_what_others_append)
 	EXPECT_EQ(-1, differs_from_lower(self->fd, self->lower));
 }
 
+/* Also where the page that they append to was never touched. */
+TEST_F(stacked, growth_replaces_what_others_append_to_the_last_page)
+{
+	for (int touched = 0; touched < 2; touched++) {
+		int fd = ps_open(O_RDWR);
+		char *p;
+
+		ASSERT_EQ(0, ftruncate(self->lower, 2 * self->page + 100));
+		ASSERT_EQ(0, fill_lower(self->lower, 2 * self->page + 100));
+		ASSERT_EQ(0, ps_attach(fd, self->lower, 0));
+		ASSERT_EQ(1, sys(pwrite(self->lower, "o", 1, 2 * self->page + 150)));
+		p = ps_map(fd, 5 * self->page, RW, MAP_SHARED);
+		ASSERT_NE(MAP_FAILED, p);
+		/* Beside a page that is written, and alone. */
+		if (touched)
+			p[self->page] = 's';
+		ASSERT_EQ(0, ps_resize(fd, 5 * self->page));
+		if (touched)
+			p[3 * self->page] = 's';
+		ASSERT_EQ(0, sys(fsync(fd)));
+		EXPECT_EQ(0, byte_of(self->lower, 2 * self->page + 150));
+		EXPECT_EQ(lower_byte(2 * self->page), byte_of(self->lower, 2 * self->page));
+		EXPECT_EQ(-1, differs_from_lower(fd, self->lower));
+		munmap(p, 5 * self->page);
+		close(fd);
+	}
+}
+
+/* What cannot be written does not keep its neighbours from being written. */
+TEST_F(stacked, a_poisoned_page)
+{
+	pid_t child;
+
+	for (int i = 3; i < 9; i++)
+		self->p[i * self->page] = 's';
+	child = ps_fork();
+	if (!child) {
+		/* This kills. */
+		madvise(self->p + 5 * self->page, self->page, MADV_HWPOISON);
+		_exit(0);
+	}
+	if (!ps_wait(child))
+		SKIP(return, "no MADV_HWPOISON");
+	EXPECT_EQ(-EIO, sys(fsync(self->fd)));
+	for (int i = 3; i < 9; i++) {
+		size_t at = i * self->page;
+
+		EXPECT_EQ(i == 5 ? lower_byte(at) : 's', byte_of(self->lower, at));
+	}
+	EXPECT_EQ(-EIO, sys(fsync(self->fd)));
+}
+
 /* Cut and grown while a sync goes on: what was behind the end does not come back below. */
 TEST_F(stacked, cuts_beside_a_sync)
 {
@@ -367,6 +419,7 @@ static void cut_beside_a_write(struct __test_metadata *_metadata, FIXTURE_DATA(s
 	uint64_t until = now_ns() + test_rounds(1500, 8000) * NSEC_PER_MSEC;
 	struct tail t = { .len = 2 * self->page, .at = (N - 2) * self->page };
 	struct random delay = { 1 };
+	unsigned int round = 0;
 	struct racer racer;
 
 	t.bytes = malloc(t.len);
@@ -389,7 +442,8 @@ static void cut_beside_a_write(struct __test_metadata *_metadata, FIXTURE_DATA(s
 		racer_go(&racer);
 		for (uint64_t spin = now_ns() + random_below(&delay, 300000); now_ns() < spin;)
 			;
-		ASSERT_EQ(0, ps_resize(t.fd, self->page));
+		/* At the end of a page, and within one. */
+		ASSERT_EQ(0, ps_resize(t.fd, self->page + round++ % 2 * 100));
 		racer_wait(&racer);
 		ASSERT_EQ((ssize_t)t.len, t.ret);
 		if (syncs) {
@@ -690,6 +744,7 @@ TEST(a_sync_writes_the_pages_that_were_stored_to)
 	const size_t size = 1UL << 30, page = page_size(), step = size / 4096;
 	int lower = memfd_create("lower", MFD_CLOEXEC), fd = ps_open(O_RDWR);
 	long before;
+	int tries;
 	char *p;
 
 	ASSERT_LE(0, lower);
@@ -713,6 +768,13 @@ TEST(a_sync_writes_the_pages_that_were_stored_to)
 		EXPECT_EQ('s', byte_of(lower, i * 400 * step + (i % 2 ? page : 0)));
 	ASSERT_EQ(0, sys(fsync(fd)));
 	EXPECT_EQ(before + 10, pages_below(lower));
+	/* Nor is one written again, once LRU batches of other CPUs have no references. */
+	for (tries = 0; tries < 10 && pages_below(lower) > before; tries++) {
+		for (int i = 0; i < 10; i++)
+			ASSERT_EQ(0, fallocate(lower, PUNCH, i * 400 * step + (i % 2 ? page : 0), page));
+		ASSERT_EQ(0, sys(fsync(fd)));
+	}
+	EXPECT_EQ(before, pages_below(lower));
 	munmap(p, size);
 	close(fd);
 	close(lower);

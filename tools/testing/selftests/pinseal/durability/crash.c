@@ -116,9 +116,16 @@ static int check(uint64_t seed, uint64_t promised)
 	static struct operation later[AHEAD];
 	const unsigned int all = (1U << SIZE / SECTOR) - 1;
 	int fd = open(PATH, O_RDONLY | O_CLOEXEC), bad = 0;
+	struct stat st;
 
 	if (fd < 0)
 		return promised ? fail(PATH) : 0;
+	if (fstat(fd, &st))
+		return fail("fstat");
+	if (st.st_size > RECORDS * SIZE) {
+		printf("bad: the file has %lld bytes\n", (long long)st.st_size);
+		bad++;
+	}
 	for (uint64_t n = 1; n <= promised; n++) {
 		struct operation op = operation(seed, n);
 
