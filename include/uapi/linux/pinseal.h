@@ -204,7 +204,8 @@ struct pinseal_fallocate {
  *	asynchronous seal, and the object is as it was
  * @PINSEAL_OUTCOME_NOT_FILLED: EBUSY: the object is stacked on a file
  *	(PINSEAL_IOC_ATTACH), and the timeout did not suffice to read the rest
- *	of it, or to write what changed. Another call goes on from there.
+ *	of it, or to write what changed. Another call goes on from there. A read
+ *	or a flush of the file that is under way at the deadline is waited for.
  */
 enum pinseal_outcome {
 	PINSEAL_OUTCOME_SEALED			= 0,
@@ -298,7 +299,8 @@ struct pinseal_seal {
  *	pinned before it got to a list.
  * _MLOCKED: it is locked into memory.
  * _SWAPCACHE: it is in the swap cache, on its way to or from swap.
- * _WRITEBACK: it is being written to swap.
+ * _WRITEBACK: it is being written to swap. The kernels of today take a page out of
+ *	the object before they do that.
  */
 #define PINSEAL_PAGE_OFF_LRU	(1U << 2)
 #define PINSEAL_PAGE_MLOCKED	(1U << 3)
@@ -671,7 +673,8 @@ struct pinseal_attach {
  * each object:
  *
  * - The first call begins it, within the bounds of that call, and returns 0 with
- *   PINSEAL_OUTCOME_PENDING. Later calls with the same seals return that too,
+ *   PINSEAL_OUTCOME_PENDING. If the object is stacked on a file, this call reads
+ *   and writes the file first (PINSEAL_OUTCOME_NOT_FILLED). Later calls with the same seals return that too,
  *   with the counts so far, or, once the seal has ended, its result: once, and
  *   as if the call had waited. The next call begins anew. If the result cannot be
  *   written to the struct, it is lost (EFAULT, unless SEALED or CANCELLED).
@@ -996,8 +999,8 @@ struct pinseal_attach {
  * EPERM: it is append-only or immutable, or open with O_APPEND, without
  *	PINSEAL_ATTACH_RDONLY; the object's descriptor is not open for writing.
  * ETXTBSY: it is a swap file.
- * EOPNOTSUPP: its file system is none of ext4, XFS, btrfs, F2FS and tmpfs, or has no page
- *	cache for it.
+ * EOPNOTSUPP: its file system is none of ext4, XFS, btrfs and tmpfs, or has no page cache
+ *	for it; or a program fills it on demand (fanotify, FAN_PRE_ACCESS).
  * EBUSY: the object has memory already.
  */
 #define PINSEAL_IOC_ATTACH	_IOW(PINSEAL_IOC_MAGIC, 0x0c, struct pinseal_attach)

@@ -141,8 +141,8 @@ impl Options {
     ///
     /// See [`Options`]. [`InvalidInput`](io::ErrorKind::InvalidInput) if it is no regular file;
     /// `EBADF` if it is not open for reading, or not for writing without [`Lower::ReadOnly`];
-    /// [`Unsupported`](io::ErrorKind::Unsupported) for other file systems than ext4, XFS, btrfs, F2FS
-    /// and tmpfs.
+    /// [`Unsupported`](io::ErrorKind::Unsupported) for other file systems than ext4, XFS, btrfs and
+    /// tmpfs.
     pub fn attach(&self, file: impl AsFd, lower: Lower) -> io::Result<Object> {
         self.finish(self.open()?, |object| {
             object.descriptor().call(&mut abi::Attach {
