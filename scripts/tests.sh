@@ -154,11 +154,7 @@ leave_tests_after() {
 
 	sleep "$1" >/dev/null 2>&1
 	for flavour in "${@:3}"; do
-		(
-			flock 9
-			cp "$run/$flavour/queue" "$run/$flavour/left"
-			: >"$run/$flavour/queue"
-		) 9<"$run/$flavour/queue"
+		flock "$run/$flavour/queue" sh -c 'cp "$1/queue" "$1/left" && : >"$1/queue"' - "$run/$flavour"
 	done
 }
 
