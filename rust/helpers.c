@@ -67,7 +67,7 @@ unsigned long pinseal_inline_copy_to_user(void __user *to, const void *from, uns
 	return _inline_copy_to_user(to, from, n);
 }
 
-bool pinseal_file_is_filled_on_demand(const struct file *file)
+bool pinseal_file_read_asks_programs(const struct file *file)
 {
 	return FMODE_FSNOTIFY_HSM(file->f_mode);
 }

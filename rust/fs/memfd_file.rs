@@ -19,7 +19,10 @@ use crate::{
             MemoryFile,
             MemoryOwner, //
         },
-        set_size::set_size_locked,
+        set_size::{
+            set_size_locked,
+            Privileges, //
+        },
         stacked::{
             make_stacked,
             stack_of,
@@ -437,7 +440,7 @@ impl MemfdFile {
         // SAFETY: The file is open, for writing unless it fails, and its inode is locked.
         //
         // CAST: More is negative, which is an error.
-        unsafe { set_size_locked(self.as_ptr(), size as i64) }
+        unsafe { set_size_locked(self.as_ptr(), size as i64, Privileges::Keep) }
     }
 
     /// The stack, if the file is stacked on another one.

@@ -8,8 +8,18 @@ use crate::bindings;
 use core::ptr::null_mut;
 use kernel::{
     error::to_result,
+    ffi::c_uint,
     prelude::*, //
 };
+
+/// What becomes of setuid bits and capabilities of a file.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Privileges {
+    /// They stay.
+    Keep,
+    /// They are dropped, as by any change of a file by a user who may not set them.
+    Drop,
+}
 
 /// Sets the size of a file. The file system enforces seals.
 ///
@@ -20,7 +30,11 @@ use kernel::{
 /// # Errors
 ///
 /// `EPERM` when a seal forbids it, `EFBIG` beyond `RLIMIT_FSIZE`; those of the file system.
-pub(super) unsafe fn set_size_locked(file: *mut bindings::file, size: i64) -> Result {
+pub(super) unsafe fn set_size_locked(
+    file: *mut bindings::file,
+    size: i64,
+    privileges: Privileges,
+) -> Result {
     let mut attributes: bindings::iattr = pin_init::zeroed();
 
     attributes.ia_valid = bindings::pinseal_ATTR_FTRUNCATE;
@@ -29,8 +43,19 @@ pub(super) unsafe fn set_size_locked(file: *mut bindings::file, size: i64) -> Re
     // SAFETY: By the safety requirements. The file keeps its mount and its path alive.
     unsafe {
         let dentry = (*file).__bindgen_anon_1.f_path.dentry;
+        let idmap = bindings::pinseal_file_mnt_idmap(file);
+        if privileges == Privileges::Drop {
+            // CAST: Bits.
+            let bits = bindings::setattr_should_drop_suidgid(idmap, (*file).f_inode) as c_uint;
+            // Capabilities, if there are any.
+            attributes.ia_valid |= bits | bindings::pinseal_ATTR_KILL_PRIV;
+            if bits != 0 {
+                // A writer need not be the owner.
+                attributes.ia_valid |= bindings::pinseal_ATTR_FORCE;
+            }
+        }
         to_result(bindings::notify_change(
-            bindings::pinseal_file_mnt_idmap(file),
+            idmap,
             dentry,
             &mut attributes,
             null_mut(),

@@ -1000,7 +1000,8 @@ struct pinseal_attach {
  *	PINSEAL_ATTACH_RDONLY; the object's descriptor is not open for writing.
  * ETXTBSY: it is a swap file.
  * EOPNOTSUPP: its file system is none of ext4, XFS, btrfs and tmpfs, or has no page cache
- *	for it; or a program fills it on demand (fanotify, FAN_PRE_ACCESS).
+ *	for it; or a program is asked before it is read (fanotify, FAN_ACCESS_PERM and
+ *	FAN_PRE_ACCESS).
  * EBUSY: the object has memory already.
  */
 #define PINSEAL_IOC_ATTACH	_IOW(PINSEAL_IOC_MAGIC, 0x0c, struct pinseal_attach)

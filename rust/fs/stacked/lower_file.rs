@@ -16,7 +16,10 @@ use crate::{
     fs::{
         memfd_file::reopen_file,
         memory_file::MemoryOwner,
-        set_size::set_size_locked, //
+        set_size::{
+            set_size_locked,
+            Privileges, //
+        }, //
     },
     mm::page_batch::PageBatch, //
 };
@@ -95,8 +98,8 @@ impl LowerFile {
     /// `EINVAL` when it is no regular file, one of hugetlbfs, one of this module, or open with `O_DIRECT`.
     /// `EBADF` when it is not open for reading and, unless `read_only`, writing. `EPERM` when it is to be
     /// written to, and append-only or immutable. `ETXTBSY` when it is a swap file. `EOPNOTSUPP` when its
-    /// file system is not known, or has no page cache for it, or a program fills it on demand (fanotify's
-    /// pre-content events). Those of opening it.
+    /// file system is not known, or has no page cache for it, or a program is asked before it is read
+    /// (fanotify's `FAN_ACCESS_PERM` and `FAN_PRE_ACCESS`). Those of opening it.
     pub(crate) fn new<T: MemoryOwner>(file: ARef<LocalFile>, read_only: bool) -> Result<Self> {
         // SAFETY: The file is open, and keeps its inode alive.
         let (mode, inode_flags) = unsafe {
@@ -150,10 +153,11 @@ impl LowerFile {
         };
         // SAFETY: The file is open.
         let file = unsafe { reopen_file(file.as_ptr(), access) }?;
-        // Pages are read as in a fault, which does not ask who fills the file on demand.
+        // A program may fill the file on demand, or forbid to read it. A page is read in a fault, which must
+        // not depend on that program.
         //
         // SAFETY: The file is open.
-        if !is_shmem && unsafe { bindings::pinseal_file_is_filled_on_demand(file.as_ptr()) } {
+        if unsafe { bindings::pinseal_file_read_asks_programs(file.as_ptr()) } {
             return Err(eopnotsupp());
         }
         Ok(Self {
@@ -316,7 +320,7 @@ impl LowerFile {
             to_result(bindings::mnt_want_write_file(file))?;
             bindings::pinseal_inode_lock((*file).f_inode);
             // CAST: A size of a file.
-            let result = set_size_locked(file, size as i64);
+            let result = set_size_locked(file, size as i64, Privileges::Drop);
             bindings::pinseal_inode_unlock((*file).f_inode);
             bindings::mnt_drop_write_file(file);
             result.map_err(|err| user_errno(err.to_errno()))
