@@ -16,7 +16,7 @@
  * Without a module file pinseal is built into the kernel. Init then uses it before anything else, and
  * does not unload it.
  *
- * As /sbin/modprobe, which the kernel calls for file systems that it lacks, it loads the modules of
+ * As /sbin/modprobe, which the kernel calls for file systems and ciphers that it lacks, it loads the modules of
  * the folder /on-demand/NAME.
  *
  * The kernel passes NAME=VALUE of its command line to init's environment, and init passes

@@ -4,6 +4,7 @@
  * fsync() and msync() write to it what changed.
  */
 #include <linux/fs.h>
+#include <linux/fscrypt.h>
 #include <pthread.h>
 #include <sys/fanotify.h>
 #include <sys/mount.h>
@@ -489,6 +490,80 @@ TEST(a_file_of_a_server_is_refused)
 	EXPECT_EQ(-EOPNOTSUPP, ps_attach(fd, s.file, PINSEAL_ATTACH_RDONLY));
 	fuse_server_stop(&s);
 	close(fd);
+}
+
+/* A folder whose files are encrypted, with a key of its own: its descriptor, or -errno. */
+static int encrypted_folder(const char *path, struct fscrypt_remove_key_arg *key)
+{
+	struct {
+		struct fscrypt_add_key_arg arg;
+		unsigned char raw[64];
+	} add = {
+		.arg.key_spec.type = FSCRYPT_KEY_SPEC_TYPE_IDENTIFIER,
+		.arg.raw_size = sizeof(add.raw),
+		.raw = "of this test",
+	};
+	struct fscrypt_policy_v2 policy = {
+		.version = FSCRYPT_POLICY_V2,
+		.contents_encryption_mode = FSCRYPT_MODE_AES_256_XTS,
+		.filenames_encryption_mode = FSCRYPT_MODE_AES_256_CTS,
+		.flags = FSCRYPT_POLICY_FLAGS_PAD_32,
+	};
+	int dir;
+
+	if (mkdir(path, 0700))
+		return -errno;
+	dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (ioctl(dir, FS_IOC_ADD_ENCRYPTION_KEY, &add))
+		return -errno;
+	*key = (struct fscrypt_remove_key_arg){ .key_spec = add.arg.key_spec };
+	memcpy(policy.master_key_identifier, add.arg.key_spec.u.identifier,
+	       FSCRYPT_KEY_IDENTIFIER_SIZE);
+	return ioctl(dir, FS_IOC_SET_ENCRYPTION_POLICY, &policy) ? -errno : dir;
+}
+
+/* Its page cache has the clear text. */
+TEST(an_encrypted_file)
+{
+	size_t page = page_size(), size = 8 * page;
+	struct fscrypt_remove_key_arg key;
+	int dir, lower, fd = ps_open(O_RDWR);
+	struct disk disk;
+	char path[80];
+
+	if (!disk_is_there("ext4"))
+		SKIP(return, "there is no disk");
+	ASSERT_EQ(0, disk_mount(&disk, "ext4"));
+	snprintf(path, sizeof(path), "%s/encrypted", disk.dir);
+	dir = encrypted_folder(path, &key);
+	if (dir == -EOPNOTSUPP || dir == -ENOTTY) {
+		disk_unmount(&disk);
+		SKIP(return, "no encryption of files");
+	}
+	ASSERT_LE(0, dir);
+	lower = sys(openat(dir, "file", O_CREAT | O_RDWR | O_CLOEXEC, 0600));
+	ASSERT_LE(0, lower);
+	unlinkat(dir, "file", 0);
+	ASSERT_EQ(0, fill_lower(lower, size));
+	ASSERT_EQ(0, fsync(lower));
+	posix_fadvise(lower, 0, 0, POSIX_FADV_DONTNEED);
+	ASSERT_EQ(0, ps_attach(fd, lower, 0));
+	EXPECT_EQ(lower_byte(3 * page), byte_of(fd, 3 * page));
+	ASSERT_EQ(1, sys(pwrite(fd, "w", 1, 5 * page)));
+	ASSERT_EQ(0, sys(fsync(fd)));
+	posix_fadvise(lower, 0, 0, POSIX_FADV_DONTNEED);
+	EXPECT_EQ('w', byte_of(lower, 5 * page));
+	EXPECT_EQ(-1, differs_from_lower(fd, lower));
+	close(lower);
+	/* The object has the file open, which keeps its key. */
+	ASSERT_EQ(0, sys(ioctl(dir, FS_IOC_REMOVE_ENCRYPTION_KEY, &key)));
+	EXPECT_TRUE(key.removal_status_flags & FSCRYPT_KEY_REMOVAL_STATUS_FLAG_FILES_BUSY);
+	ASSERT_EQ(1, sys(pwrite(fd, "x", 1, 6 * page)));
+	EXPECT_EQ(0, sys(fsync(fd)));
+	close(fd);
+	close(dir);
+	rmdir(path);
+	disk_unmount(&disk);
 }
 
 TEST_F(stacked, a_file_that_never_changes_can_be_read)
