@@ -152,7 +152,10 @@ declare -A running=() failed=() folder_of=()
 leave_tests_after() {
 	local run=$2 flavour
 
-	sleep "$1" >/dev/null 2>&1
+	sleep "$1" >/dev/null 2>&1 &
+	# shellcheck disable=SC2064 # the process of now
+	trap "kill $!; exit" TERM
+	wait $!
 	for flavour in "${@:3}"; do
 		flock "$run/$flavour/queue" sh -c 'cp "$1/queue" "$1/left" && : >"$1/queue"' - "$run/$flavour"
 	done

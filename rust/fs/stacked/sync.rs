@@ -210,8 +210,8 @@ impl Stack {
             true => Ok(()),
             false => self.lower.resize(size),
         };
-        // A file system may fail when it has set the size already.
-        if self.lower.size() == size {
+        // A file system may fail when it has set the size already. After a success, others may have changed it.
+        if result.is_ok() || self.lower.size() == size {
             (written.size, written.reached) = (size, size);
         }
         result
@@ -339,6 +339,8 @@ impl Stack {
         written: &mut Written,
     ) -> Result {
         let mut next = run.start;
+        // The page that was filled last: once.
+        let mut filled = None;
         // What one page cannot do, others may.
         let mut first_error = Ok(());
         while next < run.end {
@@ -399,8 +401,8 @@ impl Stack {
             }
             if is_below {
                 match self.fill_appended(upper, next) {
-                    Ok(true) => (),
-                    Ok(false) => next += 1,
+                    Ok(true) if filled != Some(next) => filled = Some(next),
+                    Ok(_) => next += 1,
                     Err(err) => bad = Some((next..next + 1, err)),
                 }
             }

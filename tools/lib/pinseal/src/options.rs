@@ -142,7 +142,7 @@ impl Options {
     /// See [`Options`]. [`InvalidInput`](io::ErrorKind::InvalidInput) if it is no regular file;
     /// `EBADF` if it is not open for reading, or not for writing without [`Lower::ReadOnly`];
     /// [`Unsupported`](io::ErrorKind::Unsupported) for other file systems than ext4, XFS, btrfs and
-    /// tmpfs.
+    /// tmpfs, and if a program is asked before the file is read (fanotify).
     pub fn attach(&self, file: impl AsFd, lower: Lower) -> io::Result<Object> {
         self.finish(self.open()?, |object| {
             object.descriptor().call(&mut abi::Attach {

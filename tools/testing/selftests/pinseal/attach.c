@@ -509,17 +509,23 @@ static int encrypted_folder(const char *path, struct fscrypt_remove_key_arg *key
 		.filenames_encryption_mode = FSCRYPT_MODE_AES_256_CTS,
 		.flags = FSCRYPT_POLICY_FLAGS_PAD_32,
 	};
-	int dir;
+	int dir, ret;
 
 	if (mkdir(path, 0700))
 		return -errno;
 	dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (ioctl(dir, FS_IOC_ADD_ENCRYPTION_KEY, &add))
-		return -errno;
-	*key = (struct fscrypt_remove_key_arg){ .key_spec = add.arg.key_spec };
-	memcpy(policy.master_key_identifier, add.arg.key_spec.u.identifier,
-	       FSCRYPT_KEY_IDENTIFIER_SIZE);
-	return ioctl(dir, FS_IOC_SET_ENCRYPTION_POLICY, &policy) ? -errno : dir;
+	ret = sys(ioctl(dir, FS_IOC_ADD_ENCRYPTION_KEY, &add));
+	if (!ret) {
+		*key = (struct fscrypt_remove_key_arg){ .key_spec = add.arg.key_spec };
+		memcpy(policy.master_key_identifier, add.arg.key_spec.u.identifier,
+		       FSCRYPT_KEY_IDENTIFIER_SIZE);
+		ret = sys(ioctl(dir, FS_IOC_SET_ENCRYPTION_POLICY, &policy));
+	}
+	if (!ret)
+		return dir;
+	close(dir);
+	rmdir(path);
+	return ret;
 }
 
 /* Its page cache has the clear text. */
