@@ -79,7 +79,7 @@ test_seconds() {
 	local seconds=600
 
 	[ "$CONFIGURATION" = stock ] || seconds=1500
-	[ -z "${PINSEAL_TEST_LONG-}" ] || seconds=$((3 * seconds))
+	[ -z "${PINSEAL_TEST_LONG-}" ] || seconds=$((4 * seconds))
 	echo "${PINSEAL_TEST_SECONDS:-$seconds}"
 }
 
