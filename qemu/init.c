@@ -16,8 +16,8 @@
  * Without a module file pinseal is built into the kernel. Init then uses it before anything else, and
  * does not unload it.
  *
- * As /sbin/modprobe, which the kernel calls for file systems and ciphers that it lacks, it loads the modules of
- * the folder /on-demand/NAME.
+ * As /sbin/modprobe, which the kernel calls for file systems and ciphers that it lacks, it loads the
+ * modules of the folder /on-demand/NAME.
  *
  * The kernel passes NAME=VALUE of its command line to init's environment, and init passes
  * that to the programs. PINSEAL_PORT is a serial line in place of the virtio-serial port, of machines

@@ -4,8 +4,9 @@
     summary.py [--table] [--setting NAME=VALUE]... [--kdir DIR] RUN MATRIX FLAVOUR...
 
 RUN/FLAVOUR/tests names the tests, RUN/FLAVOUR/left those for which there was no time,
-RUN/FLAVOUR/NUMBER/result is the result of a guest, MATRIX is qemu/flavours. Prints the slowest programs, a table, each failed test with the command that
-runs it again, and, as the last line, the sum. The exit status is 0 if nothing failed.
+RUN/FLAVOUR/NUMBER/result is the result of a guest, MATRIX is qemu/flavours. Prints the slowest
+programs, a table, each failed test with the command that runs it again, and, as the last line,
+the sum. The exit status is 0 if nothing failed.
 """
 
 import argparse

@@ -674,10 +674,11 @@ struct pinseal_attach {
  *
  * - The first call begins it, within the bounds of that call, and returns 0 with
  *   PINSEAL_OUTCOME_PENDING. If the object is stacked on a file, this call reads
- *   and writes the file first (PINSEAL_OUTCOME_NOT_FILLED). Later calls with the same seals return that too,
- *   with the counts so far, or, once the seal has ended, its result: once, and
- *   as if the call had waited. The next call begins anew. If the result cannot be
- *   written to the struct, it is lost (EFAULT, unless SEALED or CANCELLED).
+ *   and writes the file first (PINSEAL_OUTCOME_NOT_FILLED). Later calls with the
+ *   same seals return that too, with the counts so far, or, once the seal has
+ *   ended, its result: once, and as if the call had waited. The next call begins
+ *   anew. If the result cannot be written to the struct, it is lost (EFAULT,
+ *   unless SEALED or CANCELLED).
  * - poll() on any descriptor of the object reports EPOLLPRI while there is a
  *   result that was not returned. (EPOLLIN and EPOLLOUT are always reported.
  *   EPOLLERR: there was no memory to watch the object; poll again, or add it to

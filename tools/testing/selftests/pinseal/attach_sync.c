@@ -775,7 +775,7 @@ TEST(a_sync_writes_the_pages_that_were_stored_to)
 		EXPECT_EQ('s', byte_of(lower, i * 400 * step + (i % 2 ? page : 0)));
 	ASSERT_EQ(0, sys(fsync(fd)));
 	EXPECT_EQ(before + 10, pages_below(lower));
-	/* Nor is one written again, once nobody else has a reference for a moment. */
+	/* Nor is one written again, once no other reference is left. */
 	for (tries = 0; tries < 10 && pages_below(lower) > before; tries++) {
 		for (int i = 0; i < 10; i++)
 			ASSERT_EQ(0, fallocate(lower, PUNCH, i * 400 * step + (i % 2 ? page : 0), page));
