@@ -43,6 +43,7 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Result<Exit> {
     let end = args.time.map(|time| Instant::now() + time);
     let mut left = args.count;
     output.line_by_line();
+    let mut exit = None;
     loop {
         for event in instance
             .read()?
@@ -58,14 +59,17 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Result<Exit> {
                 return Ok(Exit::Done);
             }
         }
+        // What came before the end has been shown.
+        if let Some(exit) = exit {
+            return Ok(exit);
+        }
         let timeout = end.map(|end| end.saturating_duration_since(Instant::now()));
-        if timeout.is_some_and(|timeout| timeout.is_zero()) {
-            return Ok(Exit::Done);
-        }
         let ready = Some((instance.as_fd(), PollFlags::IN));
-        match signals.wait(ready, timeout)? {
-            Woken::Interrupted | Woken::Terminated => return Ok(Exit::Interrupted),
-            Woken::Ready | Woken::Timeout => (),
-        }
+        exit = match signals.wait(ready, timeout)? {
+            Woken::Interrupted | Woken::Terminated => Some(Exit::Interrupted),
+            // Also where events never stop.
+            _ if timeout.is_some_and(|timeout| timeout.is_zero()) => Some(Exit::Done),
+            Woken::Ready | Woken::Timeout => None,
+        };
     }
 }

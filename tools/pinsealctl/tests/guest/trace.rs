@@ -2,14 +2,19 @@
 
 //! trace
 
-use crate::support::{assert_says, command, ctl, document, end, fdinfo, filled, signal, until};
+use crate::support::{
+    LONG, assert_says, command, ctl, document, end, fdinfo, filled, signal, until,
+};
 use pinseal::{Object, Seals};
 use rustix::process::Signal;
 use serde_json::json as value;
 use std::{
+    collections::BTreeSet,
     fs,
     path::PathBuf,
     process::{Child, Command},
+    thread,
+    time::Duration,
 };
 
 fn instance(child: &Child) -> PathBuf {
@@ -60,6 +65,64 @@ fn events_of_an_object_are_decoded() {
     assert_eq!(events[2]["seals"], value!(["write"]));
     assert_eq!(events[2]["timeout_ns"], 150_000_000);
     assert!(!folder.exists());
+}
+
+/// All that the kernel knows but pin_wait, for which pages must lie where they may not be pinned.
+#[test]
+fn each_event_is_decoded() {
+    let child = tracing(command(&["--json", "trace"]));
+    let known: BTreeSet<_> = fs::read_dir(instance(&child).join("events/pinseal"))
+        .unwrap()
+        .filter_map(|entry| {
+            let name = entry.unwrap().file_name().into_string().unwrap();
+            Some(name.strip_prefix("pinseal_")?.to_owned())
+        })
+        .filter(|name| name != "pin_wait")
+        .collect();
+    assert!(known.len() > 8, "{known:?}");
+
+    let object = filled(1);
+    let lease = object
+        .pin(0..1)
+        .leased(Duration::from_millis(1))
+        .take()
+        .unwrap();
+    object.seal(Seals::WRITE).revoke().run().unwrap();
+    drop(lease);
+
+    let object = filled(1);
+    let pin = object.pin(0..1).take().unwrap();
+    object.seal(Seals::WRITE).isolate().run().unwrap();
+    drop(pin);
+
+    let object = filled(1);
+    let mapping = object.map().unwrap();
+    let holder = thread::spawn(move || {
+        thread::sleep(Duration::from_millis(20));
+        drop(mapping);
+    });
+    object
+        .seal(Seals::WRITE)
+        .timeout(LONG)
+        .wait_mapped()
+        .run()
+        .unwrap();
+    holder.join().unwrap();
+
+    signal(child.id(), Signal::INT);
+    let ended = end(child);
+    assert_eq!(ended.code, 130, "{ended:?}");
+    let shown: BTreeSet<_> = ended
+        .out
+        .lines()
+        .map(|line| {
+            document("trace", line)["event"]
+                .as_str()
+                .unwrap()
+                .to_owned()
+        })
+        .collect();
+    assert_eq!(shown, known);
 }
 
 #[test]
