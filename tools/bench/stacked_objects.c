@@ -9,7 +9,7 @@
 #include "stacked.h"
 #include "stacked_objects.h"
 
-#define FILE_MIB	128
+#define FILE_MIB	256
 #define CHUNK		(64 * KIB)
 #define ROUNDS		3
 
@@ -129,7 +129,7 @@ static void over(const char *lower, struct disk *disk)
 		{ "random", "4,000 random writes of 4 KiB, fsync()", FILE_MIB, false, write_at_random },
 		{ "store", "stores to all pages, msync()", FILE_MIB, false, store_in_order },
 		{ "few_1m", "10 dirty pages of 1 MiB, 20 fsync()s", 1, false, sync_few },
-		{ "few_128m", "10 dirty pages of 128 MiB, 20 fsync()s", FILE_MIB, false, sync_few },
+		{ "few_256m", "10 dirty pages of 256 MiB, 20 fsync()s", FILE_MIB, false, sync_few },
 		{ "touch", "first touch of all pages", FILE_MIB, false, load_in_order },
 	};
 
