@@ -862,27 +862,37 @@ TEST_F(stacked, a_sync_ends_beside_storers_that_do_not)
 /* Pages that a sync is long for, on any machine. */
 #define MANY	2048
 
-TEST_F(stacked, a_fatal_signal_ends_a_sync)
+/* Syncs that write all pages, or punch every second one below, are killed in the middle. */
+static void kill_syncs(struct __test_metadata *_metadata, FIXTURE_DATA(stacked) *self, bool of_holes)
 {
-	size_t size = MANY * self->page, last = size - self->page;
+	size_t size = MANY * self->page, last = size - 2 * self->page;
 	unsigned int round, early = 0;
 	struct random delay = { 3 };
-	uint64_t began, takes;
+	uint64_t takes = 0;
 	char *p;
 
 	ASSERT_EQ(0, ps_resize(self->fd, size));
 	p = ps_map(self->fd, size, RW, MAP_SHARED);
 	ASSERT_NE(MAP_FAILED, p);
-	memset(p, 1, size);
-	began = now_ns();
-	ASSERT_EQ(0, sys(fsync(self->fd)));
-	takes = now_ns() - began;
-	for (round = 2; early < 3 && round < 100; round++) {
+	for (round = 1; early < 3 && round < 100; round++) {
+		char synced = of_holes ? 0 : round;
+		uint64_t began;
 		pid_t child;
 		int status;
 
 		for (size_t at = 0; at < size; at += self->page)
 			p[at] = round;
+		if (of_holes) {
+			ASSERT_EQ(0, sys(fsync(self->fd)));
+			for (size_t at = 0; at < size; at += 2 * self->page)
+				ASSERT_EQ(0, ps_fallocate(self->fd, PUNCH, at, self->page));
+		}
+		if (!takes) {
+			began = now_ns();
+			ASSERT_EQ(0, sys(fsync(self->fd)));
+			takes = now_ns() - began;
+			continue;
+		}
 		child = ps_fork();
 		if (!child)
 			_exit(!!fsync(self->fd));
@@ -891,15 +901,25 @@ TEST_F(stacked, a_fatal_signal_ends_a_sync)
 		ASSERT_EQ(child, waitpid(child, &status, 0));
 		/* It may have come to its end before. */
 		EXPECT_TRUE(WIFSIGNALED(status) || !status);
-		/* It writes from the first page on. */
-		early += byte_of(self->lower, 0) == (char)round &&
-			 byte_of(self->lower, last) != (char)round;
+		/* It begins with the first page. */
+		early += byte_of(self->lower, 0) == synced && byte_of(self->lower, last) != synced;
 		ASSERT_EQ(0, sys(fsync(self->fd)));
 		ASSERT_EQ(-1, differs_from_lower(self->fd, self->lower));
 	}
 	TH_LOG("%u syncs, %u ended in the middle", round - 2, early);
 	EXPECT_EQ(3, early);
 	munmap(p, size);
+}
+
+TEST_F(stacked, a_fatal_signal_ends_a_sync)
+{
+	kill_syncs(_metadata, self, false);
+}
+
+/* Writing to a file looks for signals by itself; punching holes does not. */
+TEST_F(stacked, a_fatal_signal_ends_a_sync_of_holes)
+{
+	kill_syncs(_metadata, self, true);
 }
 
 TEST_HARNESS_MAIN
