@@ -202,6 +202,16 @@ struct mem_cgroup *pinseal_get_current_mem_cgroup(void)
 	return get_mem_cgroup_from_mm(current->mm);
 }
 
+struct mem_cgroup *pinseal_folio_memcg(struct folio *folio)
+{
+	return folio_memcg(folio);
+}
+
+bool pinseal_mem_cgroup_tryget(struct mem_cgroup *memcg)
+{
+	return mem_cgroup_tryget(memcg);
+}
+
 void pinseal_mem_cgroup_put(struct mem_cgroup *memcg)
 {
 	mem_cgroup_put(memcg);
@@ -258,6 +268,16 @@ struct folio *pinseal_shmem_read_folio(struct address_space *mapping, unsigned l
 struct folio *pinseal_folio_alloc_for(struct address_space *mapping)
 {
 	return folio_alloc(mapping_gfp_mask(mapping) | __GFP_ZERO | __GFP_NOWARN, 0);
+}
+
+struct folio *pinseal_folio_alloc_charged(void)
+{
+	return folio_alloc(GFP_KERNEL_ACCOUNT | __GFP_RETRY_MAYFAIL | __GFP_NOWARN, 0);
+}
+
+bool pinseal_folio_mapped(const struct folio *folio)
+{
+	return folio_mapped(folio);
 }
 
 bool pinseal_folio_is_busy(const struct folio *folio)

@@ -186,7 +186,8 @@ impl<'a> RangeWait<'a> {
                 if self.object.take_remapped_away() {
                     self.zapped.add_all();
                 }
-                scan.rescan_zapped(pages, &mut self.zapped)
+                let context = self.policy.context();
+                scan.rescan_zapped(pages, &mut self.zapped, || context.stop().is_some())
             } else {
                 scan
             };

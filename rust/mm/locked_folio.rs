@@ -7,7 +7,8 @@
 
 use super::{
     address_space::AddressSpace,
-    folio::folio_index, //
+    folio::folio_index,
+    memcg::MemoryCgroup, //
 };
 use crate::bindings;
 use core::{
@@ -73,9 +74,22 @@ impl LockedFolio<'_> {
         index..index + self.nr_pages()
     }
 
+    /// Whether it is in page tables. It cannot be mapped again while it is locked.
+    pub(crate) fn is_mapped(&self) -> bool {
+        // SAFETY: By the type invariants, there is a reference to the folio.
+        unsafe { bindings::pinseal_folio_mapped(self.as_ptr()) }
+    }
+
     /// Zaps the folio: removes it from page tables. It cannot be mapped again while it is locked.
     pub(crate) fn zap(&self) {
         self.mapping.zap(&self.range());
+    }
+
+    /// The memory cgroup that it is charged to, if any.
+    pub(crate) fn memcg(&self) -> Option<MemoryCgroup> {
+        // SAFETY: By the type invariants, the folio is locked, so it stays charged to its group, or to an
+        // ancestor.
+        unsafe { MemoryCgroup::of_folio(self.as_ptr()) }
     }
 
     /// Whether, at this instant, only the page cache and `self` have references.

@@ -124,15 +124,15 @@ impl LruDrain {
     ///
     /// `ENOMEM`.
     pub(crate) fn start(waiter: Option<ARef<Task>>) -> Result<Self> {
-        // Allocated first: a queued item must not move. Not charged: the drain is over in a moment.
+        // Allocated first: a queued item must not move. Charged: an asynchronous seal keeps it during a pause.
         let mut drain = Self {
-            work_items: KVVec::with_capacity(nr_cpu_ids() as usize, GFP_KERNEL)?,
+            work_items: KVVec::with_capacity(nr_cpu_ids() as usize, GFP_KERNEL_ACCOUNT)?,
             state: KBox::new(
                 DrainState {
                     pending: Atomic::new(1),
                     waiter,
                 },
-                GFP_KERNEL,
+                GFP_KERNEL_ACCOUNT,
             )?,
         };
 

@@ -32,7 +32,9 @@ use kernel::{
     sync::aref::ARef,
     time::{
         delay::fsleep,
-        Delta, //
+        Delta,
+        Instant,
+        Monotonic, //
     }, //
 };
 
@@ -41,6 +43,11 @@ use kernel::{
 /// at its next access.
 const LOCK_SLEEP_US: i64 = 100;
 const MAX_LOCK_SLEEPS: u32 = 50;
+
+/// Limits of one call, for all address spaces: of page mappings, and of the time, in milliseconds, because each
+/// may read a page from swap. Others choose how many there are, and the caller would wait for all of them.
+const MAX_PAGES: usize = 1 << 16;
+const MAX_MS: i64 = 1_000;
 
 /// A range of a file that an mlocked VMA mapped when it was visited.
 struct MlockedRange {
@@ -56,7 +63,8 @@ struct MlockedRange {
 }
 
 impl AddressSpace {
-    /// Maps those of `pages` that mlocked VMAs cover, in all processes.
+    /// Maps those of `pages` that mlocked VMAs cover, in all processes, up to a limit. The others fault in at
+    /// their next access.
     ///
     /// Context: sleeps. Tries mmap locks.
     ///
@@ -64,10 +72,15 @@ impl AddressSpace {
     ///
     /// `ENOMEM`, with nothing mapped.
     pub(crate) fn remap_mlocked(&self, pages: Range<usize>) -> Result {
-        let mut sleeps = MAX_LOCK_SLEEPS;
+        let start = Instant::<Monotonic>::now();
+        let (mut sleeps, mut left) = (MAX_LOCK_SLEEPS, MAX_PAGES);
         for range in self.mlocked_ranges(pages)?.iter() {
             let mut from = range.pages.start;
             while let Some(index) = self.next_page(from..range.pages.end, range.on_fault) {
+                if left == 0 || start.elapsed().as_millis() >= MAX_MS {
+                    return Ok(());
+                }
+                left -= 1;
                 if !self.map_page(range, index, &mut sleeps) {
                     break;
                 }
@@ -152,17 +165,14 @@ impl AddressSpace {
     }
 }
 
-/// Locks an address space for reading. `None` when its lock is not free, with `sleeps` used up, or
-/// for a fatal signal.
+/// Locks an address space for reading. `None` when its lock is not free, with `sleeps` used up. A killed task
+/// does not sleep for it.
 fn try_mmap_read_lock<'a>(mm: &'a MmWithUser, sleeps: &mut u32) -> Option<MmapReadGuard<'a>> {
     loop {
-        if fatal_signal_pending() {
-            return None;
-        }
         // SAFETY: There are no requirements.
         unsafe { bindings::pinseal_cond_resched() };
         let guard = mm.mmap_read_trylock();
-        if guard.is_some() || *sleeps == 0 {
+        if guard.is_some() || *sleeps == 0 || fatal_signal_pending() {
             return guard;
         }
         *sleeps -= 1;

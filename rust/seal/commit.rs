@@ -59,6 +59,9 @@ const LOCK_DELAY_US: i64 = 3;
 /// Sleep between rescans of pages that were swapped in, in microseconds.
 const SWAP_RESCAN_US: i64 = 100;
 
+/// Longest time to replace pages in one attempt, in milliseconds.
+const ISOLATE_MS: i64 = 1_000;
+
 /// The seal exclusion of the object that is sealed.
 type Guard = SealGuard<Arc<Object>>;
 
@@ -246,7 +249,8 @@ impl SealCommit {
         }
         let scan = if scan.may_be_readers() && self.policy.should_block_readers() {
             self.block_reads(guard);
-            scan.rescan_zapped(pages, &mut self.zapped)
+            let context = self.policy.context();
+            scan.rescan_zapped(pages, &mut self.zapped, || context.stop().is_some())
         } else {
             scan.rescan(pages)
         };
@@ -268,7 +272,8 @@ impl SealCommit {
         let mut scan = Scan::all(pages);
         if !self.drain_first(&scan, pages) && scan.may_be_readers() {
             self.block_reads(guard);
-            scan = scan.rescan_zapped(pages, &mut self.zapped);
+            let context = self.policy.context();
+            scan = scan.rescan_zapped(pages, &mut self.zapped, || context.stop().is_some());
         }
         self.commit_if_clean(&locked, guard, scan)
     }
@@ -371,17 +376,23 @@ impl SealCommit {
         let Ok(indices) = Scan::pinned_indices(pages, max) else {
             return Ok(Commit::Failed(Outcome::NoMemory));
         };
+        let start = Instant::<Monotonic>::now();
+        let context = self.policy.context();
+        let stop = || start.elapsed().as_millis() >= ISOLATE_MS || context.is_cancelled();
         let isolated = isolate(
             &locked,
             &indices,
             &mut self.isolated_pages,
             &mut self.zapped,
+            stop,
         );
         // A fault that was under way may have shown a page that is replaced by now.
         self.block_reads(guard);
         // The copies are in an LRU batch.
         drain_local();
-        let scan = Scan::all(pages).rescan_zapped(pages, &mut self.zapped);
+        let context = self.policy.context();
+        let stop = || context.stop().is_some();
+        let scan = Scan::all(pages).rescan_zapped(pages, &mut self.zapped, stop);
         match self.commit_if_clean(&locked, guard, scan)? {
             Commit::Blocked(Outcome::Pinned) => (),
             // It was blocked before, when there was time left.

@@ -9,6 +9,7 @@ use crate::{
     fs::memfd_inode::LockedMemfd,
     mm::{
         address_space::AddressSpace,
+        copy_room::CopyRoom,
         locked_folio::NewFolio,
         lru::drain_local, //
     },
@@ -16,8 +17,7 @@ use crate::{
 };
 use kernel::prelude::*;
 
-/// Limit of isolated pages of one call. A copy is charged to the memory cgroup even beyond its limit,
-/// so the number must be bounded.
+/// Limit of isolated pages of one call, which ends in bounded time.
 pub(super) const MAX_ISOLATED: usize = 1024;
 
 /// Why isolation stopped.
@@ -29,8 +29,8 @@ pub(super) enum IsolateError {
     LargeFolio,
 }
 
-/// Isolates the pages of these indices that are still pinned. Adds their number to `isolated`, and
-/// zapped pages to `zapped`.
+/// Isolates the pages of these indices that are still pinned, in ascending order, until `stop` tells to stop.
+/// Adds their number to `isolated`, and zapped pages to `zapped`.
 ///
 /// The contents of the file are the same before, after, and when it stops in the middle.
 ///
@@ -40,9 +40,20 @@ pub(super) fn isolate(
     indices: &[usize],
     isolated: &mut usize,
     zapped: &mut ZappedRange,
+    stop: impl Fn() -> bool,
 ) -> Result<(), IsolateError> {
+    let pages = locked.pages();
+    // At once: others can make thousands of mappings, and each call visits all of them.
+    if let (Some(&first), Some(&last), true) = (indices.first(), indices.last(), pages.is_mapped())
+    {
+        zapped.zap(pages, &(first..last + 1));
+    }
+    let mut room = CopyRoom::new();
     for &index in indices {
-        if isolate_page(locked.pages(), index, zapped)? {
+        if stop() {
+            break;
+        }
+        if isolate_page(pages, index, zapped, &mut room)? {
             *isolated += 1;
         }
     }
@@ -54,15 +65,20 @@ fn isolate_page(
     pages: &AddressSpace,
     index: usize,
     zapped: &mut ZappedRange,
+    room: &mut CopyRoom,
 ) -> Result<bool, IsolateError> {
     // Before the folio is locked: reclaim may need that lock.
+    if let Some(group) = pages.lock_folio(index).and_then(|folio| folio.memcg()) {
+        room.take(group).map_err(|_| IsolateError::NoMemory)?;
+    }
     let copy = NewFolio::for_mapping(pages).map_err(|_| IsolateError::NoMemory)?;
     let Some(folio) = pages.lock_folio(index) else {
         // A hole, or swapped out: the scan that follows swaps it in.
         return Ok(false);
     };
-    folio.zap();
-    zapped.add(&folio.range());
+    if folio.is_mapped() {
+        zapped.zap(pages, &folio.range());
+    }
     if !folio.is_clean() {
         // Zapping an mlocked page puts it into an LRU batch.
         drain_local();

@@ -67,6 +67,11 @@ impl Context {
         }
     }
 
+    /// Whether what a worker does is cancelled. A task goes on with what is bounded.
+    pub(crate) fn is_cancelled(&self) -> bool {
+        self.stop() == Some(Stop::Cancelled)
+    }
+
     /// Whether to stop now, and why. To be polled by what takes long.
     ///
     /// Task work is no reason: the restarted call would begin anew.

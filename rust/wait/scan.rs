@@ -53,6 +53,10 @@ const ZAP_DELAY_US: i64 = 5;
 /// With more pages than this, [`Scan::rescan_zapped`] scans once: more would take too long.
 const MAX_ZAP_RETRY_PAGES: u64 = 1024;
 
+/// With more ranges than this, [`Scan::rescan_zapped`] zaps all from the first to the last at once. Each call
+/// visits every mapping of its range, and others can make thousands of these.
+const MAX_ZAPPED_RANGES: usize = 16;
+
 /// Where a rescan has to look.
 enum Candidates {
     Nowhere,
@@ -90,12 +94,18 @@ impl ZappedRange {
         });
     }
 
+    /// Zaps pages, and extends the range.
+    pub(crate) fn zap(&mut self, file: &AddressSpace, pages: &Range<usize>) {
+        file.zap(pages);
+        self.add(pages);
+    }
+
     /// Extends the range to all pages.
     pub(crate) fn add_all(&mut self) {
         self.add(&ALL_PAGES);
     }
 
-    /// Maps the pages again in mlocked VMAs.
+    /// Maps the pages again in mlocked VMAs, as far as that takes a bounded time.
     ///
     /// Context: sleeps, and takes mmap locks.
     pub(crate) fn remap_mlocked(&self, pages: &AddressSpace) {
@@ -297,25 +307,36 @@ impl Scan {
     }
 
     /// Zaps and rescans the pages that were not clean, and gives readers that are under way time to
-    /// end. To be used while new readers are blocked.
+    /// end, unless `stop` tells to stop. To be used while new readers are blocked.
     ///
     /// Context: may sleep. Takes `i_mmap_rwsem` of the mapping.
     #[cold]
-    pub(crate) fn rescan_zapped(mut self, pages: &AddressSpace, zapped: &mut ZappedRange) -> Self {
+    pub(crate) fn rescan_zapped(
+        mut self,
+        pages: &AddressSpace,
+        zapped: &mut ZappedRange,
+        stop: impl Fn() -> bool,
+    ) -> Self {
         for _ in 0..ZAP_TRIES {
             if pages.is_mapped() {
-                for range in self.candidates.ranges() {
-                    pages.zap(range);
-                    zapped.add(range);
-                }
+                self.zap(pages, zapped);
             }
             self = self.rescan(pages);
-            if !self.may_be_readers || self.pinned_pages > MAX_ZAP_RETRY_PAGES {
+            if !self.may_be_readers || self.pinned_pages > MAX_ZAP_RETRY_PAGES || stop() {
                 break;
             }
             udelay(Delta::from_micros(ZAP_DELAY_US));
         }
         self
+    }
+
+    /// Zaps the pages that were not clean.
+    fn zap(&self, pages: &AddressSpace, zapped: &mut ZappedRange) {
+        let ranges = self.candidates.ranges();
+        match self.span() {
+            Some(span) if ranges.len() > MAX_ZAPPED_RANGES => zapped.zap(pages, &span),
+            _ => ranges.iter().for_each(|range| zapped.zap(pages, range)),
+        }
     }
 
     /// Indices of pages that are not clean now, in ascending order, `max` at most. Of a large folio it

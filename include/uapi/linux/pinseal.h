@@ -713,7 +713,9 @@ struct pinseal_attach {
 /**
  * PINSEAL_IOC_PINS - list pages with extra references, and count them by kind
  *
- * Takes no reference and changes nothing.
+ * Takes no reference and changes nothing. (Pages that mappings show elsewhere
+ * than at their place, by PINSEAL_IOC_REMAP, are unmapped first, and fault in
+ * again.)
  *
  * Errors:
  *

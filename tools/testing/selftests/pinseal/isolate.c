@@ -571,4 +571,49 @@ TEST_F(object, keeps_the_charge_of_its_pages)
 	EXPECT_TRUE(memcg_remove(&group));
 }
 
+/* The holder keeps each page that is replaced, so calls could charge copies again and again. */
+TEST_F(object, ends_where_the_group_of_its_pages_is_full)
+{
+	const unsigned int pages = 1025, most = 4;
+	size_t len = pages * self->page;
+	struct pinseal_seal arg;
+	struct hold holds[2 * most];
+	struct memcg group;
+	unsigned int calls;
+	uint64_t bytes;
+	int ret = -EBUSY;
+	pid_t pid;
+
+	if (!memcg_is_there())
+		SKIP(return, "no cgroup2");
+	if (!memcg_has_kernel_memory())
+		SKIP(return, "kernel memory is not charged: cgroup.memory=nokmem");
+	ASSERT_EQ(0, memcg_make(&group, NULL, "full"));
+	ASSERT_EQ(0, memcg_write_number(&group, "memory.max", most * len));
+	pid = ps_fork();
+	if (!pid) {
+		if (memcg_join(&group) || ps_resize(self->fd, len))
+			_exit(1);
+		_exit(fill_file(self->fd, len, 'c') != 0);
+	}
+	ASSERT_EQ(0, ps_wait(pid));
+	bytes = checksum(self->fd, len);
+	for (calls = 0; ret == -EBUSY && calls < 2 * most; calls++) {
+		ASSERT_EQ(0, hold_begin(&holds[calls], HOLD_URING, self->fd, 0, pages));
+		arg = isolate_at_once();
+		ret = ps_seal(self->fd, &arg);
+	}
+	TH_LOG("%u calls, %ld of %zu bytes", calls, memcg_read(&group, "memory.current"), most * len);
+	EXPECT_EQ(-ENOMEM, ret);
+	EXPECT_EQ(PINSEAL_OUTCOME_NO_MEMORY, arg.outcome);
+	EXPECT_GE(most * len, memcg_read(&group, "memory.current"));
+	EXPECT_EQ(bytes, checksum(self->fd, len));
+	while (calls)
+		ASSERT_EQ(0, hold_end(&holds[--calls]));
+	ASSERT_EQ(0, ps_add_seals(self->fd, F_SEAL_WRITE));
+	close(self->fd);
+	self->fd = -1;
+	EXPECT_TRUE(memcg_remove(&group));
+}
+
 TEST_HARNESS_MAIN

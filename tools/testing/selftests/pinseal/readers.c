@@ -231,4 +231,56 @@ TEST_F(readers, proceed_while_a_seal_waits)
 	close(fd);
 }
 
+#define MAPPINGS	8000
+#define MAPPED_PAGES	2048
+
+/* The time of a seal of @pages with holes between them, which one of many mappings maps. */
+static uint64_t seal_mapped(struct __test_metadata *_metadata, unsigned int pages)
+{
+	size_t page = page_size(), len = MAPPED_PAGES * page;
+	int fd = ps_create(len);
+	uint64_t began, took;
+	pid_t pid;
+	int ready[2];
+	char c;
+
+	ASSERT_LE(0, fd);
+	for (unsigned int i = 0; i < pages; i++)
+		ASSERT_EQ(1, sys(pwrite(fd, "m", 1, 2 * i * page)));
+	ASSERT_EQ(0, pipe(ready));
+	pid = ps_fork();
+	if (!pid) {
+		volatile char *p = NULL;
+
+		for (int i = 0; i < MAPPINGS && p != MAP_FAILED; i++)
+			p = mmap(NULL, len, PROT_READ, MAP_PRIVATE, fd, 0);
+		if (p == MAP_FAILED)
+			_exit(1);
+		for (unsigned int i = 0; i < pages; i++)
+			(void)p[2 * i * page];
+		if (write(ready[1], "x", 1) == 1)
+			pause();
+		_exit(1);
+	}
+	close(ready[1]);
+	ASSERT_EQ(1, read(ready[0], &c, 1));
+	began = now_ns();
+	ASSERT_EQ(0, ps_add_seals(fd, F_SEAL_WRITE));
+	took = now_ns() - began;
+	ps_kill(pid);
+	close(ready[0]);
+	close(fd);
+	return took;
+}
+
+/* A reader may make as many mappings as it likes. Each page must not cost the sealer a visit to all of them. */
+TEST(a_reader_with_many_mappings)
+{
+	uint64_t few = seal_mapped(_metadata, 8), many = seal_mapped(_metadata, MAPPED_PAGES / 2);
+
+	TH_LOG("8 pages: %llu us, %d pages: %llu us", (unsigned long long)few / 1000, MAPPED_PAGES / 2,
+	       (unsigned long long)many / 1000);
+	EXPECT_LT(many, 16 * few);
+}
+
 TEST_HARNESS_MAIN
