@@ -54,9 +54,12 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Result<Exit> {
         if left == Some(0) {
             return Ok(Exit::Done);
         }
-        while let Some(rest) = args.interval.checked_sub(start.elapsed()) {
+        // Signals are looked at here alone, so also where no time is left.
+        loop {
+            let rest = args.interval.saturating_sub(start.elapsed());
             match signals.wait(None, Some(rest))? {
                 Woken::Interrupted | Woken::Terminated => return Ok(Exit::Interrupted),
+                Woken::Ready | Woken::Timeout if rest.is_zero() => break,
                 Woken::Ready | Woken::Timeout => (),
             }
         }

@@ -3,7 +3,8 @@
 //! info, ls, show, pins, leases, watch
 
 use crate::support::{
-    LONG, assert_says, command, ctl, document, end, fdinfo, filled, json, page, signal, target,
+    LONG, assert_says, command, ctl, document, end, fdinfo, filled, json, next_line, page, signal,
+    target,
 };
 use pinseal::{Memfd, Object, Options, Seals};
 use rustix::{
@@ -284,11 +285,15 @@ fn watch_repeats() {
 
 #[test]
 fn watch_is_interrupted() {
-    let mut child = command(&["watch", "ls"]).spawn().unwrap();
-    // It catches signals before it prints.
-    crate::support::next_line(&mut child);
-    signal(child.id(), Signal::INT);
-    assert_eq!(end(child).code, 130);
+    // Also if each round takes longer than the interval.
+    for interval in ["1s", "0"] {
+        let arguments = ["watch", "--interval", interval, "--count", "1000", "ls"];
+        let mut child = command(&arguments).spawn().unwrap();
+        // It catches signals before it prints.
+        next_line(&mut child);
+        signal(child.id(), Signal::INT);
+        assert_eq!(end(child).code, 130);
+    }
 }
 
 #[test]
