@@ -9,7 +9,10 @@ use crate::{
     target::Target,
 };
 use pinseal::{Look, Object, Pins, Seals};
-use rustix::fs::{fcntl_get_seals, fstat, major, minor};
+use rustix::{
+    fs::{fcntl_get_seals, fstat, major, minor},
+    io::Errno,
+};
 use std::{io, os::fd::OwnedFd};
 
 /// The inode, as `fstat()` and `/proc/PID/maps` tell it.
@@ -73,7 +76,8 @@ impl Memory {
         let link = process::link(target.pid, target.fd).unwrap_or_default();
         let pages = match Look::new(file) {
             Ok(look) => Pages::Look(look),
-            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            // EACCES is that of the device.
+            Err(error) if Errno::from_io_error(&error) == Some(Errno::PERM) => {
                 Pages::Unknown("the descriptor is not open for reading".to_owned())
             }
             Err(error) => Pages::Unknown(Failure::of_device(&error).to_string()),

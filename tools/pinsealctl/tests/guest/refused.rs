@@ -36,7 +36,7 @@ pub(crate) fn no_device() {
     make_device("/dev/null", 0o666, null);
 }
 
-fn make_device(path: &str, mode: u32, rdev: u64) {
+pub(crate) fn make_device(path: &str, mode: u32, rdev: u64) {
     mknodat(
         CWD,
         path,

@@ -4,7 +4,7 @@
 
 use crate::{
     holder::{self, Holder, Kept, number},
-    refused::{no_device, own_mounts},
+    refused::{make_device, no_device, own_mounts},
     support::{LONG, assert_says, ctl, document, filled, json, page, run, target},
 };
 use pinseal::{Look, Options};
@@ -16,7 +16,12 @@ use rustix::{
     process::{DumpableBehavior, set_dumpable_behavior},
 };
 use serde_json::{Value, json as value};
-use std::{fs, ops::Range, os::unix::process::CommandExt, path::Path};
+use std::{
+    fs,
+    ops::Range,
+    os::unix::{fs::MetadataExt, process::CommandExt},
+    path::Path,
+};
 
 const NOBODY: u32 = 65534;
 
@@ -720,6 +725,16 @@ fn without_a_device_owners_are_named_all_the_same() {
     assert_eq!(holder["processes"][0]["fd"], number(&ring));
     let text = ctl(0, &["who", &target(&memory)]).out;
     assert_says(&text, "pages in use:  not known");
+}
+
+#[test]
+fn a_device_of_others_is_not_the_descriptor() {
+    let rdev = fs::metadata("/dev/pinseal").unwrap().rdev();
+    let child = of_nobody(|_| Box::new(()));
+    no_device();
+    make_device("/dev/pinseal", 0o600, rdev);
+    let found = who_as_nobody(&child);
+    assert_does_not_know(&found, "/dev/pinseal may not be opened");
 }
 
 #[test]
