@@ -22,6 +22,16 @@ pub(crate) enum Exit {
     Interrupted = 130,
 }
 
+impl Exit {
+    /// This end of a command that has printed something, also if no one reads that.
+    pub(crate) fn after(self, printed: Result<()>) -> Result<Self> {
+        match printed {
+            Err(failure) if failure.exit != Exit::Done => Err(failure),
+            _ => Ok(self),
+        }
+    }
+}
+
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
         ExitCode::from(exit as u8)
@@ -70,6 +80,15 @@ impl Failure {
         Self::new(exit_of(error), format!("{what}: {error}"))
     }
 
+    /// What was to be printed could not be.
+    pub(crate) fn of_output(error: &io::Error) -> Self {
+        match error.kind() {
+            // Who reads has enough.
+            io::ErrorKind::BrokenPipe => Self::new(Exit::Done, ""),
+            _ => Self::of("output", error),
+        }
+    }
+
     /// An error of the device itself.
     pub(crate) fn of_device(error: &io::Error) -> Self {
         const DEVICE: &str = "/dev/pinseal";
@@ -101,17 +120,6 @@ fn exit_of(error: &io::Error) -> Exit {
         io::ErrorKind::PermissionDenied => Exit::NotPermitted,
         io::ErrorKind::OutOfMemory => Exit::NoMemory,
         _ => Exit::System,
-    }
-}
-
-/// What was to be printed could not be.
-impl From<io::Error> for Failure {
-    fn from(error: io::Error) -> Self {
-        match error.kind() {
-            // Who reads has enough.
-            io::ErrorKind::BrokenPipe => Self::new(Exit::Done, ""),
-            _ => Self::of("output", &error),
-        }
     }
 }
 
@@ -156,5 +164,14 @@ mod tests {
         let code = |errno: Errno| Failure::of_device(&errno.into()).exit() as u8;
         assert_eq!(code(Errno::NOENT), 69);
         assert_eq!(code(Errno::ACCESS), 77);
+    }
+
+    #[test]
+    fn a_closed_pipe_changes_no_code() {
+        let printed = |errno: Errno| Err(Failure::of_output(&errno.into()));
+        let code = |printed| report(Exit::Held.after(printed)) as u8;
+        assert_eq!(code(Ok(())), 4);
+        assert_eq!(code(printed(Errno::PIPE)), 4);
+        assert_eq!(code(printed(Errno::NOSPC)), 1);
     }
 }

@@ -2,11 +2,14 @@
 
 //! Tables for people, JSON for programs.
 
-use crate::exit::Result;
+use crate::exit::{Failure, Result};
 use anstream::AutoStream;
 use anstyle::Style;
 use serde::Serialize;
-use std::io::{self, IsTerminal, Write};
+use std::{
+    fmt,
+    io::{self, IsTerminal, Write},
+};
 
 /// How columns are separated.
 const GAP: &str = "  ";
@@ -52,16 +55,20 @@ impl Output {
             true => serde_json::to_string(document),
             false => serde_json::to_string_pretty(document),
         };
-        writeln!(self.stream, "{}", text.map_err(io::Error::from)?)?;
-        self.stream.flush()?;
-        Ok(())
+        let text = text.map_err(|error| Failure::of_output(&error.into()))?;
+        self.print(format_args!("{text}\n"))
+    }
+
+    fn print(&mut self, text: fmt::Arguments<'_>) -> Result<()> {
+        self.stream
+            .write_fmt(text)
+            .and_then(|()| self.stream.flush())
+            .map_err(|error| Failure::of_output(&error))
     }
 
     /// Prints a line.
     pub(crate) fn line(&mut self, text: &str) -> Result<()> {
-        writeln!(self.stream, "{}", clean(text))?;
-        self.stream.flush()?;
-        Ok(())
+        self.print(format_args!("{}\n", clean(text)))
     }
 
     /// Prints names and values below each other.
@@ -70,11 +77,10 @@ impl Output {
         for (name, value) in rows {
             let name = format!("{name}:");
             let value = clean(value);
-            writeln!(
-                self.stream,
-                "{HEADING}{name:<0$}{HEADING:#}{GAP}{value}",
+            self.print(format_args!(
+                "{HEADING}{name:<0$}{HEADING:#}{GAP}{value}\n",
                 width + 1
-            )?;
+            ))?;
         }
         Ok(())
     }
@@ -97,9 +103,9 @@ impl Output {
         }
         let heading = columns.each_ref().map(|column| column.name.to_owned());
         let heading = aligned(&columns, &widths, &heading);
-        writeln!(self.stream, "{HEADING}{heading}{HEADING:#}")?;
+        self.print(format_args!("{HEADING}{heading}{HEADING:#}\n"))?;
         for row in &rows {
-            writeln!(self.stream, "{}", aligned(&columns, &widths, row))?;
+            self.print(format_args!("{}\n", aligned(&columns, &widths, row)))?;
         }
         Ok(())
     }
@@ -107,7 +113,7 @@ impl Output {
     /// Begins a new screen, where there is one.
     pub(crate) fn new_screen(&mut self) -> Result<()> {
         if !self.json && io::stdout().is_terminal() {
-            write!(self.stream, "\x1b[H\x1b[2J\x1b[3J")?;
+            self.print(format_args!("\x1b[H\x1b[2J\x1b[3J"))?;
         }
         Ok(())
     }

@@ -2,7 +2,7 @@
 
 //! Ctrl-C and its like, as something to be polled.
 
-use crate::exit::Result;
+use crate::exit::{Failure, Result};
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     io::Errno,
@@ -41,6 +41,10 @@ pub(crate) enum Woken {
 impl Signals {
     /// Catches the signals from here on.
     pub(crate) fn catch() -> Result<Self> {
+        Self::register().map_err(|error| Failure::of("signals cannot be caught", &error))
+    }
+
+    fn register() -> io::Result<Self> {
         let (arrived, wake) = UnixStream::pair()?;
         let last = Arc::new(AtomicUsize::new(0));
         for signal in [SIGINT, SIGTERM, SIGHUP] {
@@ -56,7 +60,7 @@ impl Signals {
         &self,
         fd: Option<(BorrowedFd<'_>, PollFlags)>,
         timeout: Option<Duration>,
-    ) -> io::Result<Woken> {
+    ) -> Result<Woken> {
         // One that is too long is none.
         let timeout = timeout.and_then(|timeout| Timespec::try_from(timeout).ok());
         let mut fds = vec![PollFd::new(&self.arrived, PollFlags::IN)];
@@ -65,7 +69,7 @@ impl Signals {
         }
         match poll(&mut fds, timeout.as_ref()) {
             Err(Errno::INTR) => (),
-            Err(error) => return Err(error.into()),
+            Err(errno) => return Err(Failure::of("poll", &errno.into())),
             Ok(_) => (),
         }
         Ok(match self.last.load(Ordering::SeqCst) as i32 {

@@ -31,7 +31,10 @@ use self::{
     memory::Identity,
     references::References,
 };
-use crate::{exit::Result, target::Target};
+use crate::{
+    exit::{Failure, Result},
+    target::Target,
+};
 use pinseal::Pins;
 use std::{io, thread, time::Duration};
 
@@ -62,7 +65,7 @@ pub(crate) fn who(target: Target) -> Result<Findings> {
             .retain(|descriptor| process::is_other(descriptor.pid));
         unknown.extend(gaps(answer));
     }
-    let scan = Scan::of(memory.identity)?;
+    let scan = Scan::of(memory.identity).map_err(|error| Failure::of("/proc", &error))?;
     unknown.extend(scan.gaps());
     let pins = memory
         .pins()

@@ -84,8 +84,8 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Result<Exit> {
         usable,
         findings: parse(&String::from_utf8_lossy(&said.stdout)),
     };
-    output.show(&document, |_| Ok(()))?;
-    Ok(if usable { Exit::Done } else { Exit::System })
+    let exit = if usable { Exit::Done } else { Exit::System };
+    exit.after(output.show(&document, |_| Ok(())))
 }
 
 /// That in `../lib/pinseal`, as seen from this program's folder.

@@ -93,7 +93,8 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Result<Exit> {
         pid: pid as i32,
         fd,
     };
-    show(target, &object, output)?;
+    // It is held all the same.
+    Exit::Done.after(show(target, &object, output))?;
     match args.background {
         true => Ok(Exit::Done),
         false => hold::until_killed(&signals),

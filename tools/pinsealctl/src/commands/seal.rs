@@ -126,8 +126,7 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Result<Exit> {
             Ok(pending) => wait(pending, &signals)?,
         }
     };
-    show(args, &end, output)?;
-    Ok(match &end {
+    let exit = match &end {
         End::Sealed(_) => Exit::Done,
         End::Pending(_) => Exit::Pending,
         End::Interrupted(_) => Exit::Interrupted,
@@ -135,7 +134,8 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Result<Exit> {
             Some(outcome) => outcome.into(),
             None => making::not_sealed(error).exit(),
         },
-    })
+    };
+    exit.after(show(args, &end, output))
 }
 
 /// The object, if it can be sealed in this way.
@@ -242,16 +242,15 @@ fn show(args: &Args, end: &End, output: &mut Output) -> Result<()> {
         isolated_pages: report.map_or(0, |report| report.isolated_pages),
         revoked_pages: report.map_or(0, |report| report.revoked_pages),
     };
-    output.show(&document, |output| match (end, report) {
-        (End::Sealed(_), Some(report)) => output.line(&in_words(args, &report)),
-        (End::Pending(_), Some(report)) => output.line(&format!("pending: {report}")),
-        _ => Ok(()),
-    })?;
     if let Some(error) = error {
         let help = help(args, error).map_or(String::new(), |help| format!("; {help}"));
         anstream::eprintln!("pinsealctl: {}{help}", making::not_sealed(error));
     }
-    Ok(())
+    output.show(&document, |output| match (end, report) {
+        (End::Sealed(_), Some(report)) => output.line(&in_words(args, &report)),
+        (End::Pending(_), Some(report)) => output.line(&format!("pending: {report}")),
+        _ => Ok(()),
+    })
 }
 
 fn in_words(args: &Args, report: &SealReport) -> String {

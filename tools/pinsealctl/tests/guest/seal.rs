@@ -126,6 +126,23 @@ fn held_pages_are_4() {
     assert!(object.seals().unwrap().is_empty());
 }
 
+/// No one reads why.
+#[test]
+fn a_closed_pipe_is_no_success() {
+    let (_object, _pin, target) = pinned();
+    for (code, arguments) in [
+        (4, &["--json", "seal", "--timeout", "5ms", &target][..]),
+        (
+            6,
+            &["--json", "seal", "--async", "--timeout", "60s", &target],
+        ),
+    ] {
+        let mut child = command(arguments).spawn().unwrap();
+        drop(child.stdout.take());
+        assert_eq!(end(child).code, code, "{arguments:?}");
+    }
+}
+
 #[test]
 fn pages_that_are_released_are_waited_for() {
     let (object, pin, target) = pinned();
