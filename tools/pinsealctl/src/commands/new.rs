@@ -81,9 +81,10 @@ struct Document {
 }
 
 pub(crate) fn run(args: &Args, output: &mut Output) -> Result<Exit> {
-    // From here on, what kills the program ends it in order.
-    let signals = Signals::catch()?;
     let object = making::seal(make(args)?, making::set(&args.seals))?;
+    // From here on, what kills the program ends it in order. Before, there is nothing to be ended, and
+    // reads of the content would go on.
+    let signals = Signals::catch()?;
     let fd = object.as_raw_fd();
     let pid = match args.background {
         true => holder(&object)?,

@@ -4,16 +4,21 @@
 
 use crate::support::{
     TempFile, assert_says, command, ctl, document, end, json, next_line, program, run, signal,
+    until,
 };
 use rustix::{
     fs::{SealFlags, fcntl_get_seals},
+    pipe::pipe,
     process::Signal,
 };
 use serde_json::json as value;
 use std::{
     env, fs,
-    io::Write,
+    io::{self, Write},
+    os::unix::process::ExitStatusExt,
     process::{Child, Stdio},
+    thread,
+    time::Duration,
 };
 
 /// Starts `new`, and waits for what it prints.
@@ -21,6 +26,14 @@ fn new(arguments: &[&str]) -> (Child, String) {
     let mut child = command(&[&["new"], arguments].concat()).spawn().unwrap();
     let target = next_line(&mut child);
     (child, target)
+}
+
+fn has_memfd(child: &Child) -> bool {
+    let is_memfd = |fd: io::Result<fs::DirEntry>| {
+        fs::read_link(fd?.path()).map(|link| link.to_string_lossy().starts_with("/memfd:"))
+    };
+    let mut fds = fs::read_dir(format!("/proc/{}/fd", child.id())).unwrap();
+    fds.any(|fd| is_memfd(fd).unwrap_or(false))
 }
 
 /// The path of PID:FD.
@@ -58,6 +71,25 @@ fn new_reads_its_input() {
     assert_eq!(end(child).code, 130);
 }
 
+/// Its input has no end.
+#[test]
+fn new_is_killed_while_it_reads() {
+    for sent in [Signal::INT, Signal::TERM] {
+        let mut child = command(&["new", "-"])
+            .stdin(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let input = child.stdin.take().unwrap();
+        // The object is made before its content is read.
+        until(|| has_memfd(&child));
+        signal(child.id(), sent);
+        until(|| child.try_wait().unwrap().is_some());
+        let status = child.wait().unwrap();
+        assert_eq!(status.signal(), Some(sent.as_raw()));
+        drop(input);
+    }
+}
+
 #[test]
 fn new_objects_have_a_size() {
     let (child, target) = new(&["--size", "64K", "--device"]);
@@ -78,6 +110,21 @@ fn new_lets_others_seal() {
         signal(child.id(), Signal::TERM);
         end(child);
     }
+}
+
+/// No one reads what it says.
+#[test]
+fn new_holds_without_a_reader() {
+    let (reader, writer) = pipe().unwrap();
+    drop(reader);
+    let mut new = command(&["new"]);
+    let child = new.stdout(writer).spawn().unwrap();
+    until(|| has_memfd(&child));
+    // Time to end, if it wanted to.
+    thread::sleep(Duration::from_millis(100));
+    assert!(has_memfd(&child));
+    signal(child.id(), Signal::TERM);
+    assert_eq!(end(child).code, 0);
 }
 
 #[test]
