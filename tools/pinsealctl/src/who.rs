@@ -18,7 +18,7 @@ mod process;
 mod references;
 
 pub(crate) use self::{
-    holder::{Holder, Kind, Process, Sure, Via},
+    holder::{Holder, Kind, MAX_ISOLATED, Process, Sure, Via},
     memory::Memory,
     references::Unexplained,
 };

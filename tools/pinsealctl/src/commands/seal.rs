@@ -11,6 +11,7 @@ use crate::{
     signals::{Signals, Woken},
     target::Target,
     units,
+    who::MAX_ISOLATED,
 };
 use pinseal::{Object, Outcome, Pending, Progress, SealError, SealReport, Sealed, Sealing, Seals};
 use rustix::event::PollFlags;
@@ -280,11 +281,12 @@ fn help(args: &Args, error: &SealError) -> Option<String> {
         }
         _ => return None,
     }
-    let in_use = error.outcome() == Some(Outcome::Pinned) && error.report()?.pinned_pages > 0;
+    let pinned = error.report()?.pinned_pages;
+    let in_use = error.outcome() == Some(Outcome::Pinned) && pinned > 0;
     if in_use && !args.revoke {
         options.push("--revoke for leases");
     }
-    if in_use && !args.isolate {
+    if in_use && !args.isolate && pinned <= MAX_ISOLATED {
         options.push("--isolate");
     }
     let has = match error.outcome() {

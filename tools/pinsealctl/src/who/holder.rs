@@ -5,6 +5,9 @@
 use serde::Serialize;
 use std::{fmt, ops::Range};
 
+/// The most pages that one seal isolates.
+pub(crate) const MAX_ISOLATED: u64 = 1024;
+
 /// How sure it is that a holder holds what is listed with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -88,22 +91,22 @@ impl Kind {
         }
     }
 
-    /// What lets the memory be sealed. Pages of large folios cannot be isolated.
-    fn help(&self, large: bool) -> Option<&'static str> {
+    /// What lets the memory be sealed. Not all pages can be isolated.
+    fn help(&self, isolates: bool) -> Option<&'static str> {
         Some(match self {
             _ if !self.stops_seal() => return None,
             Self::Mapping { mseal: true, .. } => "end the process: mseal() forbids to unmap it",
             Self::Mapping { .. } => "unmap it, or seal with --wait-mapped",
-            Self::IoUring { .. } if large => "unregister the buffer",
+            Self::IoUring { .. } if !isolates => "unregister the buffer",
             Self::IoUring { .. } => "unregister the buffer, or seal with --isolate",
-            Self::Udmabuf if large => "close the dma-buf everywhere",
+            Self::Udmabuf if !isolates => "close the dma-buf everywhere",
             Self::Udmabuf => "close the dma-buf everywhere, or seal with --isolate",
             Self::PinHandle { leased: true } => "seal with --revoke, or close the handle",
-            Self::PinHandle { leased: false } if large => "close the handle",
+            Self::PinHandle { leased: false } if !isolates => "close the handle",
             Self::PinHandle { leased: false } => "close the handle, or seal with --isolate",
-            Self::Pipe if large => "read the pipe empty, or close it",
+            Self::Pipe if !isolates => "read the pipe empty, or close it",
             Self::Pipe => "read the pipe empty, or close it, or seal with --isolate",
-            Self::Socket if large => "receive what is queued, or close the socket",
+            Self::Socket if !isolates => "receive what is queued, or close the socket",
             Self::Socket => "receive what is queued, or close the socket, or seal with --isolate",
             Self::Descriptor { .. } => return None,
         })
@@ -158,6 +161,28 @@ pub(crate) struct Holder {
 
 impl Holder {
     pub(crate) fn help(&self) -> Option<&'static str> {
-        self.kind.help(self.large)
+        let pages = self.pages.iter().map(|pages| pages.end - pages.start);
+        let isolates = !self.large && pages.sum::<u64>() <= MAX_ISOLATED;
+        self.kind.help(isolates)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_must_fail_is_no_help() {
+        let pipe = |pages: Range<u64>, large| Holder {
+            kind: Kind::Pipe,
+            sure: Sure::Exact,
+            pages: vec![0..1, pages],
+            large,
+            processes: Vec::new(),
+        };
+        let isolates = |holder: Holder| holder.help().unwrap().contains("--isolate");
+        assert!(isolates(pipe(1..1024, false)));
+        assert!(!isolates(pipe(1..1025, false)));
+        assert!(!isolates(pipe(1..2, true)));
     }
 }
