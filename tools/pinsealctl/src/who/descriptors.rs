@@ -27,7 +27,8 @@ pub(super) enum Kind {
         object: Option<u64>,
         writable: bool,
     },
-    Ring(Vec<Buffer>),
+    /// `None` if the kernel did not list its buffers.
+    Ring(Option<Vec<Buffer>>),
     PinHandle(HandleInfo),
     Pipe,
     Udmabuf,
@@ -89,11 +90,12 @@ fn memory_kind(pid: i32, fd: i32, memory: Identity) -> Option<Kind> {
     Some(Kind::Memory { object, writable })
 }
 
-/// "UserBufs: NUMBER", and a line "SLOT: ADDRESS/LENGTH" for each buffer.
-fn buffers(info: &FdInfo) -> Vec<Buffer> {
-    info.lines()
-        .skip_while(|line| line.0 != "UserBufs")
-        .skip(1)
+/// "UserBufs: NUMBER", and a line "SLOT: ADDRESS/LENGTH" for each buffer. `None` if the ring is busy: then
+/// the kernel leaves them out.
+fn buffers(info: &FdInfo) -> Option<Vec<Buffer>> {
+    let mut lines = info.lines();
+    lines.find(|line| line.0 == "UserBufs")?;
+    let buffers = lines
         .map_while(|(slot, range)| Some((slot.parse().ok()?, range)))
         .filter_map(|(slot, range)| {
             let (start, len) = range.split_once('/')?;
@@ -102,7 +104,8 @@ fn buffers(info: &FdInfo) -> Vec<Buffer> {
             let addresses = start..end;
             Some(Buffer { slot, addresses })
         })
-        .collect()
+        .collect();
+    Some(buffers)
 }
 
 #[cfg(test)]
@@ -117,6 +120,8 @@ mod tests {
         );
         let expected = [(0, 0x7f_0000_1000..0x7f_0000_3000), (2, 0x1000..0x1001)];
         let expected = expected.map(|(slot, addresses)| Buffer { slot, addresses });
-        assert_eq!(buffers(&info), expected);
+        assert_eq!(buffers(&info), Some(expected.into()));
+        assert_eq!(buffers(&FdInfo::from("UserBufs:\t0\n")), Some(Vec::new()));
+        assert_eq!(buffers(&FdInfo::from("SqMask:\t0x3\n")), None);
     }
 }

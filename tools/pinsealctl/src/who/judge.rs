@@ -5,7 +5,7 @@
 
 use super::{
     answer::{Answer, Hold, Owner, OwnerKind, Place},
-    descriptors::{self, Descriptor},
+    descriptors::{self, Buffer, Descriptor},
     holder::{Holder, Kind, Process, Sure, Via},
     mappings::Mapping,
     references::{Reference, References, join},
@@ -117,8 +117,9 @@ impl<'a> Judge<'a> {
     /// Those of objects that have this memory.
     fn pin_handles(&mut self) {
         for (handle, processes) in self.handles_of_objects(true) {
-            let pages = pages_of(handle);
-            self.take(Reference::Pin, &pages, false);
+            for pages in self.pinned(pages_of(handle)) {
+                self.take(Reference::Pin, &pages, false);
+            }
             self.add_pin_handle(handle, Sure::Exact, processes);
         }
     }
@@ -135,8 +136,19 @@ impl<'a> Judge<'a> {
 
     fn add_pin_handle(&mut self, handle: &HandleInfo, sure: Sure, processes: Vec<Process>) {
         let leased = handle.kind == HandleKind::Lease;
-        let pages = vec![pages_of(handle)];
-        self.add(Kind::PinHandle { leased }, sure, pages, processes);
+        let pages = self.pinned(pages_of(handle));
+        // After isolation or truncation, it has other pages.
+        if !pages.is_empty() {
+            self.add(Kind::PinHandle { leased }, sure, pages, processes);
+        }
+    }
+
+    /// The parts of a range that have pins, or all of it if that is not known.
+    fn pinned(&self, pages: Range<u64>) -> Vec<Range<u64>> {
+        match &self.evidence.references {
+            Some(references) => references.within(Reference::Pin, &pages),
+            None => vec![pages],
+        }
     }
 
     /// The handles of the objects that have this memory, or of those of which that is not known.
@@ -223,9 +235,9 @@ impl<'a> Judge<'a> {
     /// Registered buffers at addresses where the process has the memory mapped now.
     fn rings_by_address(&mut self) {
         let evidence = &self.evidence;
-        let mut found = Vec::new();
+        let mut found: Vec<(&Buffer, Vec<_>, Vec<Process>)> = Vec::new();
         for descriptor in evidence.descriptors {
-            let descriptors::Kind::Ring(buffers) = &descriptor.kind else {
+            let descriptors::Kind::Ring(Some(buffers)) = &descriptor.kind else {
                 continue;
             };
             for buffer in buffers {
@@ -238,25 +250,32 @@ impl<'a> Judge<'a> {
                     .map(|bytes| self.pages(bytes))
                     .collect();
                 pages.sort_by_key(|pages| pages.start);
-                let mut pages = join(pages);
                 // Mapped anew since, if they have no pins.
-                if let Some(references) = &evidence.references {
-                    pages = pages
-                        .iter()
-                        .flat_map(|pages| references.within(Reference::Pin, pages))
-                        .collect();
+                let pages: Vec<_> = join(pages)
+                    .into_iter()
+                    .flat_map(|pages| self.pinned(pages))
+                    .collect();
+                if pages.is_empty() {
+                    continue;
                 }
-                if !pages.is_empty() {
-                    found.push((buffer.slot, pages, process(descriptor)));
+                // After fork(), two processes have one ring.
+                match found
+                    .iter_mut()
+                    .find(|(other, its, _)| *other == buffer && *its == pages)
+                {
+                    Some((_, _, processes)) => processes.push(process(descriptor)),
+                    None => found.push((buffer, pages, vec![process(descriptor)])),
                 }
             }
         }
-        for (slot, pages, process) in found {
+        for (buffer, pages, processes) in found {
             for pages in &pages {
                 self.take(Reference::Pin, pages, false);
             }
-            let kind = Kind::IoUring { buffer: Some(slot) };
-            self.add(kind, Sure::Likely, pages, vec![process]);
+            let kind = Kind::IoUring {
+                buffer: Some(buffer.slot),
+            };
+            self.add(kind, Sure::Likely, pages, processes);
         }
     }
 
@@ -285,9 +304,12 @@ impl<'a> Judge<'a> {
         };
         let (mut rings, mut udmabufs, mut pipes, mut sockets) = Default::default();
         if self.has(Reference::Pin) {
-            rings = those(&|it| {
-                matches!(&it.kind, descriptors::Kind::Ring(buffers) if !buffers.is_empty())
-                    && !self.is_listed(it)
+            rings = those(&|it| match &it.kind {
+                descriptors::Kind::Ring(buffers) => {
+                    buffers.as_ref().is_none_or(|buffers| !buffers.is_empty())
+                        && !self.is_listed(it)
+                }
+                _ => false,
             });
             // A udmabuf is made of sealed memory alone.
             if evidence.seals.contains(Seals::SHRINK) {
@@ -371,4 +393,105 @@ fn without_needless(mut processes: Vec<Process>) -> Vec<Process> {
         !matches!(process.via, Via::Mapping { .. }) || !named.contains(&process.pid)
     });
     processes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PAGE: u64 = 4096;
+
+    fn evidence<'a>(
+        folios: &[(u64, u32, u32, u32)],
+        descriptors: &'a [Descriptor],
+        mappings: &'a [Mapping],
+    ) -> Evidence<'a> {
+        Evidence {
+            page_size: PAGE,
+            size: 16 * PAGE,
+            seals: Seals::empty(),
+            references: Some(References::of(folios)),
+            answer: None,
+            descriptors,
+            mappings,
+        }
+    }
+
+    /// All but descriptors of the memory itself.
+    fn holders(verdict: &Verdict) -> Vec<&Holder> {
+        let is_other = |it: &&Holder| !matches!(it.kind, Kind::Descriptor { .. });
+        verdict.holders.iter().filter(is_other).collect()
+    }
+
+    fn descriptor(pid: i32, fd: i32, kind: descriptors::Kind) -> Descriptor {
+        Descriptor { pid, fd, kind }
+    }
+
+    fn is_explained(verdict: &Verdict) -> bool {
+        verdict
+            .unexplained
+            .as_ref()
+            .is_some_and(References::is_empty)
+    }
+
+    #[test]
+    fn a_handle_has_what_has_pins() {
+        let memory = descriptors::Kind::Memory {
+            object: Some(17),
+            writable: true,
+        };
+        let handle = descriptors::Kind::PinHandle(HandleInfo {
+            object: 17,
+            start: 4,
+            pages: 4,
+            kind: HandleKind::Pin,
+            state: None,
+        });
+        let descriptors = [descriptor(7, 3, memory), descriptor(7, 4, handle)];
+        let verdict = judge(evidence(&[(5, 1, 1, 0), (9, 1, 1, 0)], &descriptors, &[]));
+        assert_eq!(holders(&verdict)[0].pages[0], 5..6);
+        let left = verdict.unexplained.unwrap().unexplained();
+        assert_eq!((left.len(), &left[0].pages), (1, &(9..10)));
+        // Its pages were isolated, or truncated.
+        let verdict = judge(evidence(&[(9, 1, 0, 1)], &descriptors, &[]));
+        assert!(holders(&verdict).is_empty());
+    }
+
+    fn mapping(pid: i32) -> Mapping {
+        Mapping {
+            pid,
+            addresses: 0x10000..0x14000,
+            offset: 0,
+            protection: "rw-p".to_owned(),
+            shared: false,
+            may_write: true,
+            mseal: false,
+        }
+    }
+
+    #[test]
+    fn a_ring_after_fork_is_one() {
+        let ring = descriptors::Kind::Ring(Some(vec![Buffer {
+            slot: 3,
+            addresses: 0x11000..0x12000,
+        }]));
+        let descriptors = [descriptor(7, 5, ring.clone()), descriptor(8, 5, ring)];
+        let mappings = [mapping(7), mapping(8)];
+        // Another one has pinned the page as well.
+        let verdict = judge(evidence(&[(1, 1, 2, 0)], &descriptors, &mappings));
+        let holder = holders(&verdict)[0];
+        assert_eq!((&holder.pages[0], holder.processes.len()), (&(1..2), 2));
+        assert_eq!(verdict.unexplained.unwrap().unexplained()[0].pins, 1);
+        let verdict = judge(evidence(&[(1, 1, 1, 0)], &descriptors, &mappings));
+        assert!(is_explained(&verdict));
+    }
+
+    #[test]
+    fn a_busy_ring_is_a_candidate() {
+        for (buffers, found) in [(None, 1), (Some(Vec::new()), 0)] {
+            let ring = [descriptor(7, 5, descriptors::Kind::Ring(buffers))];
+            let verdict = judge(evidence(&[(1, 1, 1, 0)], &ring, &[]));
+            assert_eq!(holders(&verdict).len(), found);
+        }
+    }
 }

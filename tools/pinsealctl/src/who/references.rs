@@ -186,10 +186,9 @@ fn hint(folio: &Folio) -> &'static str {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn references(folios: &[(u64, u32, u32, u32)]) -> References {
+impl References {
+    /// Of each folio: the first page, the number of pages, the pins, the plain references.
+    pub(super) fn of(folios: &[(u64, u32, u32, u32)]) -> Self {
         let folios = folios.iter().map(|&(index, pages, pins, plain)| Folio {
             index,
             pages,
@@ -197,12 +196,17 @@ mod tests {
             plain,
             flags: FolioFlags::empty(),
         });
-        References(folios.collect())
+        Self(folios.collect())
     }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
 
     #[test]
     fn holders_are_taken_away() {
-        let mut left = references(&[(3, 1, 1, 0), (4, 1, 2, 0), (5, 1, 1, 1)]);
+        let mut left = References::of(&[(3, 1, 1, 0), (4, 1, 2, 0), (5, 1, 1, 1)]);
         left.take(Reference::Pin, &(3..6), false);
         let unexplained = left.unexplained();
         assert_eq!(unexplained.len(), 2);
@@ -221,7 +225,7 @@ mod tests {
 
     #[test]
     fn a_large_folio_has_one_for_many_pages() {
-        let mut left = references(&[(512, 512, 2, 0)]);
+        let mut left = References::of(&[(512, 512, 2, 0)]);
         assert!(left.is_large(&(600..601)));
         left.take(Reference::Pin, &(600..700), true);
         assert_eq!(left.unexplained()[0].pins, 1);
@@ -229,15 +233,15 @@ mod tests {
 
     #[test]
     fn what_has_gone_is_no_riddle() {
-        let left = references(&[(1, 1, 0, 1), (2, 1, 0, 2)]);
-        let left = left.still_in(&references(&[(2, 1, 0, 1)]));
+        let left = References::of(&[(1, 1, 0, 1), (2, 1, 0, 2)]);
+        let left = left.still_in(&References::of(&[(2, 1, 0, 1)]));
         assert_eq!(left.unexplained().len(), 1);
         assert_eq!(left.unexplained()[0].plain, 1);
     }
 
     #[test]
     fn parts_with_references() {
-        let left = references(&[(1, 1, 1, 0), (2, 1, 1, 0), (3, 1, 0, 1), (4, 1, 1, 0)]);
+        let left = References::of(&[(1, 1, 1, 0), (2, 1, 1, 0), (3, 1, 0, 1), (4, 1, 1, 0)]);
         assert_eq!(left.within(Reference::Pin, &(0..10)), [1..3, 4..5]);
         assert_eq!(left.within(Reference::Pin, &(2..5)), [2..3, 4..5]);
     }

@@ -548,6 +548,18 @@ fn pin_handles_are_named() {
     );
 }
 
+/// After isolation, it has copies.
+#[test]
+fn a_pin_handle_without_pages_of_it_is_not_named() {
+    let object = filled(16);
+    settle();
+    let _handle = object.pin(HELD).take().unwrap();
+    only(&json(0, &["who", &target(&object)]), "pin-handle");
+    ctl(0, &["seal", "--isolate", "--no-wait", &target(&object)]);
+    let found = json(0, &["who", &target(&object)]);
+    assert!(of_kind(&found, "pin-handle").is_empty(), "{found:#}");
+}
+
 #[test]
 fn an_object_is_as_good_as_a_memfd() {
     if !is_exact() {
