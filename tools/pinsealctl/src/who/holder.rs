@@ -39,6 +39,8 @@ pub(crate) enum Kind {
         /// It is writable, or can be made so.
         may_write: bool,
         mseal: bool,
+        /// Of huge pages, which no module can unmap.
+        hugetlb: bool,
     },
     /// Without a number, any buffer of the ring.
     IoUring {
@@ -59,10 +61,14 @@ impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Mapping {
-                protection, mseal, ..
+                protection,
+                mseal,
+                hugetlb,
+                ..
             } => {
                 let mseal = if *mseal { ", mseal'ed" } else { "" };
-                write!(f, "mapping {protection}{mseal}")
+                let hugetlb = if *hugetlb { ", hugetlb" } else { "" };
+                write!(f, "mapping {protection}{mseal}{hugetlb}")
             }
             Self::IoUring {
                 buffer: Some(number),
@@ -84,8 +90,11 @@ impl Kind {
     pub(crate) fn stops_seal(&self) -> bool {
         match self {
             Self::Mapping {
-                shared, may_write, ..
-            } => *shared && *may_write,
+                shared,
+                may_write,
+                hugetlb,
+                ..
+            } => *hugetlb || *shared && *may_write,
             Self::Descriptor { .. } => false,
             _ => true,
         }
@@ -96,6 +105,7 @@ impl Kind {
         Some(match self {
             _ if !self.stops_seal() => return None,
             Self::Mapping { mseal: true, .. } => "end the process: mseal() forbids to unmap it",
+            Self::Mapping { hugetlb: true, .. } => "unmap it",
             Self::Mapping { .. } => "unmap it, or seal with --wait-mapped",
             Self::IoUring { .. } if !isolates => "unregister the buffer",
             Self::IoUring { .. } => "unregister the buffer, or seal with --isolate",

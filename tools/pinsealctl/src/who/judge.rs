@@ -102,6 +102,7 @@ impl<'a> Judge<'a> {
                 shared: mapping.shared,
                 may_write: mapping.may_write,
                 mseal: mapping.mseal,
+                hugetlb: mapping.hugetlb,
             };
             let process = Process {
                 pid: mapping.pid,
@@ -466,6 +467,7 @@ mod tests {
             shared: false,
             may_write: true,
             mseal: false,
+            hugetlb: false,
         }
     }
 
@@ -492,6 +494,19 @@ mod tests {
             let ring = [descriptor(7, 5, descriptors::Kind::Ring(buffers))];
             let verdict = judge(evidence(&[(1, 1, 1, 0)], &ring, &[]));
             assert_eq!(holders(&verdict).len(), found);
+        }
+    }
+
+    #[test]
+    fn huge_pages_are_not_to_be_mapped() {
+        for (hugetlb, stops) in [(false, false), (true, true)] {
+            let mapping = Mapping {
+                hugetlb,
+                ..mapping(7)
+            };
+            let mappings = [mapping];
+            let verdict = judge(evidence(&[], &[], &mappings));
+            assert_eq!(holders(&verdict)[0].kind.stops_seal(), stops);
         }
     }
 }

@@ -18,6 +18,7 @@ pub(super) struct Mapping {
     pub(super) may_write: bool,
     /// `mseal()`: it cannot be unmapped as long as the process lives.
     pub(super) mseal: bool,
+    pub(super) hugetlb: bool,
 }
 
 impl Mapping {
@@ -50,6 +51,7 @@ fn parse(pid: i32, text: &str, memory: Identity) -> Vec<Mapping> {
                 let has = |flag| flags.split_ascii_whitespace().any(|word| word == flag);
                 mapping.may_write = has("mw");
                 mapping.mseal = has("sl");
+                mapping.hugetlb = has("ht");
             }
         } else if let Some((mapping, identity)) = header(pid, line) {
             mappings.extend(current.take());
@@ -77,6 +79,7 @@ fn header(pid: i32, line: &str) -> Option<(Mapping, Identity)> {
         shared: protection.ends_with('s'),
         may_write: protection.contains('w'),
         mseal: false,
+        hugetlb: false,
     };
     let identity = Identity {
         major: u32::from_str_radix(major, 16).ok()?,
@@ -104,9 +107,15 @@ mod tests {
                     7f0000004000-7f0000005000 rw-p 00000000 00:00 0 \n\
                     VmFlags: rd wr mr mw me ac \n\
                     7f0000005000-7f0000006000 r--s 00000000 00:01 1043 /memfd:a b (deleted)\n\
-                    VmFlags: rd sh mr me ms \n";
+                    VmFlags: rd sh mr me ms \n\
+                    7f0000200000-7f0000400000 r--p 00000000 00:01 1043 /memfd:a b (deleted)\n\
+                    VmFlags: rd mr mw me ht \n";
         let mappings = parse(7, text, MEMORY);
-        assert_eq!(mappings.len(), 2);
+        assert_eq!(mappings.len(), 3);
+        assert_eq!(
+            [0, 1, 2].map(|i: usize| mappings[i].hugetlb),
+            [false, false, true]
+        );
         assert_eq!(mappings[0].addresses, 0x7f00_0000_0000..0x7f00_0000_4000);
         assert_eq!(mappings[0].offset, 0x2000);
         assert!(mappings[0].shared && mappings[0].may_write && mappings[0].mseal);

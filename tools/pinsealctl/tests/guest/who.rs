@@ -10,7 +10,7 @@ use crate::{
 use pinseal::{Look, Options};
 use rustix::{
     fd::OwnedFd,
-    fs::{MemfdFlags, memfd_create},
+    fs::{MemfdFlags, fstat, ftruncate, memfd_create},
     mm::ProtFlags,
     mount::{MountFlags, mount},
     process::{DumpableBehavior, set_dumpable_behavior},
@@ -446,6 +446,53 @@ fn mappings_that_stop_a_seal_are_named() {
     }
     let text = ctl(0, &["who", &target(&memory)]).out;
     assert_says(&text, "mapping r--s, mseal'ed");
+}
+
+/// A module cannot unmap huge pages.
+#[test]
+fn any_mapping_of_huge_pages_stops_a_seal() {
+    const POOL: &str = "/proc/sys/vm/nr_hugepages";
+    struct Pool(u64);
+    impl Drop for Pool {
+        fn drop(&mut self) {
+            fs::write(POOL, self.0.to_string()).unwrap();
+        }
+    }
+    let in_pool = || fs::read_to_string(POOL).unwrap().trim_end().parse::<u64>();
+    let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING | MemfdFlags::HUGETLB;
+    let Ok(memory) = memfd_create("huge", flags) else {
+        println!("SKIP: no hugetlbfs");
+        return;
+    };
+    let pool = Pool(in_pool().unwrap());
+    fs::write(POOL, (pool.0 + 1).to_string()).unwrap();
+    let huge = u64::try_from(fstat(&memory).unwrap().st_blksize).unwrap();
+    if in_pool() == Ok(pool.0) || ftruncate(&memory, huge).is_err() {
+        println!("SKIP: no memory for a huge page");
+        return;
+    }
+    let child = held(&memory, |memory| {
+        let pages = 0..huge / page();
+        let reader = fs::File::open(format!("/proc/self/fd/{}", number(memory))).unwrap();
+        let address = holder::map(&reader, &pages, ProtFlags::READ);
+        // SAFETY: it is mapped.
+        unsafe { address.cast::<u8>().read_volatile() };
+        (address as u64, Box::new(()))
+    });
+    ctl(4, &["seal", "--timeout", "5ms", &target(&memory)]);
+    let found = json(0, &["who", &target(&memory)]);
+    let mapping = only(&found, "mapping");
+    assert_eq!(mapping["processes"][0]["start"], child.said);
+    assert_eq!(
+        (&mapping["stops_seal"], &mapping["help"]),
+        (&value!(true), &value!("unmap it"))
+    );
+    assert_says(
+        &ctl(0, &["who", &target(&memory)]).out,
+        "mapping r--s, hugetlb",
+    );
+    drop(child);
+    ctl(0, &["seal", &target(&memory)]);
 }
 
 #[test]
