@@ -16,7 +16,10 @@ use std::{
     str::FromStr,
 };
 
-/// A descriptor of a process, PID:FD.
+/// `PIDFD_THREAD`: a thread may have descriptors of its own.
+const THREAD: PidfdFlags = PidfdFlags::from_bits_retain(OFlags::EXCL.bits());
+
+/// A descriptor of a process, PID:FD, or of a thread.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Target {
     pub(crate) pid: i32,
@@ -55,7 +58,9 @@ impl Target {
         let Self { pid, fd } = self;
         let open = || {
             let pid = Pid::from_raw(pid).ok_or(Errno::SRCH)?;
-            let pidfd = pidfd_open(pid, PidfdFlags::empty())?;
+            // Before Linux 6.9, the number of a thread is none.
+            let pidfd =
+                pidfd_open(pid, THREAD).or_else(|_| pidfd_open(pid, PidfdFlags::empty()))?;
             pidfd_getfd(pidfd, fd, PidfdGetfdFlags::empty())
         };
         open().map_err(|errno| match errno {

@@ -14,6 +14,7 @@ use rustix::{
         SocketType, sendmsg, socketpair,
     },
     pipe::{SpliceFlags, pipe, splice},
+    thread::gettid,
 };
 use std::{
     any::Any,
@@ -348,15 +349,23 @@ fn own_network() {
     }
 }
 
-/// A thread with descriptors of its own, which alone has a copy of `fd`. Returns the number of the copy.
+pub(crate) fn this_thread() -> u64 {
+    gettid().as_raw_nonzero().get().try_into().unwrap()
+}
+
+/// The number of a descriptor that a thread alone has.
+pub(crate) const OF_THREAD: u64 = 100;
+
+/// A thread with descriptors of its own, which alone has a copy of `fd`. Returns the thread's number.
 pub(crate) fn in_a_thread(fd: OwnedFd) -> u64 {
     let (said, say) = pipe().unwrap();
     thread::spawn(move || {
         // SAFETY: this thread uses no descriptor that another one opens from here on.
         unsafe { assert_eq!(libc::unshare(libc::CLONE_FILES), 0) };
-        let copy = rustix::io::fcntl_dupfd_cloexec(&fd, 100).unwrap();
+        let copy = rustix::io::fcntl_dupfd_cloexec(&fd, OF_THREAD as i32).unwrap();
+        assert_eq!(number(&copy), OF_THREAD);
         File::from(say)
-            .write_all(&number(&copy).to_ne_bytes())
+            .write_all(&this_thread().to_ne_bytes())
             .unwrap();
         loop {
             thread::park();

@@ -536,8 +536,15 @@ fn a_descriptor_of_a_thread_is_named() {
     let found = json(0, &["who", &target(&memory)]);
     let descriptors = of_kind(&found, "descriptor");
     let processes: Vec<_> = descriptors.iter().map(|it| &it["processes"][0]).collect();
-    let expected = value!({ "pid": child.pid, "command": name(child.pid), "fd": child.said });
+    let thread = child.said as i32;
+    let expected = value!({ "pid": thread, "command": name(thread), "fd": holder::OF_THREAD });
     assert!(processes.contains(&&expected), "{found:#}");
+    // The process has no descriptor of that number.
+    ctl(
+        1,
+        &["show", &format!("{}:{}", child.pid, holder::OF_THREAD)],
+    );
+    json(0, &["show", &format!("{thread}:{}", holder::OF_THREAD)]);
 }
 
 #[test]

@@ -102,6 +102,7 @@ struct io_uring_task {
 struct task_struct {
 	struct task_struct *group_leader;
 	struct pid *thread_pid;
+	void *files;
 	struct io_uring_task *io_uring;
 };
 

@@ -90,14 +90,55 @@ __noinline __u64 pages_of(__u32 kind, __u64 address)
 	return n;
 }
 
-/* The PID of a process, as the reader's PID namespace has it. */
-static __always_inline __u32 pid_of(struct task_struct *task)
+/* The number of a thread, as the reader's PID namespace has it. */
+static __always_inline __u32 number_of(struct task_struct *task)
 {
 	struct task_struct *reader = (void *)bpf_get_current_task();
 	__u32 level = BPF_CORE_READ(reader, thread_pid, level);
-	struct pid *pid = BPF_CORE_READ(task, group_leader, thread_pid);
+	struct pid *pid = BPF_CORE_READ(task, thread_pid);
 
 	return BPF_CORE_READ((struct upid *)((void *)&pid->numbers + level * bpf_core_type_size(struct upid)), nr);
+}
+
+/* That of a process. */
+static __always_inline __u32 pid_of(struct task_struct *task)
+{
+	return number_of(BPF_CORE_READ(task, group_leader));
+}
+
+/* The descriptors of threads: a table of them in a process, with the first thread that has it. */
+struct table {
+	__u64 process;
+	__u64 files;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1 << 16);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct table);
+	__type(value, __u64);
+} tables SEC(".maps");
+
+/*
+ * Whether the descriptors of @task are to be looked at. The iterator leaves out threads that share the
+ * first one's, but not if that has ended.
+ */
+static __noinline bool is_first(struct task_struct *task)
+{
+	struct table table = {
+		.process = (__u64)BPF_CORE_READ(task, group_leader),
+		.files = (__u64)BPF_CORE_READ(task, files),
+	};
+	__u64 thread = (__u64)task, *first;
+
+	if (thread == table.process)
+		return true;
+	first = bpf_map_lookup_elem(&tables, &table);
+	if (first)
+		return *first == thread;
+	bpf_map_update_elem(&tables, &table, &thread, BPF_ANY);
+	return true;
 }
 
 /* Reports @file of a process if it holds pages. */
@@ -120,9 +161,10 @@ int descriptors(struct bpf_iter__task_file *ctx)
 	struct file *file = ctx->file;
 	struct inode *inode;
 
-	if (!task || !file)
+	if (!task || !file || !is_first(task))
 		return 0;
-	where.pid = pid_of(task);
+	/* By that, /proc has its descriptors: they need not be its process'. */
+	where.pid = number_of(task);
 	where.fd = ctx->fd;
 	inode = BPF_CORE_READ(file, f_inode);
 	if (BPF_CORE_READ(inode, i_ino) == question.ino && BPF_CORE_READ(inode, i_sb, s_dev) == question.dev) {

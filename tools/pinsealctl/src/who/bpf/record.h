@@ -49,7 +49,7 @@ struct record {
 		struct {
 			__u64 start;	/* of the mapping */
 			__u64 end;
-			__u32 pid;
+			__u32 pid;	/* of a descriptor, that of the thread */
 			__u32 fd;
 			__u64 mode;	/* of the descriptor: FMODE_READ and FMODE_WRITE */
 		};
