@@ -159,7 +159,7 @@ pub(crate) fn scan<T>(pid: Option<i32>, look: impl Fn(Target) -> Option<T>) -> i
         found: Vec::new(),
         hidden: 0,
     };
-    for pid in pids {
+    for pid in pids.into_iter().map(thread) {
         let folder = format!("/proc/{pid}/fd");
         let mut fds = match numbers(Path::new(&folder)) {
             Ok(fds) => fds,
@@ -176,6 +176,26 @@ pub(crate) fn scan<T>(pid: Option<i32>, look: impl Fn(Target) -> Option<T>) -> i
         }));
     }
     Ok(scan)
+}
+
+/// The thread of a process by which it is looked into: the first, which has its number, or another one if
+/// that has ended before the rest.
+pub(crate) fn thread(pid: i32) -> i32 {
+    if !has_ended(pid) {
+        return pid;
+    }
+    let mut threads = numbers(Path::new(&format!("/proc/{pid}/task"))).unwrap_or_default();
+    threads.sort_unstable();
+    let living = threads.into_iter().find(|&thread| !has_ended(thread));
+    living.unwrap_or(pid)
+}
+
+/// "NUMBER (NAME) STATE ..."
+fn has_ended(thread: i32) -> bool {
+    let stat = fs::read(format!("/proc/{thread}/stat")).unwrap_or_default();
+    let stat = String::from_utf8_lossy(&stat);
+    stat.rsplit_once(") ")
+        .is_none_or(|(_, state)| state.starts_with(['Z', 'X']))
 }
 
 /// The entries of a folder that are numbers.

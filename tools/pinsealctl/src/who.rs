@@ -33,6 +33,7 @@ use self::{
 };
 use crate::{
     exit::{Failure, Result},
+    proc,
     target::Target,
 };
 use pinseal::Pins;
@@ -125,19 +126,20 @@ impl Scan {
     fn of(memory: Identity) -> io::Result<Self> {
         let mut scan = Self::default();
         for pid in process::others()? {
-            let seen = descriptors::of(pid, memory)
-                .and_then(|descriptors| Ok((descriptors, mappings::of(pid, memory)?)));
-            match seen {
-                Ok((descriptors, mappings)) => {
-                    scan.descriptors.extend(descriptors);
-                    scan.mappings.extend(mappings);
-                }
+            match scan.look_at(pid, memory) {
                 Err(error) if error.kind() == io::ErrorKind::PermissionDenied => scan.hidden += 1,
-                // It has ended.
-                Err(_) => {}
+                // If there is an error, it has ended.
+                _ => {}
             }
         }
         Ok(scan)
+    }
+
+    fn look_at(&mut self, pid: i32, memory: Identity) -> io::Result<()> {
+        let thread = proc::thread(pid);
+        self.descriptors.extend(descriptors::of(thread, memory)?);
+        self.mappings.extend(mappings::of(pid, thread, memory)?);
+        Ok(())
     }
 
     fn gaps(&self) -> Vec<String> {

@@ -31,14 +31,19 @@ impl Mapping {
     }
 }
 
-pub(super) fn of(pid: i32, memory: Identity) -> io::Result<Vec<Mapping>> {
+/// Those of a process, as one of its threads has them.
+pub(super) fn of(pid: i32, thread: i32, memory: Identity) -> io::Result<Vec<Mapping>> {
+    let read = |name| -> io::Result<Vec<Mapping>> {
+        let text = fs::read(process::path(thread, name))?;
+        Ok(parse(pid, &String::from_utf8_lossy(&text), memory))
+    };
+    let mappings = read("maps")?;
     // smaps costs a walk of all page tables, and is read only where it has something to tell.
-    let maps = fs::read(process::path(pid, "maps"))?;
-    if parse(pid, &String::from_utf8_lossy(&maps), memory).is_empty() {
-        return Ok(Vec::new());
-    }
-    let smaps = fs::read(process::path(pid, "smaps"))?;
-    Ok(parse(pid, &String::from_utf8_lossy(&smaps), memory))
+    Ok(match mappings.is_empty() {
+        true => mappings,
+        // Not every kernel has it.
+        false => read("smaps").unwrap_or(mappings),
+    })
 }
 
 fn parse(pid: i32, text: &str, memory: Identity) -> Vec<Mapping> {

@@ -44,18 +44,29 @@ impl Holder {
     /// A child that does `hold`, which tells what it says and what is to be kept.
     #[track_caller]
     pub(crate) fn new(hold: impl FnOnce() -> (u64, Kept)) -> Self {
+        Self::start(|say, wait| hold_on(hold, say, wait))
+    }
+
+    /// The same in a second thread, and the first one ends.
+    #[track_caller]
+    pub(crate) fn of_second_thread(hold: impl FnOnce() -> (u64, Kept) + Send + 'static) -> Self {
+        Self::start(|say, wait| {
+            thread::spawn(|| hold_on(hold, say, wait));
+            // SAFETY: nothing refers to what is on this thread's stack.
+            unsafe { libc::syscall(libc::SYS_exit, 0) };
+        })
+    }
+
+    #[track_caller]
+    fn start(work: impl FnOnce(OwnedFd, OwnedFd)) -> Self {
         let ((said, say), (wait, alive)) = (pipe().unwrap(), pipe().unwrap());
         // SAFETY: the tests run one after the other; the other thread waits for this one.
         let pid = unsafe { libc::fork() };
         assert!(pid >= 0);
         if pid == 0 {
             drop((said, alive));
-            let held = catch_unwind(AssertUnwindSafe(|| {
-                let (answer, _kept) = hold();
-                File::from(say).write_all(&answer.to_ne_bytes()).unwrap();
-                File::from(wait).read_to_end(&mut Vec::new()).unwrap();
-            }));
-            process::exit(held.is_err().into());
+            work(say, wait);
+            unreachable!();
         }
         drop((say, wait));
         let mut bytes = [0; 8];
@@ -68,6 +79,16 @@ impl Holder {
             alive: Some(alive.into()),
         }
     }
+}
+
+/// Does `hold`, says its answer, and ends the process when `wait` is closed.
+fn hold_on(hold: impl FnOnce() -> (u64, Kept), say: OwnedFd, wait: OwnedFd) {
+    let held = catch_unwind(AssertUnwindSafe(|| {
+        let (answer, _kept) = hold();
+        File::from(say).write_all(&answer.to_ne_bytes()).unwrap();
+        File::from(wait).read_to_end(&mut Vec::new()).unwrap();
+    }));
+    process::exit(held.is_err().into());
 }
 
 impl Drop for Holder {

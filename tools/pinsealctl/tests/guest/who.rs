@@ -5,7 +5,7 @@
 use crate::{
     holder::{self, Holder, Kept, number},
     refused::{make_device, no_device, own_mounts},
-    support::{LONG, assert_says, ctl, document, filled, json, page, run, target},
+    support::{LONG, assert_says, ctl, document, filled, json, page, run, target, until},
 };
 use pinseal::{Look, Options};
 use rustix::{
@@ -446,6 +446,29 @@ fn mappings_that_stop_a_seal_are_named() {
     }
     let text = ctl(0, &["who", &target(&memory)]).out;
     assert_says(&text, "mapping r--s, mseal'ed");
+}
+
+/// It is a zombie in `/proc`.
+#[test]
+fn a_process_without_its_first_thread_is_looked_into() {
+    let memory = memfd();
+    let copy = memory.try_clone().unwrap();
+    let fd = number(&copy);
+    let child = Holder::of_second_thread(move || {
+        holder::map(&copy, &HELD, ProtFlags::READ | ProtFlags::WRITE);
+        (holder::this_thread(), Box::new(copy))
+    });
+    let stat = format!("/proc/{}/stat", child.pid);
+    until(|| fs::read_to_string(&stat).unwrap().contains(") Z "));
+    let found = json(0, &["who", &target(&memory)]);
+    let mapping = only(&found, "mapping");
+    assert_eq!(mapping["processes"][0]["pid"], child.pid);
+    let descriptors = of_kind(&found, "descriptor");
+    let is_copy = |it: &&Value| it["processes"][0]["fd"] == fd;
+    let copies: Vec<_> = descriptors.iter().filter(is_copy).collect();
+    assert_eq!(copies.len(), 1, "{found:#}");
+    assert_eq!(copies[0]["processes"][0]["pid"], child.said);
+    json(0, &["show", &format!("{}:{fd}", child.said)]);
 }
 
 /// A module cannot unmap huge pages.
