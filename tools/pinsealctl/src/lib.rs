@@ -35,6 +35,11 @@ use std::process::ExitCode;
 pub fn main() -> ExitCode {
     let cli = cli::Cli::parse();
     let mut output = output::Output::new(cli.json);
+    if proc::is_strange() {
+        anstream::eprintln!(
+            "pinsealctl: /proc is that of another PID namespace: mount one of this"
+        );
+    }
     let ended = commands::run(&cli.command, &mut output);
     exit::report(ended).into()
 }

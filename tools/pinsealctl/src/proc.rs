@@ -2,9 +2,15 @@
 
 //! Which objects, pin handles and memfds processes have, as `/proc` tells.
 
-use crate::target::Target;
+use crate::{
+    exit::{Exit, Failure, Result},
+    target::Target,
+};
 use pinseal::Seals;
-use rustix::fs::{fcntl_get_seals, fstat};
+use rustix::{
+    fs::{fcntl_get_seals, fstat},
+    io::Errno,
+};
 use std::{fs, io, path::Path};
 
 /// What the fdinfo of a descriptor of an object says.
@@ -104,7 +110,7 @@ impl Descriptor {
     /// That of a descriptor; `None` if it is not ours, or cannot be looked at.
     pub(crate) fn of(target: Target) -> Option<Self> {
         let path = format!("/proc/{}/fdinfo/{}", target.pid, target.fd);
-        Self::parse(&fs::read_to_string(path).ok()?)
+        Self::parse(&String::from_utf8_lossy(&fs::read(path).ok()?))
     }
 }
 
@@ -119,20 +125,30 @@ pub(crate) struct MemfdInfo {
 }
 
 impl MemfdInfo {
-    /// That of a descriptor; `None` if it is no memfd, or cannot be looked at.
-    pub(crate) fn of(target: Target) -> Option<Self> {
-        let link = fs::read_link(format!("/proc/{}/fd/{}", target.pid, target.fd)).ok()?;
-        let name = memfd_name(link.to_str()?)?;
+    /// That of a descriptor; `None` if it is no memfd.
+    pub(crate) fn of(target: Target) -> Result<Option<Self>> {
+        let link = link(target);
+        let Some(name) = memfd_name(&link) else {
+            return Ok(None);
+        };
         // A descriptor of the same open file: to open the file again would break leases of it.
-        let fd = target.open().ok()?;
-        let (stat, seals) = (fstat(&fd).ok()?, fcntl_get_seals(&fd).ok()?);
-        Some(Self {
+        let fd = target.open()?;
+        let failed = |errno: Errno| Failure::of(target, &errno.into());
+        let stat = fstat(&fd).map_err(failed)?;
+        Ok(Some(Self {
             memory: stat.st_ino,
-            size: stat.st_size.try_into().ok()?,
-            seals: Seals::from_bits(seals.bits()),
+            size: stat.st_size.try_into().unwrap_or(0),
+            seals: Seals::from_bits(fcntl_get_seals(&fd).map_err(failed)?.bits()),
             name: name.to_owned(),
-        })
+        }))
     }
+}
+
+/// What a descriptor is called; nothing if it cannot be looked at.
+pub(crate) fn link(target: Target) -> String {
+    fs::read_link(format!("/proc/{}/fd/{}", target.pid, target.fd))
+        .map(|link| link.to_string_lossy().into_owned())
+        .unwrap_or_default()
 }
 
 /// The name of a memfd that a link of `/proc/PID/fd` leads to.
@@ -141,23 +157,36 @@ fn memfd_name(link: &str) -> Option<&str> {
     Some(name.strip_suffix(" (deleted)").unwrap_or(name))
 }
 
+/// A descriptor, and the name of its process.
+pub(crate) struct Found<T> {
+    pub(crate) target: Target,
+    pub(crate) command: String,
+    pub(crate) what: T,
+}
+
 /// The descriptors that can be seen, as far as they are of interest.
 pub(crate) struct Scan<T> {
-    pub(crate) found: Vec<(Target, T)>,
+    pub(crate) found: Vec<Found<T>>,
     /// Processes that may not be looked into.
     pub(crate) hidden: u64,
+    /// Whether there may be more of them.
+    pub(crate) hidepid: bool,
 }
 
 /// Looks at the descriptors of all processes, or of one. What ends meanwhile is left out.
-pub(crate) fn scan<T>(pid: Option<i32>, look: impl Fn(Target) -> Option<T>) -> io::Result<Scan<T>> {
+pub(crate) fn scan<T>(
+    pid: Option<i32>,
+    look: impl Fn(Target) -> Result<Option<T>>,
+) -> Result<Scan<T>> {
     let mut pids = match pid {
         Some(pid) => vec![pid],
-        None => numbers(Path::new("/proc"))?,
+        None => numbers(Path::new("/proc")).map_err(|error| Failure::of("/proc", &error))?,
     };
     pids.sort_unstable();
     let mut scan = Scan {
         found: Vec::new(),
         hidden: 0,
+        hidepid: hides_processes(),
     };
     for pid in pids.into_iter().map(thread) {
         let folder = format!("/proc/{pid}/fd");
@@ -170,12 +199,36 @@ pub(crate) fn scan<T>(pid: Option<i32>, look: impl Fn(Target) -> Option<T>) -> i
             Err(_) => continue,
         };
         fds.sort_unstable();
-        scan.found.extend(fds.into_iter().filter_map(|fd| {
+        let mut refused = false;
+        for fd in fds {
             let target = Target { pid, fd };
-            Some((target, look(target)?))
-        }));
+            match look(target) {
+                Ok(Some(what)) => scan.found.push(Found {
+                    target,
+                    command: command(pid),
+                    what,
+                }),
+                Ok(None) => (),
+                Err(failure) => refused |= failure.exit() == Exit::NotPermitted,
+            }
+        }
+        scan.hidden += u64::from(refused);
     }
     Ok(scan)
+}
+
+/// Whether `/proc` leaves out processes of other users: the option `hidepid` of its mount.
+pub(crate) fn hides_processes() -> bool {
+    !Path::new("/proc/1").exists()
+}
+
+/// Whether `/proc` has processes by the numbers of another PID namespace than that of this program.
+pub(crate) fn is_strange() -> bool {
+    match fs::read_link("/proc/self") {
+        Ok(own) => own.to_str() != Some(&std::process::id().to_string()),
+        // This one has no number there.
+        Err(_) => Path::new("/proc/version").exists(),
+    }
 }
 
 /// The thread of a process by which it is looked into: the first, which has its number, or another one if
@@ -207,9 +260,8 @@ pub(crate) fn numbers(folder: &Path) -> io::Result<Vec<i32>> {
 
 /// The name of a process.
 pub(crate) fn command(pid: i32) -> String {
-    fs::read_to_string(format!("/proc/{pid}/comm"))
-        .map(|name| name.trim_end().to_owned())
-        .unwrap_or_default()
+    let name = fs::read(format!("/proc/{pid}/comm")).unwrap_or_default();
+    String::from_utf8_lossy(&name).trim_end().to_owned()
 }
 
 #[cfg(test)]

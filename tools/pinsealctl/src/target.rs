@@ -73,7 +73,10 @@ impl Target {
             ),
             Errno::PERM | Errno::ACCESS => Failure::new(
                 Exit::NotPermitted,
-                format!("process {pid} may not be looked into: do that as root, or as its user"),
+                format!(
+                    "process {pid} may not be looked into: do that as root, or as its user if \
+                     kernel.yama.ptrace_scope is 0"
+                ),
             ),
             errno => Failure::of(self, &errno.into()),
         })

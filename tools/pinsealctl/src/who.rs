@@ -37,7 +37,7 @@ use crate::{
     target::Target,
 };
 use pinseal::Pins;
-use std::{io, thread, time::Duration};
+use std::{collections::BTreeMap, io, thread, time::Duration};
 
 /// After that, most references that come and go by themselves have gone.
 const MOMENT: Duration = Duration::from_millis(20);
@@ -51,6 +51,15 @@ pub(crate) struct Findings {
     pub(crate) unexplained: Vec<Unexplained>,
     /// What could not be found out, and why: a line each.
     pub(crate) unknown: Vec<String>,
+    /// The names of processes, as they were when these were looked into.
+    commands: BTreeMap<i32, String>,
+}
+
+impl Findings {
+    pub(crate) fn command(&self, pid: i32) -> String {
+        let known = self.commands.get(&pid).cloned();
+        known.unwrap_or_else(|| proc::command(pid))
+    }
 }
 
 pub(crate) fn who(target: Target) -> Result<Findings> {
@@ -95,6 +104,7 @@ pub(crate) fn who(target: Target) -> Result<Findings> {
         holders: verdict.holders,
         unexplained,
         unknown,
+        commands: scan.commands,
     })
 }
 
@@ -118,6 +128,8 @@ fn gaps(answer: &Answer) -> Vec<String> {
 struct Scan {
     descriptors: Vec<Descriptor>,
     mappings: Vec<Mapping>,
+    /// The names of processes.
+    commands: BTreeMap<i32, String>,
     /// Processes that may not be looked into.
     hidden: u64,
 }
@@ -137,8 +149,13 @@ impl Scan {
 
     fn look_at(&mut self, pid: i32, memory: Identity) -> io::Result<()> {
         let thread = proc::thread(pid);
+        let (descriptors, mappings) = (self.descriptors.len(), self.mappings.len());
         self.descriptors.extend(descriptors::of(thread, memory)?);
         self.mappings.extend(mappings::of(pid, thread, memory)?);
+        if (descriptors, mappings) != (self.descriptors.len(), self.mappings.len()) {
+            let names = [pid, thread].map(|number| (number, proc::command(number)));
+            self.commands.extend(names);
+        }
         Ok(())
     }
 
@@ -149,6 +166,12 @@ impl Scan {
                 "descriptors and mappings of {} processes: only root may look into them",
                 self.hidden
             ));
+        }
+        if proc::hides_processes() {
+            gaps.push("processes that /proc hides (hidepid)".to_owned());
+        }
+        if proc::is_strange() {
+            gaps.push("processes of this PID namespace: /proc is that of another one".to_owned());
         }
         if process::are_others_elsewhere() {
             gaps.push("processes outside of this PID namespace".to_owned());

@@ -30,6 +30,8 @@ struct Document {
     object: u64,
     handles: Vec<Line>,
     hidden_processes: u64,
+    /// `/proc` may hide more.
+    hidepid: bool,
 }
 
 #[derive(Clone, Serialize)]
@@ -58,22 +60,23 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Result<Exit> {
             ),
         ));
     };
-    let scan = proc::scan(None, Descriptor::of).map_err(|error| Failure::of("/proc", &error))?;
+    let scan = proc::scan(None, |target| Ok(Descriptor::of(target)))?;
     let handles: Vec<Line> = scan
         .found
         .iter()
-        .filter_map(|(target, descriptor)| match descriptor {
-            Descriptor::Handle(handle) => Some((*target, handle)),
+        .filter_map(|found| match &found.what {
+            Descriptor::Handle(handle) => Some((found, handle)),
             Descriptor::Object(_) => None,
         })
         .filter(|(_, handle)| handle.object == info.object)
         .filter(|(_, handle)| args.all || handle.kind == HandleKind::Lease)
-        .map(|(target, handle)| line(target, handle))
+        .map(|(found, handle)| line(found.target, &found.command, handle))
         .collect();
     let document = Document {
         object: info.object,
         handles: handles.clone(),
         hidden_processes: scan.hidden,
+        hidepid: scan.hidepid,
     };
     output.show(&document, |output| {
         let columns = [
@@ -90,7 +93,7 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Result<Exit> {
         ];
         let rows: Vec<_> = handles.iter().map(row).collect();
         output.table(columns, &rows)?;
-        say_hidden(scan.hidden);
+        say_hidden(&scan);
         Ok(())
     })?;
     Ok(Exit::Done)
@@ -101,14 +104,14 @@ fn terms(target: Target) -> Option<LeaseInfo> {
     PinHandle::try_from(target.open().ok()?).ok()?.info().ok()
 }
 
-fn line(target: Target, handle: &HandleInfo) -> Line {
+fn line(target: Target, command: &str, handle: &HandleInfo) -> Line {
     let terms = terms(target).filter(|terms| terms.is_leased);
     let ns = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
     let until = terms.as_ref().and_then(|terms| terms.until);
     Line {
         pid: target.pid,
         fd: target.fd,
-        command: proc::command(target.pid),
+        command: command.to_owned(),
         kind: match handle.kind {
             HandleKind::Pin => "pin",
             HandleKind::Lease => "lease",

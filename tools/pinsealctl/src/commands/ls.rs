@@ -5,7 +5,7 @@
 use crate::{
     exit::{Exit, Failure, Result},
     output::{Output, numbers, words},
-    proc::{self, Descriptor, MemfdInfo, ObjectInfo},
+    proc::{self, Descriptor, Found, MemfdInfo, ObjectInfo, Scan},
     target::Target,
     units::{counted, human_size},
 };
@@ -41,6 +41,8 @@ struct Document {
     #[serde(skip_serializing_if = "Option::is_none")]
     memfds: Option<Vec<MemfdLine>>,
     hidden_processes: u64,
+    /// `/proc` may hide more.
+    hidepid: bool,
 }
 
 #[derive(Serialize)]
@@ -71,23 +73,23 @@ struct MemfdLine {
 }
 
 pub(crate) fn run(args: &Args, output: &mut Output) -> Result<Exit> {
-    let scan = proc::scan(args.pid, |target| look(args, target))
-        .map_err(|error| Failure::of("/proc", &error))?;
+    let scan = proc::scan(args.pid, |target| look(args, target))?;
     if scan.found.is_empty() && !args.memfds {
         // An empty list of what cannot exist would mislead.
         Object::new(0).map_err(|error| Failure::of_device(&error))?;
     }
     let (mut objects, mut memfds) = (Vec::new(), Vec::new());
-    for (target, shown) in &scan.found {
-        match shown {
-            Shown::Object(info) => objects.push(object_line(*target, info)),
-            Shown::Memfd(info) => memfds.push(memfd_line(*target, info)),
+    for found in &scan.found {
+        match &found.what {
+            Shown::Object(info) => objects.push(object_line(found, info)),
+            Shown::Memfd(info) => memfds.push(memfd_line(found, info)),
         }
     }
     let document = Document {
         objects,
         memfds: args.memfds.then_some(memfds),
         hidden_processes: scan.hidden,
+        hidepid: scan.hidepid,
     };
     output.show(&document, |output| {
         let columns = [
@@ -104,29 +106,29 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Result<Exit> {
         ];
         let rows: Vec<_> = scan.found.iter().map(row).collect();
         output.table(columns, &rows)?;
-        say_hidden(scan.hidden);
+        say_hidden(&scan);
         Ok(())
     })?;
     Ok(Exit::Done)
 }
 
-fn look(args: &Args, target: Target) -> Option<Shown> {
-    match Descriptor::of(target) {
+fn look(args: &Args, target: Target) -> Result<Option<Shown>> {
+    Ok(match Descriptor::of(target) {
         Some(Descriptor::Object(info)) => args
             .object
             .is_none_or(|number| number == info.object)
             .then_some(Shown::Object(info)),
         Some(Descriptor::Handle(_)) => None,
-        None if args.memfds => MemfdInfo::of(target).map(Shown::Memfd),
+        None if args.memfds => MemfdInfo::of(target)?.map(Shown::Memfd),
         None => None,
-    }
+    })
 }
 
-fn object_line(target: Target, info: &ObjectInfo) -> ObjectLine {
+fn object_line(found: &Found<Shown>, info: &ObjectInfo) -> ObjectLine {
     ObjectLine {
-        pid: target.pid,
-        fd: target.fd,
-        command: proc::command(target.pid),
+        pid: found.target.pid,
+        fd: found.target.fd,
+        command: found.command.clone(),
         object: info.object,
         memory: info.memory,
         size: info.size,
@@ -139,11 +141,11 @@ fn object_line(target: Target, info: &ObjectInfo) -> ObjectLine {
     }
 }
 
-fn memfd_line(target: Target, info: &MemfdInfo) -> MemfdLine {
+fn memfd_line(found: &Found<Shown>, info: &MemfdInfo) -> MemfdLine {
     MemfdLine {
-        pid: target.pid,
-        fd: target.fd,
-        command: proc::command(target.pid),
+        pid: found.target.pid,
+        fd: found.target.fd,
+        command: found.command.clone(),
         memory: info.memory,
         size: info.size,
         seals: info.seals.names().collect(),
@@ -151,9 +153,9 @@ fn memfd_line(target: Target, info: &MemfdInfo) -> MemfdLine {
     }
 }
 
-fn row((target, shown): &(Target, Shown)) -> [String; 10] {
+fn row(found: &Found<Shown>) -> [String; 10] {
     let none = || "-".to_owned();
-    let (object, size, seals, [pins, leases, waiters], name) = match shown {
+    let (object, size, seals, [pins, leases, waiters], name) = match &found.what {
         Shown::Object(info) => (
             info.object.to_string(),
             info.size,
@@ -173,25 +175,28 @@ fn row((target, shown): &(Target, Shown)) -> [String; 10] {
         ),
     };
     [
-        target.pid.to_string(),
-        target.fd.to_string(),
+        found.target.pid.to_string(),
+        found.target.fd.to_string(),
         object,
         human_size(size),
         seals,
         pins,
         leases,
         waiters,
-        proc::command(target.pid),
+        found.command.clone(),
         name.clone(),
     ]
 }
 
 /// Says that a list may lack something.
-pub(super) fn say_hidden(processes: u64) {
-    if processes > 0 {
+pub(super) fn say_hidden<T>(scan: &Scan<T>) {
+    if scan.hidden > 0 {
         anstream::eprintln!(
             "pinsealctl: {} may not be looked into; root sees all",
-            counted(processes, "process", "processes")
+            counted(scan.hidden, "process", "processes")
         );
+    }
+    if scan.hidepid {
+        anstream::eprintln!("pinsealctl: /proc hides processes (hidepid); root sees all");
     }
 }

@@ -5,7 +5,7 @@
 use crate::{
     exit::{Exit, Result},
     output::{Output, words},
-    proc, progress,
+    progress,
     target::Target,
     units::{counted, human_size},
     who::{self, Findings, Holder, Kind, Process, Sure, Unexplained, Via},
@@ -123,19 +123,28 @@ fn document(target: Target, findings: &Findings) -> Document {
         seals: memory.seals.names().collect(),
         pinned_pages: pins.map(|pins| pins.pinned_pages),
         dma_pinned_pages: pins.map(|pins| pins.dma_pinned_pages),
-        holders: findings.holders.iter().map(line).collect(),
+        holders: findings
+            .holders
+            .iter()
+            .map(|holder| line(findings, holder))
+            .collect(),
         unexplained: findings.unexplained.iter().map(unexplained_line).collect(),
         unknown: findings.unknown.clone(),
     }
 }
 
-fn line(holder: &Holder) -> HolderLine {
+fn line(findings: &Findings, holder: &Holder) -> HolderLine {
+    let process_line = |process: &Process| ProcessLine {
+        pid: process.pid,
+        command: findings.command(process.pid),
+        via: process.via.clone(),
+    };
     HolderLine {
         kind: holder.kind.clone(),
         sure: holder.sure,
         stops_seal: holder.kind.stops_seal(),
         pages: holder.pages.iter().map(Pages::from).collect(),
-        processes: holder.processes.iter().map(ProcessLine::from).collect(),
+        processes: holder.processes.iter().map(process_line).collect(),
         help: holder.help(),
     }
 }
@@ -146,16 +155,6 @@ fn unexplained_line(unexplained: &Unexplained) -> UnexplainedLine {
         pins: unexplained.pins,
         plain: unexplained.plain,
         hint: unexplained.hint,
-    }
-}
-
-impl From<&Process> for ProcessLine {
-    fn from(process: &Process) -> Self {
-        Self {
-            pid: process.pid,
-            command: proc::command(process.pid),
-            via: process.via.clone(),
-        }
     }
 }
 

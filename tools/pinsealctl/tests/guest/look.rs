@@ -139,6 +139,15 @@ fn ls_lists_memfds_when_asked() {
 }
 
 #[test]
+fn names_are_any_bytes() {
+    let memfd = memfd_create(c"a\xffb", MemfdFlags::empty()).unwrap();
+    let own = json(0, &["ls", "--pid", &own_pid(), "--memfds"]);
+    let memfds = own["memfds"].as_array().unwrap();
+    let line = memfds.iter().find(|line| line["fd"] == memfd.as_raw_fd());
+    assert_eq!(line.unwrap()["name"], "a\u{fffd}b");
+}
+
+#[test]
 fn an_object_made_as_a_memfd_is_an_object() {
     let object = Options::new().memfd(Memfd::default()).create().unwrap();
     let own = json(0, &["ls", "--pid", &own_pid(), "--memfds"]);

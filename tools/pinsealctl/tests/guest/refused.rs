@@ -2,7 +2,7 @@
 
 //! No device, and no permission.
 
-use crate::support::{Ended, assert_says, command, ctl, filled, run, target, until};
+use crate::support::{Ended, assert_says, command, ctl, filled, json, run, target, until};
 use rustix::{
     fs::{CWD, FileType, MemfdFlags, Mode, OFlags, memfd_create, mknodat},
     mount::{MountFlags, MountPropagationFlags, mount, mount_bind, mount_change},
@@ -186,6 +186,31 @@ fn a_trace_without_the_module_is_69() {
     );
     drop(unloaded);
     ctl(0, TRACE);
+}
+
+/// Mounts a `/proc` that shows no processes of other users.
+pub(crate) fn hide_processes() {
+    own_mounts();
+    let options = c"hidepid=invisible";
+    mount("proc", "/proc", "proc", MountFlags::empty(), Some(options)).unwrap();
+}
+
+#[test]
+fn what_proc_hides_is_said() {
+    assert_eq!(json(0, &["ls"])["hidepid"], false);
+    hide_processes();
+    let ended = as_nobody(&["ls"]);
+    assert_eq!(ended.code, 0, "{ended:?}");
+    assert_says(&ended.err, "/proc hides processes");
+}
+
+/// A child has a number of another PID namespace than that of `/proc`.
+#[test]
+fn a_strange_proc_is_said() {
+    // SAFETY: no other thread depends on the namespace of this one's children.
+    unsafe { unshare_unsafe(UnshareFlags::NEWPID) }.unwrap();
+    let said = ctl(0, &["ls"]).err;
+    assert_says(&said, "/proc is that of another PID namespace");
 }
 
 #[test]

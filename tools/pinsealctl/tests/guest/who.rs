@@ -4,7 +4,7 @@
 
 use crate::{
     holder::{self, Holder, Kept, number},
-    refused::{make_device, no_device, own_mounts},
+    refused::{hide_processes, make_device, no_device, own_mounts},
     support::{LONG, assert_says, ctl, document, filled, json, page, run, target, until},
 };
 use pinseal::{Look, Options};
@@ -765,6 +765,18 @@ fn without_privileges_it_says_what_it_cannot_know() {
     let found = who_as_nobody(&child);
     assert_eq!(only(&found, "pipe")["sure"], "candidate");
     assert!(of_kind(&found, "io-uring").is_empty(), "{found:#}");
+}
+
+#[test]
+fn it_says_that_proc_hides_processes() {
+    let child = of_nobody(|_| Box::new(()));
+    assert!(
+        !who_as_nobody(&child)["unknown"]
+            .to_string()
+            .contains("hidepid")
+    );
+    hide_processes();
+    assert_does_not_know(&who_as_nobody(&child), "hidepid");
 }
 
 /// As on a kernel without BTF, for root.
