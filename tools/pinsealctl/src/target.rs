@@ -89,9 +89,11 @@ impl Target {
             Ok(object) => return Ok(Memory::Object(object)),
             Err(refused) => refused,
         };
-        Look::new(refused.into_fd())
-            .map(Memory::Other)
-            .map_err(|error| self.refused(&error))
+        let fd = refused.into_fd();
+        match Look::new(&fd) {
+            Ok(look) => Ok(Memory::Other(look, fd)),
+            Err(error) => Err(self.refused(&error)),
+        }
     }
 
     /// An object with the memory of the descriptor, to be sealed.
@@ -158,29 +160,37 @@ impl Target {
 /// Memory that can be looked at.
 pub(crate) enum Memory {
     Object(Object),
-    /// A memfd, or a file of tmpfs.
-    Other(Look),
+    /// A memfd, or a file of tmpfs: its descriptor.
+    Other(Look, OwnedFd),
 }
 
 impl Memory {
+    /// The descriptor, as this process has it.
+    pub(crate) fn own(&self) -> Target {
+        match self {
+            Self::Object(object) => Target::own(object),
+            Self::Other(_, fd) => Target::own(fd),
+        }
+    }
+
     pub(crate) fn info(&self) -> io::Result<Info> {
         match self {
             Self::Object(object) => object.info(),
-            Self::Other(look) => look.info(),
+            Self::Other(look, _) => look.info(),
         }
     }
 
     pub(crate) fn seals(&self) -> io::Result<Seals> {
         match self {
             Self::Object(object) => object.seals(),
-            Self::Other(look) => look.seals(),
+            Self::Other(look, _) => look.seals(),
         }
     }
 
     pub(crate) fn pins(&self, pages: Range<u64>) -> io::Result<Pins> {
         match self {
             Self::Object(object) => object.pins_of(pages),
-            Self::Other(look) => look.pins_of(pages),
+            Self::Other(look, _) => look.pins_of(pages),
         }
     }
 }

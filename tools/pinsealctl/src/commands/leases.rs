@@ -50,8 +50,8 @@ struct Line {
 
 pub(crate) fn run(args: &Args, output: &mut Output) -> Result<Exit> {
     // This says why, if it is no object that may be looked at.
-    args.target.open()?;
-    let Some(Descriptor::Object(info)) = Descriptor::of(args.target) else {
+    let fd = args.target.open()?;
+    let Some(Descriptor::Object(info)) = Descriptor::of(Target::own(&fd)) else {
         return Err(Failure::new(
             Exit::System,
             format!(

@@ -10,7 +10,6 @@ use crate::{
     units::{counted, human_size},
 };
 use serde::Serialize;
-use std::fs;
 
 /// One object, or any memfd
 #[derive(clap::Args)]
@@ -53,20 +52,20 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Result<Exit> {
     let failed = |error| Failure::of(args.target, &error);
 
     let memory = args.target.memory()?;
+    let command = proc::command(pid);
     let info = memory.info().map_err(failed)?;
     let seals = memory.seals().map_err(failed)?;
     let pins = memory.pins(0..u64::MAX).map_err(failed)?;
-    let link = fs::read_link(format!("/proc/{pid}/fd/{fd}"))
-        .map(|link| link.to_string_lossy().into_owned())
-        .unwrap_or_default();
-    let command = proc::command(pid);
-    let details = match Descriptor::of(args.target) {
+    // The process may have something else under that number by now.
+    let own = memory.own();
+    let link = proc::link(own);
+    let details = match Descriptor::of(own) {
         Some(Descriptor::Object(details)) => Some(details),
         _ => None,
     };
     let kind = match memory {
         Memory::Object(_) => "object",
-        Memory::Other(_) => "memory",
+        Memory::Other(..) => "memory",
     };
     let document = Document {
         pid,

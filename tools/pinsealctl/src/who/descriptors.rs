@@ -54,7 +54,7 @@ pub(super) fn of(pid: i32, memory: Identity) -> io::Result<Vec<Descriptor>> {
 
 /// `None` if the descriptor has nothing to do with the memory, or is gone.
 fn kind(pid: i32, fd: i32, memory: Identity) -> Option<Kind> {
-    let link = process::link(pid, fd)?;
+    let link = proc::link(Target { pid, fd });
     match link.split_once(':') {
         Some(("pipe", _)) => Some(Kind::Pipe),
         Some(("socket", _)) => Some(Kind::Socket),

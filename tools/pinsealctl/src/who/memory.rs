@@ -2,10 +2,9 @@
 
 //! The memory that is asked about: a memfd, a file of tmpfs, or that of an object of `/dev/pinseal`.
 
-use super::process;
 use crate::{
     exit::{Exit, Failure, Result},
-    proc::{Descriptor, ObjectInfo},
+    proc::{self, Descriptor, ObjectInfo},
     target::Target,
 };
 use pinseal::{Look, Object, Pins, Seals};
@@ -73,7 +72,7 @@ impl Memory {
             Failure::new(Exit::System, message)
         })?;
         let stat = fstat(file).map_err(|errno| Failure::of(target, &errno.into()))?;
-        let link = process::link(target.pid, target.fd).unwrap_or_default();
+        let link = proc::link(Target::own(file));
         let pages = match Look::new(file) {
             Ok(look) => Pages::Look(look),
             // EACCES is that of the device.
@@ -93,7 +92,7 @@ impl Memory {
 
     fn of_object(target: Target, object: Object) -> Result<Self> {
         let failed = |error: io::Error| Failure::of(target, &error);
-        let found = match Descriptor::of(target) {
+        let found = match Descriptor::of(Target::own(&object)) {
             Some(Descriptor::Object(info)) => Identity::of_object(&info).map(|its| (its, info)),
             _ => None,
         };

@@ -34,12 +34,6 @@ pub(super) fn path(pid: i32, name: &str) -> PathBuf {
     PathBuf::from(format!("/proc/{pid}/{name}"))
 }
 
-/// What a descriptor is called.
-pub(super) fn link(pid: i32, fd: i32) -> Option<String> {
-    let link = fs::read_link(path(pid, &format!("fd/{fd}"))).ok()?;
-    Some(link.to_string_lossy().into_owned())
-}
-
 /// What the fdinfo of a descriptor says: lines "NAME: VALUE".
 #[derive(Debug)]
 pub(super) struct FdInfo(String);
