@@ -10,7 +10,8 @@ use crate::{
     proc::{self, HandleInfo},
     target::Target,
 };
-use std::{fs, io, ops::Range, os::unix::fs::MetadataExt};
+use rustix::fs::{AtFlags, CWD, StatxFlags, statx};
+use std::{io, ops::Range};
 
 /// A registered buffer of a ring.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,21 +74,42 @@ fn kind(pid: i32, fd: i32, memory: Identity) -> Option<Kind> {
 }
 
 fn memory_kind(pid: i32, fd: i32, memory: Identity) -> Option<Kind> {
-    let object = || match proc::Descriptor::of(Target { pid, fd })? {
-        proc::Descriptor::Object(object) => Some(object),
-        proc::Descriptor::Handle(_) => None,
+    let info = FdInfo::of(pid, fd)?;
+    let object = match info.value("object").is_some() {
+        true => proc::Descriptor::of(Target { pid, fd }),
+        false => None,
     };
-    let stat = fs::metadata(process::path(pid, &format!("fd/{fd}"))).ok()?;
-    let object = match Identity::of(stat.dev(), stat.ino()) == memory {
-        true => object().map(|object| object.object),
-        // Of the device, any descriptor has the same inode.
-        false => {
-            let object = object()?;
-            Some((Identity::of_object(&object)? == memory).then_some(object.object)?)
+    // Of the device, any descriptor has the same inode.
+    let object = match object {
+        Some(proc::Descriptor::Handle(_)) => return None,
+        Some(proc::Descriptor::Object(object)) if Identity::of_object(&object) == Some(memory) => {
+            Some(object.object)
         }
+        _ if is_file_of(pid, fd, &info, memory) => None,
+        _ => return None,
     };
-    let writable = FdInfo::of(pid, fd)?.is_writable();
-    Some(Kind::Memory { object, writable })
+    Some(Kind::Memory {
+        object,
+        writable: info.is_writable(),
+    })
+}
+
+/// Files of a network are not asked about: their server may not answer.
+fn is_file_of(pid: i32, fd: i32, info: &FdInfo, memory: Identity) -> bool {
+    let identity = || {
+        let path = process::path(pid, &format!("fd/{fd}"));
+        let stat = statx(CWD, path, AtFlags::STATX_DONT_SYNC, StatxFlags::INO).ok()?;
+        Some(Identity {
+            major: stat.stx_dev_major,
+            minor: stat.stx_dev_minor,
+            ino: stat.stx_ino,
+        })
+    };
+    // Before Linux 5.14, fdinfo has no inode number.
+    let may_be = info
+        .value("ino")
+        .is_none_or(|ino| ino.parse() == Ok(memory.ino));
+    may_be && identity() == Some(memory)
 }
 
 /// "UserBufs: NUMBER", and a line "SLOT: ADDRESS/LENGTH" for each buffer. `None` if the ring is busy: then
