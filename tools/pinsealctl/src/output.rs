@@ -56,7 +56,8 @@ impl Output {
             false => serde_json::to_string_pretty(document),
         };
         let text = text.map_err(|error| Failure::of_output(&error.into()))?;
-        self.print(format_args!("{text}\n"))
+        // A stream that removes escape sequences would change the text.
+        writeln!(io::stdout(), "{}", escaped(&text)).map_err(|error| Failure::of_output(&error))
     }
 
     fn print(&mut self, text: fmt::Arguments<'_>) -> Result<()> {
@@ -148,6 +149,18 @@ fn aligned(columns: &[Column], widths: &[usize], cells: &[String]) -> String {
     cells.join(GAP).trim_end().to_owned()
 }
 
+/// JSON without the control characters that serde_json leaves as they are: U+009B is one that terminals
+/// obey.
+fn escaped(json: &str) -> String {
+    json.chars().fold(String::new(), |mut text, c| {
+        match c {
+            '\u{7f}'..='\u{9f}' => text += &format!("\\u{:04x}", u32::from(c)),
+            _ => text.push(c),
+        }
+        text
+    })
+}
+
 /// Without control characters, which names of others may have.
 pub(crate) fn clean(text: &str) -> String {
     text.replace(char::is_control, "?")
@@ -166,6 +179,10 @@ mod tests {
 
     #[test]
     fn names_of_others_do_not_control_the_terminal() {
-        assert_eq!(clean("a\x1b[2Jb\n"), "a?[2Jb?");
+        assert_eq!(clean("a\x1b[2Jb\n\u{9b}"), "a?[2Jb??");
+        let json = serde_json::to_string("é\x1b\x7f\u{9b}2J").unwrap();
+        assert_eq!(escaped(&json), r#""é\u001b\u007f\u009b2J""#);
+        let name: String = serde_json::from_str(&escaped(&json)).unwrap();
+        assert_eq!(name, "é\x1b\x7f\u{9b}2J");
     }
 }
