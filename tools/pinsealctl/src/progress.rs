@@ -2,6 +2,7 @@
 
 //! A line on the terminal that tells what a command is at, and is written over.
 
+use rustix::termios::tcgetwinsize;
 use std::{
     fmt,
     io::{IsTerminal, stderr},
@@ -32,6 +33,12 @@ impl Line {
 
     pub(crate) fn show(&self, what: impl fmt::Display) {
         if self.is_terminal && self.start.elapsed() >= self.quiet {
+            // What does not fit would begin another row, which is not written over.
+            let width = tcgetwinsize(stderr()).map_or(0, |size| usize::from(size.ws_col));
+            let mut what = what.to_string();
+            if let Some((end, _)) = what.char_indices().nth(width).filter(|_| width > 0) {
+                what.truncate(end);
+            }
             eprint!("\r\x1b[K{what}");
         }
     }

@@ -6,6 +6,7 @@ use crate::support::{LONG, assert_says, command, ctl, fdinfo, filled, target, un
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt},
+    termios::{Winsize, tcsetwinsize},
 };
 use std::{
     fs::File,
@@ -79,6 +80,29 @@ fn progress_is_shown() {
     assert_says(&read_until(&ours, "page 2 is in use"), "waiting: ");
     drop(pin);
     assert!(child.wait().unwrap().success());
+}
+
+#[test]
+fn progress_is_one_row() {
+    let object = filled(4);
+    let pin = object.pin(2..3).take().unwrap();
+    let (ours, theirs) = terminal();
+    let size = Winsize {
+        ws_row: 24,
+        ws_col: 20,
+        ws_xpixel: 0,
+        ws_ypixel: 0,
+    };
+    tcsetwinsize(&theirs, size).unwrap();
+    let mut command = command(&["seal", "--timeout", "60s", &target(&object)]);
+    command.stderr(Stdio::from(theirs));
+    let mut child = command.spawn().unwrap();
+    let text = read_until(&ours, "waiting: ") + &read_until(&ours, "waiting: ");
+    drop(pin);
+    assert!(child.wait().unwrap().success());
+    let rows = text.split("\r\x1b[K");
+    assert!(rows.clone().all(|row| row.len() <= 20), "{text:?}");
+    assert!(rows.clone().any(|row| row.len() == 20), "{text:?}");
 }
 
 /// An emulated kernel takes longer to check the BPF programs.
