@@ -5,7 +5,10 @@
 mod event;
 mod instance;
 
-use self::{event::Event, instance::Instance};
+use self::{
+    event::{Event, is_lost},
+    instance::Instance,
+};
 use crate::{
     exit::{Exit, Result},
     output::Output,
@@ -45,11 +48,13 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Result<Exit> {
     output.line_by_line();
     let mut exit = None;
     loop {
-        for event in instance
-            .read()?
-            .iter()
-            .filter_map(|line| Event::parse(line))
-        {
+        for line in instance.read()? {
+            let Some(event) = Event::parse(&line) else {
+                if is_lost(&line) {
+                    anstream::eprintln!("pinsealctl: {line}");
+                }
+                continue;
+            };
             if args.object.is_some_and(|object| object != event.object) {
                 continue;
             }

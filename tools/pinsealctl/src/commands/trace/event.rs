@@ -77,12 +77,17 @@ impl Event {
     }
 }
 
+/// Whether the kernel says that events were lost: "CPU:1 [LOST 12 EVENTS]".
+pub(super) fn is_lost(line: &str) -> bool {
+    line.starts_with("CPU:") && line.ends_with("EVENTS]")
+}
+
 impl Value {
     fn decode(event: &str, field: &str, text: &str) -> Option<Self> {
-        let number: i64 = match text.strip_prefix("0x") {
-            Some(digits) => i64::from_str_radix(digits, 16).ok()?,
-            // A time may be as long as it likes.
-            None => text.parse::<i64>().unwrap_or(i64::MAX),
+        // Of 64 bits, with a sign or without.
+        let number: i128 = match text.strip_prefix("0x") {
+            Some(digits) => i128::from_str_radix(digits, 16).ok()?,
+            None => text.parse().ok()?,
         };
         Some(match field {
             "seals" => Self::Names(Seals::from_bits(number as u32).names().collect()),
@@ -176,6 +181,13 @@ mod tests {
     }
 
     #[test]
+    fn times_have_64_bits() {
+        let shown =
+            shown("x-1 [000] .... 1.0: pinseal_pin: object=1 grace_ns=18446744073709551615");
+        assert!(shown.ends_with("grace=18446744073.710s"), "{shown}");
+    }
+
+    #[test]
     fn an_error_is_named() {
         let shown = shown("x-1 [000] .... 1.0: pinseal_seal_end: object=1 outcome=-1");
         assert!(shown.contains("Operation not permitted"), "{shown}");
@@ -199,6 +211,7 @@ mod tests {
             "x-1 [000] .... 1.0: sched_switch: a=1",
         ] {
             assert_eq!(Event::parse(line), None, "{line}");
+            assert_eq!(is_lost(line), line.contains("LOST"), "{line}");
         }
     }
 
