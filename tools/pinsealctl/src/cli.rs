@@ -7,8 +7,8 @@ use clap::Parser;
 
 /// Looks at shared memory of /dev/pinseal, makes it, and seals it
 ///
-/// PID:FD names descriptor FD of process PID. To look at descriptors of other users' processes takes
-/// root.
+/// PID:FD names descriptor FD of process PID, or of the thread with that number. To look at descriptors
+/// of other users' processes takes root.
 #[derive(Parser)]
 #[command(name = "pinsealctl", version, max_term_width = 100, after_help = EXIT_CODES)]
 pub(crate) struct Cli {
@@ -33,5 +33,8 @@ Exit codes:
   69   there is no /dev/pinseal, or no trace events of it
   77   not permitted
   130  interrupted
+
+With --json, a command that fails prints nothing but a line on the standard error output; seal prints
+why it has not sealed, and doctor what cannot be used.
 
 Colours are for terminals only, and not with NO_COLOR in the environment.";
