@@ -22,7 +22,7 @@ use std::{
     fs::{self, File},
     io::{IoSlice, Read, Write},
     mem::MaybeUninit,
-    net::{TcpListener, TcpStream},
+    net::{TcpListener, TcpStream, UdpSocket},
     ops::Range,
     panic::{AssertUnwindSafe, catch_unwind},
     process, ptr, thread,
@@ -316,16 +316,51 @@ pub(crate) fn tcp_sockets(memory: impl AsFd, pages: &Range<u64>) -> (TcpStream, 
 /// The same, but the receiver drops what arrives: the pages wait to be acknowledged.
 pub(crate) fn tcp_unacknowledged(memory: impl AsFd, pages: &Range<u64>) -> (TcpStream, TcpStream) {
     let (receiver, sender) = tcp_connection();
-    // A filter of one instruction: return 0.
-    let mut filter = libc::sock_filter {
-        code: 6,
-        jt: 0,
-        jf: 0,
-        k: 0,
-    };
+    drop_short(&receiver, u32::MAX);
+    // A segment for each page.
+    sender.set_nodelay(true).unwrap();
+    for page in pages.clone() {
+        send(&memory, &sender, &(page..page + 1));
+    }
+    (receiver, sender)
+}
+
+/// The same, but the receiver has dropped the byte before the pages.
+pub(crate) fn tcp_out_of_order(memory: impl AsFd, pages: &Range<u64>) -> (TcpStream, TcpStream) {
+    let (receiver, mut sender) = tcp_connection();
+    drop_short(&receiver, 1000);
+    sender.set_nodelay(true).unwrap();
+    sender.write_all(b"x").unwrap();
+    send(&memory, &sender, pages);
+    (receiver, sender)
+}
+
+/// The same with UDP, but the receiver has read a packet before that of the pages.
+pub(crate) fn udp_sockets(memory: impl AsFd, pages: &Range<u64>) -> (UdpSocket, UdpSocket) {
+    own_network();
+    let [receiver, sender] = [(); 2].map(|()| UdpSocket::bind("127.0.0.1:0").unwrap());
+    sender.connect(receiver.local_addr().unwrap()).unwrap();
+    sender.send(b"x").unwrap();
+    send(&memory, &sender, pages);
+    receiver.recv(&mut [0]).unwrap();
+    (receiver, sender)
+}
+
+/// Lets a socket drop packets that are shorter.
+fn drop_short(receiver: &TcpStream, len: u32) {
+    let instruction = |code, jf, k| libc::sock_filter { code, jt: 0, jf, k };
+    let mut filter = [
+        // The packet's length.
+        instruction(0x80, 0, 0),
+        // Jump if greater or equal.
+        instruction(0x35, 1, len),
+        // Return.
+        instruction(6, 0, u32::MAX),
+        instruction(6, 0, 0),
+    ];
     let program = libc::sock_fprog {
-        len: 1,
-        filter: &mut filter,
+        len: 4,
+        filter: filter.as_mut_ptr(),
     };
     // SAFETY: the argument is as the option has it.
     let failed = unsafe {
@@ -338,12 +373,6 @@ pub(crate) fn tcp_unacknowledged(memory: impl AsFd, pages: &Range<u64>) -> (TcpS
         )
     };
     assert_eq!(failed, 0);
-    // A segment for each page.
-    sender.set_nodelay(true).unwrap();
-    for page in pages.clone() {
-        send(&memory, &sender, &(page..page + 1));
-    }
-    (receiver, sender)
 }
 
 fn tcp_connection() -> (TcpStream, TcpStream) {

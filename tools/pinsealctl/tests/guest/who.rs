@@ -407,6 +407,30 @@ fn socket_queues_are_named() {
     let found = json(0, &["who", &target(&memory)]);
     let sender = only(&found, "socket");
     assert_exact(&found, &sender, HELD, child.pid, &fd(&child));
+    drop(child);
+
+    let memory = memfd();
+    let child = held(&memory, |memory| {
+        let (receiver, sender) = holder::tcp_out_of_order(memory, &HELD);
+        (number(&receiver), Box::new((receiver, sender)))
+    });
+    let found = json(0, &["who", &target(&memory)]);
+    let sockets = of_kind(&found, "socket");
+    let receiver = sockets
+        .iter()
+        .find(|socket| socket["processes"][0]["fd"] == child.said);
+    let receiver = receiver.unwrap_or_else(|| panic!("{found:#}"));
+    assert_exact(&found, receiver, HELD, child.pid, &fd(&child));
+    drop(child);
+
+    let memory = memfd();
+    let child = held(&memory, |memory| {
+        let (receiver, sender) = holder::udp_sockets(memory, &HELD);
+        (number(&receiver), Box::new((receiver, sender)))
+    });
+    let found = json(0, &["who", &target(&memory)]);
+    let receiver = only(&found, "socket");
+    assert_exact(&found, &receiver, HELD, child.pid, &fd(&child));
 }
 
 /// Exact also without BPF.

@@ -206,6 +206,14 @@ struct sock {
 	__u16 sk_type;
 };
 
+struct tcp_sock {
+	struct rb_root out_of_order_queue;
+};
+
+struct udp_sock {
+	struct sk_buff_head reader_queue;
+};
+
 struct socket {
 	struct sock *sk;
 };

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /*
- * The pages in the queues of a socket: what waits to be received, to be sent, and for TCP to be
- * acknowledged.
+ * The pages in the queues of a socket: what waits to be received, to be sent, for TCP to be acknowledged,
+ * or for what comes before it; for UDP, what a reader has taken over from those who send.
  */
 #ifndef SOCKET_H
 #define SOCKET_H
@@ -11,7 +11,9 @@
 #define AF_INET		2
 #define AF_INET6	10
 #define SOCK_STREAM	1
+#define SOCK_DGRAM	2
 #define IPPROTO_TCP	6
+#define IPPROTO_UDP	17
 
 /* Limits of what is read while others change it: the length of a queue, and the height of its tree. */
 #define MOST_BUFFERS	(1 << 17)
@@ -127,12 +129,12 @@ __noinline bool look_at_tree(__u64 address)
 	return true;
 }
 
-static __always_inline bool is_tcp(struct sock *sock)
+static __always_inline bool is_inet(struct sock *sock, __u16 type, __u16 protocol)
 {
 	__u16 family = BPF_CORE_READ(sock, __sk_common.skc_family);
 
-	return (family == AF_INET || family == AF_INET6) && BPF_CORE_READ(sock, sk_type) == SOCK_STREAM &&
-	       BPF_CORE_READ(sock, sk_protocol) == IPPROTO_TCP;
+	return (family == AF_INET || family == AF_INET6) && BPF_CORE_READ(sock, sk_type) == type &&
+	       BPF_CORE_READ(sock, sk_protocol) == protocol;
 }
 
 __noinline __u64 look_at_socket(__u64 address)
@@ -140,9 +142,12 @@ __noinline __u64 look_at_socket(__u64 address)
 	struct sock *sock = (void *)address;
 
 	begin_owner(KIND_SOCKET, address);
-	if (look_at_queue((__u64)&sock->sk_receive_queue) && look_at_queue((__u64)&sock->sk_write_queue) &&
-	    is_tcp(sock))
-		look_at_tree((__u64)&sock->tcp_rtx_queue);
+	if (!look_at_queue((__u64)&sock->sk_receive_queue) || !look_at_queue((__u64)&sock->sk_write_queue))
+		return end_owner();
+	if (is_inet(sock, SOCK_STREAM, IPPROTO_TCP) && look_at_tree((__u64)&sock->tcp_rtx_queue))
+		look_at_tree((__u64)&((struct tcp_sock *)sock)->out_of_order_queue);
+	else if (is_inet(sock, SOCK_DGRAM, IPPROTO_UDP))
+		look_at_queue((__u64)&((struct udp_sock *)sock)->reader_queue);
 	return end_owner();
 }
 
