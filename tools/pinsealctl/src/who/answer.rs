@@ -21,6 +21,9 @@ pub(super) struct Owner {
     address: u64,
 }
 
+/// The slot of a ring's own memory.
+pub(super) const SLOT_RING: u64 = u64::MAX;
+
 /// Pages that an owner holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Hold {
@@ -28,7 +31,7 @@ pub(super) struct Hold {
     pub(super) pages: Range<u64>,
     /// The references: as many as pages, or one for all of them.
     pub(super) references: u32,
-    /// The registered buffer of a ring.
+    /// The registered buffer of a ring, or [`SLOT_RING`].
     pub(super) slot: u64,
     /// The same for references that several owners share.
     pub(super) shared: u64,

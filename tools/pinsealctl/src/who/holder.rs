@@ -46,6 +46,8 @@ pub(crate) enum Kind {
     IoUring {
         buffer: Option<u64>,
     },
+    /// The queues of a ring, or its registered memory.
+    IoUringMemory,
     Udmabuf,
     PinHandle {
         leased: bool,
@@ -74,6 +76,7 @@ impl fmt::Display for Kind {
                 buffer: Some(number),
             } => write!(f, "io_uring registered buffer {number}"),
             Self::IoUring { buffer: None } => f.write_str("io_uring registered buffers"),
+            Self::IoUringMemory => f.write_str("io_uring ring memory"),
             Self::Udmabuf => f.write_str("udmabuf"),
             Self::PinHandle { leased: false } => f.write_str("pin handle"),
             Self::PinHandle { leased: true } => f.write_str("leased pin handle"),
@@ -109,6 +112,8 @@ impl Kind {
             Self::Mapping { .. } => "unmap it, or seal with --wait-mapped",
             Self::IoUring { .. } if !isolates => "unregister the buffer",
             Self::IoUring { .. } => "unregister the buffer, or seal with --isolate",
+            // With copies in its place, the ring would not work.
+            Self::IoUringMemory => "close the ring everywhere",
             Self::Udmabuf if !isolates => "close the dma-buf everywhere",
             Self::Udmabuf => "close the dma-buf everywhere, or seal with --isolate",
             Self::PinHandle { leased: true } => "seal with --revoke, or close the handle",

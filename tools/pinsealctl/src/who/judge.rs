@@ -4,7 +4,7 @@
 //! that none of them explains.
 
 use super::{
-    answer::{Answer, Hold, Owner, OwnerKind, Place},
+    answer::{Answer, Hold, Owner, OwnerKind, Place, SLOT_RING},
     descriptors::{self, Buffer, Descriptor},
     holder::{Holder, Kind, Process, Sure, Via},
     mappings::Mapping,
@@ -223,6 +223,7 @@ impl<'a> Judge<'a> {
                 holds.into_iter().map(|hold| hold.pages.clone()).collect();
             pages.sort_by_key(|pages| pages.start);
             let kind = match owner.kind {
+                OwnerKind::Ring if slot == SLOT_RING => Kind::IoUringMemory,
                 OwnerKind::Ring => Kind::IoUring { buffer: Some(slot) },
                 OwnerKind::Pipe => Kind::Pipe,
                 OwnerKind::Udmabuf => Kind::Udmabuf,

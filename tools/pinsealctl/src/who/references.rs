@@ -175,13 +175,13 @@ fn hint(folio: &Folio) -> &'static str {
     if folio.pins > 0 && has(FolioFlags::HANDLE) {
         "a pin handle that no process seen here has"
     } else if folio.pins > 0 {
-        "direct I/O under way, which ends by itself, or a driver: RDMA, VFIO, a GPU"
+        "direct I/O under way, or what stays: an io_uring's own ring memory, AF_XDP, RDMA, VFIO, a GPU"
     } else if has(FolioFlags::WRITEBACK) || has(FolioFlags::SWAPCACHE) {
         "on its way to or from swap: goes by itself"
     } else if has(FolioFlags::OFF_LRU) {
         "an LRU batch, or a task that moves the page: goes by itself"
     } else {
-        "a read or write under way, which ends by itself, or a packet of a network device"
+        "a read or write under way, a pipe or socket that no process has as a descriptor, or a packet"
     }
 }
 

@@ -7,7 +7,10 @@ use pinseal::Options;
 use rustix::{
     fd::{AsFd, AsRawFd, FromRawFd, OwnedFd},
     fs::{OFlags, SealFlags, fcntl_add_seals, open, sendfile},
-    io_uring::{IoringRegisterOp, io_uring_params, io_uring_register, io_uring_setup, iovec},
+    io_uring::{
+        IoringRegisterOp, IoringSetupFlags, io_uring_params, io_uring_register, io_uring_setup,
+        iovec,
+    },
     mm::{MapFlags, ProtFlags, mmap, mmap_anonymous, munmap},
     net::{
         AddressFamily, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketFlags,
@@ -195,6 +198,19 @@ pub(crate) fn ring(address: *mut c_void, pages: &Range<u64>, slot: usize) -> Own
 pub(crate) fn ring_of(memory: impl AsFd, pages: &Range<u64>, slot: usize) -> OwnedFd {
     let address = map(memory, pages, ProtFlags::READ | ProtFlags::WRITE);
     let ring = ring(address, pages, slot);
+    unmap(address, pages);
+    ring
+}
+
+/// An io_uring whose own memory is these pages, which are not mapped any more: the first two.
+pub(crate) fn ring_in(memory: impl AsFd, pages: &Range<u64>) -> OwnedFd {
+    let address = map(memory, pages, ProtFlags::READ | ProtFlags::WRITE);
+    let mut parameters = io_uring_params::default();
+    parameters.flags = IoringSetupFlags::NO_MMAP;
+    parameters.cq_off.user_addr = address.into();
+    parameters.sq_off.user_addr = address.wrapping_byte_add(page() as usize).into();
+    // SAFETY: the kernel pins the pages; nothing is submitted.
+    let ring = unsafe { io_uring_setup(4, &mut parameters) }.unwrap();
     unmap(address, pages);
     ring
 }

@@ -308,6 +308,23 @@ fn a_ring_without_a_descriptor_is_named() {
 }
 
 #[test]
+fn the_memory_of_a_ring_is_named() {
+    if !is_exact() {
+        return;
+    }
+    let memory = memfd();
+    let child = held(&memory, |memory| {
+        let ring = holder::ring_in(memory, &HELD);
+        (number(&ring), Box::new(ring))
+    });
+    let found = json(0, &["who", &target(&memory)]);
+    let ring = only(&found, "io-uring-memory");
+    let pages = HELD.start..HELD.start + 2;
+    assert_exact(&found, &ring, pages, child.pid, &fd(&child));
+    assert_says(ring["help"].as_str().unwrap(), "close the ring");
+}
+
+#[test]
 fn a_pipe_is_named() {
     if !is_exact() {
         return;

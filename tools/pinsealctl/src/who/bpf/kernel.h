@@ -129,8 +129,16 @@ struct io_rsrc_data {
 	struct io_rsrc_node **nodes;
 };
 
+struct io_mapped_region {
+	struct page **pages;
+	unsigned int nr_pages;
+};
+
 struct io_ring_ctx {
 	struct io_rsrc_data buf_table;
+	struct io_mapped_region sq_region;
+	struct io_mapped_region ring_region;
+	struct io_mapped_region param_region;
 };
 
 /* Pipes */

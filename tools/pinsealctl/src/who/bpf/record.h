@@ -34,6 +34,9 @@ enum what {
 	WHAT_PARTIAL	= 7,	/* an owner was too large to be looked at in full */
 };
 
+/* The slot of a ring's own memory. */
+#define SLOT_RING	(~0ULL)
+
 struct record {
 	__u32 what;
 	__u32 kind;
@@ -44,7 +47,7 @@ struct record {
 			__u64 first;
 			__u32 pages;
 			__u32 refs;
-			__u64 slot;	/* the registered buffer */
+			__u64 slot;	/* the registered buffer, or SLOT_RING */
 		};
 		struct {
 			__u64 start;	/* of the mapping */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /*
- * The registered buffers of an io_uring.
+ * The registered buffers of an io_uring, and its own memory where that is the program's
+ * (IORING_SETUP_NO_MMAP, IORING_REGISTER_MEM_REGION).
  */
 #ifndef RING_H
 #define RING_H
@@ -31,6 +32,21 @@ __noinline bool look_at_buffer(__u64 address, __u32 slot)
 	return true;
 }
 
+__noinline bool look_at_region(__u64 address)
+{
+	struct io_mapped_region *region = (void *)address;
+	struct page **pages = BPF_CORE_READ(region, pages);
+	__u32 i, n = BPF_CORE_READ(region, nr_pages);
+
+	if (!pages)
+		return true;
+	bpf_for(i, 0, n) {
+		if (!hold_pages((__u64)element(pages, i), 1, SLOT_RING, address))
+			return false;
+	}
+	return true;
+}
+
 __noinline __u64 look_at_ring(__u64 address)
 {
 	struct io_ring_ctx *ring = (void *)address;
@@ -44,6 +60,8 @@ __noinline __u64 look_at_ring(__u64 address)
 		if (node && !look_at_buffer((__u64)BPF_CORE_READ(node, buf), i))
 			break;
 	}
+	if (look_at_region((__u64)&ring->sq_region) && look_at_region((__u64)&ring->ring_region))
+		look_at_region((__u64)&ring->param_region);
 	return end_owner();
 }
 
