@@ -48,7 +48,7 @@ pub(crate) fn make_device(path: &str, mode: u32, rdev: u64) {
 }
 
 /// Runs it without any rights.
-fn as_nobody(arguments: &[&str]) -> Ended {
+pub(crate) fn as_nobody(arguments: &[&str]) -> Ended {
     let mut command = command(arguments);
     command.uid(NOBODY).gid(NOBODY).current_dir("/");
     run(command)

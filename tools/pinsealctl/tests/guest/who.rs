@@ -4,8 +4,8 @@
 
 use crate::{
     holder::{self, Holder, Kept, number},
-    refused::{hide_processes, make_device, no_device, own_mounts},
-    support::{LONG, assert_says, ctl, document, filled, json, page, run, target, until},
+    refused::{as_nobody, hide_processes, make_device, no_device, own_mounts},
+    support::{LONG, assert_says, ctl, document, filled, json, page, target, until},
 };
 use pinseal::{Look, Options};
 use rustix::{
@@ -16,12 +16,7 @@ use rustix::{
     process::{DumpableBehavior, set_dumpable_behavior},
 };
 use serde_json::{Value, json as value};
-use std::{
-    fs,
-    ops::Range,
-    os::unix::{fs::MetadataExt, process::CommandExt},
-    path::Path,
-};
+use std::{fs, ops::Range, os::unix::fs::MetadataExt, path::Path};
 
 const NOBODY: u32 = 65534;
 
@@ -748,9 +743,7 @@ fn of_nobody(hold: impl FnOnce(&OwnedFd) -> Kept) -> Holder {
 
 fn who_as_nobody(holder: &Holder) -> Value {
     let target = format!("{}:{}", holder.pid, holder.said);
-    let mut command = crate::support::command(&["--json", "who", &target]);
-    command.uid(NOBODY).gid(NOBODY).current_dir("/");
-    let ended = run(command);
+    let ended = as_nobody(&["--json", "who", &target]);
     assert_eq!(ended.code, 0, "{ended:?}");
     document("who", &ended.out)
 }
@@ -806,6 +799,31 @@ fn without_privileges_it_says_what_it_cannot_know() {
     let found = who_as_nobody(&child);
     assert_eq!(only(&found, "pipe")["sure"], "candidate");
     assert!(of_kind(&found, "io-uring").is_empty(), "{found:#}");
+}
+
+/// With Yama, descriptors may be listed but not fetched.
+#[test]
+fn what_cannot_be_fetched_is_counted() {
+    const SCOPE: &str = "/proc/sys/kernel/yama/ptrace_scope";
+    let Ok(before) = fs::read_to_string(SCOPE) else {
+        println!("SKIP: the kernel has no Yama");
+        return;
+    };
+    let child = of_nobody(|_| Box::new(()));
+    let target = format!("{}:{}", child.pid, child.said);
+    let look = || {
+        let ended = as_nobody(&["--json", "ls", "--memfds"]);
+        let hidden = document("ls", &ended.out)["hidden_processes"].as_u64();
+        (hidden.unwrap(), as_nobody(&["show", &target]))
+    };
+    let [free, restricted] = ["0", "1"].map(|scope| {
+        fs::write(SCOPE, scope).unwrap();
+        look()
+    });
+    fs::write(SCOPE, before).unwrap();
+    assert_eq!(restricted.0, free.0 + 1);
+    assert_eq!((free.1.code, restricted.1.code), (0, 77));
+    assert_says(&restricted.1.err, SCOPE.rsplit_once('/').unwrap().1);
 }
 
 #[test]
