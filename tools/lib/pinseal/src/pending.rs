@@ -8,6 +8,7 @@ use rustix::{
     io::Errno,
 };
 use std::{
+    fs,
     os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd},
     time::{Duration, Instant},
 };
@@ -15,11 +16,19 @@ use std::{
 /// How long to wait before the descriptor is polled again when the kernel had no memory to watch it.
 const AGAIN: Duration = Duration::from_millis(10);
 
+/// How long to sleep before looking whether there is a seal at all: the descriptor does not become ready
+/// when another caller cancels it, or takes its result.
+const LOOK: Duration = Duration::from_secs(1);
+
 /// A seal that goes on in the background, with its object.
 ///
 /// The descriptor reports `POLLPRI` when it has ended, so it can be waited for together with others:
 /// call [`poll`](Self::poll) first, and again whenever the descriptor is ready. Dropping it cancels the
 /// seal.
+///
+/// Several callers may [`start`](crate::Sealing::start) the same seals, and share one seal then. Its
+/// result is returned once: who polls later begins anew, and who waits is told within a second that the
+/// seal was cancelled ([`Outcome::Cancelled`](crate::Outcome::Cancelled)).
 ///
 /// ```no_run
 #[doc = include_str!("../examples/doc_pending.rs")]
@@ -85,10 +94,7 @@ impl Pending {
                 self.object = Some(object);
                 None
             }
-            Ok(()) if self.argument.outcome == abi::OUTCOME_CANCELLED => {
-                Some(Err(SealError::cancelled(object, self.argument)))
-            }
-            Ok(()) => Some(Ok(Sealed::new(object, &self.argument))),
+            Ok(()) => Some(Sealed::new(object, self.argument)),
             Err(error) => {
                 // Without a report, the struct still has that of the last call.
                 if self.is_pending() {
@@ -119,13 +125,17 @@ impl Pending {
     ///
     /// # Errors
     ///
-    /// Those of [`Sealing::run`](crate::Sealing::run). A signal does not end the wait.
+    /// Those of [`Sealing::run`](crate::Sealing::run);
+    /// [`Outcome::Cancelled`](crate::Outcome::Cancelled) if another caller has cancelled the seal, or has
+    /// taken its result. A signal does not end the wait.
     pub fn wait(mut self) -> Result<Sealed, SealError> {
         loop {
+            if let Some(gone) = self.sleep(LOOK) {
+                return Err(gone);
+            }
             if let Some(result) = self.call(0) {
                 return result;
             }
-            self.sleep(None);
         }
     }
 
@@ -133,32 +143,54 @@ impl Pending {
     pub fn wait_timeout(mut self, timeout: Duration) -> Progress {
         let start = Instant::now();
         loop {
+            let left = timeout.saturating_sub(start.elapsed());
+            if let Some(gone) = self.sleep(left.min(LOOK)) {
+                return Progress::Done(Err(gone));
+            }
             if let Some(result) = self.call(0) {
                 return Progress::Done(result);
             }
-            match timeout.checked_sub(start.elapsed()) {
-                Some(left) if !left.is_zero() => self.sleep(Some(left)),
-                _ => {
-                    let report = self.report();
-                    return Progress::Pending(self, report);
-                }
+            if left.is_zero() {
+                let report = self.report();
+                return Progress::Pending(self, report);
             }
         }
     }
 
-    /// Sleeps until the descriptor is ready, that long, or until a signal.
-    fn sleep(&self, timeout: Option<Duration>) {
-        // One that is too long is none.
-        let timeout = timeout.and_then(|timeout| Timespec::try_from(timeout).ok());
+    /// Sleeps until the descriptor is ready, that long, or until a signal. The error is that of a seal
+    /// that has gone: to ask for it would begin another one.
+    fn sleep(&mut self, timeout: Duration) -> Option<SealError> {
+        if !self.is_pending() {
+            return None;
+        }
+        let timeout = Timespec::try_from(timeout).ok();
         let mut fds = [PollFd::new(self, PollFlags::PRI)];
-        let polled = poll(&mut fds, timeout.as_ref());
-        let failed = match polled {
-            Ok(_) => fds[0].revents().contains(PollFlags::ERR),
-            Err(error) => error != Errno::INTR,
+        let (ready, failed) = match poll(&mut fds, timeout.as_ref()) {
+            Ok(_) => (
+                fds[0].revents().contains(PollFlags::PRI),
+                fds[0].revents().contains(PollFlags::ERR),
+            ),
+            Err(error) => (false, error != Errno::INTR),
         };
         if failed {
             std::thread::sleep(AGAIN);
         }
+        if ready || !self.has_gone() {
+            return None;
+        }
+        self.argument.outcome = abi::OUTCOME_CANCELLED;
+        Some(SealError::cancelled(self.object.take()?, self.argument))
+    }
+
+    /// Whether it neither goes on nor has a result. Where /proc does not tell, it has not gone.
+    fn has_gone(&self) -> bool {
+        let path = format!("/proc/thread-self/fdinfo/{}", self.as_raw_fd());
+        let info = fs::read_to_string(path).unwrap_or_default();
+        let mut numbers = info
+            .lines()
+            .filter_map(|line| line.strip_prefix("sealing:\t0x"));
+        info.contains("\nobject:")
+            && !numbers.any(|seals| u32::from_str_radix(seals, 16) == Ok(self.argument.seals))
     }
 
     /// Cancels the seal.

@@ -2,14 +2,16 @@
 
 //! A pending seal as a future, for tokio.
 
-use crate::{Pending, Progress, SealError, Sealed, abi};
+use crate::{Outcome, Pending, Progress, SealError, Sealed};
 use std::{future::Future, pin::Pin};
 use tokio::io::{Interest, unix::AsyncFd};
 
 impl Pending {
     /// Waits for the end.
     ///
-    /// If the future is dropped, the seal is cancelled.
+    /// If the future is dropped, the seal is cancelled. Other than [`wait`](Self::wait), it is not ready
+    /// when another caller cancels the seal or takes its result: where a seal is shared, await it with a
+    /// timeout.
     ///
     /// # Errors
     ///
@@ -32,11 +34,12 @@ impl Pending {
                 Ok(watched) => watched,
                 Err(refused) => {
                     let (pending, error) = refused.into_parts();
-                    let object = match pending.cancel() {
-                        Ok(sealed) => return Ok(sealed),
-                        Err(cancelled) => cancelled.into_object(),
+                    return match pending.cancel() {
+                        Err(cancelled) if cancelled.outcome() == Some(Outcome::Cancelled) => {
+                            Err(cancelled.because(error))
+                        }
+                        ended => ended,
                     };
-                    return Err(SealError::new(object, error, abi::Seal::default()));
                 }
             };
             // However this ends, the next call tells more.

@@ -17,7 +17,10 @@ pub struct SealError {
 }
 
 impl SealError {
-    pub(crate) fn new(object: Object, error: io::Error, argument: abi::Seal) -> Self {
+    pub(crate) fn new(object: Object, error: io::Error, mut argument: abi::Seal) -> Self {
+        if !has_reason(&error, argument.outcome) {
+            argument.outcome = abi::OUTCOME_SEALED;
+        }
         Self {
             object,
             error,
@@ -28,6 +31,14 @@ impl SealError {
     /// The error of an asynchronous seal that was cancelled, for which the kernel has none.
     pub(crate) fn cancelled(object: Object, argument: abi::Seal) -> Self {
         Self::new(object, Errno::CANCELED.into(), argument)
+    }
+
+    /// The same for another reason, which is not the kernel's.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn because(mut self, error: io::Error) -> Self {
+        self.argument.outcome = abi::OUTCOME_SEALED;
+        self.error = error;
+        self
     }
 
     /// Gives the object back.
@@ -96,6 +107,16 @@ impl SealError {
     }
 }
 
+/// Whether the outcome is the reason of this error. For others the kernel leaves the struct as an
+/// earlier call has filled it, perhaps an interrupted one that was restarted.
+fn has_reason(error: &io::Error, outcome: u32) -> bool {
+    match Errno::from_io_error(error) {
+        Some(Errno::INTR) => true,
+        Some(Errno::BUSY | Errno::NOMEM | Errno::CANCELED) => outcome != abi::OUTCOME_INTERRUPTED,
+        _ => false,
+    }
+}
+
 impl fmt::Display for SealError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "the object was not sealed: ")?;
@@ -126,12 +147,18 @@ impl From<SealError> for io::Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Sealed;
     use std::{fs::File, time::Duration};
 
-    /// The words for an outcome; the object does not matter.
-    fn words(errno: Errno, argument: abi::Seal) -> String {
+    /// The object does not matter.
+    fn error(errno: Errno, argument: abi::Seal) -> SealError {
         let object = Object::from(abi::Descriptor::unchecked(File::open("/dev/null").unwrap()));
-        SealError::new(object, errno.into(), argument).to_string()
+        SealError::new(object, errno.into(), argument)
+    }
+
+    /// The words for an outcome.
+    fn words(errno: Errno, argument: abi::Seal) -> String {
+        error(errno, argument).to_string()
     }
 
     #[test]
@@ -188,9 +215,45 @@ mod tests {
                 outcome,
                 ..Default::default()
             };
-            let words = words(Errno::BUSY, argument);
+            let errno = match outcome {
+                abi::OUTCOME_INTERRUPTED => Errno::INTR,
+                _ => Errno::BUSY,
+            };
+            let words = words(errno, argument);
             assert!(words.starts_with("the object was not sealed: "), "{words}");
             assert!(!words.contains('.') && !words.contains('\n'), "{words}");
+        }
+    }
+
+    #[test]
+    fn an_outcome_of_an_earlier_call_is_none() {
+        let interrupted = abi::Seal {
+            outcome: abi::OUTCOME_INTERRUPTED,
+            ..Default::default()
+        };
+        let outcome = |errno| error(errno, interrupted).outcome();
+        assert_eq!(outcome(Errno::INTR), Some(Outcome::Interrupted));
+        for errno in [Errno::PERM, Errno::NOMEM, Errno::NFILE] {
+            assert_eq!(outcome(errno), None, "{errno}");
+        }
+        let resumed = error(Errno::INTR, interrupted).resume();
+        let refused = resumed.run().unwrap_err();
+        assert_eq!(
+            refused.io_error().raw_os_error(),
+            Some(Errno::NOTTY.raw_os_error())
+        );
+        assert_eq!(refused.outcome(), None);
+    }
+
+    #[test]
+    fn only_a_seal_is_one() {
+        for outcome in 1..=9 {
+            let argument = abi::Seal {
+                outcome,
+                ..Default::default()
+            };
+            let object = error(Errno::BUSY, argument).into_object();
+            assert!(Sealed::new(object, argument).is_err(), "{outcome}");
         }
     }
 

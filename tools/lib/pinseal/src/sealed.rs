@@ -2,7 +2,8 @@
 
 //! An object that was sealed.
 
-use crate::{Object, SealReport, SealedMap, Seals, abi};
+use crate::{Object, SealError, SealReport, SealedMap, Seals, abi};
+use rustix::io::Errno;
 use std::io;
 
 /// An object whose seals this program has added, or has had confirmed: a successful
@@ -19,11 +20,16 @@ pub struct Sealed {
 }
 
 impl Sealed {
-    pub(crate) fn new(object: Object, argument: &abi::Seal) -> Self {
-        Self {
-            object,
-            confirmed: Seals::from_bits(argument.seals),
-            report: SealReport::new(argument),
+    /// What a call has done that the kernel did not fail: not every outcome of it is a seal.
+    pub(crate) fn new(object: Object, argument: abi::Seal) -> Result<Self, SealError> {
+        match argument.outcome {
+            abi::OUTCOME_SEALED => Ok(Self {
+                object,
+                confirmed: Seals::from_bits(argument.seals),
+                report: SealReport::new(&argument),
+            }),
+            abi::OUTCOME_CANCELLED => Err(SealError::cancelled(object, argument)),
+            _ => Err(SealError::new(object, Errno::BUSY.into(), argument)),
         }
     }
 
@@ -65,6 +71,11 @@ impl Sealed {
     /// Outside of that promise is what can write to any memory: root by `/dev/mem`, and, in kernels up
     /// to 7.3, an owner of an IOMMU (iommufd looks at no seals when it is given a memfd). A page that
     /// the hardware has lost, or that swap cannot read back, is SIGBUS.
+    ///
+    /// So may be a hole: its bytes are zeroes, but the first access takes a page, which is accounted and
+    /// charged only then. Without memory that is SIGBUS (`vm.overcommit_memory=2`), or the OOM killer in
+    /// the reader's memory cgroup. A sender can make an object large and leave it empty: a receiver
+    /// limits the size, or uses [`read_at`](Object::read_at), to which a hole costs nothing.
     ///
     /// # Errors
     ///

@@ -28,13 +28,17 @@ impl Sealing {
         }
     }
 
-    /// A call that goes on where another one ended.
-    pub(crate) fn resumed(object: Object, argument: abi::Seal) -> Self {
+    /// A call that goes on where another one ended. It is waited for, also if that one was in the
+    /// background, and what ended that one is not why this one ends.
+    pub(crate) fn resumed(object: Object, mut argument: abi::Seal) -> Self {
+        argument.flags &= !(abi::SEAL_ASYNC | abi::SEAL_CANCEL);
+        argument.outcome = abi::OUTCOME_SEALED;
         Self { object, argument }
     }
 
     /// Sets the longest wait for what is in the way, 150 ms without this call. A scan that has begun
-    /// runs to its end.
+    /// runs to its end. With [`Duration::ZERO`] the deadline has passed after one scan;
+    /// [`no_wait`](Self::no_wait) has patience with what ends by itself.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.argument.timeout_ns = nanoseconds(timeout);
         self
@@ -82,7 +86,7 @@ impl Sealing {
     /// kernel restarts the call, with what is left of its bounds.
     pub fn run(mut self) -> Result<Sealed, SealError> {
         match self.object.descriptor().call(&mut self.argument) {
-            Ok(()) => Ok(Sealed::new(self.object, &self.argument)),
+            Ok(()) => Sealed::new(self.object, self.argument),
             Err(error) => Err(SealError::new(self.object, error, self.argument)),
         }
     }

@@ -3,9 +3,13 @@
 //! Seals in the background.
 
 use crate::support::{LONG, SHORT, fdinfo, filled};
-use pinseal::{Object, Outcome, Pending, PinHandle, Progress, Seals};
+use pinseal::{Memfd, Object, Options, Outcome, Pending, PinHandle, Progress, Seals};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use std::{thread, time::Duration};
+use std::{
+    io::Write,
+    thread,
+    time::{Duration, Instant},
+};
 
 /// A pending seal of an object that is pinned, and another descriptor of it.
 fn pending() -> (Pending, PinHandle, Object) {
@@ -153,4 +157,94 @@ fn the_seal_of_another_caller_is_cancelled() {
         refused.to_string().contains("nothing is being sealed"),
         "{refused}"
     );
+}
+
+#[test]
+fn a_resumed_seal_is_waited_for() {
+    let object = filled(8);
+    let pin = object.pin(2..3).take().unwrap();
+    let pending = object.seal(Seals::CONTENT).timeout(SHORT).start().unwrap();
+    let ended = pending.wait().unwrap_err();
+    let refused = ended.resume().timeout(3 * SHORT).run().unwrap_err();
+    assert_eq!(refused.outcome(), Some(Outcome::Pinned));
+    assert!(refused.report().unwrap().waited >= 3 * SHORT);
+    assert_eq!(fdinfo(refused.object(), "sealing"), None);
+
+    let pending = refused.resume().timeout(LONG).start().unwrap();
+    let cancelled = pending.cancel().unwrap_err();
+    let refused = cancelled.resume().timeout(SHORT).run().unwrap_err();
+    assert_eq!(refused.outcome(), Some(Outcome::Pinned));
+    drop(pin);
+    let sealed = refused.resume().timeout(LONG).run().unwrap();
+    assert_eq!(sealed.object().seals().unwrap(), Seals::CONTENT);
+}
+
+/// Waits for a seal that another caller cancels meanwhile: how that ends, and how long it takes.
+fn wait_while_cancelled<T>(object: Object, wait: impl FnOnce(Pending) -> T + Send) -> (T, Duration)
+where
+    T: Send,
+{
+    let _pin = object.pin(0..1).take().unwrap();
+    let other = object.reopen().unwrap();
+    let waited = object.seal(Seals::WRITE).timeout(LONG).start().unwrap();
+    let start = Instant::now();
+    let ended = thread::scope(|scope| {
+        let waiter = scope.spawn(|| wait(waited));
+        thread::sleep(10 * SHORT);
+        let shared = other.seal(Seals::WRITE).timeout(LONG).start().unwrap();
+        let cancelled = shared.cancel().unwrap_err();
+        let ended = waiter.join().unwrap();
+        assert_eq!(fdinfo(cancelled.object(), "sealing"), None);
+        ended
+    });
+    (ended, start.elapsed())
+}
+
+#[test]
+fn a_wait_ends_when_another_caller_cancels() {
+    let mut memfd = Options::new().memfd(Memfd::default()).create().unwrap();
+    memfd.write_all(b"bytes").unwrap();
+    for object in [filled(8), memfd] {
+        let (ended, time) = wait_while_cancelled(object, Pending::wait);
+        let cancelled = ended.unwrap_err();
+        assert_eq!(cancelled.outcome(), Some(Outcome::Cancelled));
+        assert!(time < LONG / 2, "{time:?}");
+        // The object is there, and can be sealed.
+        cancelled.resume().timeout(LONG).run().unwrap();
+    }
+}
+
+#[test]
+fn so_does_one_with_a_timeout() {
+    let (ended, time) = wait_while_cancelled(filled(8), |pending| pending.wait_timeout(LONG));
+    let Progress::Done(Err(cancelled)) = ended else {
+        panic!("{ended:?}");
+    };
+    assert_eq!(cancelled.outcome(), Some(Outcome::Cancelled));
+    assert!(time < LONG / 2, "{time:?}");
+}
+
+#[test]
+fn other_seals_are_not_those_waited_for() {
+    let (pending, _pin, other) = pending();
+    let waiter = thread::spawn(|| pending.wait());
+    thread::sleep(10 * SHORT);
+    let again = other.reopen().unwrap();
+    other.seal(Seals::WRITE).cancel().unwrap_err();
+    let both = Seals::WRITE | Seals::SHRINK;
+    let others = again.seal(both).timeout(LONG).start().unwrap();
+    let cancelled = waiter.join().unwrap().unwrap_err();
+    assert_eq!(cancelled.outcome(), Some(Outcome::Cancelled));
+    assert!(matches!(others.poll(), Progress::Pending(..)));
+}
+
+#[test]
+fn a_long_seal_is_waited_for() {
+    let (pending, pin, _other) = pending();
+    let releaser = thread::spawn(move || {
+        thread::sleep(Duration::from_millis(1500));
+        drop(pin);
+    });
+    pending.wait().unwrap();
+    releaser.join().unwrap();
 }

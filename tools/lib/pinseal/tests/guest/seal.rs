@@ -172,3 +172,16 @@ fn a_shortest_timeout_is_not_the_default() {
         .unwrap_err();
     assert!(refused.report().unwrap().waited < Duration::from_millis(100));
 }
+
+#[test]
+fn the_reason_of_an_earlier_call_is_none_of_a_refusal() {
+    let object = filled(4);
+    let other = object.reopen().unwrap();
+    let _pin = object.pin(0..1).take().unwrap();
+    let first = object.seal(Seals::WRITE).timeout(SHORT).run().unwrap_err();
+    assert_eq!(first.outcome(), Some(Outcome::Pinned));
+    other.seal(Seals::SEAL).run().unwrap();
+    let refused = first.resume().run().unwrap_err();
+    assert_eq!(refused.io_error().kind(), io::ErrorKind::PermissionDenied);
+    assert_eq!(refused.outcome(), None);
+}

@@ -5,7 +5,8 @@
 
 use crate::support::{LONG, SHORT, fdinfo, filled};
 use pinseal::{Outcome, Seals};
-use std::{future::Future, time::Duration};
+use std::{future::Future, os::fd::AsRawFd, time::Duration};
+use tokio::io::{Interest, unix::AsyncFd};
 
 fn block_on<F: Future>(future: F) -> F::Output {
     tokio::runtime::Builder::new_current_thread()
@@ -57,6 +58,25 @@ fn its_error_has_the_object() {
         let refused = pending.await.unwrap_err();
         assert_eq!(refused.outcome(), Some(Outcome::Pinned));
         assert!(refused.into_object().seals().unwrap().is_empty());
+    });
+}
+
+#[test]
+fn what_cannot_be_watched_is_cancelled_and_not_sealed() {
+    block_on(async {
+        let object = filled(4);
+        let _pin = object.pin(1..2).take().unwrap();
+        let pending = object.seal(Seals::CONTENT).timeout(LONG).start().unwrap();
+        // It cannot be added to an epoll instance twice.
+        let fd = pending.as_raw_fd();
+        // SAFETY: only the runtime looks at it, and it is closed together with the object.
+        let watched = unsafe { AsyncFd::register_with_interest(fd, Interest::PRIORITY) };
+        assert!(watched.is_ok());
+        let refused = pending.ended().await.unwrap_err();
+        assert!(refused.report().is_none(), "{refused}");
+        assert_eq!(fdinfo(refused.object(), "sealing"), None);
+        let refused = refused.resume().timeout(SHORT).run().unwrap_err();
+        assert_eq!(refused.outcome(), Some(Outcome::Pinned));
     });
 }
 
