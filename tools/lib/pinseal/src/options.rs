@@ -126,7 +126,12 @@ impl Options {
     /// [`PermissionDenied`](io::ErrorKind::PermissionDenied) if it cannot be sealed, or lies in a
     /// mounted file system; `ETXTBSY` while it is executed; `EAGAIN` while a file lease is held on it.
     pub fn import(&self, memfd: impl AsFd) -> io::Result<Object> {
-        self.finish(self.open()?, |object| {
+        self.import_into(self.open()?, memfd)
+    }
+
+    /// The same with a new object.
+    pub(crate) fn import_into(&self, object: Object, memfd: impl AsFd) -> io::Result<Object> {
+        self.finish(object, |object| {
             object.descriptor().call(&mut abi::Import {
                 fd: memfd.as_fd().as_raw_fd(),
                 flags: 0,

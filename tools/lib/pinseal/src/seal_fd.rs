@@ -2,7 +2,7 @@
 
 //! Sealing any memfd, with the module or without.
 
-use crate::{Object, Options, SealError, Sealed, Seals};
+use crate::{Object, Options, SealError, Sealed, Seals, abi};
 use rustix::{
     fs::{SealFlags, fcntl_add_seals},
     io::Errno,
@@ -22,6 +22,9 @@ const PAUSE: Duration = Duration::from_millis(2);
 
 /// Seals a memfd: by pinseal where there is the module, else by the kernel's `F_ADD_SEALS`, which is
 /// tried again until the deadline. The result says which it was.
+///
+/// There is no module where `/dev/pinseal` cannot be opened, for whatever reason but a lack of
+/// descriptors or memory, or is another device. Where there is one, what it refuses is an error.
 ///
 /// ```no_run
 #[doc = include_str!("../examples/doc_seal_fd.rs")]
@@ -87,31 +90,30 @@ impl<Fd: AsFd> FdSealing<Fd> {
     ///
     /// [`SealFdError::Module`] with the report if pinseal has tried. [`SealFdError::Kernel`] with
     /// [`PermissionDenied`](io::ErrorKind::PermissionDenied) if the memfd cannot be sealed or is not open
-    /// for writing; [`InvalidInput`](io::ErrorKind::InvalidInput) if it is none;
-    /// [`ResourceBusy`](io::ErrorKind::ResourceBusy) from `F_ADD_SEALS`, which does not say what is busy.
+    /// for writing; [`InvalidInput`](io::ErrorKind::InvalidInput) if it is none; `ETXTBSY` and `EAGAIN` as
+    /// for [`Options::import`]; [`ResourceBusy`](io::ErrorKind::ResourceBusy) from `F_ADD_SEALS`, which
+    /// does not say what is busy.
     pub fn run(self) -> Result<SealedBy, SealFdError> {
-        match self.object() {
-            Ok(object) => object
-                .seal(self.seals)
-                .timeout(self.timeout)
-                .run()
-                .map(SealedBy::Module)
-                .map_err(SealFdError::Module),
-            Err(error) if module_could_not(&error) => {
-                self.add_seals().map_err(SealFdError::Kernel)?;
-                Ok(SealedBy::Kernel(error))
-            }
-            Err(error) => Err(SealFdError::Kernel(error)),
-        }
-    }
-
-    /// The object of the descriptor, or one with its memory.
-    fn object(&self) -> io::Result<Object> {
-        let fd = self.fd.as_fd();
-        match Object::try_from(fd.try_clone_to_owned()?) {
-            Ok(object) => Ok(object),
-            Err(_) => Options::new().import(fd),
-        }
+        let clone = self.fd.as_fd().try_clone_to_owned();
+        let object = match Object::try_from(clone.map_err(SealFdError::Kernel)?) {
+            Ok(object) => object,
+            Err(_) => match abi::Descriptor::open(true) {
+                Ok(device) => Options::new()
+                    .import_into(device.into(), &self.fd)
+                    .map_err(SealFdError::Kernel)?,
+                Err(error) if is_lack(&error) => return Err(SealFdError::Kernel(error)),
+                Err(reason) => {
+                    self.add_seals().map_err(SealFdError::Kernel)?;
+                    return Ok(SealedBy::Kernel(reason));
+                }
+            },
+        };
+        object
+            .seal(self.seals)
+            .timeout(self.timeout)
+            .run()
+            .map(SealedBy::Module)
+            .map_err(SealFdError::Module)
     }
 
     fn add_seals(&self) -> io::Result<()> {
@@ -126,21 +128,12 @@ impl<Fd: AsFd> FdSealing<Fd> {
     }
 }
 
-/// Whether there is no module here, or it cannot take this memfd now, where `F_ADD_SEALS` could.
-fn module_could_not(error: &io::Error) -> bool {
-    let no_device = [
-        Errno::NOENT,
-        Errno::NODEV,
-        Errno::NXIO,
-        Errno::ACCESS,
-        Errno::NOTTY,
-    ];
-    let in_use = [Errno::TXTBSY, Errno::AGAIN];
-    match Errno::from_io_error(error) {
-        Some(errno) => no_device.contains(&errno) || in_use.contains(&errno),
-        // Another device has the name.
-        None => true,
-    }
+/// Whether the device could perhaps be opened later, and does not miss.
+fn is_lack(error: &io::Error) -> bool {
+    matches!(
+        Errno::from_io_error(error),
+        Some(Errno::MFILE | Errno::NFILE | Errno::NOMEM | Errno::INTR)
+    )
 }
 
 impl fmt::Display for SealFdError {

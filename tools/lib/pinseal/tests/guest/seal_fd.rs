@@ -97,6 +97,20 @@ fn without_the_device_the_kernel_seals() {
 }
 
 #[test]
+fn a_device_that_cannot_be_opened_is_none() {
+    hide_device();
+    let (memfd, device) = (memfd(), "/dev/pinseal");
+    std::os::unix::fs::symlink(device, device).unwrap();
+    let by = seal_fd(&memfd, Seals::WRITE).run().unwrap();
+    assert!(matches!(by, SealedBy::Kernel(_)));
+    std::fs::remove_file(device).unwrap();
+    // Nor is a file of that name.
+    std::fs::write(device, "").unwrap();
+    let by = seal_fd(&memfd, Seals::GROW).run().unwrap();
+    assert!(matches!(by, SealedBy::Kernel(_)));
+}
+
+#[test]
 fn the_kernel_is_asked_again_until_the_deadline() {
     hide_device();
     let patient = memfd();
