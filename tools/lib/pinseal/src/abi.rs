@@ -412,7 +412,7 @@ impl Descriptor {
     }
 
     pub(crate) fn is_writable(&self) -> io::Result<bool> {
-        Ok(fcntl_getfl(&self.0)?.contains(OFlags::RDWR))
+        Ok(fcntl_getfl(&self.0)? & OFlags::RWMODE != OFlags::RDONLY)
     }
 
     pub(crate) fn call<T: Command>(&self, argument: &mut T) -> io::Result<()> {
@@ -422,9 +422,9 @@ impl Descriptor {
     }
 
     /// Calls a command that opens a descriptor of an object or of a pin handle.
-    pub(crate) fn open_by<T: Opens>(&self, mut argument: T) -> io::Result<Self> {
+    pub(crate) fn open_by<T: Opens>(&self, argument: &mut T) -> io::Result<Self> {
         // SAFETY: as in `Self::call()`.
-        let fd = unsafe { call(self.0.as_fd(), T::OPCODE, &mut argument) }?;
+        let fd = unsafe { call(self.0.as_fd(), T::OPCODE, argument) }?;
         // SAFETY: the command opened it for us.
         Ok(Self(unsafe { File::from_raw_fd(fd) }))
     }

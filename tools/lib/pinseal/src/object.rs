@@ -242,7 +242,7 @@ impl Object {
     /// `EPERM` if this descriptor is not open for reading and writing; `EOPNOTSUPP` for an object over
     /// a file; `EBUSY` while a mapping shows pages elsewhere than at their place.
     pub fn export(&self) -> io::Result<OwnedFd> {
-        Ok(self.0.open_by(abi::Export::default())?.into_fd())
+        Ok(self.0.open_by(&mut abi::Export::default())?.into_fd())
     }
 
     /// The same, open for reading only.
@@ -251,11 +251,11 @@ impl Object {
     ///
     /// As for [`export`](Self::export).
     pub fn export_read_only(&self) -> io::Result<OwnedFd> {
-        let export = abi::Export {
+        let mut export = abi::Export {
             flags: abi::EXPORT_RDONLY,
             pad: 0,
         };
-        Ok(self.0.open_by(export)?.into_fd())
+        Ok(self.0.open_by(&mut export)?.into_fd())
     }
 
     /// Opens the object once more, with a position of its own.
@@ -278,11 +278,11 @@ impl Object {
     }
 
     fn reopen_with(&self, access: OFlags) -> io::Result<Self> {
-        let reopen = abi::Reopen {
+        let mut reopen = abi::Reopen {
             flags: access.bits(),
             pad: 0,
         };
-        Ok(Self(self.0.open_by(reopen)?))
+        Ok(Self(self.0.open_by(&mut reopen)?))
     }
 
     /// Another descriptor of the same open file, as `dup()` makes.

@@ -182,7 +182,7 @@ impl Options {
         if memfd.allow_sealing {
             flags |= abi::CREATE_ALLOW_SEALING;
         }
-        let descriptor = by.open_by(abi::Create {
+        let descriptor = by.open_by(&mut abi::Create {
             flags,
             pad: 0,
             name: abi::name(self.name.as_deref().unwrap_or_default())?,

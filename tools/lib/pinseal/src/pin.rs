@@ -68,10 +68,16 @@ impl<'a> Pinning<'a> {
     ///
     /// `EPERM` if the descriptor is not open for that, or a seal forbids writing; `EINVAL` if the object
     /// does not have these pages; `ENOMEM`, also for `RLIMIT_MEMLOCK`, and if a page that must be moved
-    /// is in use; `EBUSY` with [`wait`](Self::wait) if it was until the deadline; `EINTR` if a signal
-    /// arrived during the wait; `EOPNOTSUPP` for an imported memfd of hugetlbfs.
-    pub fn take(self) -> io::Result<PinHandle> {
-        Ok(PinHandle(self.object.descriptor().open_by(self.argument)?))
+    /// is in use; `EBUSY` with [`wait`](Self::wait) if it was until the deadline; `EOPNOTSUPP` for an
+    /// imported memfd of hugetlbfs. A signal does not end the wait.
+    pub fn take(mut self) -> io::Result<PinHandle> {
+        loop {
+            // What is left of the wait is in the argument then.
+            match self.object.descriptor().open_by(&mut self.argument) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => (),
+                result => return Ok(PinHandle(result?)),
+            }
+        }
     }
 }
 
@@ -80,12 +86,12 @@ pub(crate) fn mirror(
     mapping: &Mapping,
     pages: Range<u64>,
 ) -> io::Result<PinHandle> {
-    let argument = abi::Pin {
+    let mut argument = abi::Pin {
         flags: abi::PIN_MIRROR,
         address: mapping.addresses(&pages)?.start,
         ..Pinning::new(object, pages).argument
     };
-    Ok(PinHandle(object.descriptor().open_by(argument)?))
+    Ok(PinHandle(object.descriptor().open_by(&mut argument)?))
 }
 
 /// A handle of pages: dropping it releases them, and wakes sealers that wait for them.
@@ -133,13 +139,19 @@ impl PinHandle {
     ///
     /// # Errors
     ///
-    /// None is expected.
+    /// [`InvalidData`](io::ErrorKind::InvalidData) if the answer is no handle's.
     pub fn info(&self) -> io::Result<LeaseInfo> {
         let mut lease = abi::Lease::default();
         self.0.call(&mut lease)?;
+        let end = lease.start.checked_add(lease.count).ok_or_else(|| {
+            io::Error::new(
+                io::ErrorKind::InvalidData,
+                "more pages than an object can have",
+            )
+        })?;
         let has = |flag| lease.flags & flag != 0;
         Ok(LeaseInfo {
-            pages: lease.start..lease.start + lease.count,
+            pages: lease.start..end,
             state: match lease.state {
                 abi::LEASE_HELD => LeaseState::Held,
                 abi::LEASE_ASKED => LeaseState::Asked,
@@ -158,7 +170,7 @@ impl PinHandle {
     ///
     /// # Errors
     ///
-    /// None is expected.
+    /// As for [`info`](Self::info).
     pub fn state(&self) -> io::Result<LeaseState> {
         Ok(self.info()?.state)
     }
@@ -230,7 +242,8 @@ impl AsRawFd for PinHandle {
     }
 }
 
-/// Takes a descriptor that another program has passed, if it is one of a pin handle.
+/// Takes a descriptor that another program has passed, if it answers like a pin handle. Other than with
+/// an [`Object`], it is not checked that the kernel answers: a file of FUSE can say what it likes.
 impl TryFrom<OwnedFd> for PinHandle {
     type Error = WrongDescriptor;
 

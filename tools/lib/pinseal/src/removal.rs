@@ -13,44 +13,55 @@ const FALLOC_FL_PUNCH_HOLE: u32 = 2;
 #[derive(Debug)]
 pub struct Removal<'a> {
     object: &'a Object,
-    what: What,
-    timeout_ns: u64,
-    keep_leases: bool,
+    argument: Argument,
 }
 
-#[derive(Debug)]
-enum What {
-    Size(u64),
-    Range(Range<u64>),
+#[derive(Clone, Copy, Debug)]
+enum Argument {
+    Size(abi::Resize),
+    Range(abi::Fallocate),
 }
 
 impl<'a> Removal<'a> {
-    fn new(object: &'a Object, what: What) -> Self {
+    pub(crate) fn of_size(object: &'a Object, size: u64) -> Self {
         Self {
             object,
-            what,
-            timeout_ns: 0,
-            keep_leases: false,
+            argument: Argument::Size(abi::Resize {
+                size,
+                flags: abi::RESIZE_WAIT,
+                ..Default::default()
+            }),
         }
     }
 
-    pub(crate) fn of_size(object: &'a Object, size: u64) -> Self {
-        Self::new(object, What::Size(size))
-    }
-
     pub(crate) fn of_range(object: &'a Object, bytes: Range<u64>) -> Self {
-        Self::new(object, What::Range(bytes))
+        Self {
+            object,
+            argument: Argument::Range(abi::Fallocate {
+                mode: FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+                flags: abi::FALLOCATE_WAIT,
+                offset: bytes.start,
+                len: bytes.end.saturating_sub(bytes.start),
+                ..Default::default()
+            }),
+        }
     }
 
     /// Sets the longest wait, 150 ms without this call.
     pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.timeout_ns = sealing::nanoseconds(timeout);
+        *match &mut self.argument {
+            Argument::Size(argument) => &mut argument.timeout_ns,
+            Argument::Range(argument) => &mut argument.timeout_ns,
+        } = sealing::nanoseconds(timeout);
         self
     }
 
     /// Waits for leases as for other pins, and does not break them.
     pub fn keep_leases(mut self) -> Self {
-        self.keep_leases = true;
+        match &mut self.argument {
+            Argument::Size(argument) => argument.flags |= abi::RESIZE_KEEP_LEASES,
+            Argument::Range(argument) => argument.flags |= abi::FALLOCATE_KEEP_LEASES,
+        }
         self
     }
 
@@ -61,55 +72,13 @@ impl<'a> Removal<'a> {
     /// Then the object is as it was, but for leases that were revoked. `EBUSY` if pages were in use until
     /// the deadline, `EINTR` if a signal arrived: both with a [report](RemovalError::report). `EPERM` if
     /// a seal forbids it; `EINVAL` if the descriptor is not open for writing.
-    pub fn run(self) -> Result<RemovalReport, RemovalError> {
+    pub fn run(mut self) -> Result<RemovalReport, RemovalError> {
         let fd = self.object.descriptor();
-        let (result, report) = match &self.what {
-            &What::Size(size) => {
-                let mut argument = abi::Resize {
-                    size,
-                    timeout_ns: self.timeout_ns,
-                    flags: abi::RESIZE_WAIT | self.flag(abi::RESIZE_KEEP_LEASES),
-                    ..Default::default()
-                };
-                let result = fd.call(&mut argument);
-                let abi::Resize {
-                    waited_ns,
-                    pinned_pages,
-                    first_pinned,
-                    revoked_pages,
-                    ..
-                } = argument;
-                let report = (waited_ns, pinned_pages, first_pinned, revoked_pages);
-                (result, report)
-            }
-            What::Range(bytes) => {
-                let mut argument = abi::Fallocate {
-                    mode: FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
-                    flags: abi::FALLOCATE_WAIT | self.flag(abi::FALLOCATE_KEEP_LEASES),
-                    offset: bytes.start,
-                    len: bytes.end.saturating_sub(bytes.start),
-                    timeout_ns: self.timeout_ns,
-                    ..Default::default()
-                };
-                let result = fd.call(&mut argument);
-                let abi::Fallocate {
-                    waited_ns,
-                    pinned_pages,
-                    first_pinned,
-                    revoked_pages,
-                    ..
-                } = argument;
-                let report = (waited_ns, pinned_pages, first_pinned, revoked_pages);
-                (result, report)
-            }
+        let result = match &mut self.argument {
+            Argument::Size(argument) => fd.call(argument),
+            Argument::Range(argument) => fd.call(argument),
         };
-        let (waited_ns, pinned_pages, first_pinned, revoked_pages) = report;
-        let report = RemovalReport {
-            waited: Duration::from_nanos(waited_ns),
-            pinned_pages,
-            first_pinned: sealing::page(first_pinned),
-            revoked_pages,
-        };
+        let report = self.argument.report();
         match result {
             Ok(()) => Ok(report),
             Err(error) => Err(RemovalError {
@@ -119,14 +88,35 @@ impl<'a> Removal<'a> {
                 )
                 .then_some(report),
                 error,
+                argument: Box::new(self.argument),
             }),
         }
     }
+}
 
-    fn flag(&self, flag: u32) -> u32 {
-        match self.keep_leases {
-            true => flag,
-            false => 0,
+impl Argument {
+    fn report(&self) -> RemovalReport {
+        let (waited_ns, pinned_pages, first_pinned, revoked_pages) = match *self {
+            Self::Size(abi::Resize {
+                waited_ns,
+                pinned_pages,
+                first_pinned,
+                revoked_pages,
+                ..
+            })
+            | Self::Range(abi::Fallocate {
+                waited_ns,
+                pinned_pages,
+                first_pinned,
+                revoked_pages,
+                ..
+            }) => (waited_ns, pinned_pages, first_pinned, revoked_pages),
+        };
+        RemovalReport {
+            waited: Duration::from_nanos(waited_ns),
+            pinned_pages,
+            first_pinned: sealing::page(first_pinned),
+            revoked_pages,
         }
     }
 }
@@ -150,6 +140,7 @@ pub struct RemovalReport {
 pub struct RemovalError {
     error: io::Error,
     report: Option<RemovalReport>,
+    argument: Box<Argument>,
 }
 
 impl RemovalError {
@@ -161,6 +152,16 @@ impl RemovalError {
     /// The kernel's error.
     pub fn io_error(&self) -> &io::Error {
         &self.error
+    }
+
+    /// A call that goes on where this one ended, with the same object: the time waited counts against
+    /// the same timeout. For [`Interrupted`](io::ErrorKind::Interrupted), or with a longer
+    /// [`timeout`](Removal::timeout).
+    pub fn resume(self, object: &Object) -> Removal<'_> {
+        Removal {
+            object,
+            argument: *self.argument,
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 //! A file of FUSE that answers like an object is none: its server could change what a safe mapping
 //! shows.
 
-use pinseal::Object;
+use pinseal::{Object, PinHandle};
 use rustix::{
     ioctl::{Getter, ioctl, opcode},
     mount::{MountFlags, MountPropagationFlags, UnmountFlags, mount, mount_change, unmount},
@@ -13,7 +13,7 @@ use std::{
     env,
     ffi::CString,
     fs::File,
-    io::{Read, Write},
+    io::{ErrorKind, Read, Write},
     os::fd::{AsFd, AsRawFd, OwnedFd},
     thread,
 };
@@ -31,6 +31,8 @@ const MODE: u32 = 0o100644;
 
 /// The size of struct pinseal_info, which begins with the version.
 const INFO: usize = 32;
+/// The number of PINSEAL_PIN_IOC_LEASE, and the size of its struct.
+const LEASE: (u32, usize) = (0x20, 48);
 
 fn info(version: u32) -> [u8; INFO] {
     let mut info = [0; INFO];
@@ -38,8 +40,9 @@ fn info(version: u32) -> [u8; INFO] {
     info
 }
 
-/// What the server answers, without the header; an error for what it does not know.
-fn answer(request: u32) -> Result<Vec<u8>, i32> {
+/// What the server answers, without the header; an error for what it does not know. `number` is that of
+/// a command.
+fn answer(request: u32, number: u32) -> Result<Vec<u8>, i32> {
     let words = |words: &[u32]| words.iter().flat_map(|word| word.to_ne_bytes()).collect();
     Ok(match request {
         // Version 7.31, the rest as the kernel likes it; 4096 bytes in a write.
@@ -53,6 +56,7 @@ fn answer(request: u32) -> Result<Vec<u8>, i32> {
             words(&attribute)
         }
         OPEN => words(&[0; 4]),
+        IOCTL if number == LEASE.0 => [vec![0; 16], vec![0xff; LEASE.1]].concat(),
         IOCTL => [vec![0; 16], info(1).to_vec()].concat(),
         _ => return Err(-ENOSYS),
     })
@@ -68,7 +72,12 @@ fn serve(mut device: File) {
         if request == FORGET || request == INTERRUPT {
             continue;
         }
-        let (error, body) = match answer(request) {
+        // The command is behind a handle and flags.
+        let number = match request {
+            IOCTL => word(IN_HEADER + 12) & 0xff,
+            _ => 0,
+        };
+        let (error, body) = match answer(request, number) {
             Ok(body) => (0, body),
             Err(error) => (error, Vec::new()),
         };
@@ -126,7 +135,12 @@ fn a_file_that_answers_like_an_object_is_refused() {
         "{refused}"
     );
 
-    drop(refused.into_fd());
+    // A pin handle cannot be told from it. What it says is no more than wrong.
+    let handle = PinHandle::try_from(refused.into_fd()).unwrap();
+    let refused = handle.info().unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::InvalidData);
+
+    drop(handle);
     unmount(&path, UnmountFlags::DETACH).unwrap();
     server.join().unwrap();
     std::fs::remove_file(&path).unwrap();

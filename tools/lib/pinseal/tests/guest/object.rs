@@ -207,3 +207,13 @@ fn sizes_change() {
     let sealed = object.seal(Seals::SHRINK).run().unwrap();
     assert_fails(sealed.object().set_len(5), Errno::PERM);
 }
+
+#[test]
+fn a_descriptor_for_writing_alone_is_writable() {
+    let device = File::options().write(true).open("/dev/pinseal").unwrap();
+    let object = Object::try_from(OwnedFd::from(device)).unwrap();
+    assert!(object.is_writable().unwrap());
+    object.write_all_at(b"bytes", 0).unwrap();
+    let object = Options::new().read_only().create().unwrap();
+    assert!(!object.is_writable().unwrap());
+}

@@ -55,3 +55,20 @@ fn a_refusal_has_no_report() {
     assert!(refused.report().is_none());
     assert_eq!(refused.io_error().kind(), io::ErrorKind::PermissionDenied);
 }
+
+#[test]
+fn a_resumed_removal_counts_on() {
+    let timeout = 20 * SHORT;
+    let object = filled(8);
+    let _pin = object.pin(5..6).take().unwrap();
+    for removal in [object.resize(0), object.punch_hole(0..8 * page())] {
+        let first = removal.timeout(timeout).run().unwrap_err();
+        let waited = first.report().unwrap().waited;
+        // Nothing is left of the time.
+        let second = first.resume(&object).run().unwrap_err();
+        let more = second.report().unwrap().waited - waited;
+        assert!(more < timeout / 2, "{more:?}");
+        let third = second.resume(&object).timeout(2 * timeout).run();
+        assert!(third.unwrap_err().report().unwrap().waited >= 2 * timeout);
+    }
+}
