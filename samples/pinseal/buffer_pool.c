@@ -66,7 +66,8 @@ static int take_pool(struct compositor *c, int pool)
 {
 	void *p;
 
-	if (!(pinseal_get_seals(pool) & F_SEAL_SHRINK) || pinseal_size(pool) < POOL_BYTES) {
+	if (!pinseal_is_object(pool) || !(pinseal_get_seals(pool) & F_SEAL_SHRINK) ||
+	    pinseal_size(pool) < POOL_BYTES) {
 		printf("compositor: refuses a pool that may shrink\n");
 		close(pool);
 		return tell(c->sock, REFUSED, 0, 0, -1);

@@ -6,8 +6,8 @@
  *
  * A message is a memfd, passed by SCM_RIGHTS: a header with a length, and so many bytes. The consumer checks
  * the length, then uses it. In between the bytes must not change, so it seals what it has received first. With
- * pinseal_seal_fd() it need not know whether the producer made an object or a memfd, nor whether there is
- * the module.
+ * pinseal_seal_fd() it need not know whether the producer made an object or a memfd. Where there is no module,
+ * the kernel's seal promises less: there it takes a copy, and checks that.
  *
  * Of four messages the consumer takes the first. The producer keeps a way to write to the next two: a mapping, and a
  * pipe that has their first page, as a driver or an io_uring might have it. The consumer is told so, and does
@@ -69,6 +69,21 @@ static int produce(int sock, enum producer how, int pipe_end)
 	return ret;
 }
 
+/* The bytes of a message, to be read: its own if pinseal has sealed it, else a copy. */
+static void *open_message(int fd, size_t size, enum pinseal_method method)
+{
+	void *p;
+
+	if (method == PINSEAL_BY_MODULE)
+		return mmap(NULL, size, PROT_READ, MAP_SHARED, fd, 0);
+	printf("consumer: has it sealed without pinseal, and takes a copy\n");
+	p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (p == MAP_FAILED || pread(fd, p, size, 0) == (ssize_t)size)
+		return p;
+	munmap(p, size);
+	return MAP_FAILED;
+}
+
 /* Seals a message, checks and reads it. Says what comes of it. */
 static void consume(int fd, unsigned int number)
 {
@@ -87,7 +102,7 @@ static void consume(int fd, unsigned int number)
 		return;
 	}
 	size = lseek(fd, 0, SEEK_END);
-	header = mmap(NULL, size, PROT_READ, MAP_SHARED, fd, 0);
+	header = open_message(fd, size, report.method);
 	if (header == MAP_FAILED) {
 		printf("consumer: message %u: %s\n", number, strerror(errno));
 		return;

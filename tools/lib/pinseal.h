@@ -29,6 +29,8 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -323,15 +325,36 @@ static inline int pinseal_get_seals(int fd)
 	return ret ? ret : (int)seals;
 }
 
+/* Whether the kernel answers for a descriptor: it is a driver's, or has seals as a memfd. */
+static inline int pinseal_is_kernels(int fd)
+{
+	/* The kernel's, which <fcntl.h> and <linux/fcntl.h> define in different words. */
+	const int get_seals = 1024 + 10;
+	const unsigned int misc_major = 10;
+	struct stat status;
+
+	if (fstat(fd, &status))
+		return 0;
+	if (S_ISCHR(status.st_mode) && major(status.st_rdev) == misc_major)
+		return 1;
+	return fcntl(fd, get_seals) >= 0;
+}
+
 /**
  * pinseal_is_object() - whether a descriptor is of an object
  * @fd: any descriptor
+ *
+ * The other functions believe what a descriptor answers, and a file of FUSE can answer what it likes: that it
+ * is sealed, say. So ask this first about a descriptor that another program has passed, or call
+ * pinseal_seal_fd().
  *
  * Return: 1, or 0 for all others, also for a plain memfd and for a number that is no descriptor.
  */
 static inline int pinseal_is_object(int fd)
 {
-	return pinseal_get_seals(fd) >= 0;
+	struct pinseal_info info;
+
+	return pinseal_is_kernels(fd) && !pinseal_info(fd, &info) && info.version == PINSEAL_VERSION;
 }
 
 /**
@@ -361,7 +384,8 @@ static inline int pinseal_resize(int fd, uint64_t size)
  * @report: is filled, unless NULL: which pages were in use, and how long the wait took
  *
  * Return: 0, or a negative errno; EBUSY if pages were in use until the end, EINTR after a signal, with the
- * object as it was.
+ * object as it was. To go on after a signal within the same bound, pass @report, which has the time waited, to
+ * pinseal_ioctl() with PINSEAL_IOC_RESIZE.
  */
 static inline int pinseal_resize_wait(int fd, uint64_t size, uint64_t timeout_ns, uint32_t flags,
 				      struct pinseal_resize *report)
@@ -406,7 +430,7 @@ static inline int pinseal_fallocate(int fd, uint32_t mode, uint64_t offset, uint
  * @flags: 0, or PINSEAL_FALLOCATE_KEEP_LEASES to wait for leases, too, instead of breaking them
  * @report: is filled, unless NULL: which pages were in use, and how long the wait took
  *
- * Return: as pinseal_resize_wait().
+ * Return: as pinseal_resize_wait(); to go on, PINSEAL_IOC_FALLOCATE.
  */
 static inline int pinseal_punch_wait(int fd, uint64_t offset, uint64_t len, uint64_t timeout_ns,
 				     uint32_t flags, struct pinseal_fallocate *report)
@@ -497,6 +521,9 @@ static inline int pinseal_report_call(struct pinseal_report *report, int fd)
  * @options: bounds and means, or NULL
  * @report: is filled, unless NULL; see pinseal_explain()
  *
+ * What is sealed may have holes. They are zeroes, but the first access by a mapping takes memory: without that,
+ * it is SIGBUS (vm.overcommit_memory=2), or the OOM killer. pread() takes none.
+ *
  * Return: 0 if the seals are set: with F_SEAL_WRITE, nothing can change the object any more. Else a negative
  * errno, with the object as it was; EBUSY for mappings and pages in use, EINTR after a signal
  * (see pinseal_seal_continue()), ENOMEM, EPERM if @fd is not open for writing or F_SEAL_SEAL is set, ENOTTY
@@ -524,6 +551,7 @@ static inline int pinseal_seal(int fd, uint32_t seals, const struct pinseal_opti
  */
 static inline int pinseal_seal_continue(int fd, struct pinseal_report *report)
 {
+	report->seal.outcome = PINSEAL_OUTCOME_SEALED;
 	return pinseal_report_call(report, fd);
 }
 
@@ -550,23 +578,58 @@ static inline int pinseal_seal_begin(int fd, uint32_t seals, const struct pinsea
 	return ret == -EINPROGRESS ? 0 : ret;
 }
 
+/*
+ * Whether a seal goes on in the background, or its result was not taken; a negative errno where /proc does not
+ * tell.
+ */
+static inline int pinseal_is_sealing(int fd)
+{
+	int is_object = 0, is_sealing = 0;
+	char line[128];
+	FILE *info;
+
+	snprintf(line, sizeof(line), "/proc/thread-self/fdinfo/%d", fd);
+	info = fopen(line, "re");
+	if (!info)
+		return -errno;
+	while (fgets(line, sizeof(line), info)) {
+		is_object |= !strncmp(line, "object:", strlen("object:"));
+		is_sealing |= !strncmp(line, "sealing:", strlen("sealing:"));
+	}
+	fclose(info);
+	return is_object ? is_sealing : -ENOTTY;
+}
+
 /**
  * pinseal_seal_poll() - wait until a seal in the background has ended
  * @fd: any descriptor of the object
  * @timeout_ms: the longest wait in milliseconds, 0 to look only, -1 for no limit
  *
- * To wait for several, poll() for POLLPRI.
+ * To wait for several, poll() for POLLPRI. It is not reported if another caller cancels the seal, or takes its
+ * result; this function notices that within a second, by /proc.
  *
- * Return: 1 if there is a result to take, 0 if not, or a negative errno; EINTR after a signal, ENOMEM if there
- * is no memory to watch the object.
+ * Return: 1 if there is a result to take, 0 if not, or a negative errno; ECANCELED if there is none and will be
+ * none, EINTR after a signal, ENOMEM if there is no memory to watch the object.
  */
 static inline int pinseal_seal_poll(int fd, int timeout_ms)
 {
-	int events = pinseal_poll(fd, timeout_ms);
+	const int most_ms = 1000;
 
-	if (events < 0)
-		return events;
-	return events & POLLERR ? -ENOMEM : events != 0;
+	for (;;) {
+		int sleep_ms = timeout_ms < 0 || timeout_ms > most_ms ? most_ms : timeout_ms;
+		int events = pinseal_poll(fd, sleep_ms);
+
+		if (events < 0)
+			return events;
+		if (events & POLLERR)
+			return -ENOMEM;
+		if (events || !timeout_ms)
+			return events != 0;
+		if (!pinseal_is_sealing(fd))
+			return -ECANCELED;
+		if (timeout_ms > 0)
+			timeout_ms -= sleep_ms;
+	}
 }
 
 /**
@@ -574,7 +637,8 @@ static inline int pinseal_seal_poll(int fd, int timeout_ms)
  * @fd: the object, open for writing
  * @report: that of pinseal_seal_begin()
  *
- * Return: as pinseal_seal(), once; EINPROGRESS while the seal goes on, with the counts so far in @report.
+ * Return: as pinseal_seal(), once; EINPROGRESS while the seal goes on, with the counts so far in @report. If
+ * there is none any more, this begins it anew.
  */
 static inline int pinseal_seal_result(int fd, struct pinseal_report *report)
 {
@@ -635,9 +699,10 @@ static inline int pinseal_report_fcntl(struct pinseal_report *report, int fd)
  * @options: bounds and means, or NULL
  * @report: is filled, unless NULL; its method tells who has sealed
  *
- * A memfd is imported for that. Where the device is missing, or may not be opened, F_ADD_SEALS is tried until the
- * bounds are reached: PINSEAL_SEAL_NOWAIT means once, PINSEAL_SEAL_ISOLATE and _REVOKE nothing. Each try takes up
- * to 150 ms, of which the last may be too much.
+ * A memfd is imported for that. Where the device cannot be opened, for whatever reason but a lack of
+ * descriptors or memory, or is another one, F_ADD_SEALS is tried until the bounds are reached:
+ * PINSEAL_SEAL_NOWAIT means once, PINSEAL_SEAL_ISOLATE and _REVOKE nothing. Each try takes up to 150 ms, of
+ * which the last may be too much. What F_ADD_SEALS seals, a pin that it missed may still change.
  *
  * Return: as pinseal_seal(), and the errors of pinseal_import(); EINVAL if @fd is no memfd. After EINTR,
  * call it again.
@@ -651,25 +716,25 @@ static inline int pinseal_seal_fd(int fd, uint32_t seals, const struct pinseal_o
 
 	if (!report)
 		report = &unwanted;
-	if (pinseal_seal(fd, seals, options, report) != -ENOTTY)
-		return -report->error;
+	if (pinseal_is_object(fd))
+		return pinseal_seal(fd, seals, options, report);
 	pinseal_report_begin(report, seals, options);
 	object = pinseal_open(O_RDWR);
 	if (object == -EMFILE || object == -ENFILE || object == -ENOMEM || object == -EINTR) {
 		report->error = -object;
 		return object;
 	}
-	if (object < 0)
+	if (!pinseal_is_object(object)) {
+		if (object >= 0)
+			close(object);
 		return pinseal_report_fcntl(report, fd);
+	}
 	memset(&import, 0, sizeof(import));
 	import.fd = fd;
 	report->error = -pinseal_ioctl(object, PINSEAL_IOC_IMPORT, &import);
 	if (!report->error)
 		pinseal_report_call(report, object);
 	close(object);
-	/* The device is another one. */
-	if (report->error == ENOTTY)
-		return pinseal_report_fcntl(report, fd);
 	return -report->error;
 }
 
@@ -949,7 +1014,8 @@ static inline int pinseal_pin(int fd, uint64_t start, uint64_t count, uint32_t f
  * @flags: 0 or PINSEAL_PIN_READONLY
  * @timeout_ns: the longest wait
  *
- * Return: as pinseal_pin(); EBUSY at the deadline, EINTR after a signal.
+ * Return: as pinseal_pin(); EBUSY at the deadline, EINTR after a signal. Another call has the whole time again:
+ * to go on within the same bound, use PINSEAL_IOC_PIN, which leaves what is left in its struct.
  */
 static inline int pinseal_pin_wait(int fd, uint64_t start, uint64_t count, uint32_t flags,
 				   uint64_t timeout_ns)

@@ -9,6 +9,7 @@
 
 #include "content.h"
 #include "cpu.h"
+#include "fuse_server.h"
 #include "holders.h"
 #include "object.h"
 #include "sealer.h"
@@ -125,6 +126,23 @@ TEST(descriptors_of_others)
 	EXPECT_EQ(-ENOTTY, pinseal_ioctl(memfd, PINSEAL_IOC_INFO, &info));
 	EXPECT_EQ(-EBADF, pinseal_ioctl(-1, PINSEAL_IOC_INFO, &info));
 	close(memfd);
+}
+
+TEST(a_file_that_answers_like_an_object_is_none)
+{
+	struct pinseal_report report;
+	struct fuse_server server;
+	struct pinseal_info info;
+
+	ASSERT_EQ(0, fuse_server_start(&server));
+	/* It does answer so. */
+	EXPECT_EQ(0, pinseal_info(server.file, &info));
+	EXPECT_EQ(PINSEAL_VERSION, info.version);
+	EXPECT_EQ(0, pinseal_seal(server.file, F_SEAL_WRITE, NULL, NULL));
+	EXPECT_FALSE(pinseal_is_object(server.file));
+	EXPECT_EQ(-EINVAL, pinseal_seal_fd(server.file, F_SEAL_WRITE, NULL, &report));
+	EXPECT_EQ(EINVAL, report.error);
+	fuse_server_stop(&server);
 }
 
 TEST_F(c_library, tells_what_there_is)
@@ -257,6 +275,7 @@ TEST_F(c_library, waits_for_removed_pages)
 	int pin = pinseal_pin(self->fd, FIRST, COUNT, 0);
 	struct pinseal_fallocate hole;
 	struct pinseal_resize size;
+	uint64_t waited_ns;
 
 	ASSERT_LE(0, pin);
 	EXPECT_EQ(-EBUSY, pinseal_resize_wait(self->fd, 0, SHORT_NS, 0, &size));
@@ -271,6 +290,11 @@ TEST_F(c_library, waits_for_removed_pages)
 	EXPECT_LE(SHORT_NS, hole.waited_ns);
 	EXPECT_EQ(-EBUSY, pinseal_punch_wait(self->fd, FIRST * self->page, self->page, SHORT_NS, 0,
 					     NULL));
+	/* Nothing is left of that time. */
+	waited_ns = hole.waited_ns;
+	EXPECT_EQ(-EBUSY, pinseal_ioctl(self->fd, PINSEAL_IOC_FALLOCATE, &hole));
+	EXPECT_LE(waited_ns, hole.waited_ns);
+	EXPECT_GT(waited_ns + SHORT_NS, hole.waited_ns);
 	/* Others are not waited for. */
 	EXPECT_EQ(0, pinseal_punch_wait(self->fd, 0, self->page, SOON_NS, 0, NULL));
 	EXPECT_EQ(0, pinseal_resize_wait(self->fd, (FIRST + COUNT) * self->page, SOON_NS, 0, &size));
@@ -485,6 +509,47 @@ TEST_F(c_library, cancels)
 	EXPECT_EQ(F_SEAL_WRITE, pinseal_get_seals(self->fd));
 }
 
+/* Cancels the seal of F_SEAL_WRITE after a while. */
+static void *cancel_later(void *data)
+{
+	struct pinseal_report report;
+	int fd = *(int *)data;
+
+	sleep_ns(SHORT_NS);
+	pinseal_seal_begin(fd, F_SEAL_WRITE, NULL, &report);
+	return (void *)(intptr_t)pinseal_seal_cancel(fd, &report);
+}
+
+TEST_F(c_library, notices_that_others_cancel)
+{
+	struct pinseal_options options = { .timeout_ns = LONG_NS };
+	int objects[] = { self->fd, pinseal_create("created", 0) };
+
+	ASSERT_EQ(0, fill_file(objects[1], PAGES * self->page, 'f'));
+	for (int i = 0; i < 2; i++) {
+		int pin = pinseal_pin(objects[i], FIRST, COUNT, 0);
+		struct pinseal_report report;
+		pthread_t canceller;
+		void *cancelled;
+
+		ASSERT_LE(0, pin);
+		ASSERT_EQ(0, pinseal_seal_begin(objects[i], F_SEAL_WRITE, &options, &report));
+		ASSERT_EQ(0, pthread_create(&canceller, NULL, cancel_later, &objects[i]));
+		EXPECT_EQ(-ECANCELED, pinseal_seal_poll(objects[i], -1));
+		pthread_join(canceller, &cancelled);
+		EXPECT_EQ(-ECANCELED, (intptr_t)cancelled);
+		EXPECT_EQ(-ECANCELED, pinseal_seal_poll(objects[i], 10));
+		EXPECT_EQ(0, pinseal_seal_poll(objects[i], 0));
+		/* One that takes longer than the look. */
+		ASSERT_EQ(0, pinseal_seal_begin(objects[i], F_SEAL_WRITE, &options, &report));
+		EXPECT_EQ(0, pinseal_seal_poll(objects[i], 1500));
+		close(pin);
+		EXPECT_EQ(1, pinseal_seal_poll(objects[i], -1));
+		EXPECT_EQ(0, pinseal_seal_result(objects[i], &report));
+	}
+	close(objects[1]);
+}
+
 /*
  * Any memfd
  */
@@ -551,16 +616,35 @@ TEST(does_not_fall_back_without_descriptors)
 	close(memfd);
 }
 
+/* Nor is a memfd that pinseal cannot take now. */
+TEST(does_not_fall_back_when_pinseal_refuses)
+{
+	struct pinseal_report report;
+	int memfd = memfd_open(), ro = open_by_proc(memfd, O_RDONLY);
+
+	signal(SIGIO, SIG_IGN);
+	if (fcntl(ro, F_SETLEASE, F_RDLCK))
+		SKIP(return, "no leases here: %s", strerror(errno));
+	EXPECT_EQ(-EAGAIN, pinseal_seal_fd(memfd, F_SEAL_WRITE, NULL, &report));
+	EXPECT_EQ(PINSEAL_BY_MODULE, report.method);
+	EXPECT_EQ(0, fcntl(memfd, F_GET_SEALS));
+	close(ro);
+	close(memfd);
+}
+
 FIXTURE(without_device) {
 	int memfd;
 };
 
 FIXTURE_VARIANT(without_device) {
 	const char *instead;
+	bool loop;
 };
 
 FIXTURE_VARIANT_ADD(without_device, missing) { .instead = NULL };
 FIXTURE_VARIANT_ADD(without_device, another) { .instead = "/dev/null" };
+/* It cannot be opened, as where a device cgroup forbids that. */
+FIXTURE_VARIANT_ADD(without_device, loop) { .instead = NULL, .loop = true };
 
 FIXTURE_SETUP(without_device)
 {
@@ -570,6 +654,9 @@ FIXTURE_SETUP(without_device)
 		ASSERT_EQ(0, sys(mount(variant->instead, PINSEAL_DEVICE, NULL, MS_BIND, NULL)));
 	} else {
 		ASSERT_EQ(0, sys(mount("none", "/dev", "tmpfs", 0, NULL)));
+	}
+	if (variant->loop) {
+		ASSERT_EQ(0, sys(symlink(PINSEAL_DEVICE, PINSEAL_DEVICE)));
 	}
 	run_on_cpu(0);
 	self->memfd = memfd_open();
@@ -637,7 +724,7 @@ TEST_F(without_device, tries_again)
 
 TEST_F(without_device, makes_no_objects)
 {
-	int error = variant->instead ? -ENOTTY : -ENOENT;
+	int error = variant->instead ? -ENOTTY : variant->loop ? -ELOOP : -ENOENT;
 
 	if (!variant->instead) {
 		EXPECT_EQ(error, pinseal_open(O_RDWR));

@@ -4,6 +4,9 @@
  * so. The file does direct I/O: the kernel pins the reader's buffer before the request reaches
  * the server, and unpins it after the answer.
  *
+ * The file answers each ioctl() with success, and a struct that is 0 but for its first field, 1:
+ * those of pinseal as an object of version 1 does, or one that was sealed.
+ *
  * It speaks the raw protocol of /dev/fuse. The mount is a descriptor, attached nowhere, so it
  * ends with the process.
  *
