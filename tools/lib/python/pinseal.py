@@ -29,6 +29,7 @@ import io
 import mmap as _mmap
 import os
 import select
+import stat
 import time
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -61,6 +62,9 @@ __all__ = [
 ]
 
 DEVICE = "/dev/pinseal"
+
+_VERSION = 1
+_MISC_MAJOR = 10
 
 
 class _Flag(enum.IntFlag):
@@ -184,6 +188,8 @@ class _AttachFlag(enum.IntFlag):
 # Structs and commands of <linux/pinseal.h>. scripts/check-python compares them with it.
 
 _NO_PAGE = 2**64 - 1
+_MAX_NS = 2**64 - 1
+_MAX_POLL_MS = 2**31 - 1
 _PROTECT_MAX = 65536
 _NAME_MAX = 64
 
@@ -195,13 +201,22 @@ def _fields(**types):
 _s32, _u32, _u64 = ctypes.c_int32, ctypes.c_uint32, ctypes.c_uint64
 
 
-class _pinseal_info(ctypes.Structure):
+class _Struct(ctypes.Structure):
+    """A struct whose fields do not wrap."""
+
+    def __setattr__(self, name, value):
+        super().__setattr__(name, value)
+        if getattr(self, name) != value:
+            raise OverflowError(f"{name} is out of range: {value}")
+
+
+class _pinseal_info(_Struct):
     _fields_ = _fields(
         version=_u32, features=_u32, seals=_u32, seal_flags=_u32, size=_u64, default_timeout_ns=_u64
     )
 
 
-class _pinseal_resize(ctypes.Structure):
+class _pinseal_resize(_Struct):
     _fields_ = _fields(
         size=_u64,
         timeout_ns=_u64,
@@ -214,7 +229,7 @@ class _pinseal_resize(ctypes.Structure):
     )
 
 
-class _pinseal_fallocate(ctypes.Structure):
+class _pinseal_fallocate(_Struct):
     _fields_ = _fields(
         mode=_u32,
         flags=_u32,
@@ -228,7 +243,7 @@ class _pinseal_fallocate(ctypes.Structure):
     )
 
 
-class _pinseal_seal(ctypes.Structure):
+class _pinseal_seal(_Struct):
     _fields_ = _fields(
         seals=_u32,
         flags=_u32,
@@ -245,13 +260,13 @@ class _pinseal_seal(ctypes.Structure):
     )
 
 
-class _pinseal_page(ctypes.Structure):
+class _pinseal_page(_Struct):
     _fields_ = _fields(
         index=_u64, pages=_u32, mapped=_u32, extra=_u32, dma_pins=_u32, flags=_u32, pad=_u32
     )
 
 
-class _pinseal_pins(ctypes.Structure):
+class _pinseal_pins(_Struct):
     _fields_ = _fields(
         start=_u64,
         count=_u64,
@@ -266,13 +281,13 @@ class _pinseal_pins(ctypes.Structure):
     )
 
 
-class _pinseal_pin(ctypes.Structure):
+class _pinseal_pin(_Struct):
     _fields_ = _fields(
         start=_u64, count=_u64, grace_ns=_u64, flags=_u32, pad=_u32, address=_u64, timeout_ns=_u64
     )
 
 
-class _pinseal_lease(ctypes.Structure):
+class _pinseal_lease(_Struct):
     _fields_ = _fields(
         start=_u64,
         count=_u64,
@@ -285,35 +300,35 @@ class _pinseal_lease(ctypes.Structure):
     )
 
 
-class _pinseal_import(ctypes.Structure):
+class _pinseal_import(_Struct):
     _fields_ = _fields(fd=_s32, flags=_u32)
 
 
-class _pinseal_export(ctypes.Structure):
+class _pinseal_export(_Struct):
     _fields_ = _fields(flags=_u32, pad=_u32)
 
 
-class _pinseal_reopen(ctypes.Structure):
+class _pinseal_reopen(_Struct):
     _fields_ = _fields(flags=_u32, pad=_u32)
 
 
-class _pinseal_name(ctypes.Structure):
+class _pinseal_name(_Struct):
     _fields_ = _fields(name=ctypes.c_char * _NAME_MAX)
 
 
-class _pinseal_create(ctypes.Structure):
+class _pinseal_create(_Struct):
     _fields_ = _fields(flags=_u32, pad=_u32, name=ctypes.c_char * _NAME_MAX)
 
 
-class _pinseal_protect(ctypes.Structure):
+class _pinseal_protect(_Struct):
     _fields_ = _fields(addr=_u64, len=_u64, pgoff=_u64, prot=_u32, flags=_u32, ranges=_u64, nr=_u64)
 
 
-class _pinseal_protect_range(ctypes.Structure):
+class _pinseal_protect_range(_Struct):
     _fields_ = _fields(addr=_u64, len=_u64, pgoff=_u64, prot=_u32, flags=_u32)
 
 
-class _pinseal_attach(ctypes.Structure):
+class _pinseal_attach(_Struct):
     _fields_ = _fields(fd=_s32, flags=_u32)
 
 
@@ -354,14 +369,41 @@ def _open(flags):
 
 
 def _ns(seconds):
-    """A time for the kernel, to which 0 is the default."""
-    if seconds is not None and seconds < 0:
+    """A time in nanoseconds, or as many as there are."""
+    if seconds < 0:
         raise ValueError("a time is negative")
-    return 0 if seconds is None else max(1, round(seconds * 1e9))
+    # An int may be too large for a float.
+    return round(seconds * 1e9) if seconds < _MAX_NS // 10**9 else _MAX_NS
+
+
+def _deadline(seconds):
+    """When a timeout is over, of time.monotonic()."""
+    return float("inf") if seconds is None else time.monotonic() + _ns(seconds) / 1e9
+
+
+def _timeout_ns(seconds):
+    """A timeout for the kernel, to which 0 is the default."""
+    return 0 if seconds is None else max(1, _ns(seconds))
 
 
 def _fd(file):
     return file if isinstance(file, int) else file.fileno()
+
+
+def _is_object(fd):
+    """Whether a descriptor is of an object, and not a file of FUSE that answers like one.
+
+    A device of that kind is a driver's, and seals are those of a memfd: the kernel answers for both.
+    """
+    arg = _pinseal_info()
+    try:
+        status = os.fstat(fd)
+        if not (stat.S_ISCHR(status.st_mode) and os.major(status.st_rdev) == _MISC_MAJOR):
+            fcntl.fcntl(fd, fcntl.F_GET_SEALS)
+        _ioctl(fd, _IOC_INFO, arg)
+    except OSError:
+        return False
+    return arg.version == _VERSION
 
 
 def _name(text):
@@ -383,6 +425,9 @@ def _counted(number, one, more):
 
 
 # What is said about a seal or a removal.
+
+# Errors whose reason is in the struct. For others it is as the caller passed it.
+_WITH_REASON = (0, errno.EBUSY, errno.EINTR, errno.ENOMEM, errno.ECANCELED)
 
 
 @dataclass(frozen=True)
@@ -407,8 +452,11 @@ class Report:
     @classmethod
     def _of(cls, arg, error=0, method=Method.MODULE):
         reason = None
-        if method is Method.MODULE and error in (0, errno.EBUSY, errno.EINTR, errno.ENOMEM):
+        if method is Method.MODULE and error in _WITH_REASON:
             reason = arg.outcome if arg.outcome or not error else None
+        # That of a call which was restarted, and ended otherwise.
+        if reason == Outcome.INTERRUPTED and error != errno.EINTR:
+            reason = None
         try:
             outcome = Outcome(reason)
         except ValueError:
@@ -547,6 +595,9 @@ class SealError(OSError):
         super().__init__(report.error, str(report))
         self.report = report
 
+    def __reduce__(self):
+        return type(self), (self.report,), self.__dict__
+
     def __str__(self):
         return self.strerror
 
@@ -581,6 +632,9 @@ class RemovalError(OSError):
     def __init__(self, report):
         super().__init__(errno.EBUSY, f"not removed: {report}")
         self.report = report
+
+    def __reduce__(self):
+        return type(self), (self.report,), self.__dict__
 
     def __str__(self):
         return self.strerror
@@ -684,7 +738,7 @@ class Lease(Handle):
         """
         poll = select.poll()
         poll.register(self, select.POLLPRI)
-        events = poll.poll(None if timeout is None else timeout * 1e3)
+        events = poll.poll(None if timeout is None else min(_ns(timeout) / 1e6, _MAX_POLL_MS))
         if not events:
             return LeaseState.HELD
         return LeaseState.REVOKED if events[0][1] & select.POLLHUP else LeaseState.ASKED
@@ -694,16 +748,35 @@ class PendingSeal:
     """A seal in the background; Object.seal_async() begins it.
 
     fileno() is for select, selectors and asyncio: a descriptor that becomes readable when the seal
-    has ended. (The object's own reports EPOLLPRI.)
+    has ended. (The object's own reports EPOLLPRI.) It does not if another caller cancels the seal, or
+    takes its result; wait() and result() notice that within a second, by /proc.
+
+    The seal goes on when this is dropped. As a context manager it cancels a seal that has not ended.
+
+    >>> frame = Object.create("frame", size=4096)
+    >>> pin = frame.pin(0, 1)
+    >>> with frame.seal_async(Seal.WRITE, timeout=60) as pending:
+    ...     pending.wait(timeout=0.1)
+    False
+    >>> frame.seals
+    <Seal: 0>
     """
 
     def __init__(self, obj, arg):
         self._object = obj
         self._arg = arg
         self._error = 0
-        self._ask()
+        # First, because a seal that has begun and cannot be watched would be lost.
         self._epoll = select.epoll()
         self._epoll.register(obj, select.EPOLLPRI)
+        self._ask()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.cancel()
+        self._epoll.close()
 
     def _has_ended(self):
         return self._error or self._arg.outcome != Outcome.PENDING
@@ -714,6 +787,17 @@ class PendingSeal:
         self._error = _seal_error(self._object, arg)
         arg.flags = self._arg.flags
         self._arg = arg
+        if not self._error and arg.outcome == Outcome.CANCELLED:
+            self._error = errno.ECANCELED
+
+    def _has_gone(self):
+        """Whether it neither goes on nor has a result. Where /proc does not tell, it has not gone."""
+        try:
+            with open(f"/proc/thread-self/fdinfo/{self._object.fileno()}", "rb") as file:
+                info = file.read()
+        except OSError:
+            return False
+        return b"\nobject:" in info and b"\nsealing:\t%#x\n" % self._arg.seals not in info
 
     def _report(self):
         return Report._of(self._arg, self._error)
@@ -730,18 +814,33 @@ class PendingSeal:
 
     def wait(self, timeout=None):
         """Waits until the seal has ended, for ever with None: whether it has."""
-        if self._has_ended():
-            return True
-        events = self._epoll.poll(timeout)
-        if events and events[0][1] & select.EPOLLERR:
-            raise OSError(errno.ENOMEM, "no memory to watch the object")
-        return bool(events)
+        deadline = _deadline(timeout)
+        while not self._has_ended():
+            left = max(0, deadline - time.monotonic())
+            events = self._epoll.poll(min(left, _LOOK))
+            if events and events[0][1] & select.EPOLLERR:
+                raise OSError(errno.ENOMEM, "no memory to watch the object")
+            if events:
+                return True
+            if self._has_gone():
+                self._arg.outcome, self._error = Outcome.CANCELLED, errno.ECANCELED
+            elif left < _LOOK:
+                return False
+        return True
 
     def result(self, timeout=None):
-        """Waits for the end: the report, or SealError. TimeoutError if the seal still goes on."""
-        if not self.wait(timeout):
-            raise TimeoutError(f"the seal has not ended within {timeout} s")
-        return _checked(self.progress())
+        """Waits for the end: the report, or SealError. TimeoutError if the seal still goes on.
+
+        If another caller has cancelled the seal or has taken its result, that is the SealError of a
+        cancelled seal.
+        """
+        deadline = _deadline(timeout)
+        while True:
+            if not self.wait(max(0, deadline - time.monotonic())):
+                raise TimeoutError(f"the seal has not ended within {timeout} s")
+            # Another caller may have been quicker; then this has begun a seal anew.
+            if self.progress().outcome is not Outcome.PENDING:
+                return _checked(self._report())
 
     def cancel(self):
         """Cancels the seal: True with the object as it was, False if the seal ended before."""
@@ -750,18 +849,22 @@ class PendingSeal:
         return self._arg.outcome == Outcome.CANCELLED
 
 
+# How long to sleep before looking whether there is a seal at all, in seconds.
+_LOOK = 1
+
+
 def _seal_arg(seals, timeout, scans, isolate, revoke, wait_mapped):
     """The argument of a seal. A timeout of 0 is no wait."""
     flags = (
         SealFlag.NOWAIT * (timeout == 0)
-        | SealFlag.ISOLATE * isolate
-        | SealFlag.REVOKE * revoke
-        | SealFlag.WAIT_MAPPED * wait_mapped
+        | SealFlag.ISOLATE * bool(isolate)
+        | SealFlag.REVOKE * bool(revoke)
+        | SealFlag.WAIT_MAPPED * bool(wait_mapped)
     )
     return _pinseal_seal(
         seals=seals,
         flags=flags,
-        timeout_ns=_ns(timeout or None),
+        timeout_ns=_timeout_ns(timeout or None),
         max_scans=scans,
         first_pinned=_NO_PAGE,
     )
@@ -777,7 +880,7 @@ def _seal_error(file, arg):
 
 
 def _checked(report):
-    if report.error or report.outcome is Outcome.CANCELLED:
+    if report.error or (report.method is Method.MODULE and report.outcome is not Outcome.SEALED):
         raise SealError(report)
     return report
 
@@ -786,16 +889,28 @@ class Object(io.FileIO):
     """An object of pinseal: a file in memory, that can be shared, mapped, pinned and sealed.
 
     Object.create() makes one that is a memfd to every program, and Object.open() one of the device;
-    the documentation has the differences. Object(fd) takes over a descriptor that was received.
+    the documentation has the differences. Object(fd) takes over a descriptor that was received, if it is
+    one of an object; else it is an OSError (ENOTTY), and the descriptor stays the caller's.
     """
 
     def __init__(self, fd):
         writable = fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_ACCMODE != os.O_RDONLY
+        if not _is_object(fd):
+            raise OSError(errno.ENOTTY, "not a descriptor of /dev/pinseal")
         super().__init__(fd, "r+b" if writable else "rb")
 
     @classmethod
+    def _of_device(cls, flags):
+        fd = _open(flags)
+        try:
+            return cls(fd)
+        except BaseException:
+            os.close(fd)
+            raise
+
+    @classmethod
     def _over(cls, flags, command, arg):
-        obj = cls(_open(flags))
+        obj = cls._of_device(flags)
         try:
             _ioctl(obj.fileno(), command, arg)
         except BaseException:
@@ -825,7 +940,7 @@ class Object(io.FileIO):
     @classmethod
     def open(cls, size=0, flags=os.O_RDWR):
         """A new object of the device."""
-        obj = cls(_open(flags))
+        obj = cls._of_device(flags)
         if size:
             obj.resize(size)
         return obj
@@ -852,12 +967,12 @@ class Object(io.FileIO):
     @classmethod
     def attach(cls, lower, readonly=False, sync_on_close=False):
         """A new object that is stacked on a file: os.fsync() of it writes what has changed."""
-        flags = _AttachFlag.RDONLY * readonly | _AttachFlag.SYNC_ON_CLOSE * sync_on_close
+        flags = _AttachFlag.RDONLY * bool(readonly) | _AttachFlag.SYNC_ON_CLOSE * bool(sync_on_close)
         return cls._over(os.O_RDWR, _IOC_ATTACH, _pinseal_attach(fd=_fd(lower), flags=flags))
 
     def export(self, readonly=False):
         """A file that is a memfd of the object's memory, for programs that know only memfd."""
-        arg = _pinseal_export(flags=_ExportFlag.RDONLY * readonly)
+        arg = _pinseal_export(flags=_ExportFlag.RDONLY * bool(readonly))
         return io.FileIO(_ioctl(self.fileno(), _IOC_EXPORT, arg), "rb" if readonly else "r+b")
 
     def reopen(self, readonly=False):
@@ -930,7 +1045,7 @@ class Object(io.FileIO):
 
     def allocate(self, offset, length, keep_size=False):
         """Allocates memory for a range, as fallocate()."""
-        arg = _pinseal_fallocate(mode=_FALLOC_KEEP_SIZE * keep_size, offset=offset, len=length)
+        arg = _pinseal_fallocate(mode=_FALLOC_KEEP_SIZE * bool(keep_size), offset=offset, len=length)
         _ioctl(self.fileno(), _IOC_FALLOCATE, arg)
 
     def punch(self, offset, length):
@@ -944,8 +1059,8 @@ class Object(io.FileIO):
         return self._remove(_IOC_FALLOCATE, arg, timeout, keep_leases)
 
     def _remove(self, command, arg, timeout, keep_leases):
-        arg.flags = _ResizeFlag.WAIT | _ResizeFlag.KEEP_LEASES * keep_leases
-        arg.timeout_ns = _ns(timeout)
+        arg.flags = _ResizeFlag.WAIT | _ResizeFlag.KEEP_LEASES * bool(keep_leases)
+        arg.timeout_ns = _timeout_ns(timeout)
         try:
             _ioctl(self.fileno(), command, arg)
         except OSError as error:
@@ -957,7 +1072,9 @@ class Object(io.FileIO):
     def seal(self, seals, *, timeout=None, scans=0, isolate=False, revoke=False, wait_mapped=False):
         """Adds seals: a Report, or SealError with the object as it was.
 
-        With Seal.WRITE, nothing can change the object any more. timeout and scans bound the wait for
+        With Seal.WRITE, nothing can change the object any more. (It may have holes: they are zeroes,
+        but without memory the first access by a mapping ends the interpreter. os.pread() takes none.)
+        timeout and scans bound the wait for
         pages in use; 0 is no wait, and no limit of scans. At the end, isolate replaces such pages by
         copies. revoke breaks leases. wait_mapped waits for shared writable mappings, too.
         """
@@ -982,12 +1099,13 @@ class Object(io.FileIO):
         arg = _seal_arg(seals, timeout, scans, isolate, revoke, wait_mapped)
         arg.flags |= SealFlag.ASYNC
         pending = PendingSeal(self, arg)
-        _checked(pending._report())
+        if pending._error:
+            _checked(pending._report())
         return pending
 
     def _pin(self, kind, start, count, flags, readonly, **terms):
         arg = _pinseal_pin(
-            start=start, count=count, flags=flags | _PinFlag.READONLY * readonly, **terms
+            start=start, count=count, flags=flags | _PinFlag.READONLY * bool(readonly), **terms
         )
         return kind(_ioctl(self.fileno(), _IOC_PIN, arg), readonly)
 
@@ -1002,7 +1120,7 @@ class Object(io.FileIO):
         """
         if timeout == 0:
             return self._pin(Pin, start, count, _PinFlag(0), readonly)
-        return self._pin(Pin, start, count, _PinFlag.WAIT, readonly, timeout_ns=_ns(timeout))
+        return self._pin(Pin, start, count, _PinFlag.WAIT, readonly, timeout_ns=_timeout_ns(timeout))
 
     def lease(self, start, count, grace, readonly=False):
         """Pins pages until the Lease is closed, or a sealer has asked for them and grace has passed.
@@ -1014,9 +1132,7 @@ class Object(io.FileIO):
         >>> lease.wait()
         <LeaseState.REVOKED: 2>
         """
-        return self._pin(
-            Lease, start, count, _PinFlag.LEASED, readonly, grace_ns=round(grace * 1e9)
-        )
+        return self._pin(Lease, start, count, _PinFlag.LEASED, readonly, grace_ns=_ns(grace))
 
     def mirror(self, mapping, start, count, readonly=False):
         """A Mirror of pages that a mapping shows: its first page, or the one at an address.
@@ -1142,27 +1258,30 @@ def _seal_by_fcntl(fd, arg):
 def seal_fd(file, seals, *, timeout=None, scans=0, isolate=False, revoke=False, wait_mapped=False):
     """Adds seals to any memfd or object, a file or descriptor: a Report, or SealError.
 
-    Where the device is missing, or may not be opened, F_ADD_SEALS is tried until the bounds are reached;
-    method of the report tells. isolate and revoke mean nothing then, and each try takes up to 150 ms,
-    of which the last may be too much.
+    Where the device cannot be opened, for whatever reason but a lack of descriptors or memory, or is
+    another one, F_ADD_SEALS is tried until the bounds are reached; method of the report tells. isolate
+    and revoke mean nothing then, and each try takes up to 150 ms, of which the last may be too much.
+    What F_ADD_SEALS seals, a pin that it missed may still change.
 
     >>> memfd = os.memfd_create("foreign", os.MFD_ALLOW_SEALING)
     >>> seal_fd(memfd, Seal.WRITE, timeout=1).method
     <Method.MODULE: 'pinseal'>
     >>> os.close(memfd)
     """
-    options = (seals, timeout, scans, isolate, revoke, wait_mapped)
-    arg = _seal_arg(*options)
-    error = _seal_error(file, arg)
-    if error != errno.ENOTTY:
-        return _checked(Report._of(arg, error))
-    arg = _seal_arg(*options)
+    arg = _seal_arg(seals, timeout, scans, isolate, revoke, wait_mapped)
+    fd = _fd(file)
+    if _is_object(fd):
+        return _checked(Report._of(arg, _seal_error(fd, arg)))
     try:
-        with Object.import_(file) as obj:
-            error = _seal_error(obj, arg)
+        obj = Object.open()
     except OSError as refused:
-        missing = refused.filename == DEVICE or refused.errno == errno.ENOTTY
-        if missing and refused.errno not in (errno.EMFILE, errno.ENFILE, errno.ENOMEM):
-            return _checked(_seal_by_fcntl(_fd(file), arg))
-        error = refused.errno
+        if refused.errno in (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EINTR):
+            return _checked(Report._of(arg, refused.errno))
+        return _checked(_seal_by_fcntl(fd, arg))
+    with obj:
+        try:
+            _ioctl(obj.fileno(), _IOC_IMPORT, _pinseal_import(fd=fd))
+            error = _seal_error(obj, arg)
+        except OSError as refused:
+            error = refused.errno
     return _checked(Report._of(arg, error))

@@ -6,12 +6,15 @@ It runs where there are Python and the device, as root or not: python_library.py
 """
 
 import contextlib
+import copy
 import doctest
 import errno
 import fcntl
 import mmap
 import os
 import pathlib
+import pickle
+import select
 import selectors
 import signal
 import socket
@@ -77,6 +80,41 @@ class Objects(unittest.TestCase):
             self.assertEqual(caught.exception.errno, errno.EBUSY)
         with Object.open(size=PAGE) as obj:
             self.assertEqual(obj.size, PAGE)
+
+    def test_descriptors_of_others(self):
+        def answer(fd, command, arg, *_):
+            # As a file of FUSE can: an object, or one that was sealed.
+            if command == pinseal._IOC_INFO:
+                arg.version = 1
+            return 0
+
+        with socket.socket() as file:
+            for patch in (contextlib.nullcontext(), mock.patch.object(fcntl, "ioctl", answer)):
+                with patch, self.assertRaises(OSError) as caught:
+                    Object(file.fileno())
+                self.assertEqual(caught.exception.errno, errno.ENOTTY)
+            with mock.patch.object(fcntl, "ioctl", answer), self.assertRaises(SealError):
+                with mock.patch.object(pinseal, "DEVICE", "/dev/nonexistent"):
+                    pinseal.seal_fd(file, Seal.WRITE)
+            # It is still open.
+            os.fstat(file.fileno())
+        with self.assertRaises(OSError) as caught:
+            Object(99)
+        self.assertEqual(caught.exception.errno, errno.EBADF)
+
+    def test_numbers_do_not_wrap(self):
+        with new_object() as obj:
+            for call in (
+                lambda: obj.resize(2**64),
+                lambda: obj.resize(-1),
+                lambda: obj.seal(1 << 32),
+                lambda: obj.seal(Seal.WRITE, scans=1 << 32),
+                lambda: obj.pin(2**64, 1),
+                lambda: pinseal.seal_fd(obj, 1 << 32),
+            ):
+                with self.assertRaises(OverflowError):
+                    call()
+            self.assertEqual((obj.size, obj.seals), (PAGES * PAGE, Seal(0)))
 
     def test_names(self):
         with Object.create("n" * 63):
@@ -287,12 +325,38 @@ class Seals(unittest.TestCase):
             for seals, file, error in (
                 (1 << 30, obj, errno.EINVAL),
                 (Seal.GROW, obj.reopen(readonly=True), errno.EPERM),
-                (Seal.GROW, Object(os.dup(0)), errno.ENOTTY),
             ):
                 with self.assertRaises(SealError) as caught:
                     file.seal(seals)
                 self.assertEqual(caught.exception.errno, error)
                 self.assertIsNone(caught.exception.report.outcome)
+
+    def test_the_longest_time(self):
+        for forever in (sys.maxsize, 10**400, float("inf")):
+            self.assertEqual(pinseal._timeout_ns(forever), 2**64 - 1)
+            with new_object() as obj, obj.lease(FIRST, COUNT, grace=forever) as lease:
+                self.assertGreater(lease.info().grace, FOR_EVER)
+                closer = threading.Timer(0.2, lease.close)
+                closer.start()
+                obj.seal(Seal.WRITE, timeout=forever)
+                closer.join()
+
+    def test_truth_is_no_number(self):
+        with new_object() as obj, obj.lease(FIRST, COUNT, grace=0) as lease:
+            # 2 * ISOLATE is REVOKE.
+            obj.seal(Seal.WRITE, timeout=0, isolate=2)
+            self.assertEqual(lease.info().state, LeaseState.HELD)
+
+    def test_errors_are_copied(self):
+        with new_object() as obj, obj.pin(FIRST, COUNT):
+            for fails in (obj.seal, lambda _, timeout: obj.resize_wait(0, timeout=timeout)):
+                with self.assertRaises(OSError) as caught:
+                    fails(Seal.WRITE, timeout=0)
+                error = caught.exception
+                for copied in (pickle.loads(pickle.dumps(error)), copy.copy(error)):
+                    self.assertIs(type(copied), type(error))
+                    self.assertEqual(copied.report, error.report)
+                    self.assertEqual((copied.errno, str(copied)), (error.errno, str(error)))
 
     def test_goes_on_after_a_signal(self):
         calls = []
@@ -363,6 +427,64 @@ class PendingSeals(unittest.TestCase):
             pending.wait()
             self.assertFalse(pending.cancel())
             self.assertIs(pending.result().outcome, Outcome.SEALED)
+
+    def test_others_cancel(self):
+        for obj in (new_object(), Object.create(size=PAGES * PAGE)):
+            with obj, obj.pin(FIRST, COUNT), obj.reopen() as other:
+                waits = obj.seal_async(Seal.WRITE, timeout=FOR_EVER)
+                cancels = other.seal_async(Seal.WRITE, timeout=FOR_EVER)
+                canceller = threading.Timer(0.1, cancels.cancel)
+                canceller.start()
+                with self.assertRaisesRegex(SealError, "^not sealed: cancelled") as caught:
+                    waits.result(timeout=SOON)
+                self.assertEqual(caught.exception.errno, errno.ECANCELED)
+                self.assertIs(caught.exception.report.outcome, Outcome.CANCELLED)
+                canceller.join()
+                self.assertTrue(waits.wait(timeout=0))
+                # Nor has the wait begun another one.
+                obj.seal_async(Seal.GROW).result()
+                self.assertEqual(obj.seals, Seal.GROW)
+
+    def test_others_take_the_result(self):
+        with new_object() as obj, obj.pin(FIRST, COUNT):
+            first = obj.seal_async(Seal.WRITE, timeout=SHORT)
+            second = obj.seal_async(Seal.WRITE, timeout=SHORT)
+            self.assertTrue(second.wait())
+            with self.assertRaises(SealError):
+                first.result()
+            # It has waited, and is late: its call begins a seal anew.
+            wait, answers = second.wait, iter([True])
+            late = mock.patch.object(second, "wait", lambda left: next(answers, None) or wait(left))
+            with late, self.assertRaises(SealError) as caught:
+                second.result()
+            self.assertIs(caught.exception.report.outcome, Outcome.PINNED)
+
+    def test_takes_longer_than_a_look(self):
+        with new_object() as obj, obj.pin(FIRST, COUNT) as pin:
+            pending = obj.seal_async(Seal.WRITE, timeout=FOR_EVER)
+            self.assertFalse(pending.wait(timeout=1.2))
+            pin.close()
+            self.assertIs(pending.result().outcome, Outcome.SEALED)
+
+    def test_is_a_context_manager(self):
+        with new_object() as obj, obj.pin(FIRST, COUNT) as pin:
+            with obj.seal_async(Seal.WRITE, timeout=FOR_EVER) as pending:
+                self.assertFalse(pending.wait(timeout=0))
+            self.assertIs(pending.progress().outcome, Outcome.CANCELLED)
+            pin.close()
+            with obj.seal_async(Seal.WRITE, timeout=FOR_EVER) as pending:
+                pending.wait()
+                self.assertIs(pending.result().outcome, Outcome.SEALED)
+            self.assertIs(pending.result().outcome, Outcome.SEALED)
+
+    def test_begins_nothing_that_it_cannot_watch(self):
+        refused = OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+        with new_object() as obj, mock.patch.object(select, "epoll", side_effect=refused):
+            with self.assertRaises(OSError):
+                obj.seal_async(Seal.WRITE)
+            with open(f"/proc/self/fdinfo/{obj.fileno()}") as info:
+                self.assertNotIn("sealing", info.read())
+            self.assertEqual(obj.seals, Seal(0))
 
     def test_refused(self):
         with new_object() as obj, obj.pin(0, 1):
@@ -537,8 +659,19 @@ class AnyMemfd(unittest.TestCase):
         self.assertEqual(caught.exception.errno, errno.EMFILE)
         self.assertEqual(self.seals(), Seal(0))
 
+    def test_does_not_fall_back_when_pinseal_refuses(self):
+        with open(f"/proc/self/fd/{self.memfd}", "rb") as reader:
+            fcntl.fcntl(reader, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+            self.addCleanup(signal.signal, signal.SIGIO, signal.signal(signal.SIGIO, signal.SIG_IGN))
+            with self.assertRaises(SealError) as caught:
+                pinseal.seal_fd(self.memfd, Seal.WRITE)
+        self.assertEqual(caught.exception.errno, errno.EAGAIN)
+        self.assertIs(caught.exception.report.method, Method.MODULE)
+        self.assertEqual(self.seals(), Seal(0))
+
     def test_by_fcntl(self):
-        for device in ("/dev/nonexistent", "/dev/null"):
+        # The last one cannot be opened for writing.
+        for device in ("/dev/nonexistent", "/dev/null", "/dev"):
             with self.subTest(device), mock.patch.object(pinseal, "DEVICE", device):
                 self.fcntl()
                 self.tearDown()
@@ -663,6 +796,7 @@ class Samples(unittest.TestCase):
 
     def test_messages(self):
         output = self.end(self.start("messages.py"))
+        self.assertNotIn("without pinseal", output)
         self.assertIn("takes message 1, of 9992 bytes", output)
         self.assertIn("refuses message 2: not sealed: a shared mapping is writable", output)
         self.assertIn("refuses message 3: not sealed: 1 page is in use", output)
