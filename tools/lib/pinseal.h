@@ -30,7 +30,6 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
-#include <sys/sysmacros.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -330,12 +329,13 @@ static inline int pinseal_is_kernels(int fd)
 {
 	/* The kernel's, which <fcntl.h> and <linux/fcntl.h> define in different words. */
 	const int get_seals = 1024 + 10;
-	const unsigned int misc_major = 10;
+	/* Not by major(): <sys/sysmacros.h> takes that name from all programs. */
+	const dev_t major_bits = ~(dev_t)0xffffffff << 12 | 0xfff00, misc = 10 << 8;
 	struct stat status;
 
 	if (fstat(fd, &status))
 		return 0;
-	if (S_ISCHR(status.st_mode) && major(status.st_rdev) == misc_major)
+	if (S_ISCHR(status.st_mode) && (status.st_rdev & major_bits) == misc)
 		return 1;
 	return fcntl(fd, get_seals) >= 0;
 }
