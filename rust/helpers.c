@@ -207,10 +207,32 @@ struct mem_cgroup *pinseal_folio_memcg(struct folio *folio)
 	return folio_memcg(folio);
 }
 
-bool pinseal_mem_cgroup_tryget(struct mem_cgroup *memcg)
+struct mem_cgroup *pinseal_parent_mem_cgroup(struct mem_cgroup *memcg)
 {
-	return mem_cgroup_tryget(memcg);
+	return parent_mem_cgroup(memcg);
 }
+
+#ifdef CONFIG_MEMCG
+unsigned long pinseal_mem_cgroup_size(struct mem_cgroup *memcg)
+{
+	return page_counter_read(&memcg->memory);
+}
+
+unsigned long pinseal_mem_cgroup_max(struct mem_cgroup *memcg)
+{
+	return READ_ONCE(memcg->memory.max);
+}
+#else
+unsigned long pinseal_mem_cgroup_size(struct mem_cgroup *memcg)
+{
+	return 0;
+}
+
+unsigned long pinseal_mem_cgroup_max(struct mem_cgroup *memcg)
+{
+	return ULONG_MAX;
+}
+#endif
 
 void pinseal_mem_cgroup_put(struct mem_cgroup *memcg)
 {
@@ -268,11 +290,6 @@ struct folio *pinseal_shmem_read_folio(struct address_space *mapping, unsigned l
 struct folio *pinseal_folio_alloc_for(struct address_space *mapping)
 {
 	return folio_alloc(mapping_gfp_mask(mapping) | __GFP_ZERO | __GFP_NOWARN, 0);
-}
-
-struct folio *pinseal_folio_alloc_charged(void)
-{
-	return folio_alloc(GFP_KERNEL_ACCOUNT | __GFP_RETRY_MAYFAIL | __GFP_NOWARN, 0);
 }
 
 bool pinseal_folio_mapped(const struct folio *folio)

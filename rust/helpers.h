@@ -96,7 +96,9 @@ void pinseal_folio_batch_init(struct folio_batch *batch);
 /* linux/memcontrol.h, linux/sched/mm.h */
 struct mem_cgroup *pinseal_get_current_mem_cgroup(void);
 struct mem_cgroup *pinseal_folio_memcg(struct folio *folio);
-bool pinseal_mem_cgroup_tryget(struct mem_cgroup *memcg);
+struct mem_cgroup *pinseal_parent_mem_cgroup(struct mem_cgroup *memcg);
+unsigned long pinseal_mem_cgroup_size(struct mem_cgroup *memcg);
+unsigned long pinseal_mem_cgroup_max(struct mem_cgroup *memcg);
 void pinseal_mem_cgroup_put(struct mem_cgroup *memcg);
 struct mem_cgroup *pinseal_set_active_memcg(struct mem_cgroup *memcg);
 
@@ -114,7 +116,6 @@ struct page *pinseal_hmm_pfn_to_page(unsigned long pfn);
 struct folio *pinseal_filemap_lock_folio(struct address_space *mapping, unsigned long index);
 struct folio *pinseal_shmem_read_folio(struct address_space *mapping, unsigned long index);
 struct folio *pinseal_folio_alloc_for(struct address_space *mapping);
-struct folio *pinseal_folio_alloc_charged(void);
 bool pinseal_folio_mapped(const struct folio *folio);
 bool pinseal_folio_is_busy(const struct folio *folio);
 bool pinseal_folio_test_hwpoison(const struct folio *folio);

@@ -7,14 +7,13 @@
 //! | File            | Its one job                                                          |
 //! |-----------------|----------------------------------------------------------------------|
 //! | `address_space` | the page cache of a file                                             |
-//! | `copy_room`     | room in a memory cgroup for copies of its pages                      |
 //! | `entries`       | the entries of a page cache                                          |
 //! | `folio`         | folios of the page cache, and their references                       |
 //! | `hidden_vma`    | VMAs that the kernel does not find by a page of their file           |
 //! | `locked_mm`     | address spaces whose mmap lock is held                               |
 //! | `locked_folio`  | locked folios, and their replacement by a copy                       |
 //! | `lru`           | draining of the LRU batches                                          |
-//! | `memcg`         | memory cgroups: to which one an allocation is charged                |
+//! | `memcg`         | memory cgroups: whom to charge, and limits                           |
 //! | `mlock`         | maps pages again in mlocked VMAs                                     |
 //! | `memlock`       | charges against `RLIMIT_MEMLOCK`                                     |
 //! | `mirror`        | mirrors of addresses of a process (HMM)                              |
@@ -28,7 +27,6 @@
 //! | `user_struct`   | structs in user memory                                               |
 
 pub(crate) mod address_space;
-pub(crate) mod copy_room;
 pub(crate) mod entries;
 pub(crate) mod folio;
 pub(crate) mod hidden_vma;

@@ -8,7 +8,7 @@
 use super::{
     address_space::AddressSpace,
     folio::folio_index,
-    memcg::MemoryCgroup, //
+    memcg::is_beyond_limit, //
 };
 use crate::bindings;
 use core::{
@@ -85,11 +85,10 @@ impl LockedFolio<'_> {
         self.mapping.zap(&self.range());
     }
 
-    /// The memory cgroup that it is charged to, if any.
-    pub(crate) fn memcg(&self) -> Option<MemoryCgroup> {
-        // SAFETY: By the type invariants, the folio is locked, so it stays charged to its group, or to an
-        // ancestor.
-        unsafe { MemoryCgroup::of_folio(self.as_ptr()) }
+    /// Whether a memory cgroup that it is charged to has reached its limit, and so many `pages` more.
+    pub(crate) fn is_beyond_limit(&self, pages: usize) -> bool {
+        // SAFETY: By the type invariants, the folio is locked.
+        unsafe { is_beyond_limit(self.as_ptr(), pages) }
     }
 
     /// Whether, at this instant, only the page cache and `self` have references.

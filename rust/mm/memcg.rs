@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Memory cgroups: to which one an allocation is charged.
+//! Memory cgroups: to which one an allocation is charged, and their limits.
 //!
 //! C headers: [`include/linux/memcontrol.h`](srctree/include/linux/memcontrol.h),
 //! [`include/linux/sched/mm.h`](srctree/include/linux/sched/mm.h)
@@ -13,7 +13,6 @@ use kernel::sync::rcu;
 /// # Invariants
 ///
 /// `self` owns a reference, unless the pointer is null: the kernel has no memory cgroups.
-#[derive(PartialEq, Eq)]
 pub(crate) struct MemoryCgroup(*mut bindings::mem_cgroup);
 
 // SAFETY: Any thread may charge a group, and drop a reference to it.
@@ -26,22 +25,6 @@ impl MemoryCgroup {
         //
         // SAFETY: There are no requirements.
         Self(unsafe { bindings::pinseal_get_current_mem_cgroup() })
-    }
-
-    /// The group that a folio is charged to. `None` when it is not, or the group is gone.
-    ///
-    /// # Safety
-    ///
-    /// The folio must be locked.
-    pub(super) unsafe fn of_folio(folio: *mut bindings::folio) -> Option<Self> {
-        let _rcu = rcu::read_lock();
-        // SAFETY: By the safety requirements, it stays charged to this group or, when that is removed, to its
-        // parent. RCU keeps the group.
-        unsafe {
-            let group = bindings::pinseal_folio_memcg(folio);
-            // INVARIANT: The reference is taken here.
-            (!group.is_null() && bindings::pinseal_mem_cgroup_tryget(group)).then_some(Self(group))
-        }
     }
 
     /// Calls `f`, whose allocations with `GFP_KERNEL_ACCOUNT` are charged to this group.
@@ -60,4 +43,26 @@ impl Drop for MemoryCgroup {
         // SAFETY: By the type invariants.
         unsafe { bindings::pinseal_mem_cgroup_put(self.0) };
     }
+}
+
+/// Whether a group that a folio is charged to has reached its limit, and so many `pages` more.
+///
+/// # Safety
+///
+/// The folio must be locked.
+pub(super) unsafe fn is_beyond_limit(folio: *mut bindings::folio, pages: usize) -> bool {
+    let _rcu = rcu::read_lock();
+    // SAFETY: By the safety requirements, the folio stays charged to its group or, when that is removed, to the
+    // parent. RCU keeps the group, which keeps its ancestors.
+    unsafe {
+        let mut group = bindings::pinseal_folio_memcg(folio);
+        while !group.is_null() {
+            let limit = bindings::pinseal_mem_cgroup_max(group);
+            if bindings::pinseal_mem_cgroup_size(group) >= limit.saturating_add(pages) {
+                return true;
+            }
+            group = bindings::pinseal_parent_mem_cgroup(group);
+        }
+    }
+    false
 }

@@ -44,10 +44,10 @@ use kernel::{
 const LOCK_SLEEP_US: i64 = 100;
 const MAX_LOCK_SLEEPS: u32 = 50;
 
-/// Limits of one call, for all address spaces: of page mappings, and of the time, in milliseconds, because each
-/// may read a page from swap. Others choose how many there are, and the caller would wait for all of them.
-const MAX_PAGES: usize = 1 << 16;
+/// Longest time of one call, in milliseconds, and that of a killed task. Others choose how many VMAs there are,
+/// and each page may have to be read from swap.
 const MAX_MS: i64 = 1_000;
+const MAX_KILLED_MS: i64 = 100;
 
 /// A range of a file that an mlocked VMA mapped when it was visited.
 struct MlockedRange {
@@ -63,8 +63,8 @@ struct MlockedRange {
 }
 
 impl AddressSpace {
-    /// Maps those of `pages` that mlocked VMAs cover, in all processes, up to a limit. The others fault in at
-    /// their next access.
+    /// Maps those of `pages` that mlocked VMAs cover, in all processes, as far as that takes a bounded time. The
+    /// others fault in at their next access.
     ///
     /// Context: sleeps. Tries mmap locks.
     ///
@@ -73,14 +73,17 @@ impl AddressSpace {
     /// `ENOMEM`, with nothing mapped.
     pub(crate) fn remap_mlocked(&self, pages: Range<usize>) -> Result {
         let start = Instant::<Monotonic>::now();
-        let (mut sleeps, mut left) = (MAX_LOCK_SLEEPS, MAX_PAGES);
+        let mut sleeps = MAX_LOCK_SLEEPS;
         for range in self.mlocked_ranges(pages)?.iter() {
             let mut from = range.pages.start;
             while let Some(index) = self.next_page(from..range.pages.end, range.on_fault) {
-                if left == 0 || start.elapsed().as_millis() >= MAX_MS {
+                let most_ms = match fatal_signal_pending() {
+                    true => MAX_KILLED_MS,
+                    false => MAX_MS,
+                };
+                if start.elapsed().as_millis() >= most_ms {
                     return Ok(());
                 }
-                left -= 1;
                 if !self.map_page(range, index, &mut sleeps) {
                     break;
                 }
@@ -105,8 +108,7 @@ impl AddressSpace {
             return false;
         }
         // SAFETY: The mmap lock is held, and stays held, because no retry is allowed.
-        unsafe { bindings::fixup_user_fault(range.mm.as_raw(), address, 0, null_mut()) };
-        true
+        unsafe { bindings::fixup_user_fault(range.mm.as_raw(), address, 0, null_mut()) == 0 }
     }
 
     /// Whether an mlocked `vma` maps the page at `index` at `address`, and user space cannot delay

@@ -40,13 +40,19 @@ use kernel::{
     task::Task,
     time::{
         msecs_to_jiffies,
-        Jiffies, //
+        Instant,
+        Jiffies,
+        Monotonic, //
     }, //
 };
 
 /// Longest wait of a reader, in milliseconds. A sealer blocks readers for less; the bound is for a
 /// sealer that gets no CPU.
 const READ_TIMEOUT_MS: u32 = 20;
+
+/// How long readers wait at all after the sealer has last blocked them, in milliseconds. A worker may have no
+/// time for its next step, which would block or unblock them.
+const READ_BLOCK_MS: i64 = 50;
 
 /// A kind of access that a sealer can block, as a bit.
 #[derive(Clone, Copy)]
@@ -76,6 +82,8 @@ struct State {
     owner: Owner,
     /// Tasks that wait for the exclusion or for a blocked access.
     waiters: u32,
+    /// When the owner has last blocked reads.
+    reads_blocked_at: Option<Instant<Monotonic>>,
     /// The owner, from its first wait for page references to the release.
     unpin_waiter: Option<Waiter>,
 }
@@ -140,6 +148,7 @@ impl SealExclusion {
                 State {
                     owner: Owner::None,
                     waiters: 0,
+                    reads_blocked_at: None,
                     unpin_waiter: None,
                 },
                 "pinseal::SealExclusion::state"
@@ -241,7 +250,10 @@ impl SealExclusion {
     #[cold]
     fn wait_read_unblocked_slow(&self) {
         let mut state = self.state.lock();
-        if self.blocks_reads() {
+        let is_late = state
+            .reads_blocked_at
+            .is_some_and(|at| at.elapsed().as_millis() >= READ_BLOCK_MS);
+        if self.blocks_reads() && !is_late {
             self.wait(&mut state, msecs_to_jiffies(READ_TIMEOUT_MS));
         }
     }
@@ -375,6 +387,7 @@ impl<P: Deref<Target: HasSealExclusion>> SealGuard<P> {
 
     /// Blocks reads and faults until [`SealGuard::unblock_reads`] or the release. For moments only.
     pub(crate) fn block_reads(&self) {
+        self.exclusion().state.lock().reads_blocked_at = Some(Instant::now());
         self.block(Access::Read);
     }
 

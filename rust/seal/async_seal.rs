@@ -393,7 +393,7 @@ impl AsyncSeal {
             Ok(Step::Retry(after)) => {
                 pending.slots.settle(cost.elapsed_ns());
                 let pause_ns = pending.reserve(after);
-                pending.operation.begin_pause();
+                pending.operation.begin_pause(pause_ns);
                 pending.since = Some(Instant::now());
                 pending.timer = Some(self.clone().start(duration(pause_ns)));
                 *state = State::Pending(pending);

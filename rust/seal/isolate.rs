@@ -9,7 +9,6 @@ use crate::{
     fs::memfd_inode::LockedMemfd,
     mm::{
         address_space::AddressSpace,
-        copy_room::CopyRoom,
         locked_folio::NewFolio,
         lru::drain_local, //
     },
@@ -19,6 +18,10 @@ use kernel::prelude::*;
 
 /// Limit of isolated pages of one call, which ends in bounded time.
 pub(super) const MAX_ISOLATED: usize = 1024;
+
+/// How far isolation may bring a memory cgroup beyond its limit, in pages. A copy is charged whatever the limit,
+/// and the holder keeps the old page: calls that fail could replace pages again and again.
+const MAX_BEYOND_LIMIT: usize = 1024;
 
 /// Why isolation stopped.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -48,12 +51,11 @@ pub(super) fn isolate(
     {
         zapped.zap(pages, &(first..last + 1));
     }
-    let mut room = CopyRoom::new();
     for &index in indices {
         if stop() {
             break;
         }
-        if isolate_page(pages, index, zapped, &mut room)? {
+        if isolate_page(pages, index, zapped)? {
             *isolated += 1;
         }
     }
@@ -65,12 +67,8 @@ fn isolate_page(
     pages: &AddressSpace,
     index: usize,
     zapped: &mut ZappedRange,
-    room: &mut CopyRoom,
 ) -> Result<bool, IsolateError> {
     // Before the folio is locked: reclaim may need that lock.
-    if let Some(group) = pages.lock_folio(index).and_then(|folio| folio.memcg()) {
-        room.take(group).map_err(|_| IsolateError::NoMemory)?;
-    }
     let copy = NewFolio::for_mapping(pages).map_err(|_| IsolateError::NoMemory)?;
     let Some(folio) = pages.lock_folio(index) else {
         // A hole, or swapped out: the scan that follows swaps it in.
@@ -88,6 +86,9 @@ fn isolate_page(
     }
     if folio.is_large() {
         return Err(IsolateError::LargeFolio);
+    }
+    if folio.is_beyond_limit(MAX_BEYOND_LIMIT) {
+        return Err(IsolateError::NoMemory);
     }
     // On failure, the next scan tells whether it matters.
     Ok(folio.replace(copy).is_ok())

@@ -70,6 +70,9 @@ const DRAIN_SLEEPS: u32 = 33;
 const ISOLATE_ATTEMPTS: u32 = 50;
 const ISOLATE_MS: i64 = 500;
 
+/// Longest time between two steps for which reads and seeks stay blocked, in nanoseconds.
+const LONG_PAUSE_NS: u64 = 5_000_000;
+
 /// Result of a step.
 #[must_use]
 pub(super) enum Step {
@@ -434,10 +437,10 @@ impl SealOperation {
         }
     }
 
-    /// To be called when a worker takes the next step, which may be late. Unblocks what is to be blocked for
-    /// moments only: the next step blocks it again.
-    pub(super) fn begin_pause(&self) {
-        if let Some(guard) = &self.guard {
+    /// To be called when the next step is not taken before `ns` nanoseconds. Unblocks what is to be blocked
+    /// for moments only: the next step blocks it again.
+    pub(super) fn begin_pause(&self, ns: u64) {
+        if let (Some(guard), LONG_PAUSE_NS..) = (&self.guard, ns) {
             guard.unblock_reads();
             guard.unblock_seeks();
         }

@@ -35,7 +35,9 @@ use kernel::{
     prelude::*,
     time::{
         delay::udelay,
-        Delta, //
+        Delta,
+        Instant,
+        Monotonic, //
     }, //
 };
 
@@ -49,6 +51,9 @@ const SWAP_IN_TRIES: u32 = 16;
 /// flush that is under way on another CPU ends in that time.
 const ZAP_TRIES: u32 = 4;
 const ZAP_DELAY_US: i64 = 5;
+
+/// After this time, in microseconds, it may be stopped.
+const ZAP_US: i64 = 1_000;
 
 /// With more pages than this, [`Scan::rescan_zapped`] scans once: more would take too long.
 const MAX_ZAP_RETRY_PAGES: u64 = 1024;
@@ -307,7 +312,7 @@ impl Scan {
     }
 
     /// Zaps and rescans the pages that were not clean, and gives readers that are under way time to
-    /// end, unless `stop` tells to stop. To be used while new readers are blocked.
+    /// end, unless that takes long and `stop` tells to stop. To be used while new readers are blocked.
     ///
     /// Context: may sleep. Takes `i_mmap_rwsem` of the mapping.
     #[cold]
@@ -317,6 +322,8 @@ impl Scan {
         zapped: &mut ZappedRange,
         stop: impl Fn() -> bool,
     ) -> Self {
+        let start = Instant::<Monotonic>::now();
+        let stop = || start.elapsed().as_micros_ceil() >= ZAP_US && stop();
         for _ in 0..ZAP_TRIES {
             if pages.is_mapped() {
                 self.zap(pages, zapped);

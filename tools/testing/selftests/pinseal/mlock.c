@@ -158,46 +158,4 @@ TEST_F(mlock_kept, after_cancel)
 	ASSERT_EQ(0, hold_end(&hold));
 }
 
-/* Others choose how often they lock a page. The sealer does not map it again for all of them. */
-TEST(what_is_mapped_again_is_bounded)
-{
-	const unsigned int pages = 1024, mappings = 80;
-	size_t len = pages * page_size();
-	int fd = ps_create(len);
-	unsigned int present = 0;
-	pid_t pid;
-	int ready[2], go[2];
-	char c;
-
-	ASSERT_LE(0, fd);
-	ASSERT_EQ(0, fill_file(fd, len, 'l'));
-	ASSERT_EQ(0, pipe(ready));
-	ASSERT_EQ(0, pipe(go));
-	pid = ps_fork();
-	if (!pid) {
-		char *p[mappings];
-
-		for (unsigned int i = 0; i < mappings; i++) {
-			p[i] = mmap(NULL, len, PROT_READ, MAP_PRIVATE, fd, 0);
-			if (p[i] == MAP_FAILED || mlock(p[i], len))
-				_exit(1);
-		}
-		if (write(ready[1], "x", 1) != 1 || read(go[0], &c, 1) != 1)
-			_exit(2);
-		for (unsigned int i = 0; i < mappings; i++)
-			for (size_t at = 0; at < len; at += page_size())
-				present += !!page_frame(p[i] + at);
-		_exit(write(ready[1], &present, sizeof(present)) != sizeof(present));
-	}
-	ASSERT_EQ(1, read(ready[0], &c, 1));
-	ASSERT_EQ(0, ps_add_seals(fd, F_SEAL_WRITE));
-	ASSERT_EQ(1, write(go[1], "x", 1));
-	ASSERT_EQ(sizeof(present), read(ready[0], &present, sizeof(present)));
-	ASSERT_EQ(0, ps_wait(pid));
-	TH_LOG("%u of %u are mapped", present, mappings * pages);
-	EXPECT_LT(0, present);
-	EXPECT_GE(1 << 16, present);
-	close(fd);
-}
-
 TEST_HARNESS_MAIN

@@ -276,8 +276,14 @@ static uint64_t seal_mapped(struct __test_metadata *_metadata, unsigned int page
 /* A reader may make as many mappings as it likes. Each page must not cost the sealer a visit to all of them. */
 TEST(a_reader_with_many_mappings)
 {
-	uint64_t few = seal_mapped(_metadata, 8), many = seal_mapped(_metadata, MAPPED_PAGES / 2);
+	uint64_t few = UINT64_MAX, many = UINT64_MAX, took;
 
+	for (int i = 0; i < 3; i++) {
+		took = seal_mapped(_metadata, 8);
+		few = took < few ? took : few;
+		took = seal_mapped(_metadata, MAPPED_PAGES / 2);
+		many = took < many ? took : many;
+	}
 	TH_LOG("8 pages: %llu us, %d pages: %llu us", (unsigned long long)few / 1000, MAPPED_PAGES / 2,
 	       (unsigned long long)many / 1000);
 	EXPECT_LT(many, 16 * few);

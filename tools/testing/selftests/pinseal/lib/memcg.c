@@ -6,14 +6,6 @@ bool memcg_is_there(void)
 	return !access(MEMCG_ROOT "/cgroup.procs", W_OK);
 }
 
-bool memcg_has_kernel_memory(void)
-{
-	char parameters[4096] = "";
-
-	read_text("/proc/cmdline", parameters, sizeof(parameters));
-	return !strstr(parameters, "nokmem");
-}
-
 int memcg_write(const struct memcg *g, const char *file, const char *text)
 {
 	char path[160];

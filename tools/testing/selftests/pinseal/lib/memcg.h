@@ -20,12 +20,6 @@ struct memcg {
 /* memcg_is_there() - whether groups can be made. */
 bool memcg_is_there(void);
 
-/*
- * memcg_has_kernel_memory() - whether memory of the kernel is charged. Guests with KASAN boot without that:
- * its quarantine would be charged as well.
- */
-bool memcg_has_kernel_memory(void);
-
 /* memcg_write() - writes @file of the group: 0, or -errno. */
 int memcg_write(const struct memcg *g, const char *file, const char *text);
 
