@@ -156,6 +156,10 @@ impl MemoryOwner for OpenObject {
         self.exclusion().wait_write_unblocked(nonblock)
     }
 
+    fn wait_write_briefly(&self) {
+        self.exclusion().wait_write_briefly();
+    }
+
     fn wait_seek_unblocked(&self) -> Result {
         self.exclusion().wait_seek_unblocked()
     }

@@ -82,11 +82,6 @@ void pinseal_file_clear_atomic_pos(struct file *file)
 	file->f_mode &= ~FMODE_ATOMIC_POS;
 }
 
-long pinseal_file_truncate(struct file *file, loff_t size)
-{
-	return vfs_truncate(&file->f_path, size);
-}
-
 bool pinseal_inode_is_on_kernel_mount(const struct inode *inode)
 {
 	return inode->i_sb->s_flags & SB_KERNMOUNT;
@@ -140,6 +135,11 @@ int pinseal_vfs_mmap(struct file *file, struct vm_area_struct *vma)
 void pinseal_module_get(struct module *module)
 {
 	__module_get(module);
+}
+
+bool pinseal_is_splice_pipe(const struct pipe_inode_info *pipe)
+{
+	return current->splice_pipe == pipe;
 }
 
 bool pinseal_iov_iter_is_user(const struct iov_iter *iter)

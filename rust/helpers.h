@@ -43,7 +43,6 @@ static const int pinseal_IOCB_APPEND = (__force int)IOCB_APPEND;
 bool pinseal_file_read_asks_programs(const struct file *file);
 void pinseal_file_set_seekable(struct file *file);
 void pinseal_file_clear_atomic_pos(struct file *file);
-long pinseal_file_truncate(struct file *file, loff_t size);
 bool pinseal_inode_is_on_kernel_mount(const struct inode *inode);
 int pinseal_inode_trylock(struct inode *inode);
 void pinseal_inode_unlock(struct inode *inode);
@@ -63,6 +62,7 @@ unsigned long pinseal_inline_copy_to_user(void __user *to, const void *from, uns
 void pinseal_module_get(struct module *module);
 
 /* linux/uio.h */
+bool pinseal_is_splice_pipe(const struct pipe_inode_info *pipe);
 bool pinseal_iov_iter_is_user(const struct iov_iter *iter);
 
 /* linux/anon_inodes.h */

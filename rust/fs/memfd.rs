@@ -21,6 +21,7 @@ use crate::{
         }, //
         memory_file::{
             is_nonblocking_request,
+            wait_splice_unblocked,
             MemoryFile,
             MemoryOwner, //
         },
@@ -310,7 +311,8 @@ impl<T: MemoryOwner> MemfdOperations<T> {
         // its end.
         let (file_ref, shmem) = unsafe { (Self::memory_file(file), Self::shmem(file)) };
         let nonblock = file_ref.is_nonblocking();
-        if let Err(err) = file_ref.owner().wait_write_unblocked(nonblock) {
+        // SAFETY: By the safety requirements.
+        if let Err(err) = unsafe { wait_splice_unblocked(&*file_ref.owner(), pipe, nonblock) } {
             return err.to_errno() as isize;
         }
         match shmem.splice_write {

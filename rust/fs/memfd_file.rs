@@ -335,6 +335,14 @@ impl MemfdFile {
         kiocb: &Kiocb<'_, T>,
         iov: &mut IovIterSource<'_>,
     ) -> Result<usize> {
+        // The task that submits to an io_uring is not to sleep for the lock, whose owner may be a writer that
+        // waits for user space. Nothing depends on that: the lock may be taken right after this.
+        //
+        // SAFETY: The request is valid.
+        let is_nowait = unsafe { (*kiocb.as_raw()).ki_flags } & bindings::pinseal_IOCB_NOWAIT != 0;
+        if is_nowait && self.inode().try_lock().is_none() {
+            return Err(EAGAIN);
+        }
         let written = self.forward_iter(kiocb, self.operations().write_iter, iov.as_raw())?;
         let kiocb = kiocb.as_raw();
         // SAFETY: The request is valid.
@@ -419,16 +427,18 @@ impl MemfdFile {
     ///
     /// # Errors
     ///
-    /// `EINVAL` when `size` is negative, `EPERM` when a seal forbids it, `EFBIG` beyond
-    /// `RLIMIT_FSIZE`.
+    /// `EINVAL` when `size` is negative, `EPERM` when a seal forbids it, or the file is append-only or immutable; `EFBIG`
+    /// beyond `RLIMIT_FSIZE`. `EINTR` for a fatal signal.
     pub(crate) fn resize(&self, size: i64) -> Result {
-        if let (Some(stack), Ok(size)) = (self.stack(), u64::try_from(size)) {
+        let size = u64::try_from(size).map_err(|_| EINVAL)?;
+        if let Some(stack) = self.stack() {
             return stack.set_size(self, size);
         }
-        // SAFETY: The file is open.
-        let ret = unsafe { bindings::pinseal_file_truncate(self.as_ptr(), size) };
-        // CAST: 0 or an errno.
-        to_result(ret as c_int)
+        if self.inode().is_append_only_or_immutable() {
+            return Err(EPERM);
+        }
+        let locked = self.inode().lock_killable()?;
+        self.set_size_locked(&locked, size)
     }
 
     /// Sets the size. `locked` is the inode of this file.

@@ -18,7 +18,8 @@ use kernel::{
         file::flags::{
             O_ACCMODE,
             O_PATH,
-            O_WRONLY, //
+            O_RDONLY,
+            O_RDWR, //
         },
         File,
         LocalFile, //
@@ -45,7 +46,8 @@ impl MemfdLook {
     /// reading. `ENFILE`, `ENOMEM`.
     pub(crate) fn new(file: &LocalFile) -> Result<Self> {
         let memfd = MemfdFile::try_from(file).ok_or(EINVAL)?;
-        if file.flags() & O_ACCMODE == O_WRONLY {
+        // The fourth mode is for ioctl() alone.
+        if !matches!(file.flags() & O_ACCMODE, O_RDONLY | O_RDWR) {
             return Err(EPERM);
         }
         // SAFETY: The file is open.

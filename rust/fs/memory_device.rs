@@ -13,6 +13,7 @@ use crate::{
         memfd_file::MemfdFile, //
         memory_file::{
             is_nonblocking_request,
+            wait_splice_unblocked,
             MemoryFile,
             MemoryOwner, //
         },
@@ -268,7 +269,9 @@ impl<T: MemoryDevice> Operations<T> {
         let file_flags = unsafe { File::from_raw_file(file) }.flags();
         // Not in `write_iter`, which is called with the pipe locked: the sealer may wait for a
         // reference that only a reader of the pipe drops.
-        if let Err(err) = device.wait_write_unblocked(file_flags & O_NONBLOCK != 0) {
+        let nonblock = file_flags & O_NONBLOCK != 0;
+        // SAFETY: By the safety requirements.
+        if let Err(err) = unsafe { wait_splice_unblocked(&*device, pipe, nonblock) } {
             return err.to_errno() as isize;
         }
         let memory = match device.memory() {

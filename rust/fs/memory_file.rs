@@ -63,12 +63,43 @@ pub(crate) trait MemoryOwner: MappingOwner {
     /// `EAGAIN` when it would wait and `nonblock` is set, `ERESTARTSYS` for a signal or task work.
     fn wait_write_unblocked(&self, nonblock: bool) -> Result;
 
+    /// The same before a write by a task that has page references until it has written.
+    fn wait_write_briefly(&self);
+
     /// Called before a seek that locks the inode.
     ///
     /// # Errors
     ///
     /// `ERESTARTNOINTR` for a signal or task work.
     fn wait_seek_unblocked(&self) -> Result;
+}
+
+/// Waits until writes are not blocked, before a pipe is written to a file of `owner`.
+///
+/// The pipe of an in-kernel copy (`sendfile()`, `copy_file_range()`) has references to pages, perhaps of this
+/// file, and no other task can read it. So only a pipe of a user is waited with as long as it takes.
+///
+/// # Safety
+///
+/// `pipe` must be valid.
+///
+/// # Errors
+///
+/// Those of [`MemoryOwner::wait_write_unblocked`].
+pub(super) unsafe fn wait_splice_unblocked<T: MemoryOwner>(
+    owner: &T,
+    pipe: *mut bindings::pipe_inode_info,
+    nonblock: bool,
+) -> Result {
+    // SAFETY: By the safety requirements.
+    let is_copy = unsafe { bindings::pinseal_is_splice_pipe(pipe) };
+    match is_copy && !nonblock {
+        true => {
+            owner.wait_write_briefly();
+            Ok(())
+        }
+        false => owner.wait_write_unblocked(nonblock),
+    }
 }
 
 /// An open file of an owner of type `T`.

@@ -187,6 +187,15 @@ impl SealExclusion {
         }
     }
 
+    /// The same of a writer that has page references until it has written, which the sealer may wait for.
+    /// It goes on after [`READ_TIMEOUT_MS`], or for a signal.
+    pub(crate) fn wait_write_briefly(&self) {
+        let mut state = self.state.lock();
+        if self.is_blocked(Access::Write) {
+            self.wait(&mut state, msecs_to_jiffies(READ_TIMEOUT_MS));
+        }
+    }
+
     /// Waits until seeks that lock the inode are not blocked.
     ///
     /// Such a seek takes long in a large file. Two tasks that seek without pause hand the inode lock

@@ -638,8 +638,6 @@ struct pinseal_attach {
  * EAGAIN: without PINSEAL_RESIZE_WAIT: a sealer is at work, and the descriptor
  *	has O_NONBLOCK.
  * ENOMEM, ENFILE: at the first use of the object.
- * EACCES, ETXTBSY: exported or imported memory: its mode does not let the
- *	caller write; it is being executed.
  */
 #define PINSEAL_IOC_RESIZE	_IOW(PINSEAL_IOC_MAGIC, 0x01, struct pinseal_resize)
 

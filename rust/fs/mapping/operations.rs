@@ -188,10 +188,8 @@ impl<T: MemoryOwner> ShmemVmOps<T> {
         get_or_try_init(&self.memfd, || {
             Ok(Tables {
                 kind: Kind::Memfd,
-                plain: VmOps::new(shmem_ops, |ops| bindings::vm_operations_struct {
-                    close: Some(Self::close_memfd),
-                    ..Self::plain(ops)
-                })?,
+                // Without `close`, the core merges what was split, as in mappings of a memfd.
+                plain: VmOps::new(shmem_ops, Self::plain)?,
                 protected: VmOps::new(shmem_ops, |ops| bindings::vm_operations_struct {
                     open: Some(ProtectedMapping::<T>::open_memfd),
                     close: Some(ProtectedMapping::<T>::close_memfd),
@@ -322,15 +320,6 @@ impl<T: MemoryOwner> ShmemVmOps<T> {
         //
         // SAFETY: The reference is this VMA's, which does not use it any more.
         unsafe { bindings::fput(device) };
-    }
-
-    /// # Safety
-    ///
-    /// `vma` must be a VMA that was set up by `NewMemfdVma::prepare`, or its copy, and is being
-    /// removed.
-    unsafe extern "C" fn close_memfd(vma: *mut bindings::vm_area_struct) {
-        // SAFETY: By the safety requirements.
-        unsafe { notify_unmap(vma, &*Self::owner(vma)) };
     }
 }
 

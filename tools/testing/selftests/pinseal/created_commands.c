@@ -4,6 +4,7 @@
  * when they are closed.
  */
 #include <sys/epoll.h>
+#include <sys/wait.h>
 
 #include "harness.h"
 #include "async.h"
@@ -232,6 +233,50 @@ TEST_F(created, is_not_exported_while_leased)
 	self->plain = ps_export(self->fd, 0);
 	EXPECT_LE(0, self->plain);
 	close(ro);
+}
+
+/* As by ftruncate(), and other than by truncate(): that waits until leases are broken. */
+TEST_F(created, is_resized_while_leased)
+{
+	int ro = open_by_proc(self->fd, O_RDONLY);
+
+	close(self->plain);
+	signal(SIGIO, SIG_IGN);
+	ASSERT_EQ(0, sys(fcntl(ro, F_SETLEASE, F_RDLCK)));
+	EXPECT_EQ(0, ps_resize(self->fd, 2 * self->len));
+	EXPECT_EQ(F_RDLCK, fcntl(ro, F_GETLEASE));
+	ASSERT_EQ(0, sys(fcntl(ro, F_SETLEASE, F_UNLCK)));
+	self->plain = ps_export(self->fd, 0);
+	EXPECT_LE(0, self->plain);
+	close(ro);
+}
+
+/* A copy within the kernel has references to pages until it has written them, and then to the next. */
+TEST_F(created, is_sealed_while_it_is_copied_to_itself)
+{
+	struct pinseal_seal arg = seal_write(20 * NSEC_PER_SEC);
+	size_t half = 256 * self->page;
+	int status;
+	pid_t pid;
+
+	ASSERT_EQ(0, ps_resize(self->fd, 2 * half));
+	ASSERT_EQ(0, fill_file(self->fd, 2 * half, 'c'));
+	pid = ps_fork();
+	if (!pid) {
+		ssize_t n;
+
+		do {
+			off_t from = 0, to = half;
+
+			n = copy_file_range(self->fd, &from, self->fd, &to, half, 0);
+		} while (n > 0);
+		_exit(n < 0 ? errno : 0);
+	}
+	sleep_ns(SHORT_NS);
+	EXPECT_EQ(0, ps_seal(self->fd, &arg));
+	TH_LOG("%u scans, %llu us", arg.scans, (unsigned long long)arg.waited_ns / 1000);
+	ASSERT_EQ(pid, waitpid(pid, &status, 0));
+	EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == EPERM);
 }
 
 TEST_F(created, cannot_be_sealed_while_pinned)

@@ -125,6 +125,18 @@ TEST_F(as_memfd, is_locked_in_memory_and_synced)
 	EXPECT_TRUE(is_zero(p + self->page, self->page));
 }
 
+/* Also by mlock() and madvise(): a garbage collector would have as many mappings as pages otherwise. */
+TEST_F(as_memfd, has_mappings_that_merge_again)
+{
+	char *p = ps_map(self->fd, self->len, RW, MAP_SHARED);
+
+	ASSERT_NE(MAP_FAILED, p);
+	ASSERT_EQ(0, sys(mprotect(p + self->page, self->page, PROT_READ)));
+	ASSERT_EQ(0, sys(mprotect(p + self->page, self->page, RW)));
+	/* Only a single mapping can grow. */
+	EXPECT_NE(MAP_FAILED, mremap(p, self->len, 2 * self->len, MREMAP_MAYMOVE));
+}
+
 TEST_F(as_memfd, has_mappings_that_grow_and_move)
 {
 	char *p = ps_map(self->fd, self->page, RW, MAP_SHARED);

@@ -241,10 +241,14 @@ TEST(look_is_refused)
 	int fd = ps_open(O_RDWR), reader = ps_open(O_RDONLY), writer = ps_open(O_WRONLY);
 	struct pinseal_import arg = { .flags = PINSEAL_IMPORT_LOOK };
 	int memfd = memfd_open(), memfd_writer = open_by_proc(memfd, O_WRONLY), path, pipe_fd[2];
+	int neither = open_by_proc(memfd, O_ACCMODE);
 
 	ASSERT_EQ(0, pipe(pipe_fd));
 	EXPECT_EQ(-EPERM, look_at(writer, memfd));
 	EXPECT_EQ(-EPERM, look_at(fd, memfd_writer));
+	ASSERT_LE(0, neither);
+	EXPECT_EQ(-EPERM, look_at(fd, neither));
+	close(neither);
 	EXPECT_EQ(-EINVAL, look_at(fd, pipe_fd[0]));
 	EXPECT_EQ(-EINVAL, look_at(fd, reader));
 	EXPECT_EQ(-EINVAL, look_at(fd, fd));
