@@ -481,14 +481,14 @@ impl Object {
         &self.remapped_pages
     }
 
-    /// Takes those pages away, so that no reference is left on their account. Returns whether all
-    /// mappings were zapped for that.
+    /// Takes those pages away, so that no reference is left on their account.
     ///
     /// Context: sleeps.
     #[inline]
-    pub(crate) fn take_remapped_away(&self) -> bool {
-        self.used_memory()
-            .is_some_and(|memory| self.remapped_pages.take_away(memory.pages()))
+    pub(crate) fn take_remapped_away(&self) {
+        if let Some(memory) = self.used_memory() {
+            self.remapped_pages.take_away(memory.pages());
+        }
     }
 
     /// Size in bytes.

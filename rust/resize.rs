@@ -109,9 +109,7 @@ pub(crate) fn remove_unpinned(
         WaitOutcome::Unpinned => {
             let removed = remove();
             // Mappings that show a removed page elsewhere.
-            if object.take_remapped_away() {
-                wait.zapped.add_all();
-            }
+            object.take_remapped_away();
             removed
         }
         _ => Ok(()),
@@ -183,9 +181,7 @@ impl<'a> RangeWait<'a> {
             let scan = Scan::range(pages, self.pages.clone());
             let scan = if scan.may_be_readers() && self.policy.should_block_readers() {
                 guard.block_reads();
-                if self.object.take_remapped_away() {
-                    self.zapped.add_all();
-                }
+                self.object.take_remapped_away();
                 let context = self.policy.context();
                 scan.rescan_zapped(pages, &mut self.zapped, || context.stop().is_some())
             } else {

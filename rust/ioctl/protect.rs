@@ -113,8 +113,11 @@ fn query(owner: ArcBorrow<'_, OpenObject>, request: &uapi::pinseal_protect) -> R
     if request.nr == 0 {
         return map::count(owner, addresses);
     }
+    if request.nr > uapi::PINSEAL_PROTECT_MAX.into() {
+        return Err(EINVAL);
+    }
     // CAST: Bounded before.
-    let nr = request.nr.min(uapi::PINSEAL_PROTECT_MAX.into()) as usize;
+    let nr = request.nr as usize;
     let found = map::query(owner, addresses, nr)?;
     let mut writer = ranges_of_user(request, nr)?.writer();
     for range in &found {

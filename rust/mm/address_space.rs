@@ -140,14 +140,6 @@ impl AddressSpace {
         // SAFETY: The mapping is alive by the type invariants.
         unsafe { bindings::unmap_mapping_pages(self.as_ptr(), pages.start, pages.len(), false) };
     }
-
-    /// Zaps all pages, also where a mapping shows them elsewhere than at their place.
-    ///
-    /// Context: sleeps.
-    pub(super) fn zap_everywhere(&self) {
-        // SAFETY: The mapping is alive by the type invariants. 0 pages are all.
-        unsafe { bindings::unmap_mapping_pages(self.as_ptr(), 0, 0, false) };
-    }
 }
 
 /// A shared writable VMA that is being set up. Uncounted on drop, unless

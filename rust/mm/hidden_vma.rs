@@ -9,8 +9,8 @@
 //! folio, so it is not enough that no page is shown at its own.
 //!
 //! A hidden VMA is in the file's tree of VMAs at pages behind all that a file can have. So what
-//! concerns single pages does not find it; what concerns all of the file (`unmap_mapping_pages()` with
-//! 0 pages, truncation) does. The distance is 2^64 bytes: offsets in bytes are those of before.
+//! concerns single pages does not find it; what concerns all of the file (truncation to nothing), or what is behind
+//! it, does. The distance is 2^64 bytes: offsets in bytes are those of before.
 //!
 //! C headers: [`include/linux/mm.h`](srctree/include/linux/mm.h),
 //! [`include/linux/interval_tree_generic.h`](srctree/include/linux/interval_tree_generic.h)
@@ -51,6 +51,14 @@ pub(crate) unsafe fn hide(vma: *mut bindings::vm_area_struct, file: &AddressSpac
 pub(crate) unsafe fn unhide(vma: *mut bindings::vm_area_struct, file: &AddressSpace) {
     // SAFETY: By the safety requirements.
     unsafe { move_to(vma, file, page_at_offset((*vma).vm_pgoff)) };
+}
+
+/// Zaps all that hidden VMAs of `file` map, and nothing else.
+///
+/// Context: sleeps. Takes `i_mmap_rwsem`.
+pub(super) fn zap_hidden(file: &AddressSpace) {
+    // SAFETY: The mapping is alive by the invariants of `AddressSpace`. 0 pages are all from there on.
+    unsafe { bindings::unmap_mapping_pages(file.as_ptr(), BEHIND, 0, false) };
 }
 
 /// # Safety

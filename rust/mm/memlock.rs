@@ -119,6 +119,20 @@ impl MemlockCharge {
         Ok(charge)
     }
 
+    /// Shrinks the charge to `pages` in all, if that is less.
+    pub(crate) fn shrink_to(&mut self, pages: usize) {
+        let less = self.pages.saturating_sub(pages);
+        if let Some(user) = &self.user {
+            user.uncharge(less);
+        }
+        // SAFETY: The reference keeps the `mm_struct` allocated, whose counter is atomic.
+        //
+        // CAST: They were charged, so they fit.
+        unsafe { bindings::pinseal_mm_add_pinned(self.mm.as_raw(), -(less as isize)) };
+        // INVARIANT: The pages were uncharged above.
+        self.pages -= less;
+    }
+
     /// Grows the charge to `pages` in all, if that is more.
     ///
     /// # Errors

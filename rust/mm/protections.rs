@@ -263,7 +263,7 @@ impl Protections {
         }
     }
 
-    /// Copies the map, as far as it has `pages`, and at most to the end of their chunks.
+    /// Copies the map, as far as it has `pages`.
     ///
     /// # Errors
     ///
@@ -292,6 +292,12 @@ impl Protections {
             true => 0,
             false => clone.count_ranges(&(0..usize::MAX)),
         };
+        let (first, last) = chunks_of(&pages).into_inner();
+        for outside in [first * CHUNK..pages.start, pages.end..(last + 1) * CHUNK] {
+            if !outside.is_empty() {
+                clone.clear(&outside)?;
+            }
+        }
         Ok(clone)
     }
 

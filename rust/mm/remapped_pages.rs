@@ -25,6 +25,7 @@
 
 use super::{
     address_space::AddressSpace,
+    hidden_vma::zap_hidden,
     memlock::MemlockCharge,
     page_ref::{
         LockedPage,
@@ -159,22 +160,22 @@ impl RemappedPages {
         Ok(Ban(self))
     }
 
-    /// Takes all pages away. Returns whether there were such mappings, so that all mappings were zapped.
+    /// Takes all pages away: no mapping shows them when this returns.
     ///
     /// Context: sleeps. Takes `i_mmap_rwsem`.
     #[inline]
-    pub(crate) fn take_away(&self, file: &AddressSpace) -> bool {
-        self.is_used.load(Relaxed) && self.take_away_used(file)
+    pub(crate) fn take_away(&self, file: &AddressSpace) {
+        if self.is_used.load(Relaxed) {
+            self.take_away_used(file);
+        }
     }
 
     #[cold]
-    fn take_away_used(&self, file: &AddressSpace) -> bool {
+    fn take_away_used(&self, file: &AddressSpace) {
         let mut state = self.state.lock();
-        if state.mappings == 0 {
-            return false;
+        if state.mappings != 0 {
+            state.take_away(file);
         }
-        state.take_away(file);
-        true
     }
 
     /// Has `insert` show the page at `index` of `file` in a page table, as a frame number. With
@@ -241,8 +242,11 @@ impl State {
     }
 
     fn take_away(&mut self, file: &AddressSpace) {
-        file.zap_everywhere();
+        zap_hidden(file);
         self.drop_pages();
+        if let Some(charge) = &mut self.charge {
+            charge.shrink_to(LEAST_PAGES);
+        }
     }
 
     /// Drops the references to pages that no mapping shows.

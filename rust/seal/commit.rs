@@ -231,9 +231,7 @@ impl SealCommit {
     #[cold]
     fn block_reads(&mut self, guard: &Guard) {
         guard.block_reads();
-        if guard.object().take_remapped_away() {
-            self.zapped.add_all();
-        }
+        guard.object().take_remapped_away();
     }
 
     /// Rescans the pages that were not clean. Returns whether all are now.
@@ -268,6 +266,8 @@ impl SealCommit {
             return Ok(Commit::Blocked(Outcome::Pinned));
         };
 
+        // They may show a page that is the file's no more, which no scan sees. None can be removed any more.
+        guard.object().take_remapped_away();
         drain_local();
         let mut scan = Scan::all(pages);
         if !self.drain_first(&scan, pages) && scan.may_be_readers() {

@@ -105,11 +105,6 @@ impl ZappedRange {
         self.add(pages);
     }
 
-    /// Extends the range to all pages.
-    pub(crate) fn add_all(&mut self) {
-        self.add(&ALL_PAGES);
-    }
-
     /// Maps the pages again in mlocked VMAs, as far as that takes a bounded time.
     ///
     /// Context: sleeps, and takes mmap locks.

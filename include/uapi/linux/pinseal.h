@@ -953,7 +953,7 @@ struct pinseal_attach {
  *	also for lack of memory, which is charged to the caller's memory cgroup,
  *	and, with PINSEAL_PROTECT_REMAP, for RLIMIT_MEMLOCK (of 8 pages at least),
  *	and when a mapping has about a million ranges that are far apart, or are shown
- *	elsewhere.
+ *	elsewhere; or the ranges of a call concern mappings 262,144 times in all.
  * EACCES: the mapping does not allow @prot.
  * EPERM: the mapping is sealed by mseal().
  * EOPNOTSUPP: the mapping is mlocked, or watched by userfaultfd; it is executable,

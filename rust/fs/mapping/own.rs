@@ -105,6 +105,12 @@ impl<'a> Changes<'a> {
     }
 }
 
+/// How often mappings are visited for the changes of one call.
+const MAX_VISITS: usize = 1 << 18;
+
+/// How often a call searches for the end of a hole.
+const MAX_SEARCHES: u32 = 16;
+
 /// The mappings of an owner in an address space, locked for writing.
 pub(crate) struct OwnMappings<'a, T> {
     mm: WriteLockedMm<'a>,
@@ -132,12 +138,21 @@ impl<'a, T: MemoryOwner> OwnMappings<'a, T> {
     ///
     /// # Errors
     ///
-    /// `ENOMEM` when no mapping of the owner has some of the addresses; those of `visit`.
+    /// `ENOMEM` when no mapping of the owner has some of the addresses, or there are too many visits: each
+    /// change may concern each mapping. `EINTR` for a fatal signal; those of `visit`.
     pub(crate) fn for_all(
         &mut self,
         changes: &Changes<'_>,
         mut visit: impl FnMut(&mut OwnMapping<'_, T>, &[Change]) -> Result,
     ) -> Result {
+        let mut left = MAX_VISITS;
+        let mut visit = |mapping: &mut OwnMapping<'_, T>, changes: &[Change]| {
+            left = left.checked_sub(1).ok_or(ENOMEM)?;
+            if fatal_signal_pending() {
+                return Err(EINTR);
+            }
+            visit(mapping, changes)
+        };
         let mut rest = changes.all;
         while let Some(first) = rest.first() {
             let mut mapping = self.at(first.start).ok_or(ENOMEM)?;
@@ -407,6 +422,7 @@ impl<T: MemoryOwner> OwnMapping<'_, T> {
         let end = self.pages(&(end..end)).end;
         // Pages that are not in the page cache, and so not mapped at their place.
         let mut holes = 0..0;
+        let mut searches = MAX_SEARCHES;
         for change in changes {
             let addresses = change.addresses();
             let pages = self.pages(&addresses);
@@ -426,7 +442,12 @@ impl<T: MemoryOwner> OwnMapping<'_, T> {
                     true => holes.start,
                     false => end,
                 };
-                let next = file.next_page(pages.start..known, true).unwrap_or(known);
+                // Changes may alternate between two holes.
+                let next = match searches {
+                    0 => pages.end,
+                    _ => file.next_page(pages.start..known, true).unwrap_or(known),
+                };
+                searches = searches.saturating_sub(1);
                 // Reclaim may have removed a page from the page table and the page cache, but not yet
                 // from all TLBs. To zap where nothing is mapped waits for that.
                 let hole = self.addresses(&(pages.start..next.max(pages.end)));

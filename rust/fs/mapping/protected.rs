@@ -48,6 +48,7 @@ use kernel::{
     },
     fs::File,
     mm::virt::{
+        flags,
         vm_flags_t,
         VmaRef, //
     },
@@ -302,6 +303,13 @@ impl<T: MemoryOwner> ProtectedMapping<T> {
         unsafe { Arc::from_raw((*vma).vm_private_data.cast::<Self>()) }
     }
 
+    /// Drops the private data of a VMA that is being removed, and then the file, which may be what keeps the
+    /// module loaded.
+    pub(super) fn end(mapping: Arc<Self>) {
+        let _file = mapping.file.clone();
+        drop(mapping);
+    }
+
     /// Returns the operations of such VMAs but `open` and `close`.
     pub(super) fn operations(
         shmem_ops: bindings::vm_operations_struct,
@@ -357,6 +365,7 @@ impl<T: MemoryOwner> ProtectedMapping<T> {
         unsafe {
             let mapping = Self::take(vma);
             notify_unmap(vma, &*mapping.owner());
+            Self::end(mapping);
         }
     }
 
@@ -368,6 +377,7 @@ impl<T: MemoryOwner> ProtectedMapping<T> {
         unsafe {
             let mapping = Self::take(vma);
             uncount(vma, &*mapping.owner());
+            Self::end(mapping);
         }
     }
 
@@ -396,6 +406,10 @@ impl<T: MemoryOwner> ProtectedMapping<T> {
                 let old_flags = vma_ref.flags();
                 // CAST: The kernel crate's type of the flags.
                 let new_flags = new_flags as vm_flags_t;
+                if old_flags & flags::PFNMAP != 0 && new_flags & !old_flags & flags::EXEC != 0 {
+                    // For a bare frame number the core does not flush the icache: the next fault does.
+                    vma_ref.zap_vma_range(start, end - start);
+                }
                 Self::of(vma).change(|map| {
                     map.finish_reset(old_flags)?;
                     let pages = pages_at(vma_ref, &(start..end));

@@ -72,6 +72,7 @@ impl<T: MemoryOwner> ProtectedMapping<T> {
             let owner = mapping.owner();
             owner.remapped_pages().remove_mapping();
             uncount(vma, &*owner);
+            Self::end(mapping);
         }
     }
 

@@ -424,6 +424,18 @@ TEST_F(protect, partial_unmapping_keeps_the_rest)
 	EXPECT_PROT(3, PROT_READ);
 }
 
+/* Nothing is left of a protection of a page that was unmapped: the mapping is an ordinary one again. */
+TEST_F(protect, partial_unmapping_leaves_none_of_the_rest)
+{
+	size_t half = N / 2 * self->page;
+
+	ASSERT_EQ(0, give(N - 4, 1, PROT_READ));
+	ASSERT_EQ(0, munmap(self->p + half, half));
+	ASSERT_EQ(0, give(0, 1, PROT_NONE));
+	ASSERT_EQ(0, give(0, 1, RW));
+	EXPECT_NE(MAP_FAILED, mremap(self->p, half, half + self->page, MREMAP_MAYMOVE));
+}
+
 TEST_F(protect, what_is_mapped_again_has_none)
 {
 	size_t at = 5 * self->page;
@@ -893,6 +905,7 @@ TEST_F(protect_command, protections_can_be_asked_for)
 	ASSERT_EQ(0, ps_protect(self->fd, at(3), 1 * self->page, PROT_NONE));
 	ASSERT_EQ(0, ps_protect(self->fd, at(9), 4 * self->page, PROT_READ));
 	EXPECT_EQ(3, ps_protections(self->fd, self->p, N * self->page, NULL, 0));
+	EXPECT_EQ(-EINVAL, ps_protections(self->fd, self->p, N * self->page, got, PINSEAL_PROTECT_MAX + 1));
 	memset(got, 0xcc, sizeof(got));
 	ASSERT_EQ(3, ps_protections(self->fd, self->p, N * self->page, got, 4));
 	EXPECT_EQ((uintptr_t)at(1), got[0].addr);
@@ -1267,6 +1280,29 @@ TEST_F(protect_command, sealed_memory_is_narrowed_but_not_widened)
 	EXPECT_EQ(0, ps_protect(self->fd, p, self->page, PROT_READ));
 	EXPECT_EQ(0, ps_touch(p, false));
 	EXPECT_EQ(SIGSEGV, ps_touch(p, true));
+}
+
+/* Each of many ranges concerns each of many mappings. */
+TEST_F(protect_command, too_many_visits_are_refused)
+{
+	const size_t n = 4000, len = n * self->page;
+	struct pinseal_protect_range *ranges = calloc(PINSEAL_PROTECT_MAX, sizeof(*ranges));
+	char *p;
+
+	ASSERT_NE(NULL, ranges);
+	ASSERT_EQ(0, obj_resize(self->fd, len));
+	p = ps_map(self->fd, len, RW, MAP_SHARED);
+	ASSERT_NE(MAP_FAILED, p);
+	for (size_t i = 0; i < n; i += 2)
+		ASSERT_EQ(0, mprotect(p + i * self->page, self->page, PROT_READ));
+	for (size_t i = 0; i < PINSEAL_PROTECT_MAX; i++)
+		ranges[i] = a_range(p, len, PROT_NONE);
+	EXPECT_EQ(-ENOMEM, ps_protect_ranges(self->fd, ranges, PINSEAL_PROTECT_MAX));
+	EXPECT_EQ(0, ps_touch(p, false));
+	EXPECT_EQ(0, ps_protect_ranges(self->fd, ranges, 8));
+	EXPECT_EQ(SIGSEGV, ps_touch(p, false));
+	munmap(p, len);
+	free(ranges);
 }
 
 /* An array of changes of a large map: hours of work. */

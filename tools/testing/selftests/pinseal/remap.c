@@ -561,6 +561,35 @@ TEST_F(remap, a_seal_takes_the_pages_away)
 	EXPECT_EQ(-EACCES, remap(1, 1, 5, RW));
 }
 
+/* One that is the file's no more is seen by no scan, and may be pinned: who has a way to write to it? */
+TEST_F(remap, a_seal_takes_a_removed_page_away)
+{
+	char *q = map_read_only(self->fd, N * self->page);
+	int pin, full = memfd_create("full", MFD_CLOEXEC);
+	uint32_t nine = 9, other = 4321;
+
+	ASSERT_EQ(0, run_on_cpu(0));
+	ASSERT_NE(MAP_FAILED, q);
+	ASSERT_EQ(0, ps_remap(self->fd, q + 3 * self->page, self->page, 9, PROT_READ));
+	pin = ps_pin(self->fd, 9, 1, 0);
+	ASSERT_LE(0, pin);
+	ASSERT_EQ(9, *(volatile uint32_t *)(q + 3 * self->page));
+	/* As a mapping of another process may: without the object's knowledge. */
+	ASSERT_EQ(0, madvise(self->p, N * self->page, MADV_REMOVE));
+	ASSERT_EQ(0, munmap(self->p, N * self->page));
+	self->p = q;
+	ASSERT_EQ(sizeof(nine), sys(pwrite(self->fd, &nine, sizeof(nine), 9 * self->page)));
+	/* Leaves it in no LRU batch, which would be a reference. */
+	for (int i = 0; i < 64; i++)
+		ASSERT_EQ(1, sys(pwrite(full, "f", 1, i * self->page)));
+	ASSERT_EQ(0, ps_add_seals(self->fd, F_SEAL_WRITE));
+	/* The pin is of a page that no file has. */
+	ASSERT_EQ(sizeof(other), sys(pwrite(pin, &other, sizeof(other), 0)));
+	EXPECT_EQ(9, number_at(3));
+	close(full);
+	close(pin);
+}
+
 /* show_read_only() - page 9 at place 3, in a mapping that is in no seal's way: whether it is. */
 static bool show_read_only(FIXTURE_DATA(remap) *self)
 {
