@@ -438,7 +438,7 @@ impl MemfdFile {
             return Err(EPERM);
         }
         let locked = self.inode().lock_killable()?;
-        self.set_size_locked(&locked, size)
+        self.set_size_locked(&locked, size, Privileges::Drop)
     }
 
     /// Sets the size. `locked` is the inode of this file.
@@ -446,11 +446,16 @@ impl MemfdFile {
     /// # Errors
     ///
     /// As [`MemfdFile::resize`].
-    pub(super) fn set_size_locked(&self, _locked: &LockedMemfd<'_>, size: u64) -> Result {
+    pub(super) fn set_size_locked(
+        &self,
+        _locked: &LockedMemfd<'_>,
+        size: u64,
+        privileges: Privileges,
+    ) -> Result {
         // SAFETY: The file is open, for writing unless it fails, and its inode is locked.
         //
         // CAST: More is negative, which is an error.
-        unsafe { set_size_locked(self.as_ptr(), size as i64, Privileges::Keep) }
+        unsafe { set_size_locked(self.as_ptr(), size as i64, privileges) }
     }
 
     /// The stack, if the file is stacked on another one.

@@ -11,7 +11,10 @@ use crate::{
     },
     mm::protections::PageAccess,
     object::ObjectFile,
-    sync::sleep::fatal_signal_pending, //
+    sync::sleep::{
+        check_killed,
+        fatal_signal_pending, //
+    }, //
 };
 use core::ops::{
     ControlFlow,
@@ -52,14 +55,19 @@ pub(crate) fn protect<T: ObjectFile>(owner: ArcBorrow<'_, T>, changes: &[Change]
     let changes = &Changes::new(changes);
     let mut mappings = OwnMappings::lock(current.mm().ok_or(ENOMEM)?, owner)?;
 
-    mappings.for_all(changes, |mapping, changes| mapping.check(changes))?;
+    mappings.for_all(changes, |mapping, changes| {
+        check_killed()?;
+        mapping.check(changes)
+    })?;
     let mut rooms = KVVec::new();
     let prepared = mappings.for_all(changes, |mapping, changes| {
+        check_killed()?;
         mapping.prepare(changes, &mut rooms)
     });
     // From here on nothing fails, unless the task is killed: then some changes are made.
     let changed = prepared.and_then(|()| {
         mappings.for_all(changes, |mapping, changes| {
+            check_killed()?;
             mapping.change(changes, &mut rooms)
         })
     });

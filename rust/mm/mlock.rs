@@ -108,7 +108,8 @@ impl AddressSpace {
             return false;
         }
         // SAFETY: The mmap lock is held, and stays held, because no retry is allowed.
-        unsafe { bindings::fixup_user_fault(range.mm.as_raw(), address, 0, null_mut()) == 0 }
+        unsafe { bindings::fixup_user_fault(range.mm.as_raw(), address, 0, null_mut()) };
+        true
     }
 
     /// Whether an mlocked `vma` maps the page at `index` at `address`, and user space cannot delay

@@ -712,7 +712,7 @@ struct pinseal_attach {
  * PINSEAL_IOC_PINS - list pages with extra references, and count them by kind
  *
  * Takes no reference and changes nothing. (Pages that mappings show elsewhere
- * than at their place, by PINSEAL_IOC_REMAP, are unmapped first, and fault in
+ * than at their place, by PINSEAL_PROTECT_REMAP, are unmapped first, and fault in
  * again.)
  *
  * Errors:

@@ -4,10 +4,10 @@
 //!
 //! - `fault` and `map_pages`, which can be blocked for a moment;
 //! - `mprotect`, which can be refused;
-//! - `close`, which tells a sealer that a shared writable VMA is gone;
 //! - for device files, `open` and `close`, which hold a reference to the device file, and thereby to
-//!   the module, and count shared writable VMAs from before they are linked until they are closed.
-//!   For a memfd, `vm_file` is that reference, and the core counts.
+//!   the module, and count shared writable VMAs from before they are linked until they are closed; and
+//!   `close` tells a sealer. For a memfd, `vm_file` is that reference, and the core counts; it does not
+//!   merge VMAs that have a `close`.
 
 use super::{
     is_shared_maywrite,

@@ -139,7 +139,7 @@ impl<'a, T: MemoryOwner> OwnMappings<'a, T> {
     /// # Errors
     ///
     /// `ENOMEM` when no mapping of the owner has some of the addresses, or there are too many visits: each
-    /// change may concern each mapping. `EINTR` for a fatal signal; those of `visit`.
+    /// change may concern each mapping. Those of `visit`.
     pub(crate) fn for_all(
         &mut self,
         changes: &Changes<'_>,
@@ -148,9 +148,6 @@ impl<'a, T: MemoryOwner> OwnMappings<'a, T> {
         let mut left = MAX_VISITS;
         let mut visit = |mapping: &mut OwnMapping<'_, T>, changes: &[Change]| {
             left = left.checked_sub(1).ok_or(ENOMEM)?;
-            if fatal_signal_pending() {
-                return Err(EINTR);
-            }
             visit(mapping, changes)
         };
         let mut rest = changes.all;

@@ -14,7 +14,10 @@ use super::{
     stop_on::StopOn, //
 };
 use crate::{
-    fs::memfd_file::MemfdFile,
+    fs::{
+        memfd_file::MemfdFile,
+        set_size::Privileges, //
+    },
     mm::{
         address_space::AddressSpace,
         page_set::PageSetRoom, //
@@ -84,13 +87,13 @@ impl Stack {
         let locked = file.inode().lock_killable()?;
         let old_size = locked.size();
         if size > old_size {
-            file.set_size_locked(&locked, size)?;
+            file.set_size_locked(&locked, size, Privileges::Keep)?;
             self.mark_grown(old_size, size, room.dirty);
             return Ok(());
         }
         // Seldom more than above.
         self.fill_rest(pages, size, u64::MAX)?;
-        file.set_size_locked(&locked, size)?;
+        file.set_size_locked(&locked, size, Privileges::Keep)?;
         // Before that, pages behind the size do not come from below either, and it does not grow while the
         // inode is locked.
         self.note_gone(whole_pages(size, u64::MAX), room.gone);
