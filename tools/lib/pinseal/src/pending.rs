@@ -27,8 +27,8 @@ const LOOK: Duration = Duration::from_secs(1);
 /// seal.
 ///
 /// Several callers may [`start`](crate::Sealing::start) the same seals, and share one seal then. Its
-/// result is returned once: who polls later begins anew, and who waits is told within a second that the
-/// seal was cancelled ([`Outcome::Cancelled`](crate::Outcome::Cancelled)).
+/// result is returned once: a caller that polls later begins anew, and one that waits is told within a
+/// second that the seal was cancelled ([`Outcome::Cancelled`](crate::Outcome::Cancelled)).
 ///
 /// ```no_run
 #[doc = include_str!("../examples/doc_pending.rs")]
