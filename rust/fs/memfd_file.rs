@@ -427,8 +427,8 @@ impl MemfdFile {
     ///
     /// # Errors
     ///
-    /// `EINVAL` when `size` is negative, `EPERM` when a seal forbids it, or the file is append-only or immutable; `EFBIG`
-    /// beyond `RLIMIT_FSIZE`. `EINTR` for a fatal signal.
+    /// `EINVAL` when `size` is negative, `EPERM` when a seal forbids it, or the file is append-only or
+    /// immutable; `EFBIG` beyond `RLIMIT_FSIZE`. `EINTR` for a fatal signal.
     pub(crate) fn resize(&self, size: i64) -> Result {
         let size = u64::try_from(size).map_err(|_| EINVAL)?;
         if let Some(stack) = self.stack() {

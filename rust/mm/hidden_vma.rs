@@ -9,8 +9,8 @@
 //! folio, so it is not enough that no page is shown at its own.
 //!
 //! A hidden VMA is in the file's tree of VMAs at pages behind all that a file can have. So what
-//! concerns single pages does not find it; what concerns all of the file (truncation to nothing), or what is behind
-//! it, does. The distance is 2^64 bytes: offsets in bytes are those of before.
+//! concerns single pages does not find it; what concerns all of the file (truncation to nothing), or what
+//! is behind it, does. The distance is 2^64 bytes: offsets in bytes are those of before.
 //!
 //! C headers: [`include/linux/mm.h`](srctree/include/linux/mm.h),
 //! [`include/linux/interval_tree_generic.h`](srctree/include/linux/interval_tree_generic.h)

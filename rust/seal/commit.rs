@@ -266,7 +266,8 @@ impl SealCommit {
             return Ok(Commit::Blocked(Outcome::Pinned));
         };
 
-        // They may show a page that is the file's no more, which no scan sees. None can be removed any more.
+        // A mapping may show a page elsewhere that is the file's no more: no scan sees it. While the inode is
+        // locked, none is removed.
         guard.object().take_remapped_away();
         drain_local();
         let mut scan = Scan::all(pages);
