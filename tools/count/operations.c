@@ -7,6 +7,7 @@
 #include "operations.h"
 #include "protect.h"
 #include "sealer.h"
+#include "stacked.h"
 
 /* Blocks of reads and writes. */
 #define BLOCK		(16 * page_size())
@@ -37,11 +38,24 @@ static int new_object(enum object_kind kind)
 	}
 }
 
+/* A memfd with content, or an object that is stacked on one. */
+static void stack(struct subject *s)
+{
+	s->lower = memfd_open();
+	must(fill_file(must(s->lower, "a memfd"), s->size, 'c'), "fill");
+	s->fd = s->lower;
+	if (s->kind == MEMFD)
+		return;
+	s->fd = must(ps_open(O_RDWR), "a new object");
+	must(ps_attach(s->fd, s->lower, 0), "PINSEAL_IOC_ATTACH");
+}
+
 struct subject subject_new(const struct operation *op, enum object_kind kind)
 {
 	static char *buf;
 	struct subject s = {
-		.kind = kind, .fd = -1, .handle = -1, .seals = op->seals, .size = op->pages * page_size(),
+		.kind = kind, .fd = -1, .lower = -1, .handle = -1, .seals = op->seals,
+		.size = op->pages * page_size(),
 	};
 
 	if (!buf)
@@ -54,6 +68,10 @@ struct subject subject_new(const struct operation *op, enum object_kind kind)
 	device();
 	if (op->pages == NO_OBJECT)
 		return s;
+	if (op->is_stacked) {
+		stack(&s);
+		return s;
+	}
 	s.fd = must(new_object(kind), "a new object");
 	if (s.size) {
 		must(obj_resize(s.fd, s.size), "resize");
@@ -70,6 +88,8 @@ void subject_end(struct subject *s)
 		munmap(s->map, s->size);
 	if (s->handle >= 0)
 		close(s->handle);
+	if (s->lower >= 0 && s->lower != s->fd)
+		close(s->lower);
 	if (s->fd >= 0)
 		close(s->fd);
 }
@@ -281,6 +301,52 @@ static int protect_array(struct subject *s)
 	return ret;
 }
 
+/* Work on a file, until it is durable. */
+#define STACKED_PAGES	256
+
+/* Blocks of the first STACKED_PAGES. */
+static int write_stacked(struct subject *s)
+{
+	uint64_t at;
+
+	for (at = 0; at < STACKED_PAGES * page_size(); at += BLOCK)
+		if (pwrite(s->fd, s->buf, BLOCK, at) != (ssize_t)BLOCK)
+			return -EIO;
+	return sys(fsync(s->fd));
+}
+
+static int read_stacked(struct subject *s)
+{
+	uint64_t at;
+
+	for (at = 0; at < s->size; at += BLOCK)
+		if (pread(s->fd, s->buf, BLOCK, at) != (ssize_t)BLOCK)
+			return -EIO;
+	return 0;
+}
+
+static int store_stacked(struct subject *s)
+{
+	uint64_t at;
+
+	for (at = 0; at < s->size; at += page_size())
+		*(volatile char *)(s->map + at) = 's';
+	return sys(msync(s->map, s->size, MS_SYNC));
+}
+
+/* Everything is there, and written. */
+static void map_and_sync(struct subject *s)
+{
+	map_and_touch(s);
+	must(sys(msync(s->map, s->size, MS_SYNC)), "msync");
+}
+
+static int sync_page(struct subject *s)
+{
+	s->map[0] = 'p';
+	return sys(msync(s->map, s->size, MS_SYNC));
+}
+
 #define ALL_BUT_SEAL	(F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW)
 
 const struct operation operations[] = {
@@ -315,6 +381,13 @@ const struct operation operations[] = {
 	{ "isolate_16", ON_OBJECTS, HELD_PAGES, ALL_BUT_SEAL, .prepare = hold_all, .run = isolate },
 	{ "protect_1", ON(MEMFD) | ON(PINSEAL), 3, .prepare = map_and_touch, .run = protect },
 	{ "protect_array", ON(MEMFD) | ON(PINSEAL), 0, .prepare = map_array, .run = protect_array },
+	{ "stacked_write", ON_STACKED, 0, .is_stacked = true, .run = write_stacked },
+	{ "stacked_overwrite", ON_STACKED, STACKED_PAGES, .is_stacked = true, .run = write_stacked },
+	{ "stacked_store", ON_STACKED, STACKED_PAGES, .is_stacked = true, .prepare = map, .run = store_stacked },
+	{ "stacked_read", ON_STACKED, STACKED_PAGES, .is_stacked = true, .run = read_stacked },
+	{ "stacked_touch", ON_STACKED, 1, .is_stacked = true, .prepare = map, .run = fault_read },
+	{ "stacked_sync_1", ON_STACKED, STACKED_PAGES, .is_stacked = true, .prepare = map_and_sync,
+	  .run = sync_page },
 };
 
 const unsigned int operations_n = ARRAY_SIZE(operations);

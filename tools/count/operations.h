@@ -10,6 +10,7 @@
 struct subject {
 	enum object_kind kind;
 	int fd;			/* the object, or -1 */
+	int lower;		/* the memfd that it is stacked on, or -1 */
 	size_t size;		/* its size */
 	char *map;		/* a mapping of all of it, or NULL */
 	int handle;		/* a pin handle, or -1 */
@@ -23,12 +24,15 @@ struct subject {
 #define ON(kind)	(1U << (kind))
 #define ON_ALL		(ON(MEMFD) | ON(PINSEAL) | ON(CREATED))
 #define ON_OBJECTS	ON(PINSEAL)
+#define ON_STACKED	(ON(MEMFD) | ON(PINSEAL))
 
 struct operation {
 	const char *name;
 	unsigned int kinds;
 	/* Of the new object, which is filled; NO_OBJECT for none. */
 	unsigned int pages;
+	/* The object is stacked on a memfd that is filled. */
+	bool is_stacked;
 	/* Of the operation: those of a seal. */
 	uint32_t seals;
 	void (*prepare)(struct subject *s);
