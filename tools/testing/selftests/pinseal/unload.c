@@ -3,6 +3,7 @@
  * Exported and imported memory outlives the module, with its seals; asynchronous work does
  * not. The module is unloaded and loaded again, so nothing else may use it meanwhile.
  */
+#include <pthread.h>
 #include <sys/syscall.h>
 
 #include "async.h"
@@ -10,6 +11,7 @@
 #include "content.h"
 #include "holders.h"
 #include "object.h"
+#include "sealer.h"
 #include "stacked.h"
 
 #include "harness.h"
@@ -178,6 +180,62 @@ TEST_F(module, is_needed_by_a_mapping_of_a_stacked_object)
 
 	EXPECT_EQ('s', byte_of(lower, page));
 	close(lower);
+	ASSERT_EQ(0, load());
+}
+
+struct stored {
+	char *p;
+	size_t len;
+	_Atomic pid_t tid;
+	int ret;
+};
+
+static void *sync_stored(void *arg)
+{
+	struct stored *s = arg;
+
+	s->tid = gettid();
+	s->ret = sys(msync(s->p, s->len, MS_SYNC));
+	return NULL;
+}
+
+/* The sync has the object's memory alone: its descriptor is closed, and the mapping is gone. */
+TEST_F(module, is_needed_by_a_sync_that_nothing_else_is_left_of)
+{
+	struct stored s = { .len = self->len };
+	struct disk disk;
+	pthread_t thread;
+	int fd, lower;
+
+	if (!disk_is_there("ext4"))
+		SKIP(return, "there is no disk with ext4");
+	ASSERT_EQ(0, disk_mount(&disk, "ext4"));
+	lower = new_lower(&disk, NULL);
+	ASSERT_LE(0, lower);
+	ASSERT_EQ(0, fill_lower(lower, self->len));
+	fd = ps_open(O_RDWR);
+	ASSERT_EQ(0, ps_attach(fd, lower, 0));
+	s.p = ps_map(fd, self->len, RW, MAP_SHARED);
+	ASSERT_NE(MAP_FAILED, s.p);
+	s.p[0] = 's';
+	ASSERT_EQ(0, disk_stall(&disk));
+	ASSERT_EQ(0, pthread_create(&thread, NULL, sync_stored, &s));
+	while (!s.tid)
+		sched_yield();
+	EXPECT_TRUE(process_wait_asleep(s.tid));
+	munmap(s.p, self->len);
+	close(fd);
+	for (int i = 0; i < 20; i++) {
+		EXPECT_EQ(-EWOULDBLOCK, sys(syscall(SYS_delete_module, "pinseal", O_NONBLOCK)));
+		sleep_ns(NSEC_PER_MSEC);
+	}
+	ASSERT_EQ(0, disk_resume(&disk));
+	ASSERT_EQ(0, pthread_join(thread, NULL));
+	EXPECT_EQ(0, s.ret);
+	EXPECT_EQ('s', byte_of(lower, 0));
+	ASSERT_EQ(0, unload());
+	close(lower);
+	disk_unmount(&disk);
 	ASSERT_EQ(0, load());
 }
 
