@@ -47,7 +47,8 @@ pub(crate) struct ProtectedRange {
 ///
 /// `ENOMEM` when no mapping of the object by its descriptors has some of the addresses, and for lack of
 /// memory. `EACCES` when a mapping does not allow an access. `EINVAL` when it is private, `EPERM` when
-/// it is sealed by `mseal()`. `EOPNOTSUPP` when it is mlocked or watched by userfaultfd, or when it is
+/// it is sealed by `mseal()`, and when it is writable, would show other pages, and a seal forbids to map these
+/// for writing. `EOPNOTSUPP` when it is mlocked or watched by userfaultfd, or when it is
 /// executable, and the access is neither none nor with that. `EINTR` for a fatal signal. With a target
 /// also those of [`OwnMapping::prepare`].
 pub(crate) fn protect<T: ObjectFile>(owner: ArcBorrow<'_, T>, changes: &[Change]) -> Result {
@@ -55,8 +56,14 @@ pub(crate) fn protect<T: ObjectFile>(owner: ArcBorrow<'_, T>, changes: &[Change]
     let changes = &Changes::new(changes);
     let mut mappings = OwnMappings::lock(current.mm().ok_or(ENOMEM)?, owner)?;
 
+    // As `remap_file_pages()`. Writable mappings that exist keep their pages.
+    let forbids_others = owner.object().seals().forbid_writable_mappings();
     mappings.for_all(changes, |mapping, changes| {
         check_killed()?;
+        let shows_others = changes.iter().any(|change| change.target.is_some());
+        if shows_others && forbids_others && mapping.may_be_writable() {
+            return Err(EPERM);
+        }
         mapping.check(changes)
     })?;
     let mut rooms = KVVec::new();

@@ -151,6 +151,26 @@ impl CachedFolio {
         self.ref_count() as usize == self.nr_pages()
     }
 
+    /// The same. If so, reclaim does not drop what the folio has from now on: it is marked dirty.
+    ///
+    /// Reclaim takes a folio of shmem that is not dirty for a hole, and a hole has zeros. A load makes such a
+    /// folio, which a pin may write to and not mark, as io_uring's and udmabuf's do.
+    #[inline]
+    pub(crate) fn keep_if_clean(&self) -> bool {
+        let is_clean = self.is_clean();
+        // A folio that is on its way to swap, and not dirty for that time, has an extra reference.
+        if is_clean && self.flag_bits() & (1 << bindings::pageflags_PG_dirty) == 0 {
+            self.mark_dirty();
+        }
+        is_clean
+    }
+
+    #[cold]
+    fn mark_dirty(&self) {
+        // SAFETY: The folio is in the page cache by the type invariants. For files of memory this sets a bit.
+        unsafe { bindings::folio_mark_dirty(self.as_ptr()) };
+    }
+
     /// Whether it has its contents.
     pub(crate) fn is_uptodate(&self) -> bool {
         // SAFETY: The folio is alive by the type invariants.

@@ -99,6 +99,17 @@ impl LockedFolio<'_> {
         refs as u32 as usize == self.nr_pages() + 1
     }
 
+    /// The same. If so, reclaim does not drop what the folio has from now on, as
+    /// [`CachedFolio::keep_if_clean`](super::folio::CachedFolio::keep_if_clean) says.
+    pub(crate) fn keep_if_clean(&self) -> bool {
+        let is_clean = self.is_clean();
+        if is_clean {
+            // SAFETY: By the type invariants, there is a reference to the folio, and it is locked.
+            unsafe { bindings::folio_mark_dirty(self.as_ptr()) };
+        }
+        is_clean
+    }
+
     /// Replaces the folio in the page cache by a copy. It must have one page, and must have been
     /// zapped. Extra references to it stay valid, but it is no longer the file's.
     ///

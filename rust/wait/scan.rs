@@ -5,7 +5,8 @@
 //! A folio is clean when its reference count equals the page cache's own references at one instant.
 //! Once it was clean while writable mappings and `write()` are denied, no new reference can be
 //! written through: references that appear later are readers'. So each folio must be clean at some
-//! instant, not all at the same.
+//! instant, not all at the same. At that instant it is marked dirty, or reclaim might drop what a pin has
+//! written.
 //!
 //! A swapped-out page is not known to be clean. `memfd_pin_folios()` may have pinned its folio on the
 //! way to swap; the folio is then still in memory, and is what a swap-in finds. So the page is
@@ -121,7 +122,7 @@ fn first_not_clean(pages: &AddressSpace, range: Range<usize>) -> Option<usize> {
     let mut first = None;
     pages.for_each_entry(range.clone(), |entry| {
         first = match entry {
-            Entry::Folio(folio) if folio.is_clean() => None,
+            Entry::Folio(folio) if folio.keep_if_clean() => None,
             // A folio may begin before the range.
             Entry::Folio(folio) => Some(folio.range().start.max(range.start)),
             Entry::Swapped(index) => Some(index),
@@ -282,7 +283,7 @@ impl Scan {
                 zapped.add(&range);
                 drain_local();
             }
-            if folio.is_clean() {
+            if folio.keep_if_clean() {
                 return Ok(range.end);
             }
             break;
@@ -448,7 +449,7 @@ impl Scan {
                         return ControlFlow::Continue(());
                     }
                 };
-                if folio.is_clean() {
+                if folio.keep_if_clean() {
                     return ControlFlow::Continue(());
                 }
                 let references = folio.references();

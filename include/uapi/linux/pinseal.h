@@ -955,7 +955,8 @@ struct pinseal_attach {
  *	and when a mapping has about a million ranges that are far apart, or are shown
  *	elsewhere; or the ranges of a call concern mappings 262,144 times in all.
  * EACCES: the mapping does not allow @prot.
- * EPERM: the mapping is sealed by mseal().
+ * EPERM: the mapping is sealed by mseal(); with PINSEAL_PROTECT_REMAP: it is, or may
+ *	become, writable, and a seal forbids new mappings like it.
  * EOPNOTSUPP: the mapping is mlocked, or watched by userfaultfd; it is executable,
  *	and @prot is neither PROT_NONE nor readable and executable like it: page
  *	table entries have that from the mapping. With PINSEAL_PROTECT_REMAP: the

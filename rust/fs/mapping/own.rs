@@ -4,6 +4,7 @@
 //! pages.
 
 use super::{
+    is_shared_maywrite,
     operations::{
         owner_of_file,
         pages_of,
@@ -261,6 +262,11 @@ impl<T: MemoryOwner> OwnMapping<'_, T> {
         .into_iter()
         .filter(|(flag, _)| vma_flags & flag != 0)
         .fold(PageAccess::NONE, |all, (_, access)| all.with(access))
+    }
+
+    /// Whether the mapping is shared, and writable or may become so.
+    pub(crate) fn may_be_writable(&self) -> bool {
+        is_shared_maywrite(self.vma.flags())
     }
 
     /// Checks whether pages of the mapping can have protections of their own.

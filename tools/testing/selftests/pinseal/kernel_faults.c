@@ -57,6 +57,7 @@ FIXTURE_VARIANT_ADD(fault, sealed_pinned) { "upstream_sealed_pinned", true };
 FIXTURE_VARIANT_ADD(fault, sealed_swapped) { "upstream_sealed_swapped", true };
 FIXTURE_VARIANT_ADD(fault, sealed_iommufd) { "upstream_sealed_iommufd" };
 FIXTURE_VARIANT_ADD(fault, rust_mayshare) { "upstream_rust_mayshare" };
+FIXTURE_VARIANT_ADD(fault, dropped_pages) { "upstream_dropped_pages" };
 
 FIXTURE_SETUP(fault) {}
 FIXTURE_TEARDOWN(fault) {}

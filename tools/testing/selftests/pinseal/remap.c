@@ -543,6 +543,26 @@ static char *map_read_only(int fd, size_t len)
 	return p;
 }
 
+TEST_F(remap, a_writable_mapping_shows_no_others_after_future_write)
+{
+	int reader = ps_reopen(self->fd, O_RDONLY);
+	char *p = ps_map(reader, N * self->page, PROT_READ, MAP_SHARED);
+
+	ASSERT_NE(MAP_FAILED, p);
+	munmap(at(1), (N - 1) * self->page);
+	ASSERT_EQ(0, ps_add_seals(self->fd, F_SEAL_FUTURE_WRITE));
+	EXPECT_EQ(-EPERM, remap(0, 1, 5, RW));
+	EXPECT_EQ(-EPERM, remap(0, 1, 5, PROT_READ));
+	EXPECT_EQ(0, number_at(0));
+	EXPECT_EQ(0, store(0));
+	/* Nor can it become writable. */
+	EXPECT_EQ(0, ps_remap(reader, p, self->page, 5, PROT_READ));
+	EXPECT_EQ(5, *(volatile uint32_t *)p);
+	EXPECT_EQ(-EACCES, sys(mprotect(p, self->page, RW)));
+	munmap(p, N * self->page);
+	close(reader);
+}
+
 TEST_F(remap, a_seal_takes_the_pages_away)
 {
 	char *q = map_read_only(self->fd, N * self->page);
