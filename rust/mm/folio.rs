@@ -155,20 +155,27 @@ impl CachedFolio {
     ///
     /// Reclaim takes a folio of shmem that is not dirty for a hole, and a hole has zeros. A load makes such a
     /// folio, which a pin may write to and not mark, as io_uring's and udmabuf's do.
+    // A folio that is on its way to swap, and not dirty for that time, has an extra reference.
     #[inline]
     pub(crate) fn keep_if_clean(&self) -> bool {
-        let is_clean = self.is_clean();
-        // A folio that is on its way to swap, and not dirty for that time, has an extra reference.
-        if is_clean && self.flag_bits() & (1 << bindings::pageflags_PG_dirty) == 0 {
-            self.mark_dirty();
+        const HEAD: usize = 1 << bindings::pageflags_PG_head;
+        const DIRTY: usize = 1 << bindings::pageflags_PG_dirty;
+        // Most folios, by one test more than the look at the count.
+        match self.flag_bits() & (HEAD | DIRTY) {
+            DIRTY => self.ref_count() == 1,
+            _ => self.keep_unusual_if_clean(),
         }
-        is_clean
     }
 
-    #[cold]
-    fn mark_dirty(&self) {
-        // SAFETY: The folio is in the page cache by the type invariants. For files of memory this sets a bit.
-        unsafe { bindings::folio_mark_dirty(self.as_ptr()) };
+    #[inline(never)]
+    fn keep_unusual_if_clean(&self) -> bool {
+        let is_clean = self.is_clean();
+        if is_clean {
+            // SAFETY: The folio is in the page cache by the type invariants. For files of memory, this sets a
+            // bit.
+            unsafe { bindings::folio_mark_dirty(self.as_ptr()) };
+        }
+        is_clean
     }
 
     /// Whether it has its contents.

@@ -31,10 +31,10 @@ struct operation {
 	unsigned int kinds;
 	/* Of the new object, which is filled; NO_OBJECT for none. */
 	unsigned int pages;
-	/* The object is stacked on a memfd that is filled. */
-	bool is_stacked;
 	/* Of the operation: those of a seal. */
 	uint32_t seals;
+	/* The object is stacked on a memfd that is filled. */
+	bool is_stacked;
 	void (*prepare)(struct subject *s);
 	/* Between the marks: 0 or more, or -errno. */
 	int (*run)(struct subject *s);
