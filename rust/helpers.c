@@ -427,6 +427,16 @@ size_t pinseal_iov_iter_count(const struct iov_iter *iter)
 	return iov_iter_count(iter);
 }
 
+void pinseal_iov_iter_truncate(struct iov_iter *iter, u64 count)
+{
+	iov_iter_truncate(iter, count);
+}
+
+void pinseal_iov_iter_reexpand(struct iov_iter *iter, size_t count)
+{
+	iov_iter_reexpand(iter, count);
+}
+
 int pinseal_folio_mkclean(struct folio *folio)
 {
 	return folio_mkclean(folio);
@@ -472,11 +482,6 @@ struct page *pinseal_zero_page(void)
 struct mnt_idmap *pinseal_file_mnt_idmap(const struct file *file)
 {
 	return file_mnt_idmap(file);
-}
-
-void pinseal_inode_lock(struct inode *inode)
-{
-	inode_lock(inode);
 }
 
 void pinseal_filemap_invalidate_lock_shared(struct address_space *mapping)

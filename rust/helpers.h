@@ -147,6 +147,8 @@ int pinseal_shmem_get_folio_to_read(struct address_space *mapping, unsigned long
 				    struct folio **folio);
 struct folio *pinseal_page_folio(struct page *page);
 size_t pinseal_iov_iter_count(const struct iov_iter *iter);
+void pinseal_iov_iter_truncate(struct iov_iter *iter, u64 count);
+void pinseal_iov_iter_reexpand(struct iov_iter *iter, size_t count);
 int pinseal_folio_mkclean(struct folio *folio);
 unsigned long pinseal_largest_folio(void);
 void pinseal_filemap_set_wb_err(struct address_space *mapping, int err);
@@ -160,7 +162,6 @@ static const unsigned int pinseal_ATTR_FORCE = ATTR_FORCE;
 static const unsigned int pinseal_ATTR_KILL_PRIV = ATTR_KILL_PRIV;
 static const unsigned int pinseal_ATTR_FTRUNCATE = ATTR_SIZE | ATTR_MTIME | ATTR_CTIME | ATTR_FILE;
 struct mnt_idmap *pinseal_file_mnt_idmap(const struct file *file);
-void pinseal_inode_lock(struct inode *inode);
 void pinseal_filemap_invalidate_lock_shared(struct address_space *mapping);
 void pinseal_filemap_invalidate_unlock_shared(struct address_space *mapping);
 struct folio *pinseal_filemap_get_folio(struct address_space *mapping, unsigned long index);

@@ -126,6 +126,17 @@ impl StackedFolio {
         Ok(())
     }
 
+    /// Copies the beginning of one of its pages.
+    pub(crate) fn copy_to(&self, page: usize, buf: &mut [u8]) {
+        let len = buf.len().min(PAGE_SIZE);
+        // SAFETY: The folio has the page, which is that large. Others may write to it meanwhile, as to a page that
+        // is read from.
+        unsafe {
+            self.page_bytes(page)
+                .copy_to_nonoverlapping(buf.as_mut_ptr(), len)
+        };
+    }
+
     /// The contents of one of its pages.
     fn page_bytes(&self, page: usize) -> *mut u8 {
         // SAFETY: By the type invariants, and the folio has the page. The kernel maps all memory.
@@ -180,7 +191,7 @@ impl StackedFolio {
     }
 
     /// Whether one of its pages is poisoned.
-    pub(super) fn is_poisoned(&self, pages: &Range<usize>) -> bool {
+    pub(crate) fn is_poisoned(&self, pages: &Range<usize>) -> bool {
         pages.clone().any(|page| {
             // SAFETY: By the type invariants, and the folio has the pages.
             unsafe { bindings::pinseal_page_hwpoison(self.page(page)) }

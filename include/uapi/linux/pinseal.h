@@ -204,8 +204,9 @@ struct pinseal_fallocate {
  *	asynchronous seal, and the object is as it was
  * @PINSEAL_OUTCOME_NOT_FILLED: EBUSY: the object is stacked on a file
  *	(PINSEAL_IOC_ATTACH), and the timeout did not suffice to read the rest
- *	of it, or to write what changed. Another call goes on from there. A read
- *	or a flush of the file that is under way at the deadline is waited for.
+ *	of it, or to write what changed. Another call goes on from there. A read,
+ *	a write or a flush of the file that is under way at the deadline is waited
+ *	for; a write waits for others who have locked the file.
  */
 enum pinseal_outcome {
 	PINSEAL_OUTCOME_SEALED			= 0,

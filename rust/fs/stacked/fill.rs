@@ -39,9 +39,12 @@ impl Stack {
     /// [`StopOn::check`].
     #[inline]
     pub(crate) fn fill(&self, upper: &AddressSpace, pages: Range<usize>, stop: StopOn) -> Result {
-        match self.is_filled() {
-            true => Ok(()),
-            false => self.fill_missing(upper, pages, stop),
+        if self.is_filled() {
+            return Ok(());
+        }
+        match self.next_missing(upper, pages.clone()) {
+            Some(first) => self.fill_missing(upper, first..pages.end, stop).map(|_| ()),
+            None => Ok(()),
         }
     }
 
@@ -57,12 +60,15 @@ impl Stack {
         pages: Range<usize>,
         stop: StopOn,
     ) -> Result {
-        if self.is_filled() || self.next_missing(upper, pages.clone()).is_none() {
+        if self.is_filled() {
             return Ok(());
         }
-        self.fill_missing(upper, pages.clone(), stop)?;
+        let Some(first) = self.next_missing(upper, pages.clone()) else {
+            return Ok(());
+        };
+        let rest = self.fill_missing(upper, first..pages.end, stop)?;
         // Behind the lower file there is nothing to be lost.
-        let near = pages.start..pages.end.min(with_neighbours(&(0..self.lower_pages())).end);
+        let near = rest.start..rest.end.min(with_neighbours(&(0..self.lower_pages())).end);
         let mut next = near.start;
         while let Some(page) = self.next_missing(upper, next..near.end) {
             stop.check()?;
@@ -71,21 +77,59 @@ impl Stack {
         Ok(())
     }
 
+    /// Fills those of `pages` that come from below, of which the first is missing. Returns those that may be
+    /// missing still.
     #[cold]
-    fn fill_missing(&self, upper: &AddressSpace, pages: Range<usize>, stop: StopOn) -> Result {
+    fn fill_missing(
+        &self,
+        upper: &AddressSpace,
+        pages: Range<usize>,
+        stop: StopOn,
+    ) -> Result<Range<usize>> {
         let size = pages_with(0, upper.size()).end;
         let end = pages.end.min(self.lower_pages()).min(size);
+        let mut rest = end.max(pages.start)..pages.end;
+        let mut missing = (pages.start < end).then_some(pages.start);
+        // What is noted meanwhile is seen when a page is filled.
+        let mut gone = self.gone_from(pages.start);
+        while let Some(page) = missing {
+            stop.check()?;
+            if gone.end <= page {
+                gone = self.gone_from(page);
+            }
+            let next = match gone.contains(&page) {
+                // Nothing comes from below for these.
+                true => {
+                    rest.start = rest.start.min(page);
+                    gone.end
+                }
+                false => self.fill_folio(upper, page, stop)?,
+            };
+            missing = self.next_missing(upper, next..end);
+        }
+        Ok(rest)
+    }
+
+    /// The first range of pages from `page` on that do not come from below any more; an empty one at the end if
+    /// there is none.
+    fn gone_from(&self, page: usize) -> Range<usize> {
+        let gone = self.gone.lock().first_in(page..usize::MAX);
+        gone.unwrap_or(usize::MAX..usize::MAX)
+    }
+
+    /// The first of `pages`, as far as none of them comes from below any more.
+    #[cold]
+    pub(super) fn filled_part(&self, upper: &AddressSpace, pages: Range<usize>) -> Range<usize> {
+        let end = pages.end.min(self.lower_pages());
         let mut next = pages.start;
         while let Some(page) = self.next_missing(upper, next..end) {
-            stop.check()?;
-            let gone = self.gone.lock().first_in(page..usize::MAX);
-            match gone {
-                // Nothing comes from below for these.
-                Some(gone) if gone.start <= page => next = gone.end,
-                _ => next = self.fill_folio(upper, page, stop)?,
+            let gone = self.gone_from(page);
+            if !gone.contains(&page) {
+                return pages.start..page;
             }
+            next = gone.end;
         }
-        Ok(())
+        pages
     }
 
     /// Fills all pages.

@@ -21,7 +21,11 @@ use crate::{
             Privileges, //
         }, //
     },
-    mm::page_batch::PageBatch, //
+    mm::{
+        address_space::AddressSpace,
+        page_batch::PageBatch,
+        stacked_folio::StackedFolio, //
+    }, //
 };
 use core::ops::Range;
 use kernel::{
@@ -194,35 +198,29 @@ impl LowerFile {
     /// Those of `read()`.
     pub(super) fn read(&self, index: usize, buf: &mut [u8]) -> Result<usize> {
         match self.is_shmem {
-            true => self.read_shmem((index as u64) << PAGE_SHIFT, buf),
+            true => self.read_shmem(index, buf),
             false => self.read_cached(index, buf),
         }
     }
 
-    /// `read()` of shmem takes no lock.
-    fn read_shmem(&self, pos: u64, buf: &mut [u8]) -> Result<usize> {
-        let mut done = 0;
-        while done < buf.len() {
-            let rest = &mut buf[done..];
-            // CAST: The position is in a file.
-            let mut at = (pos + done as u64) as i64;
-            // SAFETY: The buffer is valid.
-            let ret = unsafe {
-                bindings::kernel_read(
-                    self.file.as_ptr(),
-                    rest.as_mut_ptr().cast(),
-                    rest.len(),
-                    &mut at,
-                )
-            };
-            match usize::try_from(ret) {
-                Ok(0) => break,
-                Ok(n) => done += n,
-                // CAST: An errno.
-                Err(_) => return Err(user_errno(ret as c_int)),
-            }
+    /// As `read()` of shmem does, which takes no lock but the folio's.
+    fn read_shmem(&self, index: usize, buf: &mut [u8]) -> Result<usize> {
+        let pos = (index as u64) << PAGE_SHIFT;
+        let left = |buf: &[u8]| self.size().saturating_sub(pos).min(buf.len() as u64) as usize;
+        if left(buf) == 0 {
+            return Ok(0);
         }
-        Ok(done)
+        // SAFETY: The file keeps its page cache.
+        let pages = unsafe { AddressSpace::from_raw(self.mapping()) };
+        match StackedFolio::get_existing(pages, index) {
+            Ok(Some(folio)) if folio.is_poisoned(&(index..index + 1)) => return Err(EIO),
+            Ok(Some(folio)) => folio.copy_to(index, buf),
+            Ok(None) => buf.fill(0),
+            // It is being truncated.
+            Err(EINVAL) => return Ok(0),
+            Err(err) => return Err(user_errno(err.to_errno())),
+        }
+        Ok(left(buf))
     }
 
     /// As a fault of a mapping reads. `read()` of some file systems takes the inode lock.
@@ -312,16 +310,19 @@ impl LowerFile {
     ///
     /// # Errors
     ///
-    /// Those of `ftruncate()`.
+    /// `EINTR` for a fatal signal. Those of `ftruncate()`.
     pub(super) fn resize(&self, size: u64) -> Result {
         let file = self.file.as_ptr();
         // SAFETY: The file is open. Both locks are released below.
         unsafe {
             to_result(bindings::mnt_want_write_file(file))?;
-            bindings::pinseal_inode_lock((*file).f_inode);
-            // CAST: A size of a file.
-            let result = set_size_locked(file, size as i64, Privileges::Drop);
-            bindings::pinseal_inode_unlock((*file).f_inode);
+            let lock = &raw mut (*(*file).f_inode).i_rwsem;
+            let result = to_result(bindings::down_write_killable(lock)).and_then(|()| {
+                // CAST: A size of a file.
+                let result = set_size_locked(file, size as i64, Privileges::Drop);
+                bindings::pinseal_inode_unlock((*file).f_inode);
+                result
+            });
             bindings::mnt_drop_write_file(file);
             result.map_err(|err| user_errno(err.to_errno()))
         }

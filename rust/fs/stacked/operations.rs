@@ -23,7 +23,11 @@ use crate::{
         address_space::AddressSpace,
         page_set::PageSetRoom, //
     },
-    sync::once::get_or_try_init, //
+    sync::{
+        once::get_or_try_init,
+        sleep::fatal_signal_pending,
+        workqueue::OwnedQueue, //
+    }, //
 };
 use core::{
     ops::Range,
@@ -31,10 +35,12 @@ use core::{
 };
 use kernel::{
     container_of,
+    error::to_result,
     ffi::{
         c_int,
         c_uint, //
     },
+    page::PAGE_SHIFT,
     prelude::*,
     sync::{
         Arc,
@@ -155,6 +161,54 @@ fn pages_of(pos: i64, len: usize) -> Range<usize> {
     pages_with(start, start.saturating_add(len as u64).min(i64::MAX as u64))
 }
 
+/// Fills what is to be read or written, from `pos` on, by `fill`. If a part of it cannot be filled, the call is to
+/// transfer what comes before that: returns by how much less.
+///
+/// # Safety
+///
+/// `iter` must be valid.
+///
+/// # Errors
+///
+/// Those of `fill`, when nothing can be transferred.
+unsafe fn fill_first(
+    stack: &Stack,
+    pages: &AddressSpace,
+    pos: i64,
+    iter: *mut bindings::iov_iter,
+    fill: impl FnOnce(Range<usize>) -> Result,
+) -> Result<usize> {
+    // SAFETY: By the safety requirements.
+    let len = unsafe { bindings::pinseal_iov_iter_count(iter) };
+    let wanted = pages_of(pos, len);
+    let Err(err) = fill(wanted.clone()) else {
+        return Ok(0);
+    };
+    let filled = stack.filled_part(pages, wanted.clone());
+    if filled.is_empty() || filled.end == wanted.end {
+        return Err(err);
+    }
+    // CAST: A position in a file that is not negative, or there would be no such part.
+    let left = ((filled.end as u64) << PAGE_SHIFT) - pos as u64;
+    // SAFETY: By the safety requirements.
+    unsafe { bindings::pinseal_iov_iter_truncate(iter, left) };
+    // CAST: It was cut to less than `len`.
+    Ok(len - left as usize)
+}
+
+/// Gives `iter` back what [`fill_first`] has taken.
+///
+/// # Safety
+///
+/// `iter` must be valid.
+unsafe fn give_back(iter: *mut bindings::iov_iter, taken: usize) {
+    // SAFETY: By the safety requirements.
+    unsafe {
+        let left = bindings::pinseal_iov_iter_count(iter);
+        bindings::pinseal_iov_iter_reexpand(iter, left + taken);
+    }
+}
+
 /// # Safety
 ///
 /// As for `read_iter` of `struct file_operations`, with a stacked file.
@@ -163,17 +217,21 @@ unsafe extern "C" fn read_iter(
     iter: *mut bindings::iov_iter,
 ) -> isize {
     // SAFETY: The request keeps its file open.
-    let ((stack, pages, shmem), wanted) = unsafe {
-        let wanted = pages_of((*kiocb).ki_pos, bindings::pinseal_iov_iter_count(iter));
-        (parts_of((*kiocb).ki_filp), wanted)
+    let ((stack, pages, shmem), pos) = unsafe { (parts_of((*kiocb).ki_filp), (*kiocb).ki_pos) };
+    let Some(read_iter) = shmem.read_iter else {
+        return EINVAL.to_errno() as isize;
     };
-    if let Err(err) = stack.fill(pages, wanted, StopOn::Signal) {
-        return err.to_errno() as isize;
-    }
-    match shmem.read_iter {
-        // SAFETY: By the safety requirements.
-        Some(read_iter) => unsafe { read_iter(kiocb, iter) },
-        None => EINVAL.to_errno() as isize,
+    // SAFETY: By the safety requirements.
+    unsafe {
+        let fill = |wanted| stack.fill(pages, wanted, StopOn::Signal);
+        match fill_first(&stack, pages, pos, iter, fill) {
+            Ok(taken) => {
+                let read = read_iter(kiocb, iter);
+                give_back(iter, taken);
+                read
+            }
+            Err(err) => err.to_errno() as isize,
+        }
     }
 }
 
@@ -185,50 +243,93 @@ unsafe extern "C" fn write_iter(
     iter: *mut bindings::iov_iter,
 ) -> isize {
     // SAFETY: The request keeps its file open.
-    let ((stack, pages, shmem), pos, flags, len) = unsafe {
+    let ((stack, pages, _), pos, flags) = unsafe {
         (
             parts_of((*kiocb).ki_filp),
             (*kiocb).ki_pos,
             (*kiocb).ki_flags,
-            bindings::pinseal_iov_iter_count(iter),
         )
     };
-    let old_size = pages.size();
     let start = match flags & bindings::pinseal_IOCB_APPEND {
         0 => pos,
         // CAST: A size fits.
-        _ => old_size as i64,
+        _ => pages.size() as i64,
     };
     // Also pages that are written as a whole: that may end in the middle.
-    let result = stack
-        .fill_and_allocate(pages, pages_of(start, len), StopOn::Signal)
-        .and_then(|()| Ok((PageSetRoom::new()?, PageSetRoom::new()?)));
-    let (room, grown) = match result {
-        Ok(rooms) => rooms,
-        Err(err) => return err.to_errno() as isize,
+    let fill = |wanted| stack.fill_and_allocate(pages, wanted, StopOn::Signal);
+    // SAFETY: By the safety requirements.
+    let written = unsafe {
+        fill_first(&stack, pages, start, iter, fill).and_then(|taken| {
+            let written = write_filled(&stack, pages, kiocb, iter);
+            give_back(iter, taken);
+            written
+        })
     };
-    let Some(write_iter) = shmem.write_iter else {
-        return EINVAL.to_errno() as isize;
+    match written {
+        // shmem has nothing to be made durable, and does not ask.
+        //
+        // SAFETY: By the safety requirements.
+        Ok(written) if written > 0 => unsafe {
+            bindings::pinseal_generic_write_sync(kiocb, written)
+        },
+        Ok(written) => written,
+        Err(err) => err.to_errno() as isize,
+    }
+}
+
+/// Writes to pages that do not come from below any more, as shmem's own `write_iter` does, and notes them.
+///
+/// # Safety
+///
+/// As for [`write_iter`].
+///
+/// # Errors
+///
+/// Those of `write()`. `EINTR` for a fatal signal.
+unsafe fn write_filled(
+    stack: &Stack,
+    pages: &AddressSpace,
+    kiocb: *mut bindings::kiocb,
+    iter: *mut bindings::iov_iter,
+) -> Result<isize> {
+    let room = PageSetRoom::new()?;
+    // SAFETY: The request keeps its file open.
+    let (file, memfd) = unsafe { ((*kiocb).ki_filp, MemfdFile::from_raw((*kiocb).ki_filp)) };
+    let _locked = memfd.inode().lock_killable()?;
+    // SAFETY: By the safety requirements; the inode is locked.
+    unsafe {
+        let checked = bindings::generic_write_checks(kiocb, iter);
+        if checked <= 0 {
+            return Ok(checked);
+        }
+        to_result(bindings::file_remove_privs(file))?;
+        to_result(bindings::file_update_time(file))?;
+    }
+    // The last page also changes when the file grows.
+    let old_size = pages.size();
+    let changed_from = |pos: i64, end: i64| {
+        // CAST: Positions in a file are not negative; they were checked.
+        let (pos, end) = (pos as u64, end as u64);
+        match end > old_size {
+            true => pages_with(pos.min(old_size), end),
+            false => pages_with(pos, end),
+        }
     };
     // SAFETY: By the safety requirements.
-    let written = unsafe { write_iter(kiocb, iter) };
-    let Ok(len) = usize::try_from(written) else {
-        return written;
-    };
-    if len == 0 {
-        return 0;
+    let (pos, len) = unsafe { ((*kiocb).ki_pos, bindings::pinseal_iov_iter_count(iter)) };
+    // CAST: It was checked that this fits in a file.
+    *stack.in_write.lock() = changed_from(pos, pos + len as i64);
+    // SAFETY: By the safety requirements; the inode is locked.
+    let written = unsafe { bindings::generic_perform_write(kiocb, iter) };
+    if written > 0 {
+        // SAFETY: By the safety requirements.
+        let end = unsafe { (*kiocb).ki_pos };
+        // CAST: As above.
+        stack.mark_dirty(changed_from(end - written as i64, end), room);
     }
-    // SAFETY: As above.
-    let end = unsafe { (*kiocb).ki_pos };
-    // CAST: It fits in a file.
-    stack.mark_dirty(pages_of(end - len as i64, len), room);
-    if end as u64 > old_size {
-        stack.mark_grown(old_size, end as u64, grown);
-    }
-    // shmem has nothing to be made durable, and does not ask.
-    //
-    // SAFETY: By the safety requirements.
-    unsafe { bindings::pinseal_generic_write_sync(kiocb, written) }
+    // After the note, or a sync would see neither.
+    *stack.in_write.lock() = 0..0;
+    Ok(written)
 }
 
 /// # Safety
@@ -387,9 +488,33 @@ unsafe extern "C" fn release(_inode: *mut bindings::inode, file: *mut bindings::
     let (stack, pages, _) = unsafe { parts_of(file) };
     if stack.syncs_on_close() {
         // What mappings have stored since the descriptors were closed. Nobody can be told of errors.
-        let _ = stack.sync(pages, 0..usize::MAX, false, StopOn::Nothing);
+        sync_unkilled(&stack.into(), pages);
     }
     // SAFETY: `make_stacked` set the private data, and nothing else takes it.
     drop(unsafe { <Arc<Stack>>::from_foreign((*file).private_data) });
     0
+}
+
+/// A stacked file's pages, for the time of a call that waits for the work.
+struct WaitedFor(*const AddressSpace);
+
+// SAFETY: The pages may be accessed by any thread.
+unsafe impl Send for WaitedFor {}
+
+/// Syncs all, also if the current task is killed: the lower file system would end writing then, so a worker does
+/// it.
+fn sync_unkilled(stack: &Arc<Stack>, pages: &AddressSpace) {
+    if fatal_signal_pending() {
+        let (stack, pages) = (stack.clone(), WaitedFor(pages));
+        let queue = OwnedQueue::new(c"pinseal_close", 1);
+        let sync = move || {
+            let WaitedFor(pages) = &pages;
+            // SAFETY: The queue is destroyed below, which waits for this, while the caller has the pages.
+            let _ = stack.sync(unsafe { &**pages }, 0..usize::MAX, false, StopOn::Nothing);
+        };
+        if queue.is_ok_and(|queue| queue.try_spawn(GFP_KERNEL, sync).is_ok()) {
+            return;
+        }
+    }
+    let _ = stack.sync(pages, 0..usize::MAX, false, StopOn::Nothing);
 }

@@ -106,6 +106,10 @@ pub(crate) struct Stack {
     /// Pages that may differ from the lower file. Those that are missing are zeros.
     #[pin]
     pub(super) dirty: Mutex<PageSet>,
+    /// Pages that a `write()` is about to change; there is one at a time. It notes them at its end, and a sync
+    /// before it begins.
+    #[pin]
+    pub(super) in_write: Mutex<Range<usize>>,
     /// Serialises writing to the lower file.
     #[pin]
     pub(super) written: Mutex<Written>,
@@ -124,9 +128,10 @@ impl Stack {
                 lower,
                 flags,
                 size,
-                is_filled: Atomic::new(false),
+                is_filled: Atomic::new(*size == 0),
                 gone <- new_mutex!(PageSet::new(), "pinseal::Stack::gone"),
                 dirty <- new_mutex!(PageSet::new(), "pinseal::Stack::dirty"),
+                in_write <- new_mutex!(0..0, "pinseal::Stack::in_write"),
                 written <- new_mutex!(Written::new(*size), "pinseal::Stack::written"),
             }),
             GFP_KERNEL_ACCOUNT,

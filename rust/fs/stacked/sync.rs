@@ -90,6 +90,11 @@ fn get_folio(upper: &AddressSpace, page: usize) -> Result<Option<StackedFolio>> 
     Err(EIO)
 }
 
+/// Whether an error is the caller's own trouble, and not that of the lower file.
+fn is_callers_own(err: Error) -> bool {
+    matches!(err, EINTR | ERESTARTSYS | ETIMEDOUT | ENOMEM)
+}
+
 impl Stack {
     /// Writes what changed of `pages` of `upper`, and the size if it has changed, and makes that durable. Each
     /// descriptor is told of an error of the lower file.
@@ -117,15 +122,20 @@ impl Stack {
         }
         // What the current CPU's LRU batch holds would stay dirty.
         drain_local();
+        // As far as syncs have written, and it is not to be cut.
+        let size = written.size.max(written.reached.min(upper.size()));
         let result = self
             .lower
-            .check_size(written.size)
-            .and_then(|()| self.write_dirty(upper, pages, &mut written, stop))
-            .and_then(|()| self.make_durable(&mut written, data_only));
+            .check_size(size)
+            .and_then(|()| self.write_dirty(upper, pages, &mut written, stop));
+        let result = match result {
+            Err(err) if is_callers_own(err) => Err(err),
+            // What one page cannot do does not concern the others.
+            result => result.and(self.make_durable(&mut written, data_only)),
+        };
         match result {
-            // The caller's own trouble.
-            Ok(()) | Err(EINTR | ERESTARTSYS | ETIMEDOUT | ENOMEM) => (),
-            Err(err) => upper.note_write_error(err),
+            Err(err) if !is_callers_own(err) => upper.note_write_error(err),
+            _ => (),
         }
         result
     }
@@ -162,6 +172,10 @@ impl Stack {
         written: &mut Written,
         stop: StopOn,
     ) -> Result {
+        // What a `write()` that is under way has written by now. What it writes from now on, it notes at its end.
+        let room = PageSetRoom::new()?;
+        let in_write = self.in_write.lock().clone();
+        self.mark_dirty(in_write, room);
         // Pages that are added meanwhile are for the next sync.
         let end = pages.end.min(pages_with(0, upper.size()).end);
         let mut next = pages.start;

@@ -432,7 +432,8 @@ TEST_F(stacked, removal_does_not_need_the_lower_file)
 
 struct stalled_writer {
 	int fd;
-	void *source;
+	off_t pos;
+	void *first, *source;
 	ssize_t written;
 };
 
@@ -444,6 +445,51 @@ static void *write_stalled(void *data)
 
 	w->written = pwritev(w->fd, iov, 2, 0);
 	return NULL;
+}
+
+/* A page, and one that stalls. */
+static void *write_in_part(void *data)
+{
+	struct stalled_writer *w = data;
+	struct iovec iov[2] = { { w->first, page_size() }, { w->source, 1 } };
+
+	w->written = pwritev(w->fd, iov, 2, w->pos);
+	return NULL;
+}
+
+/* What others can read already is written, though the write() has not come to its end. */
+TEST_F(stacked, a_sync_beside_a_write_writes_what_that_has_written)
+{
+	const off_t to[] = { 3 * self->page, self->size };
+	char *first = malloc(self->page);
+
+	ASSERT_NE(NULL, first);
+	memset(first, 'w', self->page);
+	for (size_t i = 0; i < ARRAY_SIZE(to); i++) {
+		struct stalled_writer w = { .fd = self->fd, .first = first, .pos = to[i] };
+		struct stalled_page source;
+		pthread_t writer;
+
+		if (stalled_page_make(&source))
+			SKIP(break, "userfaultfd of kernel faults is not permitted");
+		w.source = source.page;
+		ASSERT_EQ(0, pthread_create(&writer, NULL, write_in_part, &w));
+		ASSERT_EQ(0, stalled_page_wait(&source));
+		EXPECT_EQ('w', byte_of(self->fd, to[i]));
+		for (int j = 0; j < 2; j++) {
+			EXPECT_EQ(0, sys(fsync(self->fd)));
+			EXPECT_EQ('w', byte_of(self->lower, to[i]));
+			/* It is not known what the write() changes until it ends. */
+			ASSERT_EQ(1, sys(pwrite(self->lower, "l", 1, to[i])));
+		}
+		stalled_page_release(&source);
+		pthread_join(writer, NULL);
+		EXPECT_EQ(self->page + 1, w.written);
+		EXPECT_EQ(0, sys(fsync(self->fd)));
+		EXPECT_EQ(-1, differs_from_lower(self->fd, self->lower));
+		stalled_page_free(&source);
+	}
+	free(first);
 }
 
 /* A removal that does not happen leaves the content: it waits for a writer, and is killed. */

@@ -136,6 +136,26 @@ TEST_F(on_disk, what_cannot_be_read_is_tried_again)
 	EXPECT_EQ(-1, differs(self->p, 0, N * self->page));
 }
 
+TEST_F(on_disk, what_comes_before_it_can_be_read_and_written)
+{
+	char *buf = malloc(N * self->page);
+
+	ASSERT_NE(NULL, buf);
+	forget_lower(self);
+	ASSERT_EQ(0, disk_fail_page(&self->disk, self->lower, 5 * self->page));
+	EXPECT_EQ(5 * self->page - 100, sys(pread(self->fd, buf, 10 * self->page, 100)));
+	EXPECT_EQ(0, memcmp(buf, self->p + 100, 5 * self->page - 100));
+	EXPECT_EQ(-EIO, sys(pread(self->fd, buf, self->page, 5 * self->page)));
+	memset(buf, 'w', N * self->page);
+	EXPECT_EQ(2 * self->page, sys(pwrite(self->fd, buf, 10 * self->page, 3 * self->page)));
+	EXPECT_EQ(-EIO, sys(pwrite(self->fd, buf, self->page, 5 * self->page)));
+	ASSERT_EQ(0, disk_heal(&self->disk));
+	EXPECT_EQ(-1, differs(self->p, 0, 3 * self->page));
+	EXPECT_EQ(0, memcmp(buf, self->p + 3 * self->page, 2 * self->page));
+	EXPECT_EQ(-1, differs(self->p, 5 * self->page, N * self->page));
+	free(buf);
+}
+
 /* Reclaim takes a page without content. If it were dirty, it would come back as zeros. */
 TEST_F(on_disk, what_cannot_be_read_is_not_swapped_out)
 {
@@ -399,6 +419,76 @@ TEST_F(on_disk, a_full_disk)
 }
 
 /* A file system that others shut down, as after an error of its own, writes nothing any more. */
+/* Pages of the lower file that are in memory, after those went that are on the disk. */
+static int pages_not_on_disk(FIXTURE_DATA(on_disk) *self)
+{
+	char *p = ps_map(self->lower, N * self->page, PROT_READ, MAP_SHARED);
+	unsigned char there[N] = { };
+	int n = 0;
+
+	if (p == MAP_FAILED)
+		return -errno;
+	forget_lower(self);
+	if (mincore(p, N * self->page, there))
+		n = -errno;
+	munmap(p, N * self->page);
+	for (int i = 0; i < N; i++)
+		n += there[i] & 1;
+	return n;
+}
+
+/* A page that cannot be had does not keep the others from the disk. */
+TEST_F(on_disk, beside_a_poisoned_page_the_others_are_durable)
+{
+	pid_t child;
+
+	for (int i = 3; i < 9; i++)
+		self->p[i * self->page] = 's';
+	child = ps_fork();
+	if (!child) {
+		/* This kills. */
+		madvise(self->p + 5 * self->page, self->page, MADV_HWPOISON);
+		_exit(0);
+	}
+	if (!ps_wait(child))
+		SKIP(return, "no MADV_HWPOISON");
+	EXPECT_EQ(-EIO, sys(fsync(self->fd)));
+	EXPECT_EQ(0, pages_not_on_disk(self));
+	EXPECT_EQ('s', byte_of(self->lower, 8 * self->page));
+}
+
+/* A task that is killed in close() syncs nevertheless. */
+TEST_F(on_disk, a_killed_close_syncs)
+{
+	volatile bool *is_closing = mmap(NULL, self->page, RW, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	int dir = open(self->disk.dir, O_RDONLY | O_CLOEXEC), status, fd;
+	pid_t child;
+
+	ASSERT_NE(MAP_FAILED, is_closing);
+	ASSERT_LE(0, dir);
+	ASSERT_EQ(0, sys(ioctl(dir, FIFREEZE, 0)));
+	child = fork();
+	if (!child) {
+		fd = ps_open(O_RDWR);
+		if (ps_attach(fd, self->lower, PINSEAL_ATTACH_SYNC_ON_CLOSE) ||
+		    pwrite(fd, "c", 1, 5 * self->page) != 1)
+			_exit(1);
+		*is_closing = true;
+		close(fd);
+		_exit(2);
+	}
+	while (child > 0 && !*is_closing && !waitpid(child, &status, WNOHANG))
+		usleep(1000);
+	EXPECT_TRUE(process_wait_asleep(child));
+	kill(child, SIGKILL);
+	EXPECT_EQ(0, sys(ioctl(dir, FITHAW, 0)));
+	ASSERT_EQ(child, waitpid(child, &status, 0));
+	EXPECT_TRUE(WIFSIGNALED(status));
+	EXPECT_EQ('c', byte_of(self->lower, 5 * self->page));
+	close(dir);
+	munmap((void *)is_closing, self->page);
+}
+
 TEST_F(on_disk, what_is_there_outlives_a_shutdown)
 {
 	/* The number is the same for all file systems. */

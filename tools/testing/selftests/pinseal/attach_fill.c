@@ -36,19 +36,27 @@ static void ignore_signal(int sig)
 {
 }
 
+/* And it comes to its end, though there is no call without a signal. */
 TEST_F(large, a_signal_ends_a_read_that_fills)
 {
 	const struct itimerval often = { { 0, 1000 }, { 0, 1000 } }, never = { };
 	struct sigaction sa = { .sa_handler = ignore_signal };
 	char *buf = malloc(SIZE);
+	unsigned int calls = 0;
 	ssize_t ret;
 
 	ASSERT_NE(NULL, buf);
 	ASSERT_EQ(0, sigaction(SIGALRM, &sa, NULL));
 	ASSERT_EQ(0, setitimer(ITIMER_REAL, &often, NULL));
-	ret = sys(pread(self->fd, buf, SIZE, 0));
+	for (size_t done = 0; done < SIZE; done += ret) {
+		ret = sys(pread(self->fd, buf, SIZE - done, done));
+		calls++;
+		if (ret == -EINTR)
+			ret = 0;
+		ASSERT_LE(0, ret);
+	}
 	setitimer(ITIMER_REAL, &never, NULL);
-	EXPECT_EQ(-EINTR, ret);
+	EXPECT_LT(1, calls);
 	free(buf);
 }
 

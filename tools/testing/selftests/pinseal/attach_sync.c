@@ -305,6 +305,23 @@ TEST_F(stacked, what_a_failed_sync_has_appended_is_cut_off)
 	EXPECT_EQ(-1, differs_from_lower(self->fd, self->lower));
 }
 
+/* And others have cut it off again: what was written is not there any more. */
+TEST_F(stacked, what_others_cut_off_after_a_failed_sync_is_missed)
+{
+	struct rlimit limit = { 100 * self->page, RLIM_INFINITY };
+
+	signal(SIGXFSZ, SIG_IGN);
+	ASSERT_EQ(0, ps_resize(self->fd, 200 * self->page));
+	for (int i = 0; i < 200; i++)
+		ASSERT_EQ(1, sys(pwrite(self->fd, "w", 1, i * self->page)));
+	ASSERT_EQ(0, setrlimit(RLIMIT_FSIZE, &limit));
+	EXPECT_EQ(-EFBIG, sys(fsync(self->fd)));
+	limit.rlim_cur = RLIM_INFINITY;
+	ASSERT_EQ(0, setrlimit(RLIMIT_FSIZE, &limit));
+	ASSERT_EQ(0, ftruncate(self->lower, self->size));
+	EXPECT_EQ(-ESTALE, sys(fsync(self->fd)));
+}
+
 /* What others have appended is not the object's, which has zeros there. */
 TEST_F(stacked, growth_replaces_what_others_append)
 {
