@@ -173,9 +173,10 @@ impl Stack {
         stop: StopOn,
     ) -> Result {
         // What a `write()` that is under way has written by now. What it writes from now on, it notes at its end.
-        let room = PageSetRoom::new()?;
         let in_write = self.in_write.lock().clone();
-        self.mark_dirty(in_write, room);
+        if !in_write.is_empty() {
+            self.mark_dirty(in_write, PageSetRoom::new()?);
+        }
         // Pages that are added meanwhile are for the next sync.
         let end = pages.end.min(pages_with(0, upper.size()).end);
         let mut next = pages.start;
