@@ -24,7 +24,7 @@
 //! 3. a folio lock of the stacked file
 //! 4. the inode lock of the lower file (`written` only); its invalidate lock and folio locks
 //!
-//! and as leaves `Stack::gone`, `Stack::dirty`, `Stack::in_write`. Reclaim of the stacked file's pages is
+//! and as leaves `Stack::gone`, `Stack::dirty`, `Stack::announced`. Reclaim of the stacked file's pages is
 //! shmem's, and takes none of these. A lower file was there before the file that is stacked on it, so a
 //! stack has an end.
 

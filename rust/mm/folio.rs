@@ -170,7 +170,12 @@ impl CachedFolio {
     #[inline(never)]
     fn keep_unusual_if_clean(&self) -> bool {
         let is_clean = self.is_clean();
-        if is_clean {
+        // Between the two reads a reader may give it zeros. One that has no contents has none to lose, and must
+        // not go to swap as if it had.
+        //
+        // SAFETY: There are no requirements.
+        unsafe { bindings::pinseal_smp_rmb() };
+        if is_clean && self.is_uptodate() {
             // SAFETY: The folio is in the page cache by the type invariants. For files of memory, this sets a
             // bit.
             unsafe { bindings::folio_mark_dirty(self.as_ptr()) };

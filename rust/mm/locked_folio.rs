@@ -103,9 +103,11 @@ impl LockedFolio<'_> {
     /// [`CachedFolio::keep_if_clean`](super::folio::CachedFolio::keep_if_clean) says.
     pub(crate) fn keep_if_clean(&self) -> bool {
         let is_clean = self.is_clean();
-        if is_clean {
-            // SAFETY: By the type invariants, there is a reference to the folio, and it is locked.
-            unsafe { bindings::folio_mark_dirty(self.as_ptr()) };
+        // SAFETY: By the type invariants, there is a reference to the folio, and it is locked.
+        unsafe {
+            if is_clean && bindings::pinseal_folio_test_uptodate(self.as_ptr()) {
+                bindings::folio_mark_dirty(self.as_ptr());
+            }
         }
         is_clean
     }

@@ -189,6 +189,16 @@ impl LowerFile {
         self.is_writable
     }
 
+    /// Calls `f` with the credentials that the file was opened with.
+    pub(super) fn as_opener<T>(&self, f: impl FnOnce() -> T) -> T {
+        // SAFETY: The file is open, and keeps its credentials; those of the current task are restored.
+        let old = unsafe { bindings::pinseal_override_creds((*self.file.as_ptr()).f_cred) };
+        let result = f();
+        // SAFETY: As above.
+        unsafe { bindings::pinseal_revert_creds(old) };
+        result
+    }
+
     /// Reads the beginning of a page, as far as the file has it. Returns how many bytes that are.
     ///
     /// It takes no inode lock: a task that writes to the lower file may fault here.

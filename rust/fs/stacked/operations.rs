@@ -25,7 +25,10 @@ use crate::{
     },
     sync::{
         once::get_or_try_init,
-        sleep::fatal_signal_pending,
+        sleep::{
+            fatal_signal_pending,
+            task_sigpending, //
+        },
         workqueue::OwnedQueue, //
     }, //
 };
@@ -184,6 +187,10 @@ unsafe fn fill_first(
     let Err(err) = fill(wanted.clone()) else {
         return Ok(0);
     };
+    // Task work does not show: the call begins again.
+    if err == ERESTARTSYS && !task_sigpending() {
+        return Err(err);
+    }
     let filled = stack.filled_part(pages, wanted.clone());
     if filled.is_empty() || filled.end == wanted.end {
         return Err(err);
@@ -318,7 +325,7 @@ unsafe fn write_filled(
     // SAFETY: By the safety requirements.
     let (pos, len) = unsafe { ((*kiocb).ki_pos, bindings::pinseal_iov_iter_count(iter)) };
     // CAST: It was checked that this fits in a file.
-    *stack.in_write.lock() = changed_from(pos, pos + len as i64);
+    let _announced = stack.announce(changed_from(pos, pos + len as i64));
     // SAFETY: By the safety requirements; the inode is locked.
     let written = unsafe { bindings::generic_perform_write(kiocb, iter) };
     if written > 0 {
@@ -327,8 +334,6 @@ unsafe fn write_filled(
         // CAST: As above.
         stack.mark_dirty(changed_from(end - written as i64, end), room);
     }
-    // After the note, or a sync would see neither.
-    *stack.in_write.lock() = 0..0;
     Ok(written)
 }
 
@@ -406,24 +411,25 @@ unsafe extern "C" fn fallocate(
     let Some(fallocate) = shmem.fallocate else {
         return EINVAL.to_errno() as isize;
     };
-    let old_size = pages.size();
     // What is allocated must not be taken for what is there.
     //
     // CAST: As above.
-    let result = stack
-        .fill_neighbours(pages, &pages_of(offset, len as usize))
-        .and_then(|()| PageSetRoom::new());
-    let room = match result {
-        Ok(room) => room,
-        Err(err) => return err.to_errno() as isize,
-    };
-    // SAFETY: By the safety requirements.
-    let ret = unsafe { fallocate(file, mode, offset, len) };
-    let size = pages.size();
-    if size > old_size {
-        stack.mark_grown(old_size, size, room);
+    let result = stack.fill_neighbours(pages, &pages_of(offset, len as usize));
+    if let Err(err) = result {
+        return err.to_errno() as isize;
     }
-    ret
+    // CAST: Bits.
+    let keep_size = bindings::pinseal_FALLOC_FL_KEEP_SIZE as c_int;
+    // SAFETY: By the safety requirements.
+    let ret = unsafe { fallocate(file, mode | keep_size, offset, len) };
+    if ret != 0 || mode & keep_size != 0 {
+        return ret;
+    }
+    // CAST: As above.
+    match stack.grow(memfd, (offset + len) as u64) {
+        Ok(()) => 0,
+        Err(err) => err.to_errno() as isize,
+    }
 }
 
 /// # Safety
@@ -501,20 +507,20 @@ struct WaitedFor(*const AddressSpace);
 // SAFETY: The pages may be accessed by any thread.
 unsafe impl Send for WaitedFor {}
 
-/// Syncs all, also if the current task is killed: the lower file system would end writing then, so a worker does
-/// it.
+/// Syncs all, as the opener of the lower file. If the current task is being killed, the lower file system ends
+/// writing, so a worker does it.
 fn sync_unkilled(stack: &Arc<Stack>, pages: &AddressSpace) {
-    if fatal_signal_pending() {
-        let (stack, pages) = (stack.clone(), WaitedFor(pages));
-        let queue = OwnedQueue::new(c"pinseal_close", 1);
-        let sync = move || {
-            let WaitedFor(pages) = &pages;
-            // SAFETY: The queue is destroyed below, which waits for this, while the caller has the pages.
-            let _ = stack.sync(unsafe { &**pages }, 0..usize::MAX, false, StopOn::Nothing);
-        };
-        if queue.is_ok_and(|queue| queue.try_spawn(GFP_KERNEL, sync).is_ok()) {
-            return;
-        }
+    if !fatal_signal_pending() && (stack.sync_as_opener(pages).is_ok() || !fatal_signal_pending()) {
+        return;
     }
-    let _ = stack.sync(pages, 0..usize::MAX, false, StopOn::Nothing);
+    let (stack, pages) = (stack.clone(), WaitedFor(pages));
+    let sync = move || {
+        let WaitedFor(pages) = &pages;
+        // SAFETY: The queue is destroyed below, which waits for this, while the caller has the pages.
+        let _ = stack.sync_as_opener(unsafe { &**pages });
+    };
+    // Without memory for it, what the killed task has not written is lost.
+    if let Ok(queue) = OwnedQueue::new(c"pinseal_close", 1) {
+        let _ = queue.try_spawn(GFP_KERNEL, sync);
+    }
 }

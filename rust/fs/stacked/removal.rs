@@ -16,6 +16,7 @@ use super::{
 use crate::{
     fs::{
         memfd_file::MemfdFile,
+        memfd_inode::LockedMemfd,
         set_size::Privileges, //
     },
     mm::{
@@ -87,9 +88,7 @@ impl Stack {
         let locked = file.inode().lock_killable()?;
         let old_size = locked.size();
         if size > old_size {
-            file.set_size_locked(&locked, size, Privileges::Keep)?;
-            self.mark_grown(old_size, size, room.dirty);
-            return Ok(());
+            return self.grow_locked(file, &locked, size, room.dirty);
         }
         // Seldom more than above.
         self.fill_rest(pages, size, u64::MAX)?;
@@ -101,6 +100,36 @@ impl Stack {
         if size < old_size {
             self.mark_dirty(pages_with(size, old_size), room.dirty);
         }
+        Ok(())
+    }
+
+    /// Grows `file` to a size, if it is smaller.
+    ///
+    /// Context: sleeps. Locks the inode.
+    ///
+    /// # Errors
+    ///
+    /// `EINTR` for a fatal signal. Those of `ftruncate()`.
+    pub(super) fn grow(&self, file: &MemfdFile, size: u64) -> Result {
+        let room = PageSetRoom::new()?;
+        let locked = file.inode().lock_killable()?;
+        match size > locked.size() {
+            true => self.grow_locked(file, &locked, size, room),
+            false => Ok(()),
+        }
+    }
+
+    fn grow_locked(
+        &self,
+        file: &MemfdFile,
+        locked: &LockedMemfd<'_>,
+        size: u64,
+        room: PageSetRoom,
+    ) -> Result {
+        let old_size = locked.size();
+        let _announced = self.announce(pages_with(old_size, size));
+        file.set_size_locked(locked, size, Privileges::Keep)?;
+        self.mark_grown(old_size, size, room);
         Ok(())
     }
 
@@ -118,6 +147,7 @@ impl Stack {
         let locked = file.inode().lock_killable()?;
         locked.check_punchable()?;
         self.fill_rest(pages, start, end)?;
+        let _announced = self.announce(pages_with(start, end));
         // Before the pages are removed: who fills one later finds the note.
         self.note_gone(whole_pages(start, end), room.gone);
         locked.punch(start, end);

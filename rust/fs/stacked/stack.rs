@@ -106,13 +106,21 @@ pub(crate) struct Stack {
     /// Pages that may differ from the lower file. Those that are missing are zeros.
     #[pin]
     pub(super) dirty: Mutex<PageSet>,
-    /// Pages that a `write()` is about to change; there is one at a time. It notes them at its end, and a sync
-    /// before it begins.
+    /// Pages that are about to change: what changes them notes that at its end, and a sync before it begins.
     #[pin]
-    pub(super) in_write: Mutex<Range<usize>>,
+    announced: Mutex<Range<usize>>,
     /// Serialises writing to the lower file.
     #[pin]
     pub(super) written: Mutex<Written>,
+}
+
+/// Pages that are about to change. To be dropped when they are noted.
+pub(super) struct Announcement<'a>(&'a Stack);
+
+impl Drop for Announcement<'_> {
+    fn drop(&mut self) {
+        *self.0.announced.lock() = 0..0;
+    }
 }
 
 impl Stack {
@@ -131,7 +139,7 @@ impl Stack {
                 is_filled: Atomic::new(*size == 0),
                 gone <- new_mutex!(PageSet::new(), "pinseal::Stack::gone"),
                 dirty <- new_mutex!(PageSet::new(), "pinseal::Stack::dirty"),
-                in_write <- new_mutex!(0..0, "pinseal::Stack::in_write"),
+                announced <- new_mutex!(0..0, "pinseal::Stack::announced"),
                 written <- new_mutex!(Written::new(*size), "pinseal::Stack::written"),
             }),
             GFP_KERNEL_ACCOUNT,
@@ -166,6 +174,19 @@ impl Stack {
     /// Notes that pages changed. A sync that comes later writes them.
     pub(crate) fn mark_dirty(&self, pages: Range<usize>, room: PageSetRoom) {
         self.dirty.lock().insert(pages, room);
+    }
+
+    /// Announces that pages are about to change, of which others may see a part before they are noted.
+    ///
+    /// The inode must be locked: so there is one announcement at a time.
+    pub(super) fn announce(&self, pages: Range<usize>) -> Announcement<'_> {
+        *self.announced.lock() = pages;
+        Announcement(self)
+    }
+
+    /// The pages that are about to change.
+    pub(super) fn announced(&self) -> Range<usize> {
+        self.announced.lock().clone()
     }
 
     /// Notes that the file has grown. What mappings have stored behind the old end, in the last page, belongs

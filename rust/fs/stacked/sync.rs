@@ -114,7 +114,9 @@ impl Stack {
     ) -> Result {
         let mut written = self.lock_written(stop)?;
         if !self.lower.is_writable() {
-            let is_dirty = self.dirty.lock().first_in(pages).is_some();
+            let announced = self.announced();
+            let is_announced = announced.start < pages.end && pages.start < announced.end;
+            let is_dirty = is_announced || self.dirty.lock().first_in(pages).is_some();
             return match is_dirty || upper.size() != written.size {
                 true => Err(EROFS),
                 false => Ok(()),
@@ -138,6 +140,16 @@ impl Stack {
             _ => (),
         }
         result
+    }
+
+    /// Syncs all, with the credentials that the lower file was opened with.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Stack::sync`].
+    pub(super) fn sync_as_opener(&self, upper: &AddressSpace) -> Result {
+        let sync = || self.sync(upper, 0..usize::MAX, false, StopOn::Nothing);
+        self.lower.as_opener(sync)
     }
 
     fn make_durable(&self, written: &mut Written, data_only: bool) -> Result {
@@ -172,10 +184,10 @@ impl Stack {
         written: &mut Written,
         stop: StopOn,
     ) -> Result {
-        // What a `write()` that is under way has written by now. What it writes from now on, it notes at its end.
-        let in_write = self.in_write.lock().clone();
-        if !in_write.is_empty() {
-            self.mark_dirty(in_write, PageSetRoom::new()?);
+        // What a change that is under way has changed by now. What it changes from now on, it notes at its end.
+        let announced = self.announced();
+        if !announced.is_empty() {
+            self.mark_dirty(announced, PageSetRoom::new()?);
         }
         // Pages that are added meanwhile are for the next sync.
         let end = pages.end.min(pages_with(0, upper.size()).end);

@@ -159,6 +159,14 @@ TEST_F(on_disk, what_comes_before_it_can_be_read_and_written)
 /* Reclaim takes a page without content. If it were dirty, it would come back as zeros. */
 TEST_F(on_disk, what_cannot_be_read_is_not_swapped_out)
 {
+	struct pinseal_fallocate punch = {
+		.mode = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+		.flags = PINSEAL_FALLOCATE_WAIT,
+		.offset = 5 * self->page,
+		.len = 3 * self->page,
+		.timeout_ns = 20 * NSEC_PER_MSEC,
+	};
+	int pin;
 	struct zram_swap swap;
 	struct memcg group;
 	pid_t child;
@@ -177,6 +185,12 @@ TEST_F(on_disk, what_cannot_be_read_is_not_swapped_out)
 		_exit(ps_touch(self->p + 5 * self->page, false) != SIGBUS);
 	}
 	EXPECT_EQ(0, ps_wait(child));
+	/* Nor do those who look for references to it take it for a page with content. */
+	pin = ps_pin(self->fd, 7, 1, 0);
+	ASSERT_LE(0, pin);
+	EXPECT_EQ(-EBUSY, ps_ioctl(self->fd, PINSEAL_IOC_FALLOCATE, &punch));
+	EXPECT_EQ(7, punch.first_pinned);
+	close(pin);
 	for (int i = 0; i < 100 && memcg_shmem_pages(&group) > 0; i++)
 		memcg_reclaim(&group, 1 << 20);
 	EXPECT_EQ(0, memcg_shmem_pages(&group));
@@ -457,27 +471,56 @@ TEST_F(on_disk, beside_a_poisoned_page_the_others_are_durable)
 	EXPECT_EQ('s', byte_of(self->lower, 8 * self->page));
 }
 
-/* A task that is killed in close() syncs nevertheless. */
-TEST_F(on_disk, a_killed_close_syncs)
+/* What a child tells of itself, and is told. */
+struct closing {
+	volatile bool is_ready, is_to_close, closes;
+};
+
+/* Changes an object that syncs when it is closed, and closes it by a descriptor, or by a mapping. */
+static int change_and_close(FIXTURE_DATA(on_disk) *self, struct closing *c, bool by_mapping)
 {
-	volatile bool *is_closing = mmap(NULL, self->page, RW, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	int dir = open(self->disk.dir, O_RDONLY | O_CLOEXEC), status, fd;
+	int fd = ps_open(O_RDWR);
+	char *p;
+
+	if (ps_attach(fd, self->lower, PINSEAL_ATTACH_SYNC_ON_CLOSE))
+		return 1;
+	p = ps_map(fd, N * self->page, RW, MAP_SHARED);
+	if (p == MAP_FAILED)
+		return 1;
+	if (by_mapping)
+		close(fd);
+	else
+		munmap(p, N * self->page);
+	if (by_mapping)
+		p[5 * self->page] = 'c';
+	else if (pwrite(fd, "c", 1, 5 * self->page) != 1)
+		return 1;
+	c->is_ready = true;
+	while (!c->is_to_close)
+		usleep(1000);
+	c->closes = true;
+	return by_mapping ? munmap(p, N * self->page) : close(fd);
+}
+
+static void try_killed_close(struct __test_metadata *_metadata, FIXTURE_DATA(on_disk) *self,
+			     bool by_mapping)
+{
+	struct closing *c = mmap(NULL, self->page, RW, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	int dir = open(self->disk.dir, O_RDONLY | O_CLOEXEC), status;
 	pid_t child;
 
-	ASSERT_NE(MAP_FAILED, is_closing);
+	ASSERT_NE(MAP_FAILED, c);
 	ASSERT_LE(0, dir);
-	ASSERT_EQ(0, sys(ioctl(dir, FIFREEZE, 0)));
 	child = fork();
-	if (!child) {
-		fd = ps_open(O_RDWR);
-		if (ps_attach(fd, self->lower, PINSEAL_ATTACH_SYNC_ON_CLOSE) ||
-		    pwrite(fd, "c", 1, 5 * self->page) != 1)
-			_exit(1);
-		*is_closing = true;
-		close(fd);
-		_exit(2);
-	}
-	while (child > 0 && !*is_closing && !waitpid(child, &status, WNOHANG))
+	ASSERT_LE(0, child);
+	if (!child)
+		_exit(change_and_close(self, c, by_mapping));
+	while (!c->is_ready && !waitpid(child, &status, WNOHANG))
+		usleep(1000);
+	EXPECT_TRUE(c->is_ready);
+	ASSERT_EQ(0, sys(ioctl(dir, FIFREEZE, 0)));
+	c->is_to_close = true;
+	while (!c->closes && !waitpid(child, &status, WNOHANG))
 		usleep(1000);
 	EXPECT_TRUE(process_wait_asleep(child));
 	kill(child, SIGKILL);
@@ -486,7 +529,18 @@ TEST_F(on_disk, a_killed_close_syncs)
 	EXPECT_TRUE(WIFSIGNALED(status));
 	EXPECT_EQ('c', byte_of(self->lower, 5 * self->page));
 	close(dir);
-	munmap((void *)is_closing, self->page);
+	munmap(c, self->page);
+}
+
+/* A task that is killed while it closes syncs nevertheless. */
+TEST_F(on_disk, a_killed_close_syncs)
+{
+	try_killed_close(_metadata, self, false);
+}
+
+TEST_F(on_disk, a_killed_unmap_syncs)
+{
+	try_killed_close(_metadata, self, true);
 }
 
 TEST_F(on_disk, what_is_there_outlives_a_shutdown)

@@ -3,9 +3,11 @@
  * Filling many pages of a stacked object takes long. What ends it: a signal, and the deadline of the seal
  * that it is for.
  */
+#include <pthread.h>
 #include <signal.h>
 #include <sys/time.h>
 
+#include "bytes.h"
 #include "object.h"
 #include "stacked.h"
 
@@ -70,6 +72,36 @@ TEST_F(large, a_seal_fills_until_its_deadline)
 	/* What is filled is not filled again. */
 	ASSERT_EQ(0, ps_add_seals(self->fd, F_SEAL_WRITE));
 	EXPECT_EQ(F_SEAL_WRITE, ps_get_seals(self->fd) & F_SEAL_WRITE);
+}
+
+static void *punch_all(void *data)
+{
+	FIXTURE_DATA(large) *self = data;
+
+	ps_fallocate(self->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, SIZE);
+	return NULL;
+}
+
+/* What others can read is written, though the removal of the other pages goes on. */
+TEST_F(large, a_sync_beside_a_removal_removes_what_that_has_removed)
+{
+	volatile char *p = ps_map(self->fd, SIZE, RW, MAP_SHARED);
+	pthread_t thread;
+
+	ASSERT_NE(MAP_FAILED, p);
+	for (size_t at = 0; at < SIZE; at += page_size())
+		p[at] = 's';
+	ASSERT_EQ(0, sys(fsync(self->fd)));
+	ASSERT_EQ('s', byte_of(self->lower, 0));
+	ASSERT_EQ(0, pthread_create(&thread, NULL, punch_all, self));
+	while (p[0])
+		;
+	EXPECT_EQ(0, sys(fsync(self->fd)));
+	EXPECT_EQ(0, byte_of(self->lower, 0));
+	pthread_join(thread, NULL);
+	EXPECT_EQ(0, sys(fsync(self->fd)));
+	EXPECT_EQ(-1, differs_from_lower(self->fd, self->lower));
+	munmap((char *)p, SIZE);
 }
 
 TEST_HARNESS_MAIN
