@@ -78,6 +78,13 @@ pub(super) enum Commit {
     Failed(Outcome),
 }
 
+/// Blocks new readers, and takes the pages away that mappings show elsewhere than at their place.
+#[cold]
+fn block_reads(guard: &Guard) {
+    guard.block_reads();
+    guard.object().take_remapped_away();
+}
+
 /// The attempts of one seal operation.
 pub(super) struct SealCommit {
     seals: SealSet,
@@ -227,13 +234,6 @@ impl SealCommit {
         Ok(Commit::Blocked(Outcome::Pinned))
     }
 
-    /// Blocks new readers, and takes the pages away that mappings show elsewhere than at their place.
-    #[cold]
-    fn block_reads(&mut self, guard: &Guard) {
-        guard.block_reads();
-        guard.object().take_remapped_away();
-    }
-
     /// Rescans the pages that were not clean. Returns whether all are now.
     #[cold]
     fn candidates_are_clean(&mut self, memory: &MemfdInode, guard: &Guard) -> bool {
@@ -246,7 +246,7 @@ impl SealCommit {
             return false;
         }
         let scan = if scan.may_be_readers() && self.policy.should_block_readers() {
-            self.block_reads(guard);
+            block_reads(guard);
             let context = self.policy.context();
             scan.rescan_zapped(pages, &mut self.zapped, || context.stop().is_some())
         } else {
@@ -272,7 +272,7 @@ impl SealCommit {
         drain_local();
         let mut scan = Scan::all(pages);
         if !self.drain_first(&scan, pages) && scan.may_be_readers() {
-            self.block_reads(guard);
+            block_reads(guard);
             let context = self.policy.context();
             scan = scan.rescan_zapped(pages, &mut self.zapped, || context.stop().is_some());
         }
@@ -302,7 +302,7 @@ impl SealCommit {
             // wait interruptibly.
             guard.block_writes();
             guard.unblock_reads();
-            scan = match self.scan_swapped_in(locked) {
+            scan = match self.scan_swapped_in(locked, guard) {
                 Ok(scan) => scan,
                 Err(ScanError::NoMemory) => return Ok(Commit::Blocked(Outcome::NoMemory)),
                 Err(ScanError::Stopped) => {
@@ -331,9 +331,14 @@ impl SealCommit {
     ///
     /// This takes so long that the kernel has a reference to one page or another at any time, for
     /// reclaim or to collapse a huge page. So that the scan is not in vain, pages that were not clean
-    /// are rescanned for about as long again, within the bounds.
+    /// are rescanned for about as long again, within the bounds. Readers are blocked during each rescan:
+    /// they had time to get references while nothing blocked them.
     #[cold]
-    fn scan_swapped_in(&mut self, locked: &LockedMemfd<'_>) -> Result<Scan, ScanError> {
+    fn scan_swapped_in(
+        &mut self,
+        locked: &LockedMemfd<'_>,
+        guard: &Guard,
+    ) -> Result<Scan, ScanError> {
         let start = Instant::<Monotonic>::now();
         let context = self.policy.context();
         let stop = || context.ends_scan(start.elapsed());
@@ -348,7 +353,10 @@ impl SealCommit {
         let stop = || context.ends_scan(start.elapsed());
         while !scan.is_clean() && start.elapsed() < until {
             fsleep(Delta::from_micros(SWAP_RESCAN_US));
-            match scan.rescan_swapped_in(locked, &mut self.zapped, stop) {
+            block_reads(guard);
+            let rescan = scan.rescan_swapped_in(locked, &mut self.zapped, stop);
+            guard.unblock_reads();
+            match rescan {
                 Ok(rescan) => scan = rescan,
                 // The scan before is the result.
                 Err(_) => break,
@@ -367,7 +375,7 @@ impl SealCommit {
         memory: &MemfdInode,
         guard: &Guard,
     ) -> Result<Commit> {
-        self.block_reads(guard);
+        block_reads(guard);
         let pages = memory.pages();
         let Some(locked) = self.try_lock(memory, guard) else {
             return Ok(Commit::Blocked(Outcome::Pinned));
@@ -388,7 +396,7 @@ impl SealCommit {
             stop,
         );
         // A fault that was under way may have shown a page that is replaced by now.
-        self.block_reads(guard);
+        block_reads(guard);
         // The copies are in an LRU batch.
         drain_local();
         let context = self.policy.context();

@@ -11,6 +11,7 @@
 #include "cpu.h"
 #include "direct.h"
 #include "large_folio.h"
+#include "limited_object.h"
 #include "machine_code.h"
 #include "madvise.h"
 #include "protect.h"
@@ -1331,6 +1332,95 @@ TEST_F(remap, stores_survive_reclaim)
 	}
 	munmap(q, N * self->page);
 	zram_swap_end(&swap);
+}
+
+/* An object of which some pages are always in swap: memory does not suffice. */
+FIXTURE(remap_limited) {
+	struct limited_object limited;
+};
+
+FIXTURE_SETUP(remap_limited)
+{
+	/* It is shared memory as well, which the group must not pay for. */
+	memset(self, 0, sizeof(*self));
+	if (!limited_object_possible())
+		SKIP(return, "needs zram and cgroup2");
+	ASSERT_EQ(0, limited_object_begin(&self->limited, PINSEAL));
+}
+
+FIXTURE_TEARDOWN_PARENT(remap_limited)
+{
+	EXPECT_TRUE(limited_object_end(&self->limited));
+}
+
+struct loader {
+	void *place;
+	bool quit;
+	unsigned long loads;
+};
+
+static void *load_without_rest(void *data)
+{
+	struct loader *l = data;
+
+	run_on_cpu(1);
+	for (; !__atomic_load_n(&l->quit, __ATOMIC_ACQUIRE); l->loads++)
+		load_once(l->place);
+	return NULL;
+}
+
+/* Seals a new object of which a page is shown elsewhere, and read there without rest if @is_read. */
+static int seal_limited(struct __test_metadata *_metadata, struct shadow *o, bool is_read,
+			struct pinseal_seal *seal)
+{
+	struct loader loader = {};
+	size_t page = page_size();
+	pthread_t thread;
+	char *p;
+	int ret;
+
+	ASSERT_EQ(0, shadow_fill(o, limited_object_size()));
+	p = map_read_only(o->fd, o->size);
+	ASSERT_NE(MAP_FAILED, p);
+	ASSERT_EQ(0, ps_remap(o->fd, p + 3 * page, page, 9, PROT_READ));
+	loader.place = p + 3 * page;
+	if (is_read)
+		ASSERT_EQ(0, pthread_create(&thread, NULL, load_without_rest, &loader));
+	while (is_read && !__atomic_load_n(&loader.loads, __ATOMIC_RELAXED))
+		sched_yield();
+	ret = ps_seal(o->fd, seal);
+	__atomic_store_n(&loader.quit, true, __ATOMIC_RELEASE);
+	if (is_read)
+		pthread_join(thread, NULL);
+	EXPECT_EQ(SAME, first_difference(o->want + 9 * page, p + 3 * page, page));
+	munmap(p, o->size);
+	close(o->fd);
+	o->fd = obj_open(PINSEAL);
+	ASSERT_LE(0, o->fd);
+	o->size = 0;
+	return ret;
+}
+
+/*
+ * Each scan swaps pages in. That takes long, and meanwhile a page is shown again. Several times, because
+ * the reader's CPU may stand still in a virtual machine.
+ */
+TEST_F_TIMEOUT(remap_limited, a_seal_that_swaps_in_takes_the_pages_away, 240)
+{
+	struct shadow *o = &self->limited.object;
+	struct pinseal_seal seal = seal_write(LONG_NS);
+	uint64_t began = now_ns(), timeout;
+
+	ASSERT_EQ(0, run_on_cpu(0));
+	ASSERT_EQ(0, seal_limited(_metadata, o, false, &seal));
+	timeout = 2 * NSEC_PER_SEC + 4 * (now_ns() - began);
+	for (int round = 0; round < 4; round++) {
+		seal = seal_write(timeout);
+		EXPECT_EQ(0, seal_limited(_metadata, o, true, &seal));
+		TH_LOG("%u scans, %llu of %llu ms, %llu pages with extra references", seal.scans,
+		       seal.waited_ns / NSEC_PER_MSEC, (unsigned long long)timeout / NSEC_PER_MSEC,
+		       seal.pinned_pages);
+	}
 }
 
 TEST_HARNESS_MAIN
