@@ -12,6 +12,7 @@ use super::{
 };
 use crate::bindings;
 use core::{
+    marker::PhantomData,
     ops::Range,
     ptr::NonNull, //
 };
@@ -34,7 +35,7 @@ impl AddressSpace {
         // INVARIANT: The folio was returned locked, with a reference.
         Some(LockedFolio {
             folio: NonNull::new(from_err_ptr(folio).ok()?)?,
-            mapping: self,
+            _mapping: PhantomData,
             _not_send: NotThreadSafe,
         })
     }
@@ -44,11 +45,10 @@ impl AddressSpace {
 ///
 /// # Invariants
 ///
-/// The folio is in the page cache of `mapping`, and locked by this thread, which has a reference to
-/// it.
+/// The folio is in the page cache, and locked by this thread, which has a reference to it.
 pub(crate) struct LockedFolio<'a> {
     folio: NonNull<bindings::folio>,
-    mapping: &'a AddressSpace,
+    _mapping: PhantomData<&'a AddressSpace>,
     _not_send: NotThreadSafe,
 }
 
@@ -78,11 +78,6 @@ impl LockedFolio<'_> {
     pub(crate) fn is_mapped(&self) -> bool {
         // SAFETY: By the type invariants, there is a reference to the folio.
         unsafe { bindings::pinseal_folio_mapped(self.as_ptr()) }
-    }
-
-    /// Zaps the folio: removes it from page tables. It cannot be mapped again while it is locked.
-    pub(crate) fn zap(&self) {
-        self.mapping.zap(&self.range());
     }
 
     /// Whether a memory cgroup that it is charged to has reached its limit, and so many `pages` more.

@@ -63,31 +63,39 @@ struct MlockedRange {
 }
 
 impl AddressSpace {
-    /// Maps those of `pages` that mlocked VMAs cover, in all processes, as far as that takes a bounded time. The
-    /// others fault in at their next access.
+    /// Maps the pages of `ranges` that mlocked VMAs cover, one range after the other, in all processes, as
+    /// far as that takes a bounded time. The others fault in at their next access.
     ///
     /// Context: sleeps. Tries mmap locks.
     ///
     /// # Errors
     ///
-    /// `ENOMEM`, with nothing mapped.
-    pub(crate) fn remap_mlocked(&self, pages: Range<usize>) -> Result {
+    /// `ENOMEM`, with the range and those after it not mapped.
+    pub(crate) fn remap_mlocked<'a>(
+        &self,
+        ranges: impl Iterator<Item = &'a Range<usize>>,
+    ) -> Result {
         let start = Instant::<Monotonic>::now();
         let mut sleeps = MAX_LOCK_SLEEPS;
-        for range in self.mlocked_ranges(pages)?.iter() {
-            let mut from = range.pages.start;
-            while let Some(index) = self.next_page(from..range.pages.end, range.on_fault) {
-                let most_ms = match fatal_signal_pending() {
-                    true => MAX_KILLED_MS,
-                    false => MAX_MS,
-                };
-                if start.elapsed().as_millis() >= most_ms {
-                    return Ok(());
+        let is_over = || {
+            let most_ms = match fatal_signal_pending() {
+                true => MAX_KILLED_MS,
+                false => MAX_MS,
+            };
+            start.elapsed().as_millis() >= most_ms
+        };
+        for pages in ranges {
+            for range in self.mlocked_ranges(pages)?.iter() {
+                let mut from = range.pages.start;
+                while let Some(index) = self.next_page(from..range.pages.end, range.on_fault) {
+                    if is_over() {
+                        return Ok(());
+                    }
+                    if !self.map_page(range, index, &mut sleeps) {
+                        break;
+                    }
+                    from = index + 1;
                 }
-                if !self.map_page(range, index, &mut sleeps) {
-                    break;
-                }
-                from = index + 1;
             }
         }
         Ok(())
@@ -121,12 +129,12 @@ impl AddressSpace {
     }
 
     /// Returns the ranges of mlocked VMAs that overlap `pages`.
-    fn mlocked_ranges(&self, pages: Range<usize>) -> Result<KVVec<MlockedRange>> {
+    fn mlocked_ranges(&self, pages: &Range<usize>) -> Result<KVVec<MlockedRange>> {
         let mut ranges = KVVec::new();
         loop {
             let mut no_room = 0;
             self.for_each_vma(|vma| {
-                let Some(range) = vma.mlocked_range(&pages) else {
+                let Some(range) = vma.mlocked_range(pages) else {
                     return;
                 };
                 if ranges.len() == ranges.capacity() {

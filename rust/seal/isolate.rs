@@ -33,7 +33,7 @@ pub(super) enum IsolateError {
 }
 
 /// Isolates the pages of these indices that are still pinned, in ascending order, until `stop` tells to stop.
-/// Adds their number to `isolated`, and zapped pages to `zapped`.
+/// Adds their number to `isolated`, and zapped and replaced pages to `zapped`.
 ///
 /// The contents of the file are the same before, after, and when it stops in the middle.
 ///
@@ -91,5 +91,9 @@ fn isolate_page(
         return Err(IsolateError::NoMemory);
     }
     // On failure, the next scan tells whether it matters.
-    Ok(folio.replace(copy).is_ok())
+    let is_replaced = folio.replace(copy).is_ok();
+    if is_replaced {
+        zapped.add_replaced(index);
+    }
+    Ok(is_replaced)
 }

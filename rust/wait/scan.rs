@@ -81,39 +81,49 @@ impl Candidates {
     }
 }
 
+/// Extends a range, so that it has `pages` as well.
+fn extend(range: &mut Option<Range<usize>>, pages: &Range<usize>) {
+    *range = Some(match range {
+        Some(old) => old.start.min(pages.start)..old.end.max(pages.end),
+        None => pages.clone(),
+    });
+}
+
 /// The range of pages that were zapped: removed from page tables.
 pub(crate) struct ZappedRange {
     pages: Option<Range<usize>>,
+    /// That of those which were replaced by copies.
+    replaced: Option<Range<usize>>,
 }
 
 impl ZappedRange {
     /// An empty range.
     pub(crate) fn new() -> Self {
-        Self { pages: None }
-    }
-
-    /// Extends the range.
-    pub(crate) fn add(&mut self, pages: &Range<usize>) {
-        self.pages = Some(match &self.pages {
-            Some(old) => old.start.min(pages.start)..old.end.max(pages.end),
-            None => pages.clone(),
-        });
+        Self {
+            pages: None,
+            replaced: None,
+        }
     }
 
     /// Zaps pages, and extends the range.
     pub(crate) fn zap(&mut self, file: &AddressSpace, pages: &Range<usize>) {
         file.zap(pages);
-        self.add(pages);
+        extend(&mut self.pages, pages);
     }
 
-    /// Maps the pages again in mlocked VMAs, as far as that takes a bounded time.
+    /// A zapped page was replaced by a copy.
+    pub(crate) fn add_replaced(&mut self, index: usize) {
+        extend(&mut self.replaced, &(index..index + 1));
+    }
+
+    /// Maps the pages again in mlocked VMAs, those first that were replaced, as far as that takes a bounded
+    /// time.
     ///
     /// Context: sleeps, and takes mmap locks.
     pub(crate) fn remap_mlocked(&self, pages: &AddressSpace) {
-        if let Some(zapped) = &self.pages {
-            // Without memory for it, they fault in again.
-            let _ = pages.remap_mlocked(zapped.clone());
-        }
+        let ranges = [&self.replaced, &self.pages].into_iter().flatten();
+        // Without memory for it, they fault in again.
+        let _ = pages.remap_mlocked(ranges);
     }
 }
 
@@ -279,8 +289,7 @@ impl Scan {
             range = folio.range();
             drain_local();
             if !folio.is_clean() && pages.is_mapped() {
-                folio.zap();
-                zapped.add(&range);
+                zapped.zap(pages, &range);
                 drain_local();
             }
             if folio.keep_if_clean() {

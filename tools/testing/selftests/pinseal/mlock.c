@@ -10,6 +10,7 @@
 #include "cpu.h"
 #include "holders.h"
 #include "isolate.h"
+#include "large_folio.h"
 #include "pagemap.h"
 #include "alias.h"
 
@@ -156,6 +157,50 @@ TEST_F(mlock_kept, after_cancel)
 	EXPECT_EQ(PINSEAL_OUTCOME_CANCELLED, arg.outcome);
 	EXPECT_ALL(PRESENT, self);
 	ASSERT_EQ(0, hold_end(&hold));
+}
+
+/*
+ * So many locked mappings that the sealer has no time to map all pages again: an isolated one is
+ * mapped in all of them nevertheless.
+ */
+TEST(isolated_pages_are_mapped_first)
+{
+	struct pinseal_seal arg = isolate_at_once();
+	size_t page = page_size(), len = 16 << 20, last = len - page;
+	int fd = ps_create(len), n = 0, without_it = 0, without_others = 0;
+	static const char *maps[256];
+	uint64_t until, began, took;
+	struct hold hold;
+
+	if (is_under_pressure())
+		SKIP(return, "locks much memory");
+	ASSERT_LE(0, fd);
+	ASSERT_EQ(0, run_on_cpu(0));
+	ASSERT_EQ(0, fill_file(fd, len, 'f'));
+	ASSERT_EQ(0, hold_begin(&hold, HOLD_VMSPLICE, fd, last / page, 1));
+	/* A machine on which this takes long needs fewer. */
+	until = now_ns() + 5 * NSEC_PER_SEC;
+	while (n < ARRAY_SIZE(maps) && now_ns() < until) {
+		maps[n] = ps_map(fd, len, PROT_READ, MAP_PRIVATE);
+		ASSERT_NE(MAP_FAILED, maps[n]);
+		ASSERT_EQ(0, mlock(maps[n], len));
+		n++;
+	}
+	began = now_ns();
+	ASSERT_EQ(0, ps_seal(fd, &arg));
+	took = now_ns() - began;
+	EXPECT_LE(1, arg.isolated_pages);
+	for (int i = 0; i < n; i++) {
+		without_it += !page_frame(maps[i] + last);
+		without_others += !page_frame(maps[i] + len / 2);
+	}
+	TH_LOG("after %llu ms, %d of %d mappings without the page, %d without another",
+	       (unsigned long long)took / NSEC_PER_MSEC, without_it, n, without_others);
+	EXPECT_EQ(0, without_it);
+	ASSERT_EQ(0, hold_end(&hold));
+	for (int i = 0; i < n; i++)
+		munmap((void *)maps[i], len);
+	close(fd);
 }
 
 TEST_HARNESS_MAIN
