@@ -10,6 +10,7 @@
 //! | `entries`       | the entries of a page cache                                          |
 //! | `folio`         | folios of the page cache, and their references                       |
 //! | `hidden_vma`    | VMAs that the kernel does not find by a page of their file           |
+//! | `linked_vma`    | the VMAs that map a file                                             |
 //! | `locked_mm`     | address spaces whose mmap lock is held                               |
 //! | `locked_folio`  | locked folios, and their replacement by a copy                       |
 //! | `lru`           | draining of the LRU batches                                          |
@@ -30,6 +31,7 @@ pub(crate) mod address_space;
 pub(crate) mod entries;
 pub(crate) mod folio;
 pub(crate) mod hidden_vma;
+mod linked_vma;
 pub(crate) mod locked_folio;
 pub(crate) mod locked_mm;
 pub(crate) mod lru;

@@ -9,7 +9,10 @@
 //! C headers: [`include/linux/fs.h`](srctree/include/linux/fs.h),
 //! [`include/linux/mm.h`](srctree/include/linux/mm.h)
 
-use super::address_space::AddressSpace;
+use super::{
+    address_space::AddressSpace,
+    linked_vma::LinkedVma, //
+};
 use crate::{
     bindings,
     sync::sleep::fatal_signal_pending, //
@@ -19,7 +22,6 @@ use core::{
     ptr::null_mut, //
 };
 use kernel::{
-    container_of,
     mm::{
         virt::VmaRef,
         Mm,
@@ -153,27 +155,6 @@ impl AddressSpace {
             ranges.reserve(room, GFP_KERNEL)?;
         }
     }
-
-    /// Calls `visit` for each VMA that maps the file.
-    ///
-    /// Context: sleeps for `i_mmap_rwsem`, under which `visit` is called.
-    fn for_each_vma(&self, mut visit: impl FnMut(LinkedVma<'_>)) {
-        let mapping = self.as_ptr();
-
-        // SAFETY: The mapping is alive by the type invariants.
-        unsafe { bindings::pinseal_i_mmap_lock_read(mapping) };
-        // SAFETY: The lock is held.
-        let mut node = unsafe { (*mapping).i_mmap.rb_leftmost };
-        while !node.is_null() {
-            // SAFETY: The nodes of this tree are those of VMAs, which stay while the lock is held.
-            let vma = unsafe { &*container_of!(node, bindings::vm_area_struct, shared.rb) };
-            visit(LinkedVma { vma });
-            // SAFETY: As above.
-            node = unsafe { bindings::rb_next(node) };
-        }
-        // SAFETY: The lock is held.
-        unsafe { bindings::pinseal_i_mmap_unlock_read(mapping) };
-    }
 }
 
 /// Locks an address space for reading. `None` when its lock is not free, with `sleeps` used up. A killed task
@@ -191,40 +172,32 @@ fn try_mmap_read_lock<'a>(mm: &'a MmWithUser, sleeps: &mut u32) -> Option<MmapRe
     }
 }
 
-/// A VMA that is linked to a file.
-///
-/// # Invariants
-///
-/// The `i_mmap_rwsem` of the file's mapping is held.
-struct LinkedVma<'a> {
-    vma: &'a bindings::vm_area_struct,
-}
-
 impl<'a> LinkedVma<'a> {
     /// Returns the range of the VMA that overlaps `pages`, if the VMA is mlocked.
     fn mlocked_range(&self, pages: &Range<usize>) -> Option<MlockedRangeRef<'a>> {
         // It may be mlocked or munlocked at this moment. Then either result is correct.
         //
         // SAFETY: The VMA is linked.
-        let is_mlocked = unsafe { bindings::pinseal_vma_is_mlocked(self.vma) };
+        let is_mlocked = unsafe { bindings::pinseal_vma_is_mlocked(self.get()) };
         // SAFETY: The bounds of a VMA change under `i_mmap_rwsem`, which is held by the type
         // invariants.
         let (start, end) = unsafe {
-            let range = &self.vma.__bindgen_anon_1.__bindgen_anon_1;
+            let range = &self.get().__bindgen_anon_1.__bindgen_anon_1;
             (range.vm_start, range.vm_end)
         };
-        let mapped = self.vma.vm_pgoff..self.vma.vm_pgoff + ((end - start) >> PAGE_SHIFT);
+        let first = self.get().vm_pgoff;
+        let mapped = first..first + ((end - start) >> PAGE_SHIFT);
         let range = mapped.start.max(pages.start)..mapped.end.min(pages.end);
         if !is_mlocked || range.is_empty() {
             return None;
         }
         Some(MlockedRangeRef {
             // SAFETY: The `mm` of a linked VMA is not freed before the VMA is unlinked.
-            mm: unsafe { Mm::from_raw(self.vma.vm_mm) },
+            mm: unsafe { Mm::from_raw(self.get().vm_mm) },
             address: start + ((range.start - mapped.start) << PAGE_SHIFT),
             pages: range,
             // SAFETY: The VMA is linked.
-            on_fault: unsafe { bindings::pinseal_vma_is_mlocked_on_fault(self.vma) },
+            on_fault: unsafe { bindings::pinseal_vma_is_mlocked_on_fault(self.get()) },
         })
     }
 }

@@ -11,6 +11,9 @@ const MAX_RANGES: usize = 4096;
 /// First allocation.
 const MIN_RANGES: usize = 64;
 
+/// Ranges that are not further apart belong to one group: a fault maps about as many pages around its own.
+const SMALL_GAP: usize = 16;
+
 /// The list has no room for another range.
 pub(super) struct Full;
 
@@ -70,6 +73,46 @@ impl Ranges {
     pub(super) fn as_slice(&self) -> &[Range<usize>] {
         &self.list
     }
+}
+
+/// Calls `visit` for groups of ranges: `most` of them at most, each from its first range to its last. The gaps
+/// that are bridged are the small ones.
+pub(super) fn for_each_group(
+    ranges: &[Range<usize>],
+    most: usize,
+    mut visit: impl FnMut(&Range<usize>),
+) {
+    let gaps_above = |width: usize| {
+        let gaps = ranges.iter().zip(ranges.iter().skip(1));
+        gaps.filter(|(range, next)| next.start - range.end > width)
+            .count()
+    };
+    let Some((first, others)) = ranges.split_first() else {
+        return;
+    };
+    let most_gaps = most.saturating_sub(1);
+    let (mut small, mut large) = (SMALL_GAP, SMALL_GAP);
+    while gaps_above(large) > most_gaps {
+        small = large;
+        large = large.saturating_mul(2);
+    }
+    // Of the gaps between `small` and `large`, there may be many of one width.
+    let mut spare = most_gaps - gaps_above(large);
+    let mut group = first.clone();
+    for range in others {
+        let gap = range.start - group.end;
+        let is_spared = gap > small && gap <= large && spare != 0;
+        if is_spared {
+            spare -= 1;
+        }
+        if is_spared || gap > large {
+            visit(&group);
+            group = range.clone();
+        } else {
+            group.end = range.end;
+        }
+    }
+    visit(&group);
 }
 
 #[kunit_tests(pinseal_ranges)]
@@ -143,5 +186,70 @@ mod tests {
 
         assert!(matches!(ranges.push(usize::MAX - 1..usize::MAX), Ok(1)));
         assert!(matches!(ranges.push(usize::MAX..usize::MAX), Ok(0)));
+    }
+
+    /// The groups of `n` single pages, `distance` apart.
+    fn groups(n: usize, distance: usize, most: usize) -> KVec<Range<usize>> {
+        let mut ranges = KVec::new();
+        let mut groups = KVec::new();
+
+        for i in 0..n {
+            assert!(ranges
+                .push(i * distance..i * distance + 1, GFP_KERNEL)
+                .is_ok());
+        }
+        for_each_group(&ranges, most, |group| {
+            assert!(groups.push(group.clone(), GFP_KERNEL).is_ok())
+        });
+        groups
+    }
+
+    #[test]
+    fn few_ranges_are_their_own_groups() {
+        assert!(groups(0, 1000, 4).is_empty());
+        assert!(groups(1, 1000, 4)[..] == [0..1]);
+        assert!(groups(3, 1000, 4)[..] == [0..1, 1000..1001, 2000..2001]);
+        assert!(groups(4, 1000, 4).len() == 4);
+    }
+
+    #[test]
+    fn close_ranges_are_a_group() {
+        assert!(groups(1000, 2, 4)[..] == [0..1999]);
+        assert!(groups(3, SMALL_GAP + 1, 4).len() == 1);
+        assert!(groups(3, SMALL_GAP + 2, 4).len() == 3);
+    }
+
+    #[test]
+    fn of_many_ranges_no_gap_more_than_necessary_is_bridged() {
+        for n in 4..100 {
+            assert!(groups(n, 1000, 4).len() == 4);
+        }
+        assert!(groups(5, 1000, 1)[..] == [0..4001]);
+    }
+
+    #[test]
+    fn small_gaps_are_bridged_first() {
+        let ranges = [
+            0..1,
+            100..101,
+            9000..9001,
+            9100..9101,
+            70000..70001,
+            70200..70201,
+        ];
+        let mut expected = [0..101, 9000..9101, 70000..70201].iter();
+
+        for_each_group(&ranges, 3, |group| assert!(expected.next() == Some(group)));
+        assert!(expected.next().is_none());
+    }
+
+    #[test]
+    fn the_widest_gap_is_kept() {
+        let ranges = [0..1, usize::MAX - 1..usize::MAX];
+        let mut n = 0;
+
+        for_each_group(&ranges, 2, |_| n += 1);
+        assert!(n == 2);
+        for_each_group(&ranges, 1, |group| assert!(*group == (0..usize::MAX)));
     }
 }

@@ -12,7 +12,10 @@
 //! way to swap; the folio is then still in memory, and is what a swap-in finds. So the page is
 //! swapped in and scanned.
 
-use super::ranges::Ranges;
+use super::ranges::{
+    for_each_group,
+    Ranges, //
+};
 use crate::{
     fs::memfd_inode::LockedMemfd,
     mm::{
@@ -59,9 +62,11 @@ const ZAP_US: i64 = 1_000;
 /// With more pages than this, [`Scan::rescan_zapped`] scans once: more would take too long.
 const MAX_ZAP_RETRY_PAGES: u64 = 1024;
 
-/// With more ranges than this, [`Scan::rescan_zapped`] zaps all from the first to the last at once. Each call
-/// visits every mapping of its range, and others can make thousands of these.
+/// With more ranges than this, [`Scan::rescan_zapped`] zaps groups of them: as many again, or more while that
+/// does not take more visits to mappings. Each zap visits every mapping of its range, and others can make
+/// thousands of these.
 const MAX_ZAPPED_RANGES: usize = 16;
+const MAX_ZAP_VISITS: usize = 256;
 
 /// Where a rescan has to look.
 enum Candidates {
@@ -345,10 +350,14 @@ impl Scan {
     /// Zaps the pages that were not clean.
     fn zap(&self, pages: &AddressSpace, zapped: &mut ZappedRange) {
         let ranges = self.candidates.ranges();
-        match self.span() {
-            Some(span) if ranges.len() > MAX_ZAPPED_RANGES => zapped.zap(pages, &span),
-            _ => ranges.iter().for_each(|range| zapped.zap(pages, range)),
+        if ranges.len() <= MAX_ZAPPED_RANGES {
+            ranges.iter().for_each(|range| zapped.zap(pages, range));
+            return;
         }
+        let groups = MAX_ZAP_VISITS / pages.count_vmas().max(1);
+        for_each_group(ranges, groups.max(MAX_ZAPPED_RANGES), |group| {
+            zapped.zap(pages, group)
+        });
     }
 
     /// Indices of pages that are not clean now, in ascending order, `max` at most. Of a large folio it

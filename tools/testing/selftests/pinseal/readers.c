@@ -5,11 +5,13 @@
  */
 #include <sched.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 
 #include "content.h"
 #include "cpu.h"
 #include "holders.h"
+#include "large_folio.h"
 #include "sealer.h"
 
 #include "harness.h"
@@ -291,6 +293,88 @@ TEST(a_reader_with_many_mappings)
 	       (unsigned long long)few / 1000, MAPPED_PAGES / 2,
 	       (unsigned long long)many / 1000);
 	EXPECT_LT(many, 16 * few);
+}
+
+/* What a reader in another process has done so far. */
+struct progress {
+	unsigned long rounds;
+	long faults;
+};
+
+/* Touches every @distance-th page of @size bytes of @fd, for ever. */
+static void touch_some(int fd, size_t size, unsigned int distance, volatile struct progress *progress)
+{
+	volatile char *map = mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, 0);
+	struct rusage usage;
+
+	while (map != MAP_FAILED) {
+		for (size_t i = 0; i < size; i += distance * page_size())
+			(void)map[i];
+		getrusage(RUSAGE_SELF, &usage);
+		progress->faults = usage.ru_minflt;
+		progress->rounds++;
+	}
+}
+
+/* Waits for @n more rounds: whether they came. */
+static bool progress_made(volatile struct progress *progress, unsigned long n)
+{
+	unsigned long until = progress->rounds + n;
+	uint64_t late = now_ns() + LATE_NS;
+
+	while (progress->rounds < until && now_ns() < late)
+		sleep_ns(NSEC_PER_MSEC);
+	return progress->rounds >= until;
+}
+
+/* Held pages, and how far apart: further than a fault maps around its page. */
+#define HELD		64
+#define DISTANCE	64
+
+/*
+ * Held pages are spread over an object, and a reader reads those halfway between them: these stay
+ * mapped, however long a seal waits. Some faults do not matter: another round of zaps makes as many
+ * as there are pages, and a wait has many rounds.
+ */
+TEST(pages_between_held_ones_stay_mapped)
+{
+	struct pinseal_seal arg = seal_write(500 * NSEC_PER_MSEC);
+	size_t page = page_size(), size = HELD * DISTANCE * page;
+	struct hold holds[HELD];
+	volatile struct progress *progress;
+	int fd = ps_create(size);
+	long faults;
+	pid_t pid;
+
+	if (is_under_pressure())
+		SKIP(return, "reclaim unmaps pages");
+	ASSERT_LE(0, fd);
+	for (size_t at = 0; at < size; at += DISTANCE / 2 * page)
+		ASSERT_EQ(1, sys(pwrite(fd, "b", 1, at)));
+	progress = mmap(NULL, page, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	ASSERT_NE(MAP_FAILED, (void *)progress);
+	ASSERT_EQ(0, run_on_cpu(0));
+	pid = ps_fork();
+	if (!pid) {
+		run_on_cpu(1);
+		touch_some(fd, size, DISTANCE, progress);
+		_exit(1);
+	}
+	for (int i = 0; i < HELD; i++)
+		ASSERT_EQ(0, hold_begin(&holds[i], HOLD_VMSPLICE, fd, i * DISTANCE + DISTANCE / 2, 1));
+	ASSERT_TRUE(progress_made(progress, 3));
+	faults = progress->faults;
+	EXPECT_EQ(-EBUSY, ps_seal(fd, &arg));
+	EXPECT_EQ(PINSEAL_OUTCOME_PINNED, arg.outcome);
+	ASSERT_TRUE(progress_made(progress, 3));
+	faults = progress->faults - faults;
+	TH_LOG("%ld faults at %d pages in %u scans", faults, HELD, arg.scans);
+	EXPECT_GT(4 * HELD, faults);
+	ps_kill(pid);
+	for (int i = 0; i < HELD; i++)
+		EXPECT_EQ(0, hold_end(&holds[i]));
+	munmap((void *)progress, page);
+	close(fd);
 }
 
 TEST_HARNESS_MAIN
