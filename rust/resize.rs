@@ -163,7 +163,7 @@ impl<'a> RangeWait<'a> {
             }
             let Some(ns) = self.policy.left_for_exclusion_ns() else {
                 self.pages = range()?;
-                self.scan = Some(Scan::range(pages, self.pages.clone()));
+                self.scan = Some(Scan::range(pages, self.pages.clone(), GFP_KERNEL_ACCOUNT));
                 return Ok((WaitOutcome::Pinned, None));
             };
             if signal_pending() {
@@ -178,12 +178,13 @@ impl<'a> RangeWait<'a> {
             let start = self.policy.scan_start();
             self.policy.begin_scan();
             drain_local();
-            let scan = Scan::range(pages, self.pages.clone());
+            let scan = Scan::range(pages, self.pages.clone(), GFP_KERNEL_ACCOUNT);
             let scan = if scan.may_be_readers() && self.policy.should_block_readers() {
                 guard.block_reads();
                 self.object.take_remapped_away();
                 let context = self.policy.context();
-                scan.rescan_zapped(pages, &mut self.zapped, || context.stop().is_some())
+                let stop = || context.stop().is_some();
+                scan.rescan_zapped(pages, &mut self.zapped, GFP_KERNEL_ACCOUNT, stop)
             } else {
                 scan
             };

@@ -11,6 +11,7 @@
 use crate::bindings;
 use core::mem::MaybeUninit;
 use kernel::{
+    alloc::Flags,
     cpu::nr_cpu_ids,
     ffi::c_int,
     prelude::*,
@@ -118,21 +119,22 @@ unsafe impl Send for LruDrain {}
 
 impl LruDrain {
     /// Starts a drain without waiting for it: a CPU that runs a real-time task may not run the work
-    /// item for long. `waiter` is woken when all are done.
+    /// item for long. `waiter` is woken when all are done. Allocates with `flags`, which should charge: an
+    /// asynchronous seal keeps the drain during a pause.
     ///
     /// # Errors
     ///
     /// `ENOMEM`.
-    pub(crate) fn start(waiter: Option<ARef<Task>>) -> Result<Self> {
-        // Allocated first: a queued item must not move. Charged: an asynchronous seal keeps it during a pause.
+    pub(crate) fn start(waiter: Option<ARef<Task>>, flags: Flags) -> Result<Self> {
+        // Allocated first: a queued item must not move.
         let mut drain = Self {
-            work_items: KVVec::with_capacity(nr_cpu_ids() as usize, GFP_KERNEL_ACCOUNT)?,
+            work_items: KVVec::with_capacity(nr_cpu_ids() as usize, flags)?,
             state: KBox::new(
                 DrainState {
                     pending: Atomic::new(1),
                     waiter,
                 },
-                GFP_KERNEL_ACCOUNT,
+                flags,
             )?,
         };
 

@@ -6,7 +6,18 @@
 //! [`include/linux/sched/mm.h`](srctree/include/linux/sched/mm.h)
 
 use crate::bindings;
-use kernel::sync::rcu;
+use kernel::{
+    alloc::Flags,
+    prelude::*,
+    sync::rcu, //
+};
+
+/// As `GFP_KERNEL_ACCOUNT`, but does not sleep: it fails where the group is full. For what can be done
+/// without, while others may wait for a lock of the task's.
+#[inline]
+pub(crate) fn gfp_nowait_account() -> Flags {
+    (GFP_KERNEL_ACCOUNT & !GFP_KERNEL) | GFP_NOWAIT
+}
 
 /// A reference to a memory cgroup.
 ///
@@ -27,7 +38,7 @@ impl MemoryCgroup {
         Self(unsafe { bindings::pinseal_get_current_mem_cgroup() })
     }
 
-    /// Calls `f`, whose allocations with `GFP_KERNEL_ACCOUNT` are charged to this group.
+    /// Calls `f`, whose allocations with `__GFP_ACCOUNT` are charged to this group.
     pub(crate) fn charge<R>(&self, f: impl FnOnce() -> R) -> R {
         // SAFETY: `self` owns a reference until the old group is set again.
         let old = unsafe { bindings::pinseal_set_active_memcg(self.0) };

@@ -18,7 +18,8 @@ use crate::{
     },
     mm::{
         address_space::AddressSpace,
-        lru::drain_local, //
+        lru::drain_local,
+        memcg::gfp_nowait_account, //
     },
     object::{
         Object,
@@ -181,7 +182,7 @@ impl SealCommit {
     #[cold]
     pub(super) fn scan_for_report(&mut self, memory: &MemfdInode) {
         self.policy.begin_scan();
-        self.scan = Some(Scan::all(memory.pages()));
+        self.scan = Some(Scan::all(memory.pages(), GFP_KERNEL_ACCOUNT));
     }
 
     /// Adds the seals that are implied for the file as it is now. Returns whether writing ends with
@@ -248,9 +249,10 @@ impl SealCommit {
         let scan = if scan.may_be_readers() && self.policy.should_block_readers() {
             block_reads(guard);
             let context = self.policy.context();
-            scan.rescan_zapped(pages, &mut self.zapped, || context.stop().is_some())
+            let stop = || context.stop().is_some();
+            scan.rescan_zapped(pages, &mut self.zapped, GFP_KERNEL_ACCOUNT, stop)
         } else {
-            scan.rescan(pages)
+            scan.rescan(pages, GFP_KERNEL_ACCOUNT)
         };
         let is_clean = scan.is_clean_in_memory();
         self.scan = Some(scan);
@@ -262,7 +264,7 @@ impl SealCommit {
     fn scan_all_and_commit(&mut self, memory: &MemfdInode, guard: &Guard) -> Result<Commit> {
         let pages = memory.pages();
         let Some(locked) = self.try_lock(memory, guard) else {
-            self.scan = Some(Scan::all(pages));
+            self.scan = Some(Scan::all(pages, GFP_KERNEL_ACCOUNT));
             return Ok(Commit::Blocked(Outcome::Pinned));
         };
 
@@ -270,11 +272,12 @@ impl SealCommit {
         // locked, none is removed.
         guard.object().take_remapped_away();
         drain_local();
-        let mut scan = Scan::all(pages);
+        let mut scan = Scan::all(pages, gfp_nowait_account());
         if !self.drain_first(&scan, pages) && scan.may_be_readers() {
             block_reads(guard);
             let context = self.policy.context();
-            scan = scan.rescan_zapped(pages, &mut self.zapped, || context.stop().is_some());
+            let stop = || context.stop().is_some();
+            scan = scan.rescan_zapped(pages, &mut self.zapped, gfp_nowait_account(), stop);
         }
         self.commit_if_clean(&locked, guard, scan)
     }
@@ -284,7 +287,8 @@ impl SealCommit {
     fn drain_first(&mut self, scan: &Scan, pages: &AddressSpace) -> bool {
         let is_likely = self.policy.is_first() && scan.may_be_batched() && !pages.is_mapped();
         if is_likely {
-            self.policy.drain();
+            // The inode may be locked. Without memory now, it is tried again when it is not.
+            self.policy.drain(gfp_nowait_account());
         }
         is_likely
     }
@@ -401,7 +405,8 @@ impl SealCommit {
         drain_local();
         let context = self.policy.context();
         let stop = || context.stop().is_some();
-        let scan = Scan::all(pages).rescan_zapped(pages, &mut self.zapped, stop);
+        let flags = gfp_nowait_account();
+        let scan = Scan::all(pages, flags).rescan_zapped(pages, &mut self.zapped, flags, stop);
         match self.commit_if_clean(&locked, guard, scan)? {
             Commit::Blocked(Outcome::Pinned) => (),
             // It was blocked before, when there was time left.

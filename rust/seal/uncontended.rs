@@ -11,7 +11,10 @@ use super::request::{
     SealReport, //
 };
 use crate::{
-    mm::lru::drain_local,
+    mm::{
+        lru::drain_local,
+        memcg::gfp_nowait_account, //
+    },
     object::{
         Object,
         SealGuard,
@@ -107,7 +110,7 @@ fn attempt(guard: &SealGuard<&Arc<Object>>, seals: SealSet) -> Result<u32, Obsta
         true => {
             let denied = locked.deny_writable_briefly().ok_or_else(contention)?;
             drain_local();
-            if let Some(scan) = Scan::not_clean(locked.pages()) {
+            if let Some(scan) = Scan::not_clean(locked.pages(), gfp_nowait_account()) {
                 return Err(Obstacle::Contention(Some(scan)));
             }
             Some(denied)

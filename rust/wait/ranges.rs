@@ -3,7 +3,10 @@
 //! Bounded lists of page ranges that take additions in atomic context. No kernel state.
 
 use core::ops::Range;
-use kernel::prelude::*;
+use kernel::{
+    alloc::Flags,
+    prelude::*, //
+};
 
 /// Capacity of a list. With more ranges, a scan of everything is cheaper.
 const MAX_RANGES: usize = 4096;
@@ -35,7 +38,7 @@ impl Ranges {
     ///
     /// # Errors
     ///
-    /// [`Full`]; nothing was added. [`Ranges::grow`] may help, where sleeping is allowed.
+    /// [`Full`]; nothing was added. [`Ranges::grow`] may help.
     pub(super) fn push(&mut self, range: Range<usize>) -> Result<usize, Full> {
         let len = range.len();
         if let Some(last) = self.list.last_mut() {
@@ -51,22 +54,17 @@ impl Ranges {
         }
     }
 
-    /// Allocates room for more ranges.
-    ///
-    /// Context: sleeps.
+    /// Allocates room for more ranges, with `flags`, which should charge: an asynchronous seal keeps the list.
     ///
     /// # Errors
     ///
     /// [`Full`] when the list is at its capacity, or there is no memory.
-    pub(super) fn grow(&mut self) -> Result<(), Full> {
+    pub(super) fn grow(&mut self, flags: Flags) -> Result<(), Full> {
         let more = self.list.len().max(MIN_RANGES);
         if self.list.len() + more > MAX_RANGES {
             return Err(Full);
         }
-        // Charged, because an asynchronous seal keeps the list.
-        self.list
-            .reserve(more, GFP_KERNEL_ACCOUNT)
-            .map_err(|_| Full)
+        self.list.reserve(more, flags).map_err(|_| Full)
     }
 
     /// The ranges.
@@ -122,7 +120,7 @@ mod tests {
     /// Room for a few.
     fn some() -> Ranges {
         let mut ranges = Ranges::new();
-        assert!(ranges.grow().is_ok());
+        assert!(ranges.grow(GFP_KERNEL).is_ok());
         ranges
     }
 
@@ -171,7 +169,7 @@ mod tests {
         let mut ranges = Ranges::new();
         let mut next = 0;
 
-        while ranges.grow().is_ok() {
+        while ranges.grow(GFP_KERNEL).is_ok() {
             while ranges.push(next..next + 1).is_ok() {
                 next += 2;
             }

@@ -13,10 +13,14 @@ use super::{
 };
 use crate::mm::lru::LruDrain;
 use core::mem::take;
-use kernel::time::{
-    Delta,
-    Instant,
-    Monotonic, //
+use kernel::{
+    alloc::Flags,
+    prelude::*,
+    time::{
+        Delta,
+        Instant,
+        Monotonic, //
+    }, //
 };
 
 /// How long a wait blocks readers at its beginning, sleeps included, in nanoseconds.
@@ -188,14 +192,15 @@ impl RetryPolicy {
             self.failed_scans % DRAIN_PERIOD == 0
         };
         if due {
-            self.drain();
+            self.drain(GFP_KERNEL_ACCOUNT);
         }
     }
 
-    /// Has all CPUs drain their LRU batches, if the bounds leave a scan to profit from it.
-    pub(crate) fn drain(&mut self) {
+    /// Has all CPUs drain their LRU batches, if the bounds leave a scan to profit from it. Allocates with
+    /// `flags`.
+    pub(crate) fn drain(&mut self, flags: Flags) {
         if self.drain.is_none() && self.bounds.may_wait() {
-            self.drain_unbounded();
+            self.start_drain(flags);
             self.drain_just_started = self.drain.is_some();
             self.reason = WaitReason::Kernel;
         }
@@ -204,9 +209,13 @@ impl RetryPolicy {
     /// Has all CPUs drain their LRU batches, whatever the bounds.
     pub(crate) fn drain_unbounded(&mut self) {
         if self.drain.is_none() {
-            // Without memory for it, the scans go on.
-            self.drain = LruDrain::start(self.context.sleeping_task()).ok();
+            self.start_drain(GFP_KERNEL_ACCOUNT);
         }
+    }
+
+    fn start_drain(&mut self, flags: Flags) {
+        // Without memory for it, the scans go on.
+        self.drain = LruDrain::start(self.context.sleeping_task(), flags).ok();
     }
 
     /// Forgets the drain.

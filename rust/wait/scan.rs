@@ -35,6 +35,7 @@ use core::{
     slice::from_ref, //
 };
 use kernel::{
+    alloc::Flags,
     page::PAGE_SIZE,
     prelude::*,
     time::{
@@ -151,6 +152,9 @@ fn first_not_clean(pages: &AddressSpace, range: Range<usize>) -> Option<usize> {
 }
 
 /// Result of a scan.
+///
+/// Scans take allocation flags for the list of pages that were not clean, which should charge. Without
+/// memory for it, a rescan covers everything. While the inode is locked, they are not to sleep.
 pub(crate) struct Scan {
     pinned_pages: u64,
     first_pinned: Option<usize>,
@@ -184,9 +188,9 @@ impl Scan {
     /// Scans all pages in memory.
     ///
     /// Context: may sleep.
-    pub(crate) fn all(pages: &AddressSpace) -> Self {
+    pub(crate) fn all(pages: &AddressSpace, flags: Flags) -> Self {
         let mut scan = Self::empty();
-        scan.walk(pages, ALL_PAGES);
+        scan.walk(pages, ALL_PAGES, flags);
         scan
     }
 
@@ -195,18 +199,18 @@ impl Scan {
     ///
     /// Context: may sleep.
     #[inline]
-    pub(crate) fn not_clean(pages: &AddressSpace) -> Option<Self> {
+    pub(crate) fn not_clean(pages: &AddressSpace, flags: Flags) -> Option<Self> {
         let first = first_not_clean(pages, ALL_PAGES)?;
         // Those before it were clean.
-        Some(Self::range(pages, first..ALL_PAGES.end))
+        Some(Self::range(pages, first..ALL_PAGES.end, flags))
     }
 
     /// Scans the pages of a range that are in memory.
     ///
     /// Context: may sleep.
-    pub(crate) fn range(pages: &AddressSpace, range: Range<usize>) -> Self {
+    pub(crate) fn range(pages: &AddressSpace, range: Range<usize>, flags: Flags) -> Self {
         let mut scan = Self::empty();
-        scan.walk(pages, range);
+        scan.walk(pages, range, flags);
         scan
     }
 
@@ -265,7 +269,7 @@ impl Scan {
             }
             from = self.scan_swapped_page(locked, index, zapped)?;
         }
-        self.walk(pages, from.max(end)..range.end);
+        self.walk(pages, from.max(end)..range.end, GFP_KERNEL_ACCOUNT);
         self.has_swapped = false;
         Ok(())
     }
@@ -305,18 +309,19 @@ impl Scan {
         let end = range.end;
         self.may_be_readers = true;
         self.may_be_batched = true;
-        self.record(range);
+        // What was swapped in was allocated sleeping, too.
+        self.record(range, GFP_KERNEL_ACCOUNT);
         Ok(end)
     }
 
     /// Rescans the pages that were not clean.
     ///
     /// Context: may sleep.
-    pub(crate) fn rescan(&self, pages: &AddressSpace) -> Self {
+    pub(crate) fn rescan(&self, pages: &AddressSpace, flags: Flags) -> Self {
         let mut scan = Self::empty();
         scan.has_swapped = self.has_swapped;
         for range in self.candidates.ranges() {
-            scan.walk(pages, range.clone());
+            scan.walk(pages, range.clone(), flags);
         }
         scan
     }
@@ -330,6 +335,7 @@ impl Scan {
         mut self,
         pages: &AddressSpace,
         zapped: &mut ZappedRange,
+        flags: Flags,
         stop: impl Fn() -> bool,
     ) -> Self {
         let start = Instant::<Monotonic>::now();
@@ -338,7 +344,7 @@ impl Scan {
             if pages.is_mapped() {
                 self.zap(pages, zapped);
             }
-            self = self.rescan(pages);
+            self = self.rescan(pages, flags);
             if !self.may_be_readers || self.pinned_pages > MAX_ZAP_RETRY_PAGES || stop() {
                 break;
             }
@@ -435,9 +441,9 @@ impl Scan {
         Ok(())
     }
 
-    /// Records pages that are not clean. Sleeps for room.
+    /// Records pages that are not clean. Allocates room.
     #[cold]
-    fn record(&mut self, range: Range<usize>) {
+    fn record(&mut self, range: Range<usize>, flags: Flags) {
         let Err(range) = self.try_record(range) else {
             return;
         };
@@ -445,7 +451,7 @@ impl Scan {
             self.candidates = Candidates::Listed(Ranges::new());
         }
         if let Candidates::Listed(list) = &mut self.candidates {
-            if list.grow().is_err() {
+            if list.grow(flags).is_err() {
                 self.candidates = Candidates::Everywhere;
             }
         }
@@ -455,7 +461,7 @@ impl Scan {
 
     /// Records the folios of a range that are not clean. Ranges must come in ascending order.
     #[inline]
-    fn walk(&mut self, pages: &AddressSpace, range: Range<usize>) {
+    fn walk(&mut self, pages: &AddressSpace, range: Range<usize>, flags: Flags) {
         let mut from = range.start;
         loop {
             let mut no_room_for = None;
@@ -483,7 +489,7 @@ impl Scan {
             });
             let Some(range) = no_room_for else { return };
             from = range.end;
-            self.record(range);
+            self.record(range, flags);
         }
     }
 }
