@@ -34,7 +34,9 @@ module check checkpatch rust-analyzer format shell:
 
 # KDIR= and O= of the command line.
 given = $(if $(filter command environment,$(firstword $(origin $(1)))),$(abspath $($(1))))
-kernel := PINSEAL_KDIR='$(call given,KDIR)' PINSEAL_IMAGE='$(call given,IMAGE)' LLVM='$(LLVM)'
+# The compiler of the environment is for other programs.
+kernel := PINSEAL_KDIR='$(call given,KDIR)' PINSEAL_IMAGE='$(call given,IMAGE)' LLVM='$(LLVM)' \
+	CC='$(if $(filter command,$(firstword $(origin CC))),$(CC))'
 
 test vng:
 	@ARCH='$(ARCH)' $(kernel) PINSEAL_FILES='$(abspath $(FILES))' PINSEAL_RESULTS='$(call given,O)' \

@@ -31,9 +31,10 @@ kdir_flavour() {
 # Sets the array KDIR_MAKE to a command that runs the kernel's make with the compilers that it was
 # built with: the host's, or for a kernel in the cache those of the build root. The array KDIR_ROOT
 # enters that, and is empty for the host's; KDIR_INSIDE and KDIR_SRC are the build folder and this
-# checkout as the command sees them.
+# checkout as the command sees them. Of variables on this project's command line, the kernel's make gets those
+# that name tools: O= is another folder here.
 kdir_make() {
-	local arguments=(ARCH="$ARCH")
+	local arguments=(ARCH="$ARCH") tool
 
 	[ "$(kdir_setting CONFIG_CC_IS_CLANG)" != y ] || arguments+=(LLVM="${LLVM:-1}")
 	case $PINSEAL_KDIR in
@@ -48,9 +49,13 @@ kdir_make() {
 	*)
 		KDIR_ROOT=() KDIR_INSIDE=$PINSEAL_KDIR KDIR_SRC=$PINSEAL_SRC
 		native || arguments+=(CROSS_COMPILE="$CROSS_COMPILE")
+		for tool in RUSTC BINDGEN CC; do
+			[ -z "${!tool-}" ] || arguments+=("$tool=${!tool}")
+		done
 		;;
 	esac
-	KDIR_MAKE=("${KDIR_ROOT[@]}" make -j"$(nproc)" -C "$KDIR_INSIDE" "${arguments[@]}")
+	KDIR_MAKE=("${KDIR_ROOT[@]}" env -u MAKEFLAGS -u MAKEOVERRIDES
+		make -j"$(nproc)" -C "$KDIR_INSIDE" "${arguments[@]}")
 }
 
 # kdir_check: if the module cannot be built for the kernel, says why in one line, before anything
