@@ -4,7 +4,7 @@
     count.py [options] -- COMMAND that runs the guest
 
 The guest's program count says which operations it did on which kinds of memory, in order; the
-plugin's file has what each of them executed. An operation's numbers are the medians of its rounds. Its
+plugin's file has what each of them executed. An operation's numbers are the least of its rounds. Its
 cost is its instructions by those that memfd needs for the same, or its instructions where memfd knows
 no such operation. That must not exceed what the file of budgets has by more than 3 %.
 
@@ -107,8 +107,12 @@ def table(found, budgets):
                    f"{code:>8}{counts.code:>7} {data:>8}{counts.data:>7}")
 
 
-def judge(found, budgets):
-    """(operation and kind, what is wrong or None) for what has a budget or should have one."""
+def judge(found, budgets, prefix):
+    """(operation and kind, what is wrong or None) for what has a budget or should have one, of the
+    operations whose names begin with prefix."""
+    for operation, kind in budgets:
+        if operation.startswith(prefix) and kind not in found.get(operation, ()):
+            yield f"{operation} of {kind}", "has a budget, and was not counted"
     for operation, by_kind in found.items():
         for kind in by_kind:
             if kind == "memfd":
@@ -150,6 +154,9 @@ def main():
     options = arguments()
     began = time.monotonic()
     marked, wrong = run(options)
+    prefix = options.test.partition(":")[2]
+    if not marked and not wrong:
+        wrong = [(f"there is no operation {prefix}", [])]
     budgets = read_budgets(*options.budgets) if options.budgets else {}
     passed, failures = 0, [(line, details) for line, details in wrong]
     if not wrong:
@@ -160,7 +167,7 @@ def main():
             found = {}
         with open(os.path.join(os.path.dirname(options.result), "counts"), "w") as file:
             file.writelines(f"{line}\n" for line in table(found, budgets))
-        for what, problem in judge(found, budgets) if options.budgets else ():
+        for what, problem in judge(found, budgets, prefix) if found and options.budgets else ():
             if problem:
                 failures.append((f"{what} {problem}", []))
             else:
