@@ -27,7 +27,9 @@ def quoted(failure):
 
 def commands(matrix, settings, kdir):
     """For each flavour, the command that runs its tests."""
-    found, seen = {"kdir": " ".join(["make test", f"KDIR={kdir}", *settings])}, set()
+    found = {prefix + "kdir": " ".join([make, f"KDIR={kdir}", *settings])
+             for prefix, make in (("", "make test"), ("vng-", "make vng-test"))}
+    seen = set()
     with open(matrix) as file:
         rows = [line.split() for line in file if line.strip() and not line.startswith("#")]
     for name, arch, _, _, _, configuration, *_ in rows:
