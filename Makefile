@@ -11,18 +11,24 @@ modules:
 	@scripts/doctor --build '$(KDIR)'
 	$(MAKE) -C '$(KDIR)' M='$(CURDIR)' modules
 
-modules_install clean:
+modules_install:
 	$(MAKE) -C '$(KDIR)' M='$(CURDIR)' $@
+
+clean:
+	$(MAKE) -C tools/lib clean
+	$(MAKE) -C '$(KDIR)' M='$(CURDIR)' clean
 
 # What a system needs besides the module, under $(PREFIX). `make uninstall` removes what `make install`
 # with the same variables would install.
 .PHONY: install uninstall
+# For a make in another folder, too.
+destdir := $(abspath $(DESTDIR))
 install:
-	$(MAKE) -C packaging install
-	$(MAKE) -C tools/lib install UAPI_HEADER=no
+	$(MAKE) -C packaging install DESTDIR='$(destdir)'
+	$(MAKE) -C tools/lib install DESTDIR='$(destdir)' UAPI_HEADER=no
 
 uninstall:
-	@scripts/uninstall '$(DESTDIR)'
+	@scripts/uninstall '$(destdir)'
 
 # With a build root and stock kernels in $PINSEAL_CACHE. These take ARCH=x86_64 or
 # ARCH=arm64.
