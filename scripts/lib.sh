@@ -21,8 +21,10 @@ die() {
 
 # The cache folder is removed as a whole, so it must hold nothing else. A mark that other
 # programs know identifies it. A folder named by $PINSEAL_CACHE must be new, empty or marked.
+PINSEAL_CACHE=$(realpath -m "$PINSEAL_CACHE")
+[[ $PINSEAL_CACHE != *[[:space:]]* ]] ||
+	die "the path of the cache folder has a space: '$PINSEAL_CACHE'; set PINSEAL_CACHE to another folder"
 mkdir -p "$PINSEAL_CACHE"
-PINSEAL_CACHE=$(cd "$PINSEAL_CACHE" && pwd -P)
 export PINSEAL_CACHE
 if [ ! -e "$PINSEAL_CACHE/CACHEDIR.TAG" ]; then
 	[ "$PINSEAL_CACHE_NAMED" = no ] || [ -z "$(ls -A "$PINSEAL_CACHE")" ] ||
@@ -43,12 +45,14 @@ need_root() {
 	[ -n "${PINSEAL_PRIVILEGE-}" ] || exec "$PINSEAL_SRC/scripts/with-root" "$0" "$@"
 }
 
-# key FILE-OR-TEXT...: a short hash of the content, without the comments of files.
+# key FILE-OR-TEXT...: a short hash of the content, without the comments of files that are not C.
 key() {
 	local arg
 
 	for arg; do
-		if [ -f "$arg" ]; then
+		if [[ -f $arg && $arg = *.c ]]; then
+			sha256sum <"$arg"
+		elif [ -f "$arg" ]; then
 			sed '/^[[:space:]]*\(#\|$\)/d' "$arg" | sha256sum
 		else
 			printf '%s\n' "$arg"
