@@ -368,6 +368,15 @@ def _open(flags):
     return os.open(DEVICE, flags | os.O_CLOEXEC)
 
 
+def _file(kind, fd, *arguments):
+    """A file of some kind that owns a new descriptor; without it, the descriptor is closed."""
+    try:
+        return kind(fd, *arguments)
+    except BaseException:
+        os.close(fd)
+        raise
+
+
 def _ns(seconds):
     """A time in nanoseconds, or as many as there are."""
     if seconds < 0:
@@ -900,17 +909,8 @@ class Object(io.FileIO):
         super().__init__(fd, "r+b" if writable else "rb")
 
     @classmethod
-    def _of_device(cls, flags):
-        fd = _open(flags)
-        try:
-            return cls(fd)
-        except BaseException:
-            os.close(fd)
-            raise
-
-    @classmethod
     def _over(cls, flags, command, arg):
-        obj = cls._of_device(flags)
+        obj = _file(cls, _open(flags))
         try:
             _ioctl(obj.fileno(), command, arg)
         except BaseException:
@@ -929,7 +929,7 @@ class Object(io.FileIO):
         arg = _pinseal_create(flags=flags, name=_name(name))
         device = _open(os.O_RDONLY) if by is None else by.fileno()
         try:
-            obj = cls(_ioctl(device, _IOC_CREATE, arg))
+            obj = _file(cls, _ioctl(device, _IOC_CREATE, arg))
         finally:
             if by is None:
                 os.close(device)
@@ -940,7 +940,7 @@ class Object(io.FileIO):
     @classmethod
     def open(cls, size=0, flags=os.O_RDWR):
         """A new object of the device."""
-        obj = cls._of_device(flags)
+        obj = _file(cls, _open(flags))
         if size:
             obj.resize(size)
         return obj
@@ -973,12 +973,12 @@ class Object(io.FileIO):
     def export(self, readonly=False):
         """A file that is a memfd of the object's memory, for programs that know only memfd."""
         arg = _pinseal_export(flags=_ExportFlag.RDONLY * bool(readonly))
-        return io.FileIO(_ioctl(self.fileno(), _IOC_EXPORT, arg), "rb" if readonly else "r+b")
+        return _file(io.FileIO, _ioctl(self.fileno(), _IOC_EXPORT, arg), "rb" if readonly else "r+b")
 
     def reopen(self, readonly=False):
         """Another descriptor of the object, with a position of its own; readonly, it cannot write."""
         arg = _pinseal_reopen(flags=os.O_RDONLY if readonly else os.O_RDWR)
-        return type(self)(_ioctl(self.fileno(), _IOC_REOPEN, arg))
+        return _file(type(self), _ioctl(self.fileno(), _IOC_REOPEN, arg))
 
     def set_name(self, name):
         """Names an object of open() that was not used yet, for /proc/PID/maps and fdinfo."""
@@ -1107,7 +1107,7 @@ class Object(io.FileIO):
         arg = _pinseal_pin(
             start=start, count=count, flags=flags | _PinFlag.READONLY * bool(readonly), **terms
         )
-        return kind(_ioctl(self.fileno(), _IOC_PIN, arg), readonly)
+        return _file(kind, _ioctl(self.fileno(), _IOC_PIN, arg), readonly)
 
     def pin(self, start, count, readonly=False, timeout=0):
         """Pins pages until the Pin is closed. The timeout is for what keeps them from being moved.
