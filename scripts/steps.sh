@@ -46,16 +46,20 @@ heartbeat() {
 
 # step TITLE COMMAND [vng]
 step() {
-	local title=$1 vng=${3-} command log beat='' start=$SECONDS status=0
+	local title=$1 vng=${3-} command log own beat='' start=$SECONDS status=0
 
 	read -ra command <<<"$2"
 	set -- "${command[@]}"
 	log=$PINSEAL_CACHE/log/$(key "$PINSEAL_SRC")-$1${2:+-$2}.log
+	# Another run may take the same step.
+	own=$(mktemp "$PINSEAL_CACHE/tmp/log-XXXX")
 	printf '%s ... ' "$title"
 	heartbeat "$title ..." &
 	beat=$!
 	# What it has to say while it runs (see lock()) goes to the third descriptor.
-	"$PINSEAL_SRC/scripts/$1" "${@:2}" 3>&1 >"$log" 2>&1 </dev/null || status=$?
+	"$PINSEAL_SRC/scripts/$1" "${@:2}" 3>&1 >"$own" 2>&1 </dev/null || status=$?
+	cat "$own" >"$log"
+	rm "$own"
 	kill $beat
 	wait $beat 2>/dev/null || true
 	[ ! -t 1 ] || printf '\r%s ... ' "$title"
