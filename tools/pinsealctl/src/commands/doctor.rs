@@ -16,8 +16,8 @@ use std::{
 
 /// Says what keeps /dev/pinseal from being built, loaded or used here, and what mends it
 ///
-/// It runs the script `doctor`, which is installed with this program, and in its source is
-/// scripts/doctor. The exit code is 0 if the device can be used, and else 1.
+/// It runs the script `doctor`, which packages and `make install` install, and which in the
+/// source is scripts/doctor. The exit code is 0 if the device can be used, and else 1.
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Of the system that has this folder as its root
@@ -53,7 +53,7 @@ enum Kind {
 
 pub(crate) fn run(args: &Args, output: &mut Output) -> Result<Exit> {
     let doctor = installed().ok_or_else(|| {
-        let message = "doctor is not installed with this program; run scripts/doctor of its source";
+        let message = "doctor is not installed; run `make install` or scripts/doctor in its source";
         Failure::new(Exit::System, message)
     })?;
     let failed = |error: &io::Error| Failure::of(doctor.display(), error);
@@ -88,14 +88,15 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Result<Exit> {
     exit.after(output.show(&document, |_| Ok(())))
 }
 
-/// That in `../lib/pinseal`, as seen from this program's folder.
+/// That of the folder which has this program's, else of one where `make install` or a package puts it:
+/// `cargo install` has a folder of its own.
 fn installed() -> Option<PathBuf> {
-    let program = env::current_exe().ok()?;
-    let doctor = program
-        .parent()?
-        .parent()?
-        .join(Path::new("lib/pinseal/doctor"));
-    doctor.exists().then_some(doctor)
+    let program = env::current_exe().ok();
+    let own = program.as_deref().and_then(|path| path.parent()?.parent());
+    own.into_iter()
+        .chain(["/usr/local", "/usr"].map(Path::new))
+        .map(|prefix| prefix.join("lib/pinseal/doctor"))
+        .find(|doctor| doctor.exists())
 }
 
 /// What the script says: "KIND: TEXT" in each line, where "mend" belongs to the line before.

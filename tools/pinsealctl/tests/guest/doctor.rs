@@ -4,12 +4,16 @@
 //! scripts/check-doctor.
 
 use crate::support::{assert_says, ctl, program, run};
-use std::{env, fs, process::Command, process::Stdio};
+use std::{env, fs, path::Path, process::Command, process::Stdio};
 
 #[test]
 fn the_doctor_is_run_where_it_is_installed() {
-    let ended = ctl(1, &["doctor"]);
-    assert_says(&ended.err, "doctor is not installed with this program");
+    let of_system =
+        ["/usr/local", "/usr"].map(|prefix| Path::new(prefix).join("lib/pinseal/doctor"));
+    if !of_system.iter().any(|doctor| doctor.exists()) {
+        let ended = ctl(1, &["doctor"]);
+        assert_says(&ended.err, "doctor is not installed");
+    }
 
     let folder = env::temp_dir().join(format!("pinsealctl-{}", std::process::id()));
     let installed = folder.join("bin/pinsealctl");
