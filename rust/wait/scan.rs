@@ -60,7 +60,8 @@ const ZAP_DELAY_US: i64 = 5;
 /// After this time, in microseconds, it may be stopped.
 const ZAP_US: i64 = 1_000;
 
-/// With more pages than this, [`Scan::rescan_zapped`] scans once: more would take too long.
+/// With more pages than this, or where each scan covers everything, [`Scan::rescan_zapped`] scans once: more would
+/// take too long.
 const MAX_ZAP_RETRY_PAGES: u64 = 1024;
 
 /// With more ranges than this, [`Scan::rescan_zapped`] zaps groups of them: as many again, or more while that
@@ -345,7 +346,11 @@ impl Scan {
                 self.zap(pages, zapped);
             }
             self = self.rescan(pages, flags);
-            if !self.may_be_readers || self.pinned_pages > MAX_ZAP_RETRY_PAGES || stop() {
+            let is_long = match self.candidates {
+                Candidates::Everywhere => true,
+                _ => self.pinned_pages > MAX_ZAP_RETRY_PAGES,
+            };
+            if !self.may_be_readers || is_long || stop() {
                 break;
             }
             udelay(Delta::from_micros(ZAP_DELAY_US));

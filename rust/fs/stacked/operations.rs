@@ -25,10 +25,7 @@ use crate::{
     },
     sync::{
         once::get_or_try_init,
-        sleep::{
-            fatal_signal_pending,
-            task_sigpending, //
-        },
+        sleep::fatal_signal_pending,
         workqueue::OwnedQueue, //
     }, //
 };
@@ -187,10 +184,6 @@ unsafe fn fill_first(
     let Err(err) = fill(wanted.clone()) else {
         return Ok(0);
     };
-    // Task work does not show: the call begins again.
-    if err == ERESTARTSYS && !task_sigpending() {
-        return Err(err);
-    }
     let filled = stack.filled_part(pages, wanted.clone());
     if filled.is_empty() || filled.end == wanted.end {
         return Err(err);
@@ -414,10 +407,13 @@ unsafe extern "C" fn fallocate(
     // What is allocated must not be taken for what is there.
     //
     // CAST: As above.
-    let result = stack.fill_neighbours(pages, &pages_of(offset, len as usize));
-    if let Err(err) = result {
-        return err.to_errno() as isize;
-    }
+    let room = match stack
+        .fill_neighbours(pages, &pages_of(offset, len as usize))
+        .and_then(|()| PageSetRoom::new())
+    {
+        Ok(room) => room,
+        Err(err) => return err.to_errno() as isize,
+    };
     // CAST: Bits.
     let keep_size = bindings::pinseal_FALLOC_FL_KEEP_SIZE as c_int;
     // SAFETY: By the safety requirements.
@@ -426,7 +422,7 @@ unsafe extern "C" fn fallocate(
         return ret;
     }
     // CAST: As above.
-    match stack.grow(memfd, (offset + len) as u64) {
+    match stack.grow(memfd, (offset + len) as u64, room) {
         Ok(()) => 0,
         Err(err) => err.to_errno() as isize,
     }

@@ -92,6 +92,7 @@ impl Stack {
         }
         // Seldom more than above.
         self.fill_rest(pages, size, u64::MAX)?;
+        let _announced = self.announce(pages_with(size, old_size));
         file.set_size_locked(&locked, size, Privileges::Keep)?;
         // Before that, pages behind the size do not come from below either, and it does not grow while the
         // inode is locked.
@@ -110,8 +111,7 @@ impl Stack {
     /// # Errors
     ///
     /// `EINTR` for a fatal signal. Those of `ftruncate()`.
-    pub(super) fn grow(&self, file: &MemfdFile, size: u64) -> Result {
-        let room = PageSetRoom::new()?;
+    pub(super) fn grow(&self, file: &MemfdFile, size: u64, room: PageSetRoom) -> Result {
         let locked = file.inode().lock_killable()?;
         match size > locked.size() {
             true => self.grow_locked(file, &locked, size, room),

@@ -4,7 +4,8 @@
 
 use crate::sync::sleep::{
     fatal_signal_pending,
-    signal_pending, //
+    signal_pending,
+    task_sigpending, //
 };
 use kernel::{
     prelude::*,
@@ -21,7 +22,7 @@ pub(crate) enum StopOn {
     Nothing,
     /// A fatal signal.
     FatalSignal,
-    /// A signal or task work.
+    /// A signal. Task work is none: not every call that fills could begin again without a trace.
     Signal,
     /// A signal or task work, or that so many nanoseconds have passed since then.
     SignalOrTimeout(Instant<Monotonic>, u64),
@@ -46,7 +47,8 @@ impl StopOn {
         self.check_fatal()?;
         match self {
             Self::Nothing | Self::FatalSignal => Ok(()),
-            _ if signal_pending() => Err(ERESTARTSYS),
+            Self::Signal if task_sigpending() => Err(ERESTARTSYS),
+            Self::SignalOrTimeout(..) if signal_pending() => Err(ERESTARTSYS),
             // CAST: Time does not run backwards.
             Self::SignalOrTimeout(start, ns) if start.elapsed().as_nanos() as u64 >= ns => {
                 Err(ETIMEDOUT)

@@ -189,13 +189,13 @@ impl Stack {
         if !announced.is_empty() {
             self.mark_dirty(announced, PageSetRoom::new()?);
         }
-        // Pages that are added meanwhile are for the next sync.
-        let end = pages.end.min(pages_with(0, upper.size()).end);
+        // Pages that are added meanwhile are for the next sync. Both look at one size: it may shrink, and grow again.
+        let size = upper.size();
+        let end = pages.end.min(pages_with(0, size).end);
         let mut next = pages.start;
         let (mut writeback_from, mut copied) = (next, 0);
         // What one page cannot do, others may.
         let mut first_error = Ok(());
-        let size = upper.size();
         if size < written.reached {
             self.resize_lower(size, written)?;
         }
