@@ -454,17 +454,9 @@ static int pages_not_on_disk(FIXTURE_DATA(on_disk) *self)
 /* A page that cannot be had does not keep the others from the disk. */
 TEST_F(on_disk, beside_a_poisoned_page_the_others_are_durable)
 {
-	pid_t child;
-
 	for (int i = 3; i < 9; i++)
 		self->p[i * self->page] = 's';
-	child = ps_fork();
-	if (!child) {
-		/* This kills. */
-		madvise(self->p + 5 * self->page, self->page, MADV_HWPOISON);
-		_exit(0);
-	}
-	if (!ps_wait(child))
+	if (!poison_page(self->p + 5 * self->page))
 		SKIP(return, "no MADV_HWPOISON");
 	EXPECT_EQ(-EIO, sys(fsync(self->fd)));
 	EXPECT_EQ(0, pages_not_on_disk(self));

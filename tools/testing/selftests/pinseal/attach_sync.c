@@ -284,11 +284,10 @@ TEST_F(stacked, an_empty_append_changes_nothing)
 	EXPECT_EQ(lower_byte(5 * self->page), byte_of(self->lower, 5 * self->page));
 }
 
-/* A sync that ends early has made the lower file longer. */
-TEST_F(stacked, what_a_failed_sync_has_appended_is_cut_off)
+/* The object grows, and a sync of that ends with a part of it in the lower file. */
+static void fail_sync(struct __test_metadata *_metadata, FIXTURE_DATA(stacked) *self)
 {
 	struct rlimit limit = { 100 * self->page, RLIM_INFINITY };
-	struct stat st;
 
 	signal(SIGXFSZ, SIG_IGN);
 	ASSERT_EQ(0, ps_resize(self->fd, 200 * self->page));
@@ -298,6 +297,14 @@ TEST_F(stacked, what_a_failed_sync_has_appended_is_cut_off)
 	EXPECT_EQ(-EFBIG, sys(fsync(self->fd)));
 	limit.rlim_cur = RLIM_INFINITY;
 	ASSERT_EQ(0, setrlimit(RLIMIT_FSIZE, &limit));
+}
+
+/* A sync that ends early has made the lower file longer. */
+TEST_F(stacked, what_a_failed_sync_has_appended_is_cut_off)
+{
+	struct stat st;
+
+	fail_sync(_metadata, self);
 	ASSERT_EQ(0, ps_resize(self->fd, self->size));
 	ASSERT_EQ(0, sys(fsync(self->fd)));
 	ASSERT_EQ(0, fstat(self->lower, &st));
@@ -308,16 +315,7 @@ TEST_F(stacked, what_a_failed_sync_has_appended_is_cut_off)
 /* And others have cut it off again: what was written is not there any more. */
 TEST_F(stacked, what_others_cut_off_after_a_failed_sync_is_missed)
 {
-	struct rlimit limit = { 100 * self->page, RLIM_INFINITY };
-
-	signal(SIGXFSZ, SIG_IGN);
-	ASSERT_EQ(0, ps_resize(self->fd, 200 * self->page));
-	for (int i = 0; i < 200; i++)
-		ASSERT_EQ(1, sys(pwrite(self->fd, "w", 1, i * self->page)));
-	ASSERT_EQ(0, setrlimit(RLIMIT_FSIZE, &limit));
-	EXPECT_EQ(-EFBIG, sys(fsync(self->fd)));
-	limit.rlim_cur = RLIM_INFINITY;
-	ASSERT_EQ(0, setrlimit(RLIMIT_FSIZE, &limit));
+	fail_sync(_metadata, self);
 	ASSERT_EQ(0, ftruncate(self->lower, self->size));
 	EXPECT_EQ(-ESTALE, sys(fsync(self->fd)));
 }
@@ -363,17 +361,9 @@ TEST_F(stacked, growth_replaces_what_others_append_to_the_last_page)
 /* What cannot be written does not keep its neighbours from being written. */
 TEST_F(stacked, a_poisoned_page)
 {
-	pid_t child;
-
 	for (int i = 3; i < 9; i++)
 		self->p[i * self->page] = 's';
-	child = ps_fork();
-	if (!child) {
-		/* This kills. */
-		madvise(self->p + 5 * self->page, self->page, MADV_HWPOISON);
-		_exit(0);
-	}
-	if (!ps_wait(child))
+	if (!poison_page(self->p + 5 * self->page))
 		SKIP(return, "no MADV_HWPOISON");
 	EXPECT_EQ(-EIO, sys(fsync(self->fd)));
 	for (int i = 3; i < 9; i++) {

@@ -103,3 +103,15 @@ off_t differs_up_to(int fd, int lower, off_t most)
 	}
 	return fstat(lower, &st) || st.st_size != size ? size : -1;
 }
+
+bool poison_page(char *p)
+{
+	pid_t child = ps_fork();
+
+	if (!child) {
+		/* This kills. */
+		madvise(p, page_size(), MADV_HWPOISON);
+		_exit(0);
+	}
+	return ps_wait(child);
+}

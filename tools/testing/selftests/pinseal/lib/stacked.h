@@ -45,4 +45,7 @@ off_t differs_from_lower(int fd, int lower);
 /* differs_up_to() - the same of the first @most bytes. */
 off_t differs_up_to(int fd, int lower, off_t most);
 
+/* poison_page() - poisons a page that is mapped at @p: whether that can be done here. */
+bool poison_page(char *p);
+
 #endif /* STACKED_H */
