@@ -90,16 +90,24 @@ static int read_fixed(struct uring *ring, char *p, const char *content, size_t l
 	return ret ?: cqe.res;
 }
 
-TEST_F(dropped, what_io_uring_has_read_stays)
+/* The ring still pins the pages, which are not mapped any more. */
+static void write_by_ring(struct __test_metadata *_metadata, FIXTURE_DATA(dropped) *self,
+			  struct uring *ring)
 {
 	char *p = map_holes(self->fd, self->len);
-	struct uring ring;
 
 	ASSERT_NE(MAP_FAILED, p);
-	ASSERT_EQ(0, uring_open(&ring, 4, 0));
-	ASSERT_EQ(0, uring_register_buffer(&ring, p, self->len));
-	ASSERT_EQ(self->len, read_fixed(&ring, p, self->content, self->len));
+	ASSERT_EQ(0, uring_open(ring, 4, 0));
+	ASSERT_EQ(0, uring_register_buffer(ring, p, self->len));
+	ASSERT_EQ(self->len, read_fixed(ring, p, self->content, self->len));
 	munmap(p, self->len);
+}
+
+TEST_F(dropped, what_io_uring_has_read_stays)
+{
+	struct uring ring;
+
+	write_by_ring(_metadata, self, &ring);
 	ASSERT_EQ(0, uring_unregister_buffers(&ring));
 	uring_close(&ring);
 	ASSERT_EQ(0, ps_add_seals(self->fd, F_SEAL_WRITE));
@@ -109,15 +117,10 @@ TEST_F(dropped, what_io_uring_has_read_stays)
 /* The seal sees the pages while they are pinned, and once more when they are not. */
 TEST_F(dropped, what_io_uring_has_read_during_a_seal_stays)
 {
-	char *p = map_holes(self->fd, self->len);
 	struct sealer sealer;
 	struct uring ring;
 
-	ASSERT_NE(MAP_FAILED, p);
-	ASSERT_EQ(0, uring_open(&ring, 4, 0));
-	ASSERT_EQ(0, uring_register_buffer(&ring, p, self->len));
-	ASSERT_EQ(self->len, read_fixed(&ring, p, self->content, self->len));
-	munmap(p, self->len);
+	write_by_ring(_metadata, self, &ring);
 	ASSERT_EQ(0, sealer_start(&sealer, self->fd, seal_write(LONG_NS)));
 	EXPECT_FALSE(sealer_done(&sealer));
 	ASSERT_EQ(0, uring_unregister_buffers(&ring));
